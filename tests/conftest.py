@@ -1,0 +1,85 @@
+"""Fixtures that every folder of tests uses."""
+
+import os
+import shutil
+
+import pytest
+
+from dpop_asgi.testing import Client, Issuer, ManualClock
+from tests.support.processes import AUDIENCE, IssuerServer, RedisServer
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Where everything has been set up, a test that skips is a test that failed."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("ALL_TESTS_MUST_RUN"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although everything is set up: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def anyio_backend():
+    # redis-py does not run under trio.
+    return "asyncio"
+
+
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture(scope="session")
+def _keys():
+    """Keys are the slow part of a test: one issuer and two clients are made once."""
+    return Issuer("https://id.example.com", audience=AUDIENCE), Client(), Client()
+
+
+@pytest.fixture
+def issuer(_keys, clock):
+    issuer = Issuer(_keys[0].url, audience=AUDIENCE, clock=clock)
+    issuer.keys, issuer.kid = dict(_keys[0].keys), _keys[0].kid
+    return issuer
+
+
+@pytest.fixture
+def client(_keys, clock):
+    return Client(clock=clock, key=_keys[1].key)
+
+
+@pytest.fixture
+def other_client(_keys, clock):
+    return Client(clock=clock, key=_keys[2].key)
+
+
+@pytest.fixture(scope="session")
+def redis_binary():
+    """A redis-server of 7.0 or newer, found by `python3 -m tests`."""
+    binary = os.environ.get("REDIS_SERVER") or shutil.which(
+        "redis-server", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin"
+    )
+    if binary is None:
+        pytest.skip("no redis-server: run the tests by `python3 -m tests`, which installs one")
+    return binary
+
+
+@pytest.fixture(scope="session")
+def _redis_server(redis_binary):
+    with RedisServer(redis_binary) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(_redis_server):
+    """A running Redis, empty."""
+    with _redis_server.client() as connection:
+        connection.flushall()
+    return _redis_server
+
+
+@pytest.fixture(scope="session")
+def issuer_server():
+    """An issuer on a real socket, for tests that start servers as processes."""
+    with IssuerServer() as server:
+        yield server

@@ -1,0 +1,183 @@
+"""Real servers as child processes on loopback: Redis, and the example under uvicorn."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+import redis as redis_client
+import uvicorn
+
+from dpop_asgi.testing import Issuer
+
+ROOT = Path(__file__).resolve().parents[2]
+AUDIENCE = "https://api.example.com"
+PATIENCE = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Any, what: str, *, patience: float = PATIENCE) -> None:
+    """Poll until `condition()` is true; a condition that raises OSError counts as not yet true."""
+    deadline = time.monotonic() + patience
+    while True:
+        with contextlib.suppress(OSError, httpx2.HTTPError, redis_client.RedisError):
+            if condition():
+                return
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+class Process:
+    """A child process with its output in a file; always ended and reaped by `stop`."""
+
+    def __init__(self, command: list[str], *, environment: dict[str, str] | None = None) -> None:
+        self.output = Path(tempfile.mkstemp(prefix="server-", suffix=".log")[1])
+        with self.output.open("wb") as log:
+            self._popen = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=ROOT, env=environment, start_new_session=True
+            )
+
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End the whole group: a process manager's workers too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, how)
+        try:
+            self._popen.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._popen.pid, signal.SIGKILL)
+            self._popen.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+
+    @property
+    def log(self) -> str:
+        return self.output.read_text(errors="replace")
+
+
+class RedisServer:
+    """A redis-server on a port of its own; `stop` and `start` again use the same port."""
+
+    def __init__(self, binary: str, *arguments: str) -> None:
+        self._binary = binary
+        self._arguments = arguments
+        self.port = free_port()
+        self._folder = tempfile.TemporaryDirectory(prefix="redis-")
+        self._process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> Self:
+        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = Process([*command, "--dir", self._folder.name, *self._arguments])
+        wait_until(self._listens, "redis-server does not listen")
+        return self
+
+    def _listens(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+
+    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+        if self._process is not None:
+            self._process.stop(how)
+            self._process.output.unlink(missing_ok=True)
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self._folder.cleanup()
+
+    def client(self, **options: Any) -> redis_client.Redis:
+        return redis_client.Redis("127.0.0.1", self.port, decode_responses=True, **options)
+
+
+class IssuerServer:
+    """A test issuer on a real socket, in a thread, so that tests can rotate its keys and count fetches."""
+
+    def __init__(self, *, audience: str = AUDIENCE) -> None:
+        self.port = free_port()
+        self.issuer = Issuer(f"http://127.0.0.1:{self.port}", audience=audience)
+        config = uvicorn.Config(self.issuer.app, port=self.port, log_level="error", lifespan="off", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: self._server.started, "the issuer does not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(PATIENCE)
+
+
+class ResourceServer:
+    """`uvicorn examples.resource_server:app` as a user starts it.
+
+    `http` is the HTTP implementation (`h11` or `httptools`), `settings` the DPOP_* variables without the prefix.
+    """
+
+    def __init__(
+        self, issuer: Issuer, *, http: str = "auto", workers: int = 1, port: int | None = None, **settings: Any
+    ):
+        self.port = port or free_port()
+        self._http = http
+        self._workers = workers
+        self._settings = {"issuer": issuer.url, "audience": issuer.audience, **settings}
+        self._process: Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> Self:
+        command = [sys.executable, "-m", "uvicorn", "examples.resource_server:app", "--port", str(self.port)]
+        command += ["--http", self._http, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
+        given = {f"DPOP_{name.upper()}": str(value) for name, value in self._settings.items()}
+        self._process = Process(command, environment={**kept, **given})
+        wait_until(self._answers, "the resource server does not answer")
+        return self
+
+    def _answers(self) -> bool:
+        if self._process is not None and not self._process.running():
+            raise RuntimeError(self._process.log)
+        return httpx2.get(f"{self.url}/public", timeout=1).status_code == httpx2.codes.OK
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        if self._process is not None:
+            self._process.stop(how)
+
+    @property
+    def log(self) -> str:
+        assert self._process is not None
+        return self._process.log
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._process is not None:
+            self._process.output.unlink(missing_ok=True)
