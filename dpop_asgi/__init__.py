@@ -1,0 +1,60 @@
+"""DPoP (RFC 9449) for OAuth resource servers on ASGI: proofs, nonces, replay protection, challenges."""
+
+from dpop_asgi.asgi.middleware import DPoPMiddleware
+from dpop_asgi.authenticator import Authenticator
+from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.caller import Caller
+from dpop_asgi.core.credentials import IncomingRequest
+from dpop_asgi.core.policy import ProofPolicy
+from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
+from dpop_asgi.errors import (
+    DPoPError,
+    InsufficientAuthentication,
+    InsufficientScope,
+    InvalidProof,
+    InvalidRequest,
+    InvalidToken,
+    IssuerUnavailable,
+    MissingCredentials,
+    Reason,
+    Refusal,
+    StoreError,
+    UseNonce,
+)
+from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.starlette import caller_from
+from dpop_asgi.stores.memory import MemoryStore
+from dpop_asgi.stores.redis import RedisStore
+from dpop_asgi.tokens.jwt import JWTVerifier, TrustedIssuer
+
+__all__ = [
+    "AccessToken",
+    "Authenticator",
+    "Caller",
+    "Clock",
+    "DPoPError",
+    "DPoPMiddleware",
+    "Decision",
+    "IncomingRequest",
+    "InsufficientAuthentication",
+    "InsufficientScope",
+    "InvalidProof",
+    "InvalidRequest",
+    "InvalidToken",
+    "IssuerUnavailable",
+    "JWTVerifier",
+    "MemoryStore",
+    "MissingCredentials",
+    "NoncePolicy",
+    "Observer",
+    "ProofPolicy",
+    "Reason",
+    "RedisStore",
+    "Refusal",
+    "Store",
+    "StoreError",
+    "TokenVerifier",
+    "TrustedIssuer",
+    "UseNonce",
+    "caller_from",
+]

@@ -1,0 +1,1 @@
+"""The ASGI skin: facts out of a scope, answers into it."""

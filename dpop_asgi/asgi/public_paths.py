@@ -1,0 +1,46 @@
+"""What passes without credentials: configured open paths, and CORS preflights."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+# With these a path may name something else to a router or a backend than it names here: such a path is never open.
+_AMBIGUOUS = (b"%2f", b"%5c", b"%2e", b"\\", b"//", b"/./", b"/../", b"%00")
+
+
+class PublicPaths:
+    """Open paths: exact ones, and all below a prefix that ends in `/`.
+
+    Args:
+        paths: as the app's router sees them: decoded, with the mount prefix.
+
+    Raises:
+        ValueError: naming `public_paths`, when one does not start with `/`.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        given = (paths,) if isinstance(paths, str) else tuple(paths)
+        for path in given:
+            if not path.startswith("/"):
+                msg = f"public_paths: {path!r} does not start with /"
+                raise ValueError(msg)
+        self._exact = frozenset(given)
+        # "/" alone is the front page; as a prefix it would open everything.
+        self._prefixes = tuple(path for path in given if path.endswith("/") and path != "/")
+
+    def match(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the path of `scope` is open."""
+        if not self._exact:
+            return False
+        path: str = scope["path"]
+        if path not in self._exact and not path.startswith(self._prefixes):
+            return False
+        raw = (scope.get("raw_path") or path.encode("utf-8", "surrogateescape")).lower()
+        return not raw.endswith((b"/.", b"/..")) and not any(mark in raw for mark in _AMBIGUOUS)
+
+
+def is_preflight(scope: Mapping[str, Any]) -> bool:
+    """Whether this is a CORS preflight, which never carries credentials. Other `OPTIONS` requests are none."""
+    if scope["type"] != "http" or scope["method"] != "OPTIONS":
+        return False
+    names = {name for name, _ in scope["headers"]}
+    return b"origin" in names and b"access-control-request-method" in names

@@ -1,0 +1,134 @@
+"""How a request is answered: the app's own messages with a nonce added, or an answer of ours."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from dpop_asgi.core.challenge import Answer
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_EXPOSE = b"access-control-expose-headers"
+_EXPOSED = (b"DPoP-Nonce", b"WWW-Authenticate")
+_SERVER_ERROR = 500
+_POLICY_VIOLATION = 1008
+
+
+class HTTPReply:
+    """Hands the app's messages on; changes `http.response.start` only.
+
+    Args:
+        scope: of the request.
+        receive: of the request; never called.
+        send: of the request.
+        newer_nonce: what to hand out with the app's answer, if anything.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, newer_nonce: Callable[[], str | None]) -> None:
+        self.started = False
+        self.receive = receive
+        self._scope = scope
+        self._send = send
+        self._newer_nonce = newer_nonce
+        self._held: list[Message] = []
+
+    async def send(self, message: Message) -> None:
+        """The `send` for the app inside."""
+        if message["type"] == "http.response.start" and not self.started:
+            headers = self._with_nonce(message)
+            message = {**message, "headers": self._with_exposure(headers)}
+            # Starlette answers 500 before it lets an exception out. If that turns out to be a refusal,
+            # ours is the right answer: so a 500 waits until the app is done.
+            if message["status"] == _SERVER_ERROR:
+                self._held.append(message)
+                return
+            self.started = True
+        if self._held and not message.get("more_body"):
+            self._held.append(message)
+            return
+        await self.release()
+        await self._send(message)
+
+    async def release(self) -> None:
+        """Send what was held back."""
+        held, self._held = self._held, []
+        for message in held:
+            self.started = True
+            await self._send(message)
+
+    async def answer(self, answer: Answer) -> None:
+        """Send an answer of ours instead of the app's."""
+        self._held = []
+        self.started = True
+        headers = self._with_exposure(list(answer.headers))
+        body = b"" if self._scope["method"] == "HEAD" else answer.body
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _with_nonce(self, message: Message) -> Headers:
+        """RFC 9449 §8.2: a newer nonce on any answer, which then must not be cached."""
+        headers: Headers = list(message.get("headers", ()))
+        nonce = self._newer_nonce()
+        if nonce is None:
+            return headers
+        kept = _without(headers, b"dpop-nonce", b"cache-control", b"expires")
+        return [*kept, (b"dpop-nonce", nonce.encode("ascii")), (b"cache-control", b"no-store")]
+
+    def _with_exposure(self, headers: Headers) -> Headers:
+        """Let scripts of other origins read challenge and nonce, beside what the app exposes (WHATWG Fetch §3.2.5)."""
+        if not any(name == b"origin" for name, _ in self._scope["headers"]):
+            return headers
+        said = b",".join(value for name, value in headers if name.lower() == _EXPOSE)
+        exposed = [name.strip() for name in said.split(b",") if name.strip()]
+        known = {name.lower() for name in exposed}
+        exposed += [name for name in _EXPOSED if name.lower() not in known]
+        return [*_without(headers, _EXPOSE), (_EXPOSE, b", ".join(exposed))]
+
+
+class WebSocketReply:
+    """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, newer_nonce: Callable[[], str | None]) -> None:
+        self.started = False
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._newer_nonce = newer_nonce
+        self._connected = False
+
+    async def receive(self) -> Message:
+        """The `receive` for the app inside."""
+        self._connected = True
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """The `send` for the app inside."""
+        if message["type"] == "websocket.accept":
+            nonce = self._newer_nonce()
+            if nonce is not None:
+                kept = _without(list(message.get("headers", ())), b"dpop-nonce")
+                message = {**message, "headers": [*kept, (b"dpop-nonce", nonce.encode("ascii"))]}
+        self.started = True
+        await self._send(message)
+
+    async def release(self) -> None:
+        """Nothing is ever held back."""
+
+    async def answer(self, answer: Answer) -> None:
+        """Refuse the handshake: with status and headers where the server can, else by closing (HTTP 403)."""
+        if not self._connected:
+            await self.receive()
+        self.started = True
+        if "websocket.http.response" not in self._scope.get("extensions", {}):
+            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
+            return
+        headers = list(answer.headers)
+        await self._send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
+        await self._send({"type": "websocket.http.response.body", "body": answer.body})
+
+
+def _without(headers: Headers, *names: bytes) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in names]

@@ -1,0 +1,237 @@
+"""Which URI did the client ask for, behind which proxies?
+
+Only the path below the public URL ever comes from the request unasked. The path is `raw_path`: the decoded `path`
+cannot tell `/a%2Fb` from `/a/b`. Host and forwarding fields are hostile until configuration says otherwise.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from dpop_asgi.core.htu import normalise, normalise_authority
+from dpop_asgi.errors import InvalidRequest, Reason
+
+Scope = Mapping[str, Any]
+TargetURI = Callable[[Scope], str]
+
+# What RFC 3986 §3.3 lets stand in a path unescaped, for servers that hand over no raw_path.
+_PATH_SAFE = "/:@!$&'()*+,;=-._~"
+_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+_HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_FORWARDED_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
+_FORWARDED_MODES = ("x-forwarded", "forwarded")
+
+
+def path_of(scope: Scope) -> str:
+    """The path as sent, without query; of an absolute-form target (RFC 9112 §3.2.2) what follows the authority.
+
+    Raises:
+        InvalidRequest: when there is no path.
+    """
+    raw = scope.get("raw_path")
+    if not raw:
+        return quote(scope["path"], safe=_PATH_SAFE)
+    raw = raw.partition(b"?")[0]
+    absolute = _ABSOLUTE_FORM.match(raw)
+    if absolute is not None:
+        raw = raw[absolute.end() :] or b"/"
+    if not raw.startswith(b"/"):
+        raise InvalidRequest(Reason.TARGET_MALFORMED)
+    return str(raw.decode("latin-1"))
+
+
+class PublicURL:
+    """The URI below one public URL, or below the one of several whose host the request names.
+
+    Args:
+        urls: absolute URLs: origin, and the path prefix that a proxy strips.
+
+    Raises:
+        ValueError: naming `public_url`, when one is not an absolute http(s) URL without query, or two share a host.
+    """
+
+    def __init__(self, urls: str | Iterable[str]) -> None:
+        given = (urls,) if isinstance(urls, str) else tuple(urls)
+        self._bases = {_host_of(url): _base(url) for url in given}
+        if len(self._bases) != len(given) or not given:
+            msg = "public_url: give at least one, and one per host"
+            raise ValueError(msg)
+        self._only = next(iter(self._bases.values())) if len(given) == 1 else None
+
+    def __call__(self, scope: Scope) -> str:
+        """See `TargetURI`."""
+        if self._only is not None:
+            return self._only + path_of(scope)
+        host = _host(scope, "https")
+        base = self._bases.get(host) or self._bases.get(_host(scope, "http"))
+        if base is None:
+            raise InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host)
+        return base + path_of(scope)
+
+
+class RequestURL:
+    """The URI from the request itself: Host, and what trusted proxies say in forwarding fields.
+
+    Args:
+        allowed_hosts: `host` or `host:port` names that are served; without any, only hosts of this machine.
+        trusted_proxies: networks (`10.0.0.0/8`), addresses, or `unix` for a server on a Unix socket.
+        forwarded: which fields these proxies set: `x-forwarded` (-Proto, -Host, -Prefix) or `forwarded` (RFC 7239).
+
+    Raises:
+        ValueError: naming the option that is wrong.
+    """
+
+    def __init__(
+        self, *, allowed_hosts: Iterable[str] = (), trusted_proxies: Iterable[str] = (), forwarded: str = "x-forwarded"
+    ) -> None:
+        if isinstance(allowed_hosts, str) or isinstance(trusted_proxies, str):
+            msg = "allowed_hosts, trusted_proxies: give a list"
+            raise ValueError(msg)  # noqa: TRY004 - wrong configuration is always a ValueError here
+        self._allowed = frozenset(_allowed_host(name) for name in allowed_hosts)
+        self._proxies = _Proxies(trusted_proxies)
+        if forwarded not in _FORWARDED_MODES:
+            msg = f"forwarded: {forwarded!r} is none of {', '.join(_FORWARDED_MODES)}"
+            raise ValueError(msg)
+        self._read = _x_forwarded if forwarded == "x-forwarded" else _forwarded
+
+    def __call__(self, scope: Scope) -> str:
+        """See `TargetURI`."""
+        said = self._read(scope, self._proxies) if self._proxies.trust(_peer(scope)) else {}
+        scheme = _HTTP_SCHEMES.get(str(said.get("proto") or scope.get("scheme", "http")).lower())
+        if scheme is None:
+            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
+        host = normalise_authority(said["host"], scheme) if "host" in said else _host(scope, scheme)
+        if host is None:
+            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
+        if not self._serves(host):
+            raise InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host)
+        prefix = said.get("prefix", "").rstrip("/")
+        if prefix and not prefix.startswith("/"):
+            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
+        return f"{scheme}://{host}{prefix}{path_of(scope)}"
+
+    def _serves(self, host: str) -> bool:
+        return host in self._allowed if self._allowed else _is_loopback(host)
+
+
+class _Proxies:
+    def __init__(self, trusted: Iterable[str]) -> None:
+        self._networks: list[IPv4Network | IPv6Network] = []
+        self._unix = False
+        for entry in trusted:
+            if entry == "unix":
+                self._unix = True
+                continue
+            try:
+                self._networks.append(ip_network(entry))
+            except ValueError as error:
+                msg = f"trusted_proxies: {error}"
+                raise ValueError(msg) from None
+
+    def trust(self, peer: str) -> bool:
+        """Whether `peer`, an IP address or empty for a Unix socket, is one of the proxies."""
+        if not peer:
+            return self._unix
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        mapped = getattr(address, "ipv4_mapped", None)
+        return any((mapped or address) in network for network in self._networks)
+
+
+def _x_forwarded(scope: Scope, proxies: _Proxies) -> dict[str, str]:
+    hops = _list(scope, b"x-forwarded-for")
+    client = _first_untrusted(hops, proxies)
+    said = {}
+    for name in ("proto", "host", "prefix"):
+        values = _list(scope, f"x-forwarded-{name}".encode())
+        if len(values) == 1:
+            said[name] = values[0]
+        elif values and len(values) == len(hops):
+            # One entry per hop: the entry beside the client's address was made by the proxy that saw the client.
+            said[name] = values[client]
+        elif values:
+            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
+    return said
+
+
+def _forwarded(scope: Scope, proxies: _Proxies) -> dict[str, str]:
+    elements = [_pairs(element) for element in _list(scope, b"forwarded")]
+    if not elements:
+        return {}
+    return elements[_first_untrusted([_node(element.get("for", "")) for element in elements], proxies)]
+
+
+def _first_untrusted(hops: list[str], proxies: _Proxies) -> int:
+    """From the right, the first hop that is no proxy of ours: the client. What stands left of it, it wrote itself."""
+    for index in range(len(hops) - 1, 0, -1):
+        if not hops[index] or not proxies.trust(hops[index]):
+            return index
+    return 0
+
+
+def _pairs(element: str) -> dict[str, str]:
+    pairs = {}
+    for part in element.split(";"):
+        match = _FORWARDED_PAIR.fullmatch(part)
+        if match is None or match[1].lower() in pairs:
+            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
+        pairs[match[1].lower()] = match[3] if match[2] is None else match[2]
+    return pairs
+
+
+def _node(node: str) -> str:
+    """The address in a `for` (RFC 7239 §6), without brackets and port."""
+    if node.startswith("["):
+        return node[1:].partition("]")[0]
+    return node.partition(":")[0]
+
+
+def _list(scope: Scope, name: bytes) -> list[str]:
+    lines = [value.decode("latin-1") for field, value in scope["headers"] if field == name]
+    return [entry.strip() for line in lines for entry in line.split(",")] if lines else []
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0] or "") if client else ""
+
+
+def _host(scope: Scope, scheme: str) -> str:
+    absolute = _ABSOLUTE_FORM.match(scope.get("raw_path") or b"")
+    hosts = [absolute[1]] if absolute else [value for name, value in scope["headers"] if name == b"host"]
+    host = normalise_authority(hosts[0].decode("latin-1"), scheme) if len(hosts) == 1 else None
+    if host is None:
+        raise InvalidRequest(Reason.HOST_MALFORMED)
+    return host
+
+
+def _base(url: str) -> str:
+    base = normalise(url)
+    if base is None or "?" in url or "#" in url:
+        msg = f"public_url: {url!r} is not an absolute http(s) URL without query"
+        raise ValueError(msg)
+    return base.rstrip("/")
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(_base(url)).netloc
+
+
+def _allowed_host(name: str) -> str:
+    host = normalise_authority(name, "https")
+    if host is None or normalise_authority(name, "http") is None:
+        msg = f"allowed_hosts: {name!r} is not a host, or host:port"
+        raise ValueError(msg)
+    return host
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    try:
+        return name == "localhost" or ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False

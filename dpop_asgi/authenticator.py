@@ -1,0 +1,230 @@
+"""The one decision: who is calling?
+
+The questions, in this order, cheap before dear, local before remote, nothing written before everything else holds:
+
+1. `Authorization`: exactly one field, one scheme, one token
+2. `DPoP`: exactly one field, size, shape, header, key, claims
+3. `htm`, `htu`, `iat`, `exp`, `nbf`, `ath`
+4. nonce
+5. the proof's signature
+6. the access token
+7. the token is bound to the proof's key
+8. (scope and step-up)
+9. the proof was not used before
+"""
+
+import logging
+import time
+from typing import Literal, get_args
+
+from dpop_asgi.core.access_token import check_binding
+from dpop_asgi.core.caller import AcceptedNonce, Caller
+from dpop_asgi.core.challenge import Mode
+from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
+from dpop_asgi.core.policy import ProofPolicy
+from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
+from dpop_asgi.core.proof import Proof, ProofReader, Situation
+from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, StoreError
+from dpop_asgi.nonces import NoncePolicy, NonceWindow
+from dpop_asgi.replay import SpentProofs
+
+logger = logging.getLogger("dpop_asgi")
+
+OnStoreFailure = Literal["refuse", "accept"]
+
+_PROOF_POLICY = ProofPolicy()
+_NONCE_POLICY = NoncePolicy()
+
+
+class Authenticator:
+    """Verifies proof and token of a request; knows neither ASGI nor Redis.
+
+    Args:
+        verify_token: says what an access token is worth: a `JWTVerifier` or any async function of yours.
+        store: what all workers share: a `RedisStore`, or a `MemoryStore` for a single process.
+        proof_policy: how proofs are judged.
+        nonces: how nonces rotate; `None` switches them off.
+        mode: `required` accepts DPoP only; `mixed` lets unbound tokens pass under Bearer too, for a migration.
+        namespace: prefix of the keys in the store. Services on one origin share it: clients keep one nonce per origin.
+        on_store_failure: `refuse` answers 503; `accept` lets a proof pass unremembered, bounded by its nonce alone.
+        observer: is told each decision.
+        clock: seconds since the epoch.
+
+    Raises:
+        ValueError: naming the option that is wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        verify_token: TokenVerifier,
+        store: Store,
+        proof_policy: ProofPolicy = _PROOF_POLICY,
+        nonces: NoncePolicy | None = _NONCE_POLICY,
+        mode: Mode = "required",
+        namespace: str = "dpop",
+        on_store_failure: OnStoreFailure = "refuse",
+        observer: Observer | None = None,
+        clock: Clock = time.time,
+    ) -> None:
+        _check_options(verify_token, mode, namespace, on_store_failure, nonces)
+        self.mode: Mode = mode
+        self.proof_policy = proof_policy
+        self.store = store
+        self._verify_token = verify_token
+        self._on_store_failure = on_store_failure
+        self._observer = observer
+        self._clock = clock
+        self._namespace = namespace
+        self._reader = ProofReader(proof_policy)
+        self._spent = SpentProofs(store, namespace=namespace)
+        self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
+        self._store_failed = False
+
+    async def authenticate(self, request: IncomingRequest) -> Caller:
+        """Ask every question about `request`.
+
+        Raises:
+            Refusal: the first check that failed.
+            StoreError: the store cannot say whether the proof is new, or which nonces are good.
+            IssuerUnavailable: the issuer's keys are not known.
+        """
+        try:
+            caller, remembered = await self._authenticate(request)
+        except Refusal as refusal:
+            self._tell(Decision("refused", refusal.reason))
+            raise
+        except DPoPError:
+            self._tell(Decision("unavailable"))
+            raise
+        self._tell(Decision("accepted", replay_checked=remembered))
+        return caller
+
+    async def _authenticate(self, request: IncomingRequest) -> tuple[Caller, bool]:
+        credentials = read_credentials(request.headers)
+        if credentials.scheme == "Bearer":
+            return await self._bearer(credentials), True
+        proof = self._reader.read(credentials.proof())
+        target_uri, now = request.resolved_uri(), self._clock()
+        last_instant = proof.check(self._situation(request, target_uri, credentials, now))
+        nonce = await self._accepted_nonce(proof, now)
+        proof.verify_signature()
+        token = await self._verify_token(credentials.token)
+        check_binding(token, proof.header.key.thumbprint)
+        if nonce is not None:
+            last_instant = min(last_instant, nonce.until)
+        remembered = await self._spend(proof, target_uri, last_instant - now)
+        return Caller.of(token, nonce=nonce), remembered
+
+    def _situation(self, request: IncomingRequest, target_uri: str, credentials: Credentials, now: float) -> Situation:
+        return Situation(
+            method=request.method,
+            target_uri=target_uri,
+            token_hash=credentials.token_hash,
+            now=now,
+            policy=self.proof_policy,
+            websocket=request.websocket,
+        )
+
+    async def _accepted_nonce(self, proof: Proof, now: float) -> AcceptedNonce | None:
+        if self._window is None:
+            return None
+        await self._window.ready(now)
+        return self._window.check(proof.claims.get("nonce"), now)
+
+    async def _bearer(self, credentials: Credentials) -> Caller:
+        """RFC 9449 §7.2: during a migration an unbound token may pass as Bearer, a bound one never."""
+        if self.mode == "required":
+            raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
+        try:
+            token = await self._verify_token(credentials.token)
+            if token.key_thumbprint is not None:
+                raise InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)
+        except Refusal as refusal:
+            refusal.scheme = "Bearer"
+            raise
+        return Caller.of(token)
+
+    async def _spend(self, proof: Proof, target_uri: str, seconds_left: float) -> bool:
+        """Whether the store now remembers the proof; `False` only with `on_store_failure="accept"`."""
+        try:
+            first = await self._spent.first_use(
+                key_thumbprint=proof.header.key.thumbprint,
+                target_uri=target_uri,
+                jti=proof.claims["jti"],
+                seconds_left=seconds_left,
+            )
+        except StoreError as error:
+            if self._on_store_failure == "refuse":
+                raise
+            if not self._store_failed:
+                logger.warning("replay: proofs are accepted without being remembered: %s", error)
+            self._store_failed = True
+            return False
+        if self._store_failed:
+            logger.warning("replay: proofs are remembered again")
+        self._store_failed = False
+        if not first:
+            raise InvalidProof(Reason.PROOF_REPLAYED)
+        return True
+
+    async def challenge_nonce(self) -> str | None:
+        """The `DPoP-Nonce` for a challenge; `None` while nonces are off.
+
+        Raises:
+            StoreError: no nonce is known, and the store does not answer.
+        """
+        if self._window is None:
+            return None
+        now = self._clock()
+        await self._window.ready(now)
+        offered = self._window.offered(now)
+        if offered is None:
+            msg = "no nonce is known for the present time"
+            raise StoreError(msg)
+        return offered
+
+    def newer_nonce(self, caller: Caller) -> str | None:
+        """The `DPoP-Nonce` for an answer to `caller`; `None` when its own is the newest (RFC 9449 §8.2)."""
+        if self._window is None or caller.nonce is None:
+            return None
+        offered = self._window.offered(self._clock())
+        return None if offered == caller.nonce else offered
+
+    async def ready(self) -> None:
+        """For readiness probes: the store takes and keeps values.
+
+        Raises:
+            StoreError: when it does not.
+        """
+        await self.store.put_if_absent(f"{self._namespace}:ready:v1", "1", ttl=1.0)
+
+    async def aclose(self) -> None:
+        """Release what the store itself opened."""
+        await self.store.aclose()
+
+    def _tell(self, decision: Decision) -> None:
+        if self._observer is None:
+            return
+        try:
+            self._observer(decision)
+        except Exception:
+            logger.exception("the observer failed")
+
+
+def _check_options(
+    verify_token: object, mode: object, namespace: object, on_store_failure: object, nonces: object
+) -> None:
+    if not callable(verify_token):
+        msg = "verify_token: not an async function of a token"
+        raise ValueError(msg)  # noqa: TRY004 - wrong configuration is always a ValueError here
+    for option, value, choices in (("mode", mode, Mode), ("on_store_failure", on_store_failure, OnStoreFailure)):
+        if value not in get_args(choices):
+            msg = f"{option}: {value!r} is none of {', '.join(get_args(choices))}"
+            raise ValueError(msg)
+    if not isinstance(namespace, str) or not namespace.isascii() or not namespace.isprintable() or not namespace:
+        msg = f"namespace: {namespace!r} is not printable ASCII"
+        raise ValueError(msg)
+    if on_store_failure == "accept" and nonces is None:
+        msg = "on_store_failure: accept needs nonces, which are then the only bound on replay"
+        raise ValueError(msg)

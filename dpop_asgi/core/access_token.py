@@ -1,0 +1,99 @@
+"""The verified access token and its binding to a key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hmac import compare_digest
+from typing import Any, Self
+
+from dpop_asgi.core.encoding import b64url_decode
+from dpop_asgi.errors import InvalidToken, Reason
+
+_SHA256_BYTES = 32
+
+# Confirmation methods that somebody else has to check (RFC 8705 §3.1, RFC 7800 §3.2-3.5).
+# Beside a `jkt` that we can check they would stay unchecked, so they refuse.
+_OTHER_METHODS = frozenset({"x5t#S256", "jwk", "jwe", "jku"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccessToken:
+    """What a token verifier vouches for. The verifier has checked signature, issuer, audience and times.
+
+    Attributes:
+        subject: `sub`, whom the token speaks for.
+        client_id: the client it was issued to.
+        scopes: the granted scope values.
+        claims: everything the issuer said.
+        key_thumbprint: `cnf.jkt`, the RFC 7638 thumbprint that the token is bound to; `None` for an unbound token.
+        expires_at: seconds since the epoch; `None` when the issuer did not say.
+    """
+
+    subject: str | None = None
+    client_id: str | None = None
+    scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    key_thumbprint: str | None = None
+    expires_at: float | None = None
+
+    @classmethod
+    def from_claims(cls, claims: Mapping[str, Any]) -> Self:
+        """The token that these claims describe (RFC 9068 §2.2, RFC 9449 §6.1); nothing is verified but their shape.
+
+        Raises:
+            InvalidToken: `token_malformed`, `binding_malformed` or `binding_unsupported`.
+        """
+        for name, types in _CLAIM_TYPES.items():
+            if name in claims and type(claims[name]) not in types:
+                raise InvalidToken(Reason.TOKEN_MALFORMED, claim=name)
+        expires_at = claims.get("exp")
+        return cls(
+            subject=claims.get("sub"),
+            client_id=claims.get("client_id"),
+            scopes=frozenset(claims.get("scope", "").split()),
+            claims=claims,
+            key_thumbprint=_key_thumbprint(claims),
+            expires_at=None if expires_at is None else float(expires_at),
+        )
+
+
+_CLAIM_TYPES: dict[str, tuple[type, ...]] = {
+    "sub": (str,),
+    "client_id": (str,),
+    "scope": (str,),
+    "exp": (int, float),
+    "nbf": (int, float),
+    "iat": (int, float),
+}
+
+
+def _key_thumbprint(claims: Mapping[str, Any]) -> str | None:
+    """`cnf.jkt`. A confirmation that is not understood must never read as none (RFC 7800 §3.1, RFC 9449 §6)."""
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    if not isinstance(confirmation, dict) or not confirmation:
+        raise InvalidToken(Reason.BINDING_MALFORMED)
+    if "jkt" not in confirmation or confirmation.keys() & _OTHER_METHODS:
+        raise InvalidToken(Reason.BINDING_UNSUPPORTED, methods=sorted(confirmation.keys() & _OTHER_METHODS))
+    if not _is_thumbprint(confirmation["jkt"]):
+        raise InvalidToken(Reason.BINDING_MALFORMED)
+    return str(confirmation["jkt"])
+
+
+def _is_thumbprint(value: object) -> bool:
+    try:
+        return isinstance(value, str) and len(b64url_decode(value.encode("ascii"))) == _SHA256_BYTES
+    except ValueError:
+        return False
+
+
+def check_binding(token: AccessToken, key_thumbprint: str) -> None:
+    """RFC 9449 §4.3 item 12b and §7.1: the token is bound, and to the key that signed the proof.
+
+    Raises:
+        InvalidToken: `binding_missing` or `binding_mismatch` (the code of the RFC's figure 16).
+    """
+    if token.key_thumbprint is None:
+        raise InvalidToken(Reason.BINDING_MISSING)
+    if not compare_digest(token.key_thumbprint.encode("ascii"), key_thumbprint.encode("ascii")):
+        raise InvalidToken(Reason.BINDING_MISMATCH)

@@ -1,0 +1,76 @@
+"""Who sent a request that passed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from dpop_asgi.core.access_token import AccessToken
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedNonce:
+    """A nonce that is good now.
+
+    Attributes:
+        value: as the client sent it.
+        until: the last instant at which it is accepted, in seconds since the epoch.
+        age: seconds since its slot began.
+    """
+
+    value: str = field(repr=False)
+    until: float
+    age: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caller:
+    """Who sent a request that passed every check.
+
+    Attributes:
+        subject: whom the token speaks for (`sub`).
+        client_id: the client it was issued to.
+        scopes: the granted scope values.
+        claims: everything the issuer said.
+        key_thumbprint: of the key that the client proved to hold; `None` for a Bearer token in mixed mode.
+        token_expires_at: seconds since the epoch.
+        nonce_age: seconds since the slot of its nonce began, below 0 for the next slot; `None` without nonces.
+        nonce: the server nonce in the proof; `None` without nonces.
+    """
+
+    subject: str | None
+    client_id: str | None
+    scopes: frozenset[str]
+    claims: Mapping[str, Any] = field(repr=False)
+    key_thumbprint: str | None
+    token_expires_at: float | None
+    nonce_age: float | None = None
+    nonce: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, token: AccessToken, *, nonce: AcceptedNonce | None = None) -> Self:
+        """The caller with this token, and with this nonce in its proof."""
+        return cls(
+            subject=token.subject,
+            client_id=token.client_id,
+            scopes=token.scopes,
+            claims=token.claims,
+            key_thumbprint=token.key_thumbprint,
+            token_expires_at=token.expires_at,
+            nonce_age=None if nonce is None else nonce.age,
+            nonce=None if nonce is None else nonce.value,
+        )
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Always: part of what Starlette expects of `request.user`."""
+        return True
+
+    @property
+    def display_name(self) -> str:
+        """Part of what Starlette expects of `request.user`."""
+        return self.subject or ""
+
+    @property
+    def identity(self) -> str:
+        """Part of what Starlette expects of `request.user`."""
+        return self.subject or ""

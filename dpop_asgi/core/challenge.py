@@ -1,0 +1,101 @@
+"""Refusal in; HTTP status, headers and body out (RFC 9449 §7.1, RFC 6750 §3, RFC 9110 §11.6.1)."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from dpop_asgi.errors import (
+    InsufficientScope,
+    InvalidRequest,
+    MissingCredentials,
+    Refusal,
+    UseNonce,
+)
+
+Mode = Literal["required", "mixed"]
+
+_STATUS: dict[type[Refusal], int] = {InvalidRequest: 400, InsufficientScope: 403}
+_UNAUTHORIZED = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole HTTP answer: status, header fields with lower-case names, body."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Challenger:
+    """Renders every refusal of one resource server.
+
+    Attributes:
+        algorithms: for `algs`.
+        mode: `mixed` offers Bearer too.
+        realm: protection space; a Bearer challenge needs at least one parameter (RFC 6750 §3).
+    """
+
+    algorithms: tuple[str, ...]
+    mode: Mode = "required"
+    realm: str = "api"
+
+    def answer(self, refusal: Refusal, *, nonce: str | None) -> Answer:
+        """The answer to a refused request.
+
+        Args:
+            refusal: why.
+            nonce: the value for `DPoP-Nonce`, `None` while nonces are off.
+        """
+        status = _STATUS.get(type(refusal), _UNAUTHORIZED)
+        challenges = [(b"www-authenticate", line.encode("ascii")) for line in self._challenges(refusal)]
+        offered = [(b"dpop-nonce", nonce.encode("ascii"))] if nonce is not None and status == _UNAUTHORIZED else []
+        return _answer(status, _body(refusal), [*challenges, *offered])
+
+    def _challenges(self, refusal: Refusal) -> list[str]:
+        """The scheme that was used comes first; without credentials, DPoP. A nonce challenge stands alone."""
+        error = _error(refusal)
+        dpop = {"algs": " ".join(self.algorithms)}
+        bearer = {"realm": self.realm}
+        if self.mode == "required" or isinstance(refusal, UseNonce):
+            return [_challenge("DPoP", {**error, **dpop})]
+        if isinstance(refusal, InvalidRequest):
+            return [_challenge("DPoP", {**error, **dpop}), _challenge("Bearer", {**error, **bearer})]
+        if isinstance(refusal, MissingCredentials):
+            return [_challenge("DPoP", dpop), _challenge("Bearer", bearer)]
+        if refusal.scheme == "Bearer":
+            return [_challenge("Bearer", {**error, **bearer}), _challenge("DPoP", dpop)]
+        return [_challenge("DPoP", {**error, **dpop})]
+
+
+def unavailable() -> Answer:
+    """The answer while store or issuer are away: no challenge, since new credentials would not help."""
+    body = {"error": "temporarily_unavailable", "error_description": "Please try again shortly"}
+    return _answer(503, body, [(b"retry-after", b"1")])
+
+
+def _error(refusal: Refusal) -> dict[str, str]:
+    if refusal.code is None:
+        return {}
+    error = {"error": refusal.code, "error_description": refusal.description}
+    return {**error, "scope": " ".join(refusal.scopes)} if isinstance(refusal, InsufficientScope) else error
+
+
+def _body(refusal: Refusal) -> dict[str, str]:
+    return _error(refusal) or {"error_description": refusal.description}
+
+
+def _challenge(scheme: str, parameters: dict[str, str]) -> str:
+    """`error` first and every value quoted: some clients split at commas or stop at an unquoted value."""
+    return scheme + " " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
+
+
+def _answer(status: int, content: dict[str, str], headers: list[tuple[bytes, bytes]]) -> Answer:
+    body = json.dumps(content).encode("ascii")
+    common = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode("ascii")),
+        (b"cache-control", b"no-store"),
+    ]
+    return Answer(status, (*headers, *common), body)

@@ -1,0 +1,101 @@
+"""The incoming request as facts: exactly one token, exactly one proof."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from dpop_asgi.core.encoding import sha256_b64url
+from dpop_asgi.core.htu import normalise
+from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, Reason
+
+# RFC 9110 §11.4 and RFC 9449 §7.1: scheme, one or more spaces, one token68.
+_SCHEME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN68 = re.compile(rb" +([A-Za-z0-9\-._~+/]+=*)")
+
+# Signed tokens with many claims have some 4 KB; common servers take 8 to 64 KB for all fields together.
+MAX_AUTHORIZATION_BYTES = 16384
+
+_SCHEMES = {b"dpop": "DPoP", b"bearer": "Bearer"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IncomingRequest:
+    """What the decision needs to know of a request.
+
+    Attributes:
+        method: as sent (`GET` for a WebSocket handshake).
+        target_uri: the absolute URI that the client asked for, or a function that finds it and may refuse.
+        headers: the fields as ASGI has them: lower-case names, every occurrence.
+        websocket: whether it is a WebSocket handshake.
+    """
+
+    method: str
+    target_uri: str | Callable[[], str]
+    headers: Iterable[tuple[bytes, bytes]] = field(repr=False)
+    websocket: bool = False
+
+    def resolved_uri(self) -> str:
+        """The target URI in normal form.
+
+        Raises:
+            InvalidRequest: when there is no such URI, or not one that is served here.
+        """
+        uri = normalise(self.target_uri() if callable(self.target_uri) else self.target_uri)
+        if uri is None:
+            raise InvalidRequest(Reason.TARGET_MALFORMED)
+        return uri
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One access token as sent, under one scheme, with its base64url SHA-256, and the `DPoP` fields."""
+
+    scheme: str
+    token: str = field(repr=False)
+    token_hash: str = field(repr=False)
+    proofs: tuple[bytes, ...] = field(repr=False)
+
+    def proof(self) -> bytes:
+        """The one proof (RFC 9449 §4.3 item 1).
+
+        Raises:
+            InvalidProof: when there is none, or more than one.
+        """
+        if len(self.proofs) != 1:
+            raise InvalidProof(Reason.PROOF_REPEATED if self.proofs else Reason.PROOF_MISSING)
+        return self.proofs[0]
+
+
+def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
+    """The access token of a request (RFC 9449 §7.1, RFC 6750 §2.1); never from query or body.
+
+    Raises:
+        MissingCredentials: no `Authorization` field, or a scheme that is neither DPoP nor Bearer.
+        InvalidRequest: more than one field, or not a scheme and one token68.
+    """
+    authorizations: list[bytes] = []
+    proofs: list[bytes] = []
+    for name, value in headers:
+        if name == b"authorization":
+            authorizations.append(value)
+        elif name == b"dpop":
+            proofs.append(value)
+    if not authorizations:
+        raise MissingCredentials(Reason.AUTHORIZATION_MISSING, proofs=len(proofs))
+    if len(authorizations) > 1:
+        raise InvalidRequest(Reason.AUTHORIZATION_REPEATED)
+    scheme, token = _split(authorizations[0])
+    return Credentials(scheme, token.decode("ascii"), sha256_b64url(token), tuple(proofs))
+
+
+def _split(authorization: bytes) -> tuple[str, bytes]:
+    if len(authorization) > MAX_AUTHORIZATION_BYTES:
+        raise InvalidRequest(Reason.AUTHORIZATION_TOO_LARGE, size=len(authorization), limit=MAX_AUTHORIZATION_BYTES)
+    name = _SCHEME.match(authorization)
+    scheme = _SCHEMES.get(name[0].lower()) if name else None
+    if name is None or scheme is None:
+        raise MissingCredentials(Reason.AUTHORIZATION_SCHEME)
+    token = _TOKEN68.fullmatch(authorization, name.end())
+    if token is None:
+        raise InvalidRequest(Reason.AUTHORIZATION_MALFORMED)
+    return scheme, token[1]

@@ -1,0 +1,96 @@
+"""Strict base64url, JSON and compact JWS shapes: one way to read each, or none."""
+
+import json
+import math
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import sha256
+from typing import Any, Never
+
+# RFC 7515 §7.1: three base64url segments. RFC 9449 §4.1 makes the field value a token68, of which this is a part.
+COMPACT_JWS = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+# Nesting can be no deeper than the number of opening brackets; a proof of a real client has two.
+# 128 is far below the recursion limits of every supported Python.
+_MOST_OPENERS = 128
+
+# 2**63 has 19 digits. Larger numbers mean nothing in a JWT, and arithmetic with them can raise.
+_MOST_DIGITS = 19
+
+
+def b64url_encode(raw: bytes) -> str:
+    """Base64url without padding (RFC 7515 §2)."""
+    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def b64url_decode(segment: bytes) -> bytes:
+    """The bytes of a base64url segment without padding.
+
+    Raises:
+        ValueError: for foreign characters, padding, or bits that do not belong to a byte.
+    """
+    raw = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    # The standard decoder drops foreign characters and ignores loose bits: only what encodes back is accepted.
+    if urlsafe_b64encode(raw).rstrip(b"=") != segment:
+        msg = "not base64url"
+        raise ValueError(msg)
+    return raw
+
+
+def sha256_b64url(text: str | bytes) -> str:
+    """Base64url SHA-256, as `ath` and `jkt` use it (43 characters)."""
+    raw = text.encode("ascii") if isinstance(text, str) else text
+    return b64url_encode(sha256(raw).digest())
+
+
+def strict_json_object(raw: bytes, *, most_openers: int = _MOST_OPENERS) -> dict[str, Any]:
+    """A JSON object, read so that no two parsers could differ about it.
+
+    Raises:
+        ValueError: when it is not UTF-8, not an object, has a name twice, a number that is not finite
+            or has more than 19 digits, or more than 128 opening brackets.
+    """
+    if raw.count(b"{") + raw.count(b"[") > most_openers:
+        msg = "nested too deeply"
+        raise ValueError(msg)
+    value = _DECODER.decode(raw.decode("utf-8"))
+    if type(value) is not dict:
+        msg = "not a JSON object"
+        raise ValueError(msg)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        msg = "a name stands twice"
+        raise ValueError(msg)
+    return members
+
+
+def _no_constant(name: str) -> Never:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        msg = "a number is too long"
+        raise ValueError(msg)
+    return int(digits)
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        msg = "a number is not finite"
+        raise ValueError(msg)
+    return number
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=_no_constant,
+    parse_int=_bounded_int,
+    parse_float=_finite_float,
+)

@@ -1,0 +1,90 @@
+"""When are two target URIs the same?
+
+RFC 9449 §4.3 item 9, with the normalisation of RFC 3986 §6.2.2 and §6.2.3: case of scheme and host, default port,
+percent-encoding of unreserved characters, dot segments, empty path. Nothing else is folded.
+"""
+
+import re
+from functools import lru_cache
+
+_URI = re.compile(r"([a-z]+)://([^/?#]*)([^?#]*)", re.IGNORECASE | re.ASCII)
+_AUTHORITY = re.compile(
+    r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+,;=]+)(?::(?P<port>[0-9]{0,5}))?", re.IGNORECASE | re.ASCII
+)
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]|%[0-9A-Fa-f]{2})*)?", re.ASCII)
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# Not allowed in a path, but browsers send them as they are: compared as their escapes.
+_ESCAPED = str.maketrans({"[": "%5B", "]": "%5D", "|": "%7C", "^": "%5E"})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_WEBSOCKET_SCHEMES = {"ws": "http", "wss": "https"}
+_MAX_PORT = 65535
+
+# One entry per distinct path of an API; 1024 entries of at most a proof's size stay under 10 MB.
+_CACHED_URIS = 1024
+
+
+@lru_cache(_CACHED_URIS)
+def normalise(uri: str, *, websocket: bool = False) -> str | None:
+    """The URI without query and fragment in its one normal form.
+
+    Args:
+        uri: what the client claims, or what the server answers for.
+        websocket: whether `wss` counts as `https` and `ws` as `http`.
+
+    Returns:
+        `None` when it is not an absolute http or https URI, or has userinfo or characters outside RFC 3986.
+    """
+    match = _URI.match(uri)
+    if match is None:
+        return None
+    scheme, authority, path = match[1].lower(), match[2], match[3]
+    if websocket:
+        scheme = _WEBSOCKET_SCHEMES.get(scheme, scheme)
+    host = normalise_authority(authority, scheme)
+    normal_path = normalise_path(path)
+    if host is None or normal_path is None:
+        return None
+    return f"{scheme}://{host}{normal_path}"
+
+
+def normalise_authority(authority: str, scheme: str) -> str | None:
+    """Host in lower case, port only where it is not the default of `scheme`; `None` when malformed."""
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None or scheme not in _DEFAULT_PORTS:
+        return None
+    host, port = match["host"].lower(), match["port"]
+    if not port or int(port) == _DEFAULT_PORTS[scheme]:
+        return host
+    return f"{host}:{int(port)}" if int(port) <= _MAX_PORT else None
+
+
+def normalise_path(path: str) -> str | None:
+    """Escapes of unreserved characters decoded, others in upper case, dot segments removed; `None` when malformed."""
+    if _PATH.fullmatch(path) is None:
+        return None
+    if "%" in path:
+        path = _ESCAPE.sub(_normal_escape, path)
+    path = path.translate(_ESCAPED)
+    if "/." in path:
+        path = _without_dot_segments(path)
+    return path or "/"
+
+
+def _normal_escape(match: re.Match[str]) -> str:
+    character = chr(int(match[0][1:], 16))
+    return character if character in _UNRESERVED else match[0].upper()
+
+
+def _without_dot_segments(path: str) -> str:
+    """RFC 3986 §5.2.4 for a path that starts with a slash."""
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in {".", ".."}:
+        kept.append("")
+    return "/" + "/".join(kept)

@@ -1,0 +1,174 @@
+"""Everything that we use of joserfc; no other module imports it.
+
+joserfc is asked for two things only: to import a key and to check or make a signature over bytes.
+Parsing, allow-lists and header rules are ours, since its defaults do not fit embedded keys: headers over 512 bytes
+are refused, `b64` and private keys accepted, and many malformed inputs raise something else than its own error.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from joserfc import jwk
+from joserfc.jws import JWSRegistry
+
+from dpop_asgi.core.encoding import b64url_decode
+
+# The asymmetric algorithms of RFC 7518 and RFC 9864 that a policy may list, each with the one key type that fits it.
+# EdDSA is the older name: with Ed25519 keys only (RFC 9864 §2.2).
+KEY_TYPES: Mapping[str, tuple[str, str | None]] = {
+    "ES256": ("EC", "P-256"),
+    "ES384": ("EC", "P-384"),
+    "ES512": ("EC", "P-521"),
+    "PS256": ("RSA", None),
+    "PS384": ("RSA", None),
+    "PS512": ("RSA", None),
+    "RS256": ("RSA", None),
+    "RS384": ("RSA", None),
+    "RS512": ("RSA", None),
+    "Ed25519": ("OKP", "Ed25519"),
+    "EdDSA": ("OKP", "Ed25519"),
+}
+
+# RFC 7518 §6 and RFC 8037 §2. `p` without `d` still leaks the key, so every member counts.
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+
+# The members that RFC 7638 §3.2 hashes; everything else in a JWK is left aside.
+_PUBLIC_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
+
+_COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "Ed25519": 32}
+
+# FAPI 2.0 §5.4.1 sets the lower bound. Above 4096 bits, or with an exponent over 32 bits,
+# a caller could choose how long a verification takes.
+_RSA_BITS = range(2048, 4097)
+_RSA_EXPONENT_BITS = 32
+
+# y-coordinates of the points of order 1, 2, 4 and 8 on edwards25519: with such a key one signature fits every message.
+_ED25519_P = 2**255 - 19
+_ED25519_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        _ED25519_P - 1,
+        2707385501144840649318225287225658788936804267575313519463743609750303402022,
+        55188659117513257062467267217118295137698188065244968500265048394206261417927,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PublicKey:
+    """A verification key and its RFC 7638 SHA-256 thumbprint (43 characters)."""
+
+    thumbprint: str
+    _key: Any
+
+    def verify(self, algorithm: str, message: bytes, signature: bytes) -> bool:
+        """Whether `signature` over `message` was made by this key; `False` for malformed signatures too."""
+        try:
+            return bool(JWSRegistry.algorithms[algorithm].verify(message, signature, self._key))
+        except Exception:  # noqa: BLE001 - whatever the libraries below raise for hostile bytes means "no"
+            return False
+
+
+def fits(members: Mapping[str, object], algorithm: str) -> bool:
+    """Whether the `kty` and `crv` of a JWK are those that `algorithm` needs."""
+    kty, crv = KEY_TYPES[algorithm]
+    return members.get("kty") == kty and (crv is None or members.get("crv") == crv)
+
+
+def import_public_key(members: Mapping[str, object], algorithm: str) -> PublicKey:
+    """The key in a JWK, from its required members only.
+
+    Raises:
+        ValueError: when it is not an acceptable public key for `algorithm`: wrong type, not on the curve,
+            not canonically encoded, RSA outside 2048 to 4096 bits, or an Ed25519 point of small order.
+    """
+    if not fits(members, algorithm):
+        msg = "kty or crv does not fit alg"
+        raise ValueError(msg)
+    public = {name: members.get(name) for name in _PUBLIC_MEMBERS[KEY_TYPES[algorithm][0]]}
+    if not all(type(value) is str for value in public.values()):
+        msg = "a member is missing or not a string"
+        raise ValueError(msg)
+    try:
+        _check_numbers(public)
+        key = jwk.import_key(public)  # type: ignore[arg-type]  # all are strings by now
+        key.get_op_key("verify")
+    except Exception as error:
+        msg = "not an acceptable public key"
+        raise ValueError(msg) from error
+    return PublicKey(thumbprint=key.thumbprint(), _key=key)
+
+
+def _check_numbers(public: Mapping[str, Any]) -> None:
+    """One key, one encoding: else it had several thumbprints (RFC 7518 §6.2.1.2, §6.3.1.1)."""
+    raw = {name: b64url_decode(public[name].encode("ascii")) for name in ("n", "e", "x", "y") if name in public}
+    if public["kty"] == "RSA":
+        sound = (
+            not any(value[:1] == b"\0" for value in raw.values())
+            and int.from_bytes(raw["n"], "big").bit_length() in _RSA_BITS
+            and int.from_bytes(raw["e"], "big").bit_length() <= _RSA_EXPONENT_BITS
+        )
+    else:
+        sound = all(len(value) == _COORDINATE_BYTES[public["crv"]] for value in raw.values())
+        sound = sound and (public["kty"] != "OKP" or _is_sound_ed25519(raw["x"]))
+    if not sound:
+        msg = "size, encoding or order"
+        raise ValueError(msg)
+
+
+def _is_sound_ed25519(encoded: bytes) -> bool:
+    y = int.from_bytes(encoded, "little") & (2**255 - 1)
+    return y < _ED25519_P and y not in _ED25519_SMALL_ORDER
+
+
+def check_algorithms(option: str, algorithms: Iterable[str]) -> tuple[str, ...]:
+    """The algorithm names as a tuple.
+
+    Raises:
+        ValueError: naming `option`, when there is none, or one that is symmetric, unknown or `none`.
+    """
+    names = (algorithms,) if isinstance(algorithms, str) else tuple(algorithms)
+    unknown = [name for name in names if name not in KEY_TYPES]
+    if unknown or not names:
+        msg = f"{option}: {unknown[0] if unknown else 'empty list'!r}; choose from {' '.join(KEY_TYPES)}"
+        raise ValueError(msg)
+    return names
+
+
+class PrivateKey:
+    """A signing key for clients and tests: makes signatures over bytes."""
+
+    def __init__(self, algorithm: str, key: Any) -> None:  # noqa: ANN401 - joserfc's key classes share no public base
+        self.algorithm = algorithm
+        self._key = key
+
+    @classmethod
+    def generate(cls, algorithm: str = "ES256", *, rsa_bits: int = 2048) -> Self:
+        """A new key for `algorithm`."""
+        kty, crv = KEY_TYPES[algorithm]
+        if kty == "RSA":
+            return cls(algorithm, jwk.RSAKey.generate_key(rsa_bits, auto_kid=False))
+        if kty == "EC":
+            return cls(algorithm, jwk.ECKey.generate_key(crv or "", auto_kid=False))
+        return cls(algorithm, jwk.OKPKey.generate_key("Ed25519", auto_kid=False))
+
+    @property
+    def public_jwk(self) -> dict[str, Any]:
+        """The public members of the key."""
+        return dict(self._key.as_dict(private=False))
+
+    @property
+    def private_jwk(self) -> dict[str, Any]:
+        """All members of the key, the private ones too."""
+        return dict(self._key.as_dict(private=True))
+
+    @property
+    def thumbprint(self) -> str:
+        """RFC 7638 SHA-256 thumbprint."""
+        return str(self._key.thumbprint())
+
+    def sign(self, message: bytes) -> bytes:
+        """The raw JWS signature over `message`."""
+        return bytes(JWSRegistry.algorithms[self.algorithm].sign(message, self._key))

@@ -1,0 +1,67 @@
+"""What can be plugged in. Each port is a promise; everything behind it can be replaced."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.errors import Reason
+
+Clock = Callable[[], float]
+
+
+class Store(Protocol):
+    """What all workers must agree on: one verb."""
+
+    async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
+        """Write `value` unless something stands under `key`; return what stands there now. Atomic.
+
+        Args:
+            key: at most 200 ASCII characters.
+            value: at most 64 ASCII characters.
+            ttl: seconds after which the key is free again; more than 0.
+
+        Raises:
+            StoreError: when the store cannot say for certain.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the store itself opened. It may be used again afterwards."""
+        ...
+
+
+class TokenVerifier(Protocol):
+    """Any `async def verify(token: str) -> AccessToken` is one."""
+
+    async def __call__(self, token: str, /) -> AccessToken:
+        """What the issuer vouches for.
+
+        Raises:
+            InvalidToken: when the token is not good here and now.
+            IssuerUnavailable: when that cannot be found out now.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How one request was decided.
+
+    Attributes:
+        outcome: `accepted`, `refused` or `unavailable` (store or issuer).
+        reason: which check refused; `None` otherwise.
+        replay_checked: `False` when a proof was accepted while the store was away (`on_store_failure="accept"`).
+    """
+
+    outcome: Literal["accepted", "refused", "unavailable"]
+    reason: Reason | None = None
+    replay_checked: bool = True
+
+
+class Observer(Protocol):
+    """Is told each decision, once; what it raises is logged and changes nothing."""
+
+    def __call__(self, decision: Decision, /) -> None:
+        """Count, log or trace; must not block."""
+        ...

@@ -1,0 +1,174 @@
+"""The rotating window of server nonces (RFC 9449 §8, §9).
+
+Time is cut into slots. The nonce of a slot is a random value on which all workers agree by the store's one verb:
+whoever asks first writes it, everybody else reads the same. Each process keeps the window in memory, so that checking
+a nonce asks nobody, and agrees on the slots ahead long before they begin, so that rotation refuses nobody.
+"""
+
+import asyncio
+import logging
+import math
+import re
+import secrets
+from dataclasses import dataclass
+
+from dpop_asgi.core.caller import AcceptedNonce
+from dpop_asgi.core.ports import Clock, Store
+from dpop_asgi.errors import Reason, StoreError, UseNonce
+
+logger = logging.getLogger("dpop_asgi")
+
+# 128 bits cannot be guessed (RFC 9449 §8: unpredictable), and base64url stays inside NQCHAR.
+_NONCE_BYTES = 16
+_MAX_NONCE_LENGTH = 64
+_NQCHAR = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
+
+# From here on a slot has too little life left for a slow client: the next nonce is handed out.
+_LATE_IN_SLOT = 0.8
+
+# While the store is away the window lives from memory; asking more often than this would only add load.
+_RETRY_SECONDS = 0.25
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoncePolicy:
+    """How nonces rotate. A nonce lives between `(grace + 0.2)` and `(grace + 1.2)` periods from when it is handed out.
+
+    Attributes:
+        period: seconds per slot.
+        grace: past slots whose nonces are still accepted.
+        lookahead: slots agreed ahead; for about so many periods rotation goes on while the store is away.
+
+    Raises:
+        ValueError: naming the option that is wrong.
+    """
+
+    period: float = 60.0
+    grace: int = 1
+    lookahead: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse a window that could not work."""
+        if type(self.period) not in {int, float} or not 0 < self.period < math.inf:
+            msg = f"period: {self.period!r} is not a number of seconds above 0"
+            raise ValueError(msg)
+        for option, least in (("grace", 0), ("lookahead", 1)):
+            value = getattr(self, option)
+            if type(value) is not int or value < least:
+                msg = f"{option}: {value!r} is not a whole number of at least {least}"
+                raise ValueError(msg)
+
+
+class NonceWindow:
+    """The nonces that this server accepts and hands out.
+
+    Args:
+        store: where workers agree; services on one origin share one and the same namespace,
+            since clients keep one nonce per origin.
+        policy: how nonces rotate.
+        namespace: prefix of the keys.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, store: Store, policy: NoncePolicy, *, namespace: str, clock: Clock) -> None:
+        self._store = store
+        self._policy = policy
+        self._prefix = f"{namespace}:nonce:v1:{policy.period:g}:"
+        self._clock = clock
+        self._nonces: dict[int, str] = {}
+        self._slots: dict[str, int] = {}
+        self._refresh: asyncio.Task[None] | None = None
+        self._refresh_not_before = -math.inf
+        self._store_failed = False
+
+    def _slot(self, now: float) -> int:
+        return math.floor(now / self._policy.period)
+
+    def offered(self, now: float) -> str | None:
+        """The nonce to hand out now, `None` when it is not in memory (`ready` fetches it)."""
+        slot = self._slot(now)
+        late = now / self._policy.period - slot >= _LATE_IN_SLOT
+        return self._nonces.get(slot + 1 if late else slot)
+
+    def check(self, nonce: object, now: float) -> AcceptedNonce:
+        """RFC 9449 §4.3 item 10. `ready` must have been awaited for the same `now`.
+
+        Raises:
+            UseNonce: whatever is wrong; only the reason differs.
+        """
+        if nonce is None:
+            raise UseNonce(Reason.NONCE_MISSING)
+        if type(nonce) is not str or len(nonce) > _MAX_NONCE_LENGTH or _NQCHAR.fullmatch(nonce) is None:
+            raise UseNonce(Reason.NONCE_MALFORMED)
+        current, slot = self._slot(now), self._slots.get(nonce)
+        if slot is None or slot > current + 1:
+            raise UseNonce(Reason.NONCE_UNKNOWN)
+        if slot < current - self._policy.grace:
+            raise UseNonce(Reason.NONCE_EXPIRED, slots_ago=current - slot)
+        return AcceptedNonce(nonce, self._end(slot), now - slot * self._policy.period)
+
+    def _end(self, slot: int) -> float:
+        return (slot + 1 + self._policy.grace) * self._policy.period
+
+    async def ready(self, now: float) -> None:
+        """Have the window of `now` in memory; asks the store only when it is not, or runs low.
+
+        Raises:
+            StoreError: the window is not in memory and the store does not answer.
+        """
+        slot = self._slot(now)
+        if slot + self._policy.lookahead in self._nonces and slot - self._policy.grace in self._nonces:
+            return
+        usable = all(needed in self._nonces for needed in range(slot - self._policy.grace, slot + 2))
+        if usable and now < self._refresh_not_before:
+            return
+        refresh = self._single_flight(slot)
+        if not usable:
+            # Shielded: a client that goes away must not take the others' window with it.
+            await asyncio.shield(refresh)
+
+    def _single_flight(self, slot: int) -> asyncio.Task[None]:
+        task = self._refresh
+        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
+            task = self._refresh = asyncio.get_running_loop().create_task(self._fetch(slot))
+            task.add_done_callback(self._note)
+        return task
+
+    async def _fetch(self, slot: int) -> None:
+        wanted = range(slot - self._policy.grace, slot + self._policy.lookahead + 1)
+        missing = [number for number in wanted if number not in self._nonces]
+        found = await asyncio.gather(*map(self._agree, missing), return_exceptions=True)
+        for number, nonce in zip(missing, found, strict=True):
+            if isinstance(nonce, str):
+                self._nonces[number] = nonce
+                self._slots[nonce] = number
+        self._forget(wanted.start - self._policy.lookahead)
+        for failure in found:
+            if isinstance(failure, BaseException):
+                raise failure
+
+    async def _agree(self, slot: int) -> str:
+        # One period longer than any worker accepts it, so that no clock that is a little behind finds it gone.
+        ttl = self._end(slot) + self._policy.period - self._clock()
+        nonce = await self._store.put_if_absent(
+            f"{self._prefix}{slot}", secrets.token_urlsafe(_NONCE_BYTES), ttl=max(ttl, self._policy.period)
+        )
+        if len(nonce) > _MAX_NONCE_LENGTH or _NQCHAR.fullmatch(nonce) is None:
+            msg = f"what stands under a key {self._prefix}* is no nonce: does another program use this namespace?"
+            raise StoreError(msg)
+        return nonce
+
+    def _forget(self, before: int) -> None:
+        """Old slots are kept a little longer, to tell an expired nonce from an unknown one."""
+        for slot in [slot for slot in self._nonces if slot < before]:
+            self._slots.pop(self._nonces.pop(slot), None)
+
+    def _note(self, task: asyncio.Task[None]) -> None:
+        """Log once per change, and retrieve the exception: a refresh off the request's path has no other reader."""
+        error = None if task.cancelled() else task.exception()
+        self._refresh_not_before = self._clock() + _RETRY_SECONDS if error or task.cancelled() else -math.inf
+        if error and not self._store_failed:
+            logger.warning("nonces: the store does not answer, going on from memory: %s", error)
+        elif self._store_failed and not error:
+            logger.warning("nonces: the store answers again")
+        self._store_failed = error is not None

@@ -1,0 +1,46 @@
+"""A proof is used once (RFC 9449 §11.1)."""
+
+import secrets
+from hashlib import sha256
+
+from dpop_asgi.core.encoding import b64url_encode
+from dpop_asgi.core.ports import Store
+
+# An entry outlives the proof by this: the store's clock and ours need not tick together.
+_MARGIN_SECONDS = 1.0
+
+# 192 bits of SHA-256 keep an entry in Redis at 144 bytes; finding another jti for one of them stays out of reach.
+_DIGEST_BYTES = 24
+
+# Our own write, sent again by a client library after a lost reply, is told from a replay by this many random bytes.
+_VALUE_BYTES = 6
+
+
+class SpentProofs:
+    """Remembers proofs for as long as they could be accepted.
+
+    Args:
+        store: shared by all workers that accept the same tokens.
+        namespace: prefix of the keys.
+    """
+
+    def __init__(self, store: Store, *, namespace: str) -> None:
+        self._store = store
+        self._prefix = f"{namespace}:jti:v1:"
+
+    async def first_use(self, *, key_thumbprint: str, target_uri: str, jti: str, seconds_left: float) -> bool:
+        """Whether this is the first use; from now on none is.
+
+        Args:
+            key_thumbprint: of the proof's key, so that no client can spend another's `jti`.
+            target_uri: in normal form, the context of the `jti` (RFC 9449 §11.1).
+            jti: as the client chose it; only a hash is kept.
+            seconds_left: how long this very proof could still be accepted.
+
+        Raises:
+            StoreError: when the store cannot say.
+        """
+        context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
+        key = self._prefix + b64url_encode(sha256(context).digest()[:_DIGEST_BYTES])
+        mine = secrets.token_urlsafe(_VALUE_BYTES)
+        return await self._store.put_if_absent(key, mine, ttl=max(seconds_left, 0.0) + _MARGIN_SECONDS) == mine

@@ -1,0 +1,146 @@
+"""Every option of a resource server from the environment, for programs that are configured by nothing else."""
+
+import difflib
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from dpop_asgi.authenticator import Authenticator
+from dpop_asgi.core.policy import ProofPolicy
+from dpop_asgi.core.ports import Store
+from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.stores.memory import MemoryStore
+from dpop_asgi.stores.redis import RedisStore
+from dpop_asgi.tokens.jwt import JWTVerifier
+
+logger = logging.getLogger("dpop_asgi")
+
+_Value = TypeVar("_Value")
+
+# The variable behind each option, for the message when a value is refused further down.
+VARIABLES = {
+    "public_url": "DPOP_PUBLIC_URL",
+    "issuer": "DPOP_ISSUER",
+    "jwks_uri": "DPOP_JWKS_URI",
+    "audience": "DPOP_AUDIENCE",
+    "store": "DPOP_STORE",
+    "namespace": "DPOP_NAMESPACE",
+    "period": "DPOP_NONCE_PERIOD",
+    "grace": "DPOP_NONCE_GRACE",
+    "lookahead": "DPOP_NONCE_LOOKAHEAD",
+    "algorithms": "DPOP_ALGORITHMS",
+    "max_age": "DPOP_PROOF_MAX_AGE",
+    "max_future": "DPOP_PROOF_MAX_FUTURE",
+    "mode": "DPOP_MODE",
+    "timeout": "DPOP_STORE_TIMEOUT",
+    "on_store_failure": "DPOP_ON_STORE_FAILURE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says.
+
+    Attributes:
+        authenticator: made of it.
+        public_url: for `DPoPMiddleware`; `None` serves hosts of this machine only.
+    """
+
+    authenticator: Authenticator
+    public_url: str | None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the variables `DPOP_*`; an empty one counts as not set.
+
+        Raises:
+            ValueError: naming the variable that is missing or wrong.
+        """
+        _warn_of_unknown(environment)
+        try:
+            return cls(_authenticator(environment), _given(environment, "public_url"))
+        except ValueError as error:
+            option, colon, rest = str(error).partition(":")
+            msg = f"{VARIABLES.get(option, option)}{colon}{rest}"
+            raise ValueError(msg) from None
+
+
+def _authenticator(environment: Mapping[str, str]) -> Authenticator:
+    modes: Any = {
+        "mode": _given(environment, "mode") or "required",
+        "on_store_failure": _given(environment, "on_store_failure") or "refuse",
+    }
+    return Authenticator(
+        verify_token=JWTVerifier(
+            issuer=_required(environment, "issuer"),
+            audience=_required(environment, "audience"),
+            jwks_uri=_given(environment, "jwks_uri"),
+        ),
+        store=_store(environment),
+        proof_policy=_proof_policy(environment),
+        nonces=_nonces(environment),
+        namespace=_given(environment, "namespace") or "dpop",
+        **modes,
+    )
+
+
+def _proof_policy(environment: Mapping[str, str]) -> ProofPolicy:
+    default = ProofPolicy()
+    listed = _given(environment, "algorithms")
+    return ProofPolicy(
+        algorithms=default.algorithms if listed is None else tuple(name.strip() for name in listed.split(",")),
+        max_age=_number(environment, "max_age", float, default.max_age),
+        max_future=_number(environment, "max_future", float, default.max_future),
+    )
+
+
+def _nonces(environment: Mapping[str, str]) -> NoncePolicy | None:
+    default = NoncePolicy()
+    period = _number(environment, "period", float, default.period)
+    grace = _number(environment, "grace", int, default.grace)
+    lookahead = _number(environment, "lookahead", int, default.lookahead)
+    return None if period == 0 else NoncePolicy(period=period, grace=grace, lookahead=lookahead)
+
+
+def _store(environment: Mapping[str, str]) -> Store:
+    url = _given(environment, "store") or "memory://"
+    timeout = _number(environment, "timeout", float, 0.25)
+    if url == "memory://":
+        return MemoryStore()
+    if urlsplit(url).scheme not in RedisStore.SCHEMES:
+        schemes = ", ".join(f"{scheme}://" for scheme in ("memory", *RedisStore.SCHEMES))
+        # Without the value: it may hold a password.
+        msg = f"store: the URL must start with one of {schemes}"
+        raise ValueError(msg)
+    return RedisStore(url, timeout=timeout)
+
+
+def _given(environment: Mapping[str, str], option: str) -> str | None:
+    return environment.get(VARIABLES[option], "").strip() or None
+
+
+def _required(environment: Mapping[str, str], option: str) -> str:
+    value = _given(environment, option)
+    if value is None:
+        msg = f"{option}: not set, and required"
+        raise ValueError(msg)
+    return value
+
+
+def _number(environment: Mapping[str, str], option: str, kind: Callable[[str], _Value], default: _Value) -> _Value:
+    text = _given(environment, option)
+    try:
+        return default if text is None else kind(text)
+    except ValueError:
+        msg = f"{option}: {text!r} is not a{' whole' if kind is int else ''} number"
+        raise ValueError(msg) from None
+
+
+def _warn_of_unknown(environment: Mapping[str, str]) -> None:
+    for name in environment:
+        if name.startswith("DPOP_") and name not in VARIABLES.values():
+            close = difflib.get_close_matches(name, VARIABLES.values(), 1)
+            logger.warning("%s is no setting of dpop_asgi%s", name, f"; was {close[0]} meant?" if close else "")

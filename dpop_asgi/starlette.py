@@ -1,0 +1,19 @@
+"""For Starlette, and for what is built on it."""
+
+from starlette.requests import HTTPConnection
+
+from dpop_asgi.asgi.middleware import CALLER_KEY
+from dpop_asgi.core.caller import Caller
+
+
+def caller_from(connection: HTTPConnection) -> Caller:
+    """Who sent this request or opened this WebSocket.
+
+    Raises:
+        LookupError: on a path that no `DPoPMiddleware` protects.
+    """
+    caller = connection.scope.get(CALLER_KEY)
+    if not isinstance(caller, Caller):
+        msg = "no caller: this path is public, or no DPoPMiddleware is around this app"
+        raise LookupError(msg)  # noqa: TRY004 - it is not there, rather than of a wrong type
+    return caller

@@ -1,0 +1,1 @@
+"""What all workers must agree on, behind one verb: `put_if_absent`."""
