@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from dpop_asgi.asgi.target_uri import PublicURL
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Store
@@ -46,11 +47,11 @@ class Settings:
 
     Attributes:
         authenticator: made of it.
-        public_url: for `DPoPMiddleware`; `None` serves hosts of this machine only.
+        public_url: for `DPoPMiddleware`, separated by commas; `None` serves hosts of this machine only.
     """
 
     authenticator: Authenticator
-    public_url: str | None
+    public_url: tuple[str, ...] | None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -61,11 +62,20 @@ class Settings:
         """
         _warn_of_unknown(environment)
         try:
-            return cls(_authenticator(environment), _given(environment, "public_url"))
+            return cls(_authenticator(environment), _public_url(environment))
         except ValueError as error:
             option, colon, rest = str(error).partition(":")
             msg = f"{VARIABLES.get(option, option)}{colon}{rest}"
             raise ValueError(msg) from None
+
+
+def _public_url(environment: Mapping[str, str]) -> tuple[str, ...] | None:
+    listed = _given(environment, "public_url")
+    if listed is None:
+        return None
+    urls = tuple(url.strip() for url in listed.split(","))
+    PublicURL(urls)
+    return urls
 
 
 def _authenticator(environment: Mapping[str, str]) -> Authenticator:

@@ -49,7 +49,8 @@ class PublicURL:
         urls: absolute URLs: origin, and the path prefix that a proxy strips.
 
     Raises:
-        ValueError: naming `public_url`, when one is not an absolute http(s) URL without query, or two share a host.
+        ValueError: naming `public_url`, when one is not an https URL (http for hosts of this machine) without query,
+            or two share a host.
     """
 
     def __init__(self, urls: str | Iterable[str]) -> None:
@@ -73,6 +74,8 @@ class PublicURL:
 
 class RequestURL:
     """The URI from the request itself: Host, and what trusted proxies say in forwarding fields.
+
+    It is an https URI for every host but those of this machine.
 
     Args:
         allowed_hosts: `host` or `host:port` names that are served; without any, only hosts of this machine.
@@ -103,14 +106,13 @@ class RequestURL:
         if scheme is None:
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
         host = normalise_authority(said["host"], scheme) if "host" in said else _host(scope, scheme)
-        if host is None:
+        prefix = said.get("prefix", "").rstrip("/")
+        if host is None or not (prefix == "" or prefix.startswith("/")):
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
         if not self._serves(host):
             raise InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host)
-        prefix = said.get("prefix", "").rstrip("/")
-        if prefix and not prefix.startswith("/"):
-            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
-        return f"{scheme}://{host}{prefix}{path_of(scope)}"
+        # RFC 9449 §2: https. A proxy that ends TLS without saying so changes nothing about what the client asked for.
+        return f"{scheme if _is_loopback(host) else 'https'}://{host}{prefix}{path_of(scope)}"
 
     def _serves(self, host: str) -> bool:
         return host in self._allowed if self._allowed else _is_loopback(host)
@@ -211,8 +213,13 @@ def _host(scope: Scope, scheme: str) -> str:
 
 def _base(url: str) -> str:
     base = normalise(url)
-    if base is None or "?" in url or "#" in url:
-        msg = f"public_url: {url!r} is not an absolute http(s) URL without query"
+    if (
+        base is None
+        or "?" in url
+        or "#" in url
+        or not (base.startswith("https:") or _is_loopback(urlsplit(base).netloc))
+    ):
+        msg = f"public_url: {url!r} is not an https URL without query; http is for this machine only (RFC 9449 §2)"
         raise ValueError(msg)
     return base.rstrip("/")
 

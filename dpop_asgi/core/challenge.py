@@ -35,11 +35,20 @@ class Challenger:
         algorithms: for `algs`.
         mode: `mixed` offers Bearer too.
         realm: protection space; a Bearer challenge needs at least one parameter (RFC 6750 §3).
+
+    Raises:
+        ValueError: naming `realm`.
     """
 
     algorithms: tuple[str, ...]
     mode: Mode = "required"
     realm: str = "api"
+
+    def __post_init__(self) -> None:
+        """Refuse a realm that could end its own quotes."""
+        if not self.realm.isascii() or not self.realm.isprintable() or set(self.realm) & {'"', "\\"} or not self.realm:
+            msg = f"realm: {self.realm!r} is not printable ASCII without quotes and backslashes"
+            raise ValueError(msg)
 
     def answer(self, refusal: Refusal, *, nonce: str | None) -> Answer:
         """The answer to a refused request.
