@@ -105,7 +105,7 @@ class RequestURL:
         scheme = _HTTP_SCHEMES.get(str(said.get("proto") or scope.get("scheme", "http")).lower())
         if scheme is None:
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
-        host = normalise_authority(said["host"], scheme) if "host" in said else _host(scope, scheme)
+        host = normalise_authority(said["host"], "https") if "host" in said else _host(scope, "https")
         prefix = said.get("prefix", "").rstrip("/")
         if host is None or not (prefix == "" or prefix.startswith("/")):
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
