@@ -23,6 +23,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 # Where the outermost instance leaves its result: an instance inside another reuses it and spends no jti twice.
 CALLER_KEY = "dpop_asgi.caller"
 
+_REPLIES: dict[str, type[HTTPReply] | type[WebSocketReply]] = {"http": HTTPReply, "websocket": WebSocketReply}
+
 
 class DPoPMiddleware:
     """Lets requests through whose DPoP proof and access token hold, and answers all others.
@@ -75,19 +77,22 @@ class DPoPMiddleware:
         """ASGI entry point; scope types other than http, websocket and lifespan are handed through."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, partial(self._send_lifespan, send))
-        elif scope["type"] == "http":
-            await self._guard(scope, HTTPReply(scope, receive, send, partial(self._newer_nonce, scope)))
-        elif scope["type"] == "websocket":
-            await self._guard(scope, WebSocketReply(scope, receive, send, partial(self._newer_nonce, scope)))
-        else:
+        elif scope["type"] not in _REPLIES or self._is_answered_for(scope):
             await self.app(scope, receive, send)
+        else:
+            await self._guard(scope, _REPLIES[scope["type"]](scope, receive, send, self._authenticator))
+
+    def _is_answered_for(self, scope: Scope) -> bool:
+        """Whether an instance around this one has let the request in by rules that are no weaker."""
+        caller = scope.get(CALLER_KEY)
+        return isinstance(caller, Caller) and (caller.key_thumbprint is not None or self._authenticator.mode == "mixed")
 
     async def _guard(self, scope: Scope, reply: HTTPReply | WebSocketReply) -> None:
         """Authenticate, then run the app. What the app refuses by raising is answered as if we had refused it."""
         try:
-            if self._is_protected(scope):
-                caller = await self._authenticator.authenticate(self._facts(scope))
-                _introduce(scope, caller)
+            if not self._public.match(scope) and not is_preflight(scope):
+                reply.caller = await self._authenticator.authenticate(self._facts(scope))
+                _introduce(scope, reply.caller)
                 if self._as_bearer:
                     scope = _presented_as_bearer(scope)
             await self.app(scope, reply.receive, reply.send)
@@ -100,12 +105,6 @@ class DPoPMiddleware:
             raise
         await reply.release()
 
-    def _is_protected(self, scope: Scope) -> bool:
-        known = scope.get(CALLER_KEY)
-        if isinstance(known, Caller) and (known.key_thumbprint is not None or self._authenticator.mode == "mixed"):
-            return False
-        return not self._public.match(scope) and not is_preflight(scope)
-
     def _facts(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(
             method=scope.get("method", "GET"),
@@ -113,10 +112,6 @@ class DPoPMiddleware:
             headers=scope["headers"],
             websocket=scope["type"] == "websocket",
         )
-
-    def _newer_nonce(self, scope: Scope) -> str | None:
-        caller = scope.get(CALLER_KEY)
-        return self._authenticator.newer_nonce(caller) if isinstance(caller, Caller) else None
 
     async def _answer_to(self, error: DPoPError) -> Answer:
         if isinstance(error, Refusal):

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from dpop_asgi.authenticator import Authenticator
+from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.challenge import Answer
 
 Scope = MutableMapping[str, Any]
@@ -18,28 +20,34 @@ _POLICY_VIOLATION = 1008
 
 
 class HTTPReply:
-    """Hands the app's messages on; changes `http.response.start` only.
+    """Hands the app's messages on; changes `http.response.start` only, and that only for a caller.
 
     Args:
         scope: of the request.
         receive: of the request; never called.
         send: of the request.
-        newer_nonce: what to hand out with the app's answer, if anything.
+        authenticator: knows which nonce to hand out when the app answers.
+
+    Attributes:
+        started: whether anything was sent.
+        caller: set once the request was accepted.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, newer_nonce: Callable[[], str | None]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
         self.started = False
+        self.caller: Caller | None = None
         self.receive = receive
         self._scope = scope
         self._send = send
-        self._newer_nonce = newer_nonce
+        self._authenticator = authenticator
         self._held: list[Message] = []
 
     async def send(self, message: Message) -> None:
         """The `send` for the app inside."""
         if message["type"] == "http.response.start" and not self.started:
-            headers = self._with_nonce(message)
-            message = {**message, "headers": self._with_exposure(headers)}
+            if self.caller is not None:
+                headers = _with_nonce(list(message.get("headers", ())), self.caller, self._authenticator)
+                message = {**message, "headers": self._with_exposure(headers)}
             # Starlette answers 500 before it lets an exception out. If that turns out to be a refusal,
             # ours is the right answer: so a 500 waits until the app is done.
             if message["status"] == _SERVER_ERROR:
@@ -68,15 +76,6 @@ class HTTPReply:
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
-    def _with_nonce(self, message: Message) -> Headers:
-        """RFC 9449 §8.2: a newer nonce on any answer, which then must not be cached."""
-        headers: Headers = list(message.get("headers", ()))
-        nonce = self._newer_nonce()
-        if nonce is None:
-            return headers
-        kept = _without(headers, b"dpop-nonce", b"cache-control", b"expires")
-        return [*kept, (b"dpop-nonce", nonce.encode("ascii")), (b"cache-control", b"no-store")]
-
     def _with_exposure(self, headers: Headers) -> Headers:
         """Let scripts of other origins read challenge and nonce, beside what the app exposes (WHATWG Fetch §3.2.5)."""
         if not any(name == b"origin" for name, _ in self._scope["headers"]):
@@ -91,12 +90,13 @@ class HTTPReply:
 class WebSocketReply:
     """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, newer_nonce: Callable[[], str | None]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
         self.started = False
+        self.caller: Caller | None = None
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._newer_nonce = newer_nonce
+        self._authenticator = authenticator
         self._connected = False
 
     async def receive(self) -> Message:
@@ -106,11 +106,9 @@ class WebSocketReply:
 
     async def send(self, message: Message) -> None:
         """The `send` for the app inside."""
-        if message["type"] == "websocket.accept":
-            nonce = self._newer_nonce()
-            if nonce is not None:
-                kept = _without(list(message.get("headers", ())), b"dpop-nonce")
-                message = {**message, "headers": [*kept, (b"dpop-nonce", nonce.encode("ascii"))]}
+        if message["type"] == "websocket.accept" and self.caller is not None:
+            headers = _with_nonce(list(message.get("headers", ())), self.caller, self._authenticator)
+            message = {**message, "headers": headers}
         self.started = True
         await self._send(message)
 
@@ -128,6 +126,17 @@ class WebSocketReply:
         headers = list(answer.headers)
         await self._send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": answer.body})
+
+
+def _with_nonce(headers: Headers, caller: Caller, authenticator: Authenticator) -> Headers:
+    """RFC 9449 §8.2: a newer nonce on any answer, which then must not be cached; one of the app's never passes."""
+    if caller.nonce is None:
+        return headers
+    nonce = authenticator.newer_nonce(caller)
+    if nonce is None:
+        return _without(headers, b"dpop-nonce")
+    kept = _without(headers, b"dpop-nonce", b"cache-control", b"expires")
+    return [*kept, (b"dpop-nonce", nonce.encode("ascii")), (b"cache-control", b"no-store")]
 
 
 def _without(headers: Headers, *names: bytes) -> Headers:

@@ -10,9 +10,9 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -65,9 +65,8 @@ class RedisStore:
         if not 0 < timeout < math.inf:
             msg = f"timeout: {timeout!r} is not a number of seconds above 0"
             raise ValueError(msg)
-        if isinstance(redis, str) and urlsplit(redis).scheme not in self.SCHEMES:
-            msg = f"redis: a URL must start with one of {', '.join(f'{scheme}://' for scheme in self.SCHEMES)}"
-            raise ValueError(msg)
+        if isinstance(redis, str):
+            _check_url(redis)
         self._redis = redis
         self._timeout = timeout
         self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
@@ -157,6 +156,16 @@ class RedisStore:
             _settle(call.reply, StoreError("the Redis store was closed"))
         if isinstance(self._redis, str):
             await lane.client.aclose()
+
+
+def _check_url(url: str) -> None:
+    try:
+        parse_url(url)
+    except ValueError:
+        schemes = ", ".join(f"{scheme}://" for scheme in RedisStore.SCHEMES)
+        # Without the URL and the cause: they may hold a password.
+        msg = f"redis: not a well-formed URL that starts with one of {schemes}"
+        raise ValueError(msg) from None
 
 
 def _settle(future: asyncio.Future[Any], reply: object) -> None:
