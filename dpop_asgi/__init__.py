@@ -9,7 +9,6 @@ from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
 from dpop_asgi.errors import (
     DPoPError,
-    InsufficientAuthentication,
     InsufficientScope,
     InvalidProof,
     InvalidRequest,
@@ -36,7 +35,6 @@ __all__ = [
     "DPoPMiddleware",
     "Decision",
     "IncomingRequest",
-    "InsufficientAuthentication",
     "InsufficientScope",
     "InvalidProof",
     "InvalidRequest",

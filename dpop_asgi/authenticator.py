@@ -20,11 +20,12 @@ from typing import Literal, get_args
 from dpop_asgi.core.access_token import check_binding
 from dpop_asgi.core.caller import AcceptedNonce, Caller
 from dpop_asgi.core.challenge import Mode
+from dpop_asgi.core.checks import Situation
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
-from dpop_asgi.core.proof import Proof, ProofReader, Situation
-from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, StoreError
+from dpop_asgi.core.proof import Proof, ProofReader
+from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, StoreError, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindow
 from dpop_asgi.replay import SpentProofs
 
@@ -67,7 +68,8 @@ class Authenticator:
         observer: Observer | None = None,
         clock: Clock = time.time,
     ) -> None:
-        _check_options(verify_token, mode, namespace, on_store_failure, nonces)
+        _check_parts(verify_token=verify_token, store=store, proof_policy=proof_policy, nonces=nonces)
+        _check_options(mode, namespace, on_store_failure, nonces)
         self.mode: Mode = mode
         self.proof_policy = proof_policy
         self.store = store
@@ -107,14 +109,24 @@ class Authenticator:
         proof = self._reader.read(credentials.proof())
         target_uri, now = request.resolved_uri(), self._clock()
         last_instant = proof.check(self._situation(request, target_uri, credentials, now))
-        nonce = await self._accepted_nonce(proof, now)
+        nonce = await self._accepted_nonce(proof, request, now)
         proof.verify_signature()
+        self._reader.remember(proof)
         token = await self._verify_token(credentials.token)
         check_binding(token, proof.header.key.thumbprint)
-        if nonce is not None:
-            last_instant = min(last_instant, nonce.until)
-        remembered = await self._spend(proof, target_uri, last_instant - now)
-        return Caller.of(token, nonce=nonce), remembered
+        if request.accepted_before is not None and request.accepted_before.key_thumbprint is not None:
+            return Caller.of(token, nonce=nonce), True
+        seconds_left = self._seconds_left(last_instant, nonce)
+        return Caller.of(token, nonce=nonce), await self._spend(proof, target_uri, seconds_left)
+
+    def _seconds_left(self, last_instant: float, nonce: AcceptedNonce | None) -> float:
+        """How long the proof could still be accepted: by now the issuer may have been asked, and time has passed."""
+        now = self._clock()
+        if nonce is not None and nonce.until < now:
+            raise UseNonce(Reason.NONCE_EXPIRED)
+        if last_instant < now:
+            raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=last_instant, now=now)
+        return (last_instant if nonce is None else min(last_instant, nonce.until)) - now
 
     def _situation(self, request: IncomingRequest, target_uri: str, credentials: Credentials, now: float) -> Situation:
         return Situation(
@@ -126,8 +138,9 @@ class Authenticator:
             websocket=request.websocket,
         )
 
-    async def _accepted_nonce(self, proof: Proof, now: float) -> AcceptedNonce | None:
-        if self._window is None:
+    async def _accepted_nonce(self, proof: Proof, request: IncomingRequest, now: float) -> AcceptedNonce | None:
+        before = request.accepted_before
+        if self._window is None or (before is not None and before.nonce is not None):
             return None
         await self._window.ready(now)
         return self._window.check(proof.claims.get("nonce"), now)
@@ -138,7 +151,8 @@ class Authenticator:
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
         try:
             token = await self._verify_token(credentials.token)
-            if token.key_thumbprint is not None:
+            # A verifier of yours may know of `cnf` only in the claims: a bound token must not pass all the same.
+            if token.key_thumbprint is not None or "cnf" in token.claims:
                 raise InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)
         except Refusal as refusal:
             refusal.scheme = "Bearer"
@@ -188,8 +202,7 @@ class Authenticator:
         """The `DPoP-Nonce` for an answer to `caller`; `None` when its own is the newest (RFC 9449 §8.2)."""
         if self._window is None or caller.nonce is None:
             return None
-        offered = self._window.offered(self._clock())
-        return None if offered == caller.nonce else offered
+        return self._window.newer(caller.nonce, self._clock())
 
     async def ready(self) -> None:
         """For readiness probes: the store takes and keeps values.
@@ -212,12 +225,19 @@ class Authenticator:
             logger.exception("the observer failed")
 
 
-def _check_options(
-    verify_token: object, mode: object, namespace: object, on_store_failure: object, nonces: object
-) -> None:
-    if not callable(verify_token):
-        msg = "verify_token: not an async function of a token"
-        raise ValueError(msg)  # noqa: TRY004 - wrong configuration is always a ValueError here
+def _check_parts(*, verify_token: object, store: object, proof_policy: object, nonces: object) -> None:
+    for option, fits, wanted in (
+        ("verify_token", callable(verify_token), "an async function of a token"),
+        ("store", hasattr(store, "put_if_absent"), "a store: it has no put_if_absent"),
+        ("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy"),
+        ("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None"),
+    ):
+        if not fits:
+            msg = f"{option}: not {wanted}"
+            raise ValueError(msg)
+
+
+def _check_options(mode: object, namespace: object, on_store_failure: object, nonces: object) -> None:
     for option, value, choices in (("mode", mode, Mode), ("on_store_failure", on_store_failure, OnStoreFailure)):
         if value not in get_args(choices):
             msg = f"{option}: {value!r} is none of {', '.join(get_args(choices))}"

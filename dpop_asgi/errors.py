@@ -9,14 +9,16 @@
         ├── InvalidToken              401 invalid_token
         ├── InvalidProof              401 invalid_dpop_proof
         ├── UseNonce                  401 use_dpop_nonce
-        ├── InsufficientScope         403 insufficient_scope
-        └── InsufficientAuthentication 401 insufficient_user_authentication
+        └── InsufficientScope         403 insufficient_scope
 
 Nothing in this module knows HTTP: `dpop_asgi.core.challenge` gives each its status.
 """
 
+import re
 from enum import StrEnum
 from typing import ClassVar
+
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
 
 class Reason(StrEnum):
@@ -80,14 +82,13 @@ class Reason(StrEnum):
     BEARER_NOT_ACCEPTED = "bearer_not_accepted"
 
     SCOPE_INSUFFICIENT = "scope_insufficient"
-    AUTHENTICATION_INSUFFICIENT = "authentication_insufficient"
 
 
 DESCRIPTIONS: dict[Reason, str] = {
     Reason.AUTHORIZATION_MISSING: "An access token under the DPoP scheme and a DPoP proof are needed",
     Reason.AUTHORIZATION_SCHEME: "This authorization scheme is not supported here",
     Reason.AUTHORIZATION_REPEATED: "More than one Authorization field or access token was sent",
-    Reason.AUTHORIZATION_MALFORMED: "The Authorization field must be a scheme, a space and one token",
+    Reason.AUTHORIZATION_MALFORMED: "The Authorization field must be a scheme and one token with a space between",
     Reason.AUTHORIZATION_TOO_LARGE: "The Authorization field is too large",
     Reason.HOST_MALFORMED: "The request needs exactly one well-formed Host",
     Reason.HOST_NOT_ALLOWED: (
@@ -138,7 +139,6 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.BOUND_TOKEN_AS_BEARER: "A DPoP-bound access token must be sent under the DPoP scheme",
     Reason.BEARER_NOT_ACCEPTED: "Only DPoP-bound access tokens are accepted here",
     Reason.SCOPE_INSUFFICIENT: "The access token does not have the scope that is needed",
-    Reason.AUTHENTICATION_INSUFFICIENT: "A stronger or more recent authentication is needed",
 }
 
 
@@ -212,16 +212,16 @@ class InsufficientScope(Refusal):
 
     Args:
         scopes: what would be needed; told to the client.
+
+    Raises:
+        ValueError: when one is not a scope-token (RFC 6749 §3.3).
     """
 
     code = "insufficient_scope"
 
     def __init__(self, *scopes: str) -> None:
+        if not all(_SCOPE_TOKEN.fullmatch(scope) for scope in scopes):
+            msg = f"scopes: one of {scopes!r} is not a scope-token"
+            raise ValueError(msg)
         super().__init__(Reason.SCOPE_INSUFFICIENT, needed=scopes)
         self.scopes = scopes
-
-
-class InsufficientAuthentication(Refusal):
-    """The user's authentication is too weak or too old (RFC 9470 §3)."""
-
-    code = "insufficient_user_authentication"

@@ -77,6 +77,7 @@ class NonceWindow:
         self._clock = clock
         self._nonces: dict[int, str] = {}
         self._slots: dict[str, int] = {}
+        self._complete_for: int | None = None
         self._refresh: asyncio.Task[None] | None = None
         self._refresh_not_before = -math.inf
         self._store_failed = False
@@ -89,6 +90,13 @@ class NonceWindow:
         slot = self._slot(now)
         late = now / self._policy.period - slot >= _LATE_IN_SLOT
         return self._nonces.get(slot + 1 if late else slot)
+
+    def newer(self, nonce: str, now: float) -> str | None:
+        """The nonce to hand out now, if its slot is later than that of `nonce`."""
+        offered = self.offered(now)
+        if offered is None or self._slots.get(nonce, -1) >= self._slots[offered]:
+            return None
+        return offered
 
     def check(self, nonce: object, now: float) -> AcceptedNonce:
         """RFC 9449 §4.3 item 10. `ready` must have been awaited for the same `now`.
@@ -117,15 +125,19 @@ class NonceWindow:
             StoreError: the window is not in memory and the store does not answer.
         """
         slot = self._slot(now)
-        if slot + self._policy.lookahead in self._nonces and slot - self._policy.grace in self._nonces:
+        if slot == self._complete_for:
             return
-        usable = all(needed in self._nonces for needed in range(slot - self._policy.grace, slot + 2))
-        if usable and now < self._refresh_not_before:
+        if self._usable(slot):
+            if now >= self._refresh_not_before:
+                self._single_flight(slot)
             return
-        refresh = self._single_flight(slot)
-        if not usable:
-            # Shielded: a client that goes away must not take the others' window with it.
-            await asyncio.shield(refresh)
+        # Again, when the refresh under way was for another slot. Shielded: a client that goes away must not take
+        # the others' window with it.
+        while not self._usable(slot):
+            await asyncio.shield(self._single_flight(slot))
+
+    def _usable(self, slot: int) -> bool:
+        return all(needed in self._nonces for needed in range(slot - self._policy.grace, slot + 2))
 
     def _single_flight(self, slot: int) -> asyncio.Task[None]:
         task = self._refresh
@@ -135,10 +147,11 @@ class NonceWindow:
         return task
 
     async def _fetch(self, slot: int) -> None:
+        # The known slots too: a store that lost them (a restart, a failover) is told again, and workers that differ
+        # since then agree again. What was handed out before stays good beside what stands there now.
         wanted = range(slot - self._policy.grace, slot + self._policy.lookahead + 1)
-        missing = [number for number in wanted if number not in self._nonces]
-        found = await asyncio.gather(*map(self._agree, missing), return_exceptions=True)
-        for number, nonce in zip(missing, found, strict=True):
+        found = await asyncio.gather(*map(self._agree, wanted), return_exceptions=True)
+        for number, nonce in zip(wanted, found, strict=True):
             if isinstance(nonce, str):
                 self._nonces[number] = nonce
                 self._slots[nonce] = number
@@ -146,13 +159,13 @@ class NonceWindow:
         for failure in found:
             if isinstance(failure, BaseException):
                 raise failure
+        self._complete_for = slot
 
     async def _agree(self, slot: int) -> str:
         # One period longer than any worker accepts it, so that no clock that is a little behind finds it gone.
         ttl = self._end(slot) + self._policy.period - self._clock()
-        nonce = await self._store.put_if_absent(
-            f"{self._prefix}{slot}", secrets.token_urlsafe(_NONCE_BYTES), ttl=max(ttl, self._policy.period)
-        )
+        candidate = self._nonces.get(slot) or secrets.token_urlsafe(_NONCE_BYTES)
+        nonce = await self._store.put_if_absent(f"{self._prefix}{slot}", candidate, ttl=max(ttl, self._policy.period))
         if len(nonce) > _MAX_NONCE_LENGTH or _NQCHAR.fullmatch(nonce) is None:
             msg = f"what stands under a key {self._prefix}* is no nonce: does another program use this namespace?"
             raise StoreError(msg)
@@ -160,8 +173,8 @@ class NonceWindow:
 
     def _forget(self, before: int) -> None:
         """Old slots are kept a little longer, to tell an expired nonce from an unknown one."""
-        for slot in [slot for slot in self._nonces if slot < before]:
-            self._slots.pop(self._nonces.pop(slot), None)
+        self._nonces = {slot: nonce for slot, nonce in self._nonces.items() if slot >= before}
+        self._slots = {nonce: slot for nonce, slot in self._slots.items() if slot >= before}
 
     def _note(self, task: asyncio.Task[None]) -> None:
         """Log once per change, and retrieve the exception: a refresh off the request's path has no other reader."""

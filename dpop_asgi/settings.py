@@ -28,6 +28,7 @@ VARIABLES = {
     "jwks_uri": "DPOP_JWKS_URI",
     "audience": "DPOP_AUDIENCE",
     "store": "DPOP_STORE",
+    "redis": "DPOP_STORE",
     "namespace": "DPOP_NAMESPACE",
     "period": "DPOP_NONCE_PERIOD",
     "grace": "DPOP_NONCE_GRACE",

@@ -15,5 +15,5 @@ def caller_from(connection: HTTPConnection) -> Caller:
     caller = connection.scope.get(CALLER_KEY)
     if not isinstance(caller, Caller):
         msg = "no caller: this path is public, or no DPoPMiddleware is around this app"
-        raise LookupError(msg)  # noqa: TRY004 - it is not there, rather than of a wrong type
+        raise LookupError(msg)
     return caller

@@ -53,7 +53,7 @@ def test_every_reason_is_explained(reason):
     assert f"`{reason.value}`" in README
 
 
-@pytest.mark.parametrize("variable", [pytest.param(name, id=name) for name in VARIABLES.values()])
+@pytest.mark.parametrize("variable", [pytest.param(name, id=name) for name in sorted(set(VARIABLES.values()))])
 def test_every_variable_is_explained(variable):
     assert f"`{variable}`" in README
 

@@ -12,7 +12,7 @@ from dpop_asgi.asgi.replies import HTTPReply, Message, Receive, Scope, Send, Web
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.caller import Caller
-from dpop_asgi.core.challenge import Answer, Challenger, unavailable
+from dpop_asgi.core.challenge import UNAUTHORIZED, Answer, Challenger, status_of, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.errors import DPoPError, Refusal
 
@@ -20,8 +20,10 @@ logger = logging.getLogger("dpop_asgi")
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where the outermost instance leaves its result: an instance inside another reuses it and spends no jti twice.
+# Where an instance leaves its result. One inside with the same authenticator asks nothing again; one with another
+# authenticator asks everything but what can hold only once: the nonce and the first use.
 CALLER_KEY = "dpop_asgi.caller"
+_VOUCHED_KEY = "dpop_asgi.authenticator"
 
 _REPLIES: dict[str, type[HTTPReply] | type[WebSocketReply]] = {"http": HTTPReply, "websocket": WebSocketReply}
 
@@ -39,6 +41,8 @@ class DPoPMiddleware:
         forwarded: which fields those are, `x-forwarded` or `forwarded`.
         target_uri: a function of your own from the scope to the target URI, instead of the four above.
         public_paths: open paths: exact, or all below a prefix that ends in `/`.
+        preflights: `pass` lets CORS preflights through to the app; `refuse` is for apps that do not look at the method,
+            with CORS handled outside.
         present_as: `bearer` shows the app inside an `Authorization: Bearer` field.
         realm: the protection space named in Bearer challenges.
 
@@ -57,17 +61,29 @@ class DPoPMiddleware:
         forwarded: str = "x-forwarded",
         target_uri: TargetURI | None = None,
         public_paths: Iterable[str] = (),
+        preflights: str = "pass",
         present_as: str | None = None,
         realm: str = "api",
     ) -> None:
-        if present_as not in {None, "bearer"}:
-            msg = f"present_as: {present_as!r} is neither None nor bearer"
+        for option, value, choices in (
+            ("present_as", present_as, (None, "bearer")),
+            ("preflights", preflights, ("pass", "refuse")),
+        ):
+            if value not in choices:
+                msg = f"{option}: {value!r} is none of {choices}"
+                raise ValueError(msg)
+        if not isinstance(authenticator, Authenticator):
+            msg = "authenticator: not an Authenticator"
             raise ValueError(msg)
         self.app = app
         self._authenticator = authenticator
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
+        if [public_url is None, target_uri is None, not request_url.is_configured].count(False) > 1:
+            msg = "public_url: give it, or allowed_hosts and trusted_proxies, or target_uri; the others would not count"
+            raise ValueError(msg)
         self._target_uri = target_uri or (request_url if public_url is None else PublicURL(public_url))
         self._public = PublicPaths(public_paths)
+        self._preflights_pass = preflights == "pass"
         self._as_bearer = present_as == "bearer"
         self._challenger = Challenger(
             algorithms=authenticator.proof_policy.algorithms, mode=authenticator.mode, realm=realm
@@ -77,33 +93,37 @@ class DPoPMiddleware:
         """ASGI entry point; scope types other than http, websocket and lifespan are handed through."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, partial(self._send_lifespan, send))
-        elif scope["type"] not in _REPLIES or self._is_answered_for(scope):
+        elif scope["type"] not in _REPLIES:
             await self.app(scope, receive, send)
+        elif scope.get(_VOUCHED_KEY) is self._authenticator:
+            await self.app(self._presented(scope), receive, send)
         else:
             await self._guard(scope, _REPLIES[scope["type"]](scope, receive, send, self._authenticator))
-
-    def _is_answered_for(self, scope: Scope) -> bool:
-        """Whether an instance around this one has let the request in by rules that are no weaker."""
-        caller = scope.get(CALLER_KEY)
-        return isinstance(caller, Caller) and (caller.key_thumbprint is not None or self._authenticator.mode == "mixed")
 
     async def _guard(self, scope: Scope, reply: HTTPReply | WebSocketReply) -> None:
         """Authenticate, then run the app. What the app refuses by raising is answered as if we had refused it."""
         try:
-            if not self._public.match(scope) and not is_preflight(scope):
+            if self._is_protected(scope):
                 reply.caller = await self._authenticator.authenticate(self._facts(scope))
-                _introduce(scope, reply.caller)
-                if self._as_bearer:
-                    scope = _presented_as_bearer(scope)
+                _introduce(scope, reply.caller, self._authenticator)
+                scope = self._presented(scope)
             await self.app(scope, reply.receive, reply.send)
         except DPoPError as error:
             if reply.started:
                 raise
+            if isinstance(error, Refusal) and reply.caller is not None and reply.caller.key_thumbprint is None:
+                error.scheme = "Bearer"
             await reply.answer(await self._answer_to(error))
         except BaseException:
             await reply.release()
             raise
         await reply.release()
+
+    def _is_protected(self, scope: Scope) -> bool:
+        return not self._public.match(scope) and not (self._preflights_pass and is_preflight(scope))
+
+    def _presented(self, scope: Scope) -> Scope:
+        return _presented_as_bearer(scope) if self._as_bearer else scope
 
     def _facts(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(
@@ -111,13 +131,16 @@ class DPoPMiddleware:
             target_uri=partial(self._target_uri, scope),
             headers=scope["headers"],
             websocket=scope["type"] == "websocket",
+            accepted_before=scope.get(CALLER_KEY),
         )
 
     async def _answer_to(self, error: DPoPError) -> Answer:
         if isinstance(error, Refusal):
             logger.info("refused: %s %s", error.reason.value, error.facts, extra={"dpop_reason": error.reason.value})
             try:
-                return self._challenger.answer(error, nonce=await self._authenticator.challenge_nonce())
+                challenged = status_of(error) == UNAUTHORIZED
+                nonce = await self._authenticator.challenge_nonce() if challenged else None
+                return self._challenger.answer(error, nonce=nonce)
             except DPoPError as unanswerable:
                 error = unanswerable
         logger.info("unavailable: %s", error)
@@ -129,9 +152,10 @@ class DPoPMiddleware:
         await send(message)
 
 
-def _introduce(scope: Scope, caller: Caller) -> None:
+def _introduce(scope: Scope, caller: Caller, authenticator: Authenticator) -> None:
     """Where the app finds the caller. In place, as Starlette does it: what is outside sees the same scope."""
     scope[CALLER_KEY] = scope["user"] = caller
+    scope[_VOUCHED_KEY] = authenticator
     scope["auth"] = AuthCredentials(sorted(caller.scopes))
     state: Any = scope.setdefault("state", {})
     if isinstance(state, MutableMapping):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 # With these a path may name something else to a router or a backend than it names here: such a path is never open.
-_AMBIGUOUS = (b"%2f", b"%5c", b"%2e", b"\\", b"//", b"/./", b"/../", b"%00")
+_AMBIGUOUS = (b"%2f", b"%5c", b"%2e", b"%25", b"%00", b"\\", b"//", b"/./", b"/../", b"..;")
 
 
 class PublicPaths:
@@ -18,6 +18,9 @@ class PublicPaths:
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
+        if not isinstance(paths, Iterable):
+            msg = f"public_paths: {paths!r} is not a list"
+            raise ValueError(msg)
         given = (paths,) if isinstance(paths, str) else tuple(paths)
         for path in given:
             if not path.startswith("/"):
@@ -34,7 +37,7 @@ class PublicPaths:
         path: str = scope["path"]
         if path not in self._exact and not path.startswith(self._prefixes):
             return False
-        raw = (scope.get("raw_path") or path.encode("utf-8", "surrogateescape")).lower()
+        raw = (scope.get("raw_path") or path.encode("utf-8", "surrogateescape")).lower().partition(b"?")[0]
         return not raw.endswith((b"/.", b"/..")) and not any(mark in raw for mark in _AMBIGUOUS)
 
 

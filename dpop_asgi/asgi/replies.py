@@ -24,7 +24,7 @@ class HTTPReply:
 
     Args:
         scope: of the request.
-        receive: of the request; never called.
+        receive: of the request; called by the app only.
         send: of the request.
         authenticator: knows which nonce to hand out when the app answers.
 
@@ -36,11 +36,17 @@ class HTTPReply:
     def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
         self.started = False
         self.caller: Caller | None = None
-        self.receive = receive
+        self._receive = receive
         self._scope = scope
         self._send = send
         self._authenticator = authenticator
         self._held: list[Message] = []
+
+    async def receive(self) -> Message:
+        """The `receive` for the app inside, which may wait here for the client to have the answer and go."""
+        if self._held:
+            await self.release()
+        return await self._receive()
 
     async def send(self, message: Message) -> None:
         """The `send` for the app inside."""
@@ -120,7 +126,7 @@ class WebSocketReply:
         if not self._connected:
             await self.receive()
         self.started = True
-        if "websocket.http.response" not in self._scope.get("extensions", {}):
+        if "websocket.http.response" not in (self._scope.get("extensions") or {}):
             await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
             return
         headers = list(answer.headers)

@@ -6,10 +6,11 @@ cannot tell `/a%2Fb` from `/a/b`. Host and forwarding fields are hostile until c
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from dpop_asgi.asgi.proxies import Proxies, rfc7239, x_forwarded
 from dpop_asgi.core.htu import normalise, normalise_authority
 from dpop_asgi.errors import InvalidRequest, Reason
 
@@ -18,9 +19,10 @@ TargetURI = Callable[[Scope], str]
 
 # What RFC 3986 §3.3 lets stand in a path unescaped, for servers that hand over no raw_path.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
+# A proof of at most 8 KB could not name a longer one.
+_MAX_TARGET_BYTES = 8192
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-_FORWARDED_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
 _FORWARDED_MODES = ("x-forwarded", "forwarded")
 
 
@@ -30,10 +32,11 @@ def path_of(scope: Scope) -> str:
     Raises:
         InvalidRequest: when there is no path.
     """
-    raw = scope.get("raw_path")
-    if not raw:
-        return quote(scope["path"], safe=_PATH_SAFE)
+    raw = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE, errors="surrogateescape").encode("ascii")
     raw = raw.partition(b"?")[0]
+    # A fragment is never sent (RFC 9112 §3.2); a URI parser would cut off what stands behind it.
+    if len(raw) > _MAX_TARGET_BYTES or b"#" in raw:
+        raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(raw))
     absolute = _ABSOLUTE_FORM.match(raw)
     if absolute is not None:
         raw = raw[absolute.end() :] or b"/"
@@ -75,12 +78,13 @@ class PublicURL:
 class RequestURL:
     """The URI from the request itself: Host, and what trusted proxies say in forwarding fields.
 
-    It is an https URI for every host but those of this machine.
+    It is an https URI for every host but those of this machine. A path prefix is never believed: proxies pass
+    `X-Forwarded-Prefix` of clients on, and nothing could tell it from their own. `PublicURL` has one.
 
     Args:
         allowed_hosts: `host` or `host:port` names that are served; without any, only hosts of this machine.
         trusted_proxies: networks (`10.0.0.0/8`), addresses, or `unix` for a server on a Unix socket.
-        forwarded: which fields these proxies set: `x-forwarded` (-Proto, -Host, -Prefix) or `forwarded` (RFC 7239).
+        forwarded: which fields these proxies set: `x-forwarded` (-Proto, -Host) or `forwarded` (RFC 7239).
 
     Raises:
         ValueError: naming the option that is wrong.
@@ -89,15 +93,17 @@ class RequestURL:
     def __init__(
         self, *, allowed_hosts: Iterable[str] = (), trusted_proxies: Iterable[str] = (), forwarded: str = "x-forwarded"
     ) -> None:
-        if isinstance(allowed_hosts, str) or isinstance(trusted_proxies, str):
-            msg = "allowed_hosts, trusted_proxies: give a list"
-            raise ValueError(msg)  # noqa: TRY004 - wrong configuration is always a ValueError here
+        for option, given in (("allowed_hosts", allowed_hosts), ("trusted_proxies", trusted_proxies)):
+            if isinstance(given, str) or not isinstance(given, Iterable):
+                msg = f"{option}: {given!r} is not a list"
+                raise ValueError(msg)
         self._allowed = frozenset(_allowed_host(name) for name in allowed_hosts)
-        self._proxies = _Proxies(trusted_proxies)
+        self._proxies = Proxies(trusted_proxies)
         if forwarded not in _FORWARDED_MODES:
             msg = f"forwarded: {forwarded!r} is none of {', '.join(_FORWARDED_MODES)}"
             raise ValueError(msg)
-        self._read = _x_forwarded if forwarded == "x-forwarded" else _forwarded
+        self.is_configured = bool(self._allowed) or self._proxies.any
+        self._read = x_forwarded if forwarded == "x-forwarded" else rfc7239
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
@@ -106,95 +112,15 @@ class RequestURL:
         if scheme is None:
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
         host = normalise_authority(said["host"], "https") if "host" in said else _host(scope, "https")
-        prefix = said.get("prefix", "").rstrip("/")
-        if host is None or not (prefix == "" or prefix.startswith("/")):
+        if host is None:
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
         if not self._serves(host):
             raise InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host)
         # RFC 9449 §2: https. A proxy that ends TLS without saying so changes nothing about what the client asked for.
-        return f"{scheme if _is_loopback(host) else 'https'}://{host}{prefix}{path_of(scope)}"
+        return f"{scheme if _is_loopback(host) else 'https'}://{host}{path_of(scope)}"
 
     def _serves(self, host: str) -> bool:
         return host in self._allowed if self._allowed else _is_loopback(host)
-
-
-class _Proxies:
-    def __init__(self, trusted: Iterable[str]) -> None:
-        self._networks: list[IPv4Network | IPv6Network] = []
-        self._unix = False
-        for entry in trusted:
-            if entry == "unix":
-                self._unix = True
-                continue
-            try:
-                self._networks.append(ip_network(entry))
-            except ValueError as error:
-                msg = f"trusted_proxies: {error}"
-                raise ValueError(msg) from None
-
-    def trust(self, peer: str) -> bool:
-        """Whether `peer`, an IP address or empty for a Unix socket, is one of the proxies."""
-        if not peer:
-            return self._unix
-        try:
-            address = ip_address(peer)
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return any((mapped or address) in network for network in self._networks)
-
-
-def _x_forwarded(scope: Scope, proxies: _Proxies) -> dict[str, str]:
-    hops = _list(scope, b"x-forwarded-for")
-    client = _first_untrusted(hops, proxies)
-    said = {}
-    for name in ("proto", "host", "prefix"):
-        values = _list(scope, f"x-forwarded-{name}".encode())
-        if len(values) == 1:
-            said[name] = values[0]
-        elif values and len(values) == len(hops):
-            # One entry per hop: the entry beside the client's address was made by the proxy that saw the client.
-            said[name] = values[client]
-        elif values:
-            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
-    return said
-
-
-def _forwarded(scope: Scope, proxies: _Proxies) -> dict[str, str]:
-    elements = [_pairs(element) for element in _list(scope, b"forwarded")]
-    if not elements:
-        return {}
-    return elements[_first_untrusted([_node(element.get("for", "")) for element in elements], proxies)]
-
-
-def _first_untrusted(hops: list[str], proxies: _Proxies) -> int:
-    """From the right, the first hop that is no proxy of ours: the client. What stands left of it, it wrote itself."""
-    for index in range(len(hops) - 1, 0, -1):
-        if not hops[index] or not proxies.trust(hops[index]):
-            return index
-    return 0
-
-
-def _pairs(element: str) -> dict[str, str]:
-    pairs = {}
-    for part in element.split(";"):
-        match = _FORWARDED_PAIR.fullmatch(part)
-        if match is None or match[1].lower() in pairs:
-            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
-        pairs[match[1].lower()] = match[3] if match[2] is None else match[2]
-    return pairs
-
-
-def _node(node: str) -> str:
-    """The address in a `for` (RFC 7239 §6), without brackets and port."""
-    if node.startswith("["):
-        return node[1:].partition("]")[0]
-    return node.partition(":")[0]
-
-
-def _list(scope: Scope, name: bytes) -> list[str]:
-    lines = [value.decode("latin-1") for field, value in scope["headers"] if field == name]
-    return [entry.strip() for line in lines for entry in line.split(",")] if lines else []
 
 
 def _peer(scope: Scope) -> str:

@@ -9,6 +9,7 @@ from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.errors import InvalidToken, Reason
 
 _SHA256_BYTES = 32
+_END_OF_TIME = 2.0**63
 
 # Confirmation methods that somebody else has to check (RFC 8705 §3.1, RFC 7800 §3.2-3.5).
 # Beside a `jkt` that we can check they would stay unchecked, so they refuse.
@@ -43,7 +44,7 @@ class AccessToken:
             InvalidToken: `token_malformed`, `binding_malformed` or `binding_unsupported`.
         """
         for name, types in _CLAIM_TYPES.items():
-            if name in claims and type(claims[name]) not in types:
+            if name in claims and not _is_sound(claims[name], types):
                 raise InvalidToken(Reason.TOKEN_MALFORMED, claim=name)
         expires_at = claims.get("exp")
         return cls(
@@ -64,6 +65,11 @@ _CLAIM_TYPES: dict[str, tuple[type, ...]] = {
     "nbf": (int, float),
     "iat": (int, float),
 }
+
+
+def _is_sound(value: Any, types: tuple[type, ...]) -> bool:  # noqa: ANN401 - whatever a user's JSON parser lets pass
+    """Whether it has one of these types and, as a time, can be compared: no time is later than NaN."""
+    return type(value) in types and (type(value) is str or abs(value) < _END_OF_TIME)
 
 
 def _key_thumbprint(claims: Mapping[str, Any]) -> str | None:
@@ -95,5 +101,5 @@ def check_binding(token: AccessToken, key_thumbprint: str) -> None:
     """
     if token.key_thumbprint is None:
         raise InvalidToken(Reason.BINDING_MISSING)
-    if not compare_digest(token.key_thumbprint.encode("ascii"), key_thumbprint.encode("ascii")):
+    if not compare_digest(token.key_thumbprint.encode("utf-8", "surrogatepass"), key_thumbprint.encode("ascii")):
         raise InvalidToken(Reason.BINDING_MISMATCH)

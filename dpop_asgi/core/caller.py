@@ -1,6 +1,7 @@
 """Who sent a request that passed."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -30,7 +31,7 @@ class Caller:
         subject: whom the token speaks for (`sub`).
         client_id: the client it was issued to.
         scopes: the granted scope values.
-        claims: everything the issuer said.
+        claims: everything the issuer said; a copy of its own each time, since the token is remembered.
         key_thumbprint: of the key that the client proved to hold; `None` for a Bearer token in mixed mode.
         token_expires_at: seconds since the epoch.
         nonce_age: seconds since the slot of its nonce began, below 0 for the next slot; `None` without nonces.
@@ -40,11 +41,11 @@ class Caller:
     subject: str | None
     client_id: str | None
     scopes: frozenset[str]
-    claims: Mapping[str, Any] = field(repr=False)
     key_thumbprint: str | None
     token_expires_at: float | None
     nonce_age: float | None = None
     nonce: str | None = field(default=None, repr=False)
+    _claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, token: AccessToken, *, nonce: AcceptedNonce | None = None) -> Self:
@@ -53,12 +54,17 @@ class Caller:
             subject=token.subject,
             client_id=token.client_id,
             scopes=token.scopes,
-            claims=token.claims,
             key_thumbprint=token.key_thumbprint,
             token_expires_at=token.expires_at,
             nonce_age=None if nonce is None else nonce.age,
             nonce=None if nonce is None else nonce.value,
+            _claims=token.claims,
         )
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """See above."""
+        return deepcopy(dict(self._claims))
 
     @property
     def is_authenticated(self) -> bool:

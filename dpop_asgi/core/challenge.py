@@ -15,7 +15,7 @@ from dpop_asgi.errors import (
 Mode = Literal["required", "mixed"]
 
 _STATUS: dict[type[Refusal], int] = {InvalidRequest: 400, InsufficientScope: 403}
-_UNAUTHORIZED = 401
+UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ class Challenger:
             refusal: why.
             nonce: the value for `DPoP-Nonce`, `None` while nonces are off.
         """
-        status = _STATUS.get(type(refusal), _UNAUTHORIZED)
+        status = status_of(refusal)
         challenges = [(b"www-authenticate", line.encode("ascii")) for line in self._challenges(refusal)]
-        offered = [(b"dpop-nonce", nonce.encode("ascii"))] if nonce is not None and status == _UNAUTHORIZED else []
+        offered = [(b"dpop-nonce", nonce.encode("ascii"))] if nonce is not None and status == UNAUTHORIZED else []
         return _answer(status, _body(refusal), [*challenges, *offered])
 
     def _challenges(self, refusal: Refusal) -> list[str]:
@@ -78,6 +78,11 @@ class Challenger:
         return [_challenge("DPoP", {**error, **dpop})]
 
 
+def status_of(refusal: Refusal) -> int:
+    """The HTTP status of the answer."""
+    return next((status for kind, status in _STATUS.items() if isinstance(refusal, kind)), UNAUTHORIZED)
+
+
 def unavailable() -> Answer:
     """The answer while store or issuer are away: no challenge, since new credentials would not help."""
     body = {"error": "temporarily_unavailable", "error_description": "Please try again shortly"}
@@ -88,7 +93,9 @@ def _error(refusal: Refusal) -> dict[str, str]:
     if refusal.code is None:
         return {}
     error = {"error": refusal.code, "error_description": refusal.description}
-    return {**error, "scope": " ".join(refusal.scopes)} if isinstance(refusal, InsufficientScope) else error
+    if isinstance(refusal, InsufficientScope) and refusal.scopes:
+        error["scope"] = " ".join(refusal.scopes)
+    return error
 
 
 def _body(refusal: Refusal) -> dict[str, str]:

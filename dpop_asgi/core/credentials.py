@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.htu import normalise
 from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, Reason
@@ -27,12 +28,15 @@ class IncomingRequest:
         target_uri: the absolute URI that the client asked for, or a function that finds it and may refuse.
         headers: the fields as ASGI has them: lower-case names, every occurrence.
         websocket: whether it is a WebSocket handshake.
+        accepted_before: the caller, when another authenticator has accepted this very request: its nonce and the first
+            use of its proof are then not asked for again.
     """
 
     method: str
     target_uri: str | Callable[[], str]
     headers: Iterable[tuple[bytes, bytes]] = field(repr=False)
     websocket: bool = False
+    accepted_before: Caller | None = None
 
     def resolved_uri(self) -> str:
         """The target URI in normal form.

@@ -20,11 +20,12 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WEBSOCKET_SCHEMES = {"ws": "http", "wss": "https"}
 _MAX_PORT = 65535
 
-# One entry per distinct path of an API; 1024 entries of at most a proof's size stay under 10 MB.
+# One entry per distinct path of an API. Anybody can send long ones: they are worked out each time,
+# so that the cache stays under 4 MB.
 _CACHED_URIS = 1024
+_CACHED_LENGTH = 1024
 
 
-@lru_cache(_CACHED_URIS)
 def normalise(uri: str, *, websocket: bool = False) -> str | None:
     """The URI without query and fragment in its one normal form.
 
@@ -35,6 +36,10 @@ def normalise(uri: str, *, websocket: bool = False) -> str | None:
     Returns:
         `None` when it is not an absolute http or https URI, or has userinfo or characters outside RFC 3986.
     """
+    return (_cached if len(uri) <= _CACHED_LENGTH else _normalise)(uri, websocket)
+
+
+def _normalise(uri: str, websocket: bool) -> str | None:  # noqa: FBT001 - one name for both readers
     match = _URI.match(uri)
     if match is None:
         return None
@@ -46,6 +51,9 @@ def normalise(uri: str, *, websocket: bool = False) -> str | None:
     if host is None or normal_path is None:
         return None
     return f"{scheme}://{host}{normal_path}"
+
+
+_cached = lru_cache(_CACHED_URIS)(_normalise)
 
 
 def normalise_authority(authority: str, scheme: str) -> str | None:

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
@@ -67,6 +68,8 @@ class RedisStore:
             raise ValueError(msg)
         if isinstance(redis, str):
             _check_url(redis)
+        else:
+            _check_client(redis)
         self._redis = redis
         self._timeout = timeout
         self._lanes: dict[asyncio.AbstractEventLoop, _Lane] = {}
@@ -134,6 +137,10 @@ class RedisStore:
         try:
             async with asyncio.timeout(self._timeout):
                 replies = await pipeline.execute(raise_on_error=False)
+        except asyncio.CancelledError:
+            for call in batch:
+                _settle(call.reply, StoreError("the Redis store was closed"))
+            raise
         except Exception as error:  # noqa: BLE001 - whatever happened, these calls have no answer
             replies = [error] * len(batch)
         failures = [reply for reply in replies if isinstance(reply, Exception)]
@@ -166,6 +173,12 @@ def _check_url(url: str) -> None:
         # Without the URL and the cause: they may hold a password.
         msg = f"redis: not a well-formed URL that starts with one of {schemes}"
         raise ValueError(msg) from None
+
+
+def _check_client(client: object) -> None:
+    if isinstance(client, SyncRedis) or not hasattr(client, "pipeline"):
+        msg = "redis: give a URL, or a client of redis.asyncio"
+        raise ValueError(msg)
 
 
 def _settle(future: asyncio.Future[Any], reply: object) -> None:

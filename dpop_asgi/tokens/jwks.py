@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from dpop_asgi.core import jose
 from dpop_asgi.core.encoding import strict_json_object
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
+from dpop_asgi.tokens.key_set import KeySet
 
 logger = logging.getLogger("dpop_asgi")
 
@@ -25,76 +25,21 @@ _FETCH_SECONDS = 3.0
 
 # A hundred RSA-4096 keys have about 80 KB.
 _MAX_DOCUMENT_BYTES = 262_144
-_MAX_KEYS = 100
+_MAX_OPENERS = 1000
 
 # How long a key set counts as fresh; `Cache-Control: max-age` is respected between the bounds.
 _DEFAULT_FRESH_SECONDS = 300.0
 _FRESH_BOUNDS = (60.0, 86_400.0)
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
 
+# For so long a stale key set serves while it is being refreshed; after that requests wait for the refresh.
+_STALE_SECONDS = 300.0
+
 # An unknown `kid` asks the issuer at most this often: anybody can invent one.
 _UNKNOWN_KEY_COOLDOWN_SECONDS = 10.0
 
 # While the issuer is down and no keys are known, one request in this time finds out; the others fail at once.
 _RETRY_SECONDS = 1.0
-
-
-class KeySet:
-    """A JWK Set (RFC 7517 §5).
-
-    Raises:
-        ValueError: when it is not one, or has more than 100 keys.
-    """
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        keys = document.get("keys")
-        if not isinstance(keys, list) or len(keys) > _MAX_KEYS:
-            msg = "not a JWK Set, or too large"
-            raise ValueError(msg)
-        self.keys = [key for key in keys if isinstance(key, dict)]
-        self._candidates = lru_cache(128)(self._find)
-
-    def candidates(self, algorithm: str, kid: str | None) -> tuple[jose.PublicKey, ...]:
-        """The keys that may have signed a token with this `alg` and `kid`; all that fit when it has no `kid`."""
-        return self._candidates(algorithm, kid)
-
-    def _find(self, algorithm: str, kid: str | None) -> tuple[jose.PublicKey, ...]:
-        found = []
-        for members in self.keys:
-            if _may_sign(members, algorithm, kid):
-                try:
-                    found.append(jose.import_public_key(members, algorithm))
-                except ValueError:
-                    logger.warning(
-                        "a key of the issuer's key set is not acceptable and left out (kty %s)", members.get("kty")
-                    )
-        return tuple(found)
-
-
-def _may_sign(members: Mapping[str, Any], algorithm: str, kid: str | None) -> bool:
-    operations = members.get("key_ops", ["verify"])
-    return (
-        jose.fits(members, algorithm)
-        and (kid is None or members.get("kid", kid) == kid)
-        and members.get("use", "sig") == "sig"
-        and isinstance(operations, list)
-        and "verify" in operations
-        and members.get("alg", algorithm) == algorithm
-    )
-
-
-class StaticKeys:
-    """A key set that is configured and does not change."""
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        self.current: KeySet | None = KeySet(document)
-
-    async def key_set(self) -> KeySet:
-        """The configured keys."""
-        assert self.current is not None  # noqa: S101 - set once above
-        return self.current
-
-    key_set_for_unknown_key = key_set
 
 
 class RemoteKeys:
@@ -131,13 +76,17 @@ class RemoteKeys:
                 raise IssuerUnavailable(msg)
             await asyncio.shield(self._single_flight())
         elif now >= self._stale_at and not 0 <= now - self._attempted_at < _RETRY_SECONDS:
-            self._single_flight()
+            refresh = self._single_flight()
+            if now >= self._stale_at + _STALE_SECONDS:
+                # A process that was idle must not trust keys that may have been withdrawn long ago.
+                await asyncio.wait([refresh])
         assert self.current is not None  # noqa: S101 - the fetch above raised otherwise
         return self.current
 
     async def key_set_for_unknown_key(self) -> KeySet:
         """The keys after the issuer was asked again, if that is due: it may have rotated them."""
-        if not 0 <= self._clock() - self._attempted_at < _UNKNOWN_KEY_COOLDOWN_SECONDS:
+        under_way = self._fetching is not None and not self._fetching.done()
+        if under_way or not 0 <= self._clock() - self._attempted_at < _UNKNOWN_KEY_COOLDOWN_SECONDS:
             # A failure is logged by `_note`; the old keys are still good.
             await asyncio.wait([self._single_flight()])
         return await self.key_set()
@@ -154,7 +103,7 @@ class RemoteKeys:
         try:
             document, fresh_seconds = await _get(self._jwks_uri or await self._discover())
             keys = KeySet(document)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, RecursionError, ValueError) as error:
             msg = f"the keys of {self._issuer} cannot be fetched: {str(error) or type(error).__name__}"
             raise IssuerUnavailable(msg) from error
         # The same object as long as nothing changed: verified tokens are remembered with it.
@@ -169,7 +118,8 @@ class RemoteKeys:
         well_known = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{path}"
         try:
             metadata, _ = await _get(well_known)
-        except _NotThere:
+        except ValueError:
+            # Not there, or not JSON: some servers answer every address with a page.
             metadata, _ = await _get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
         # RFC 8414 §3.3: metadata of somebody else must not be used.
         if metadata.get("issuer") != self._issuer or not isinstance(metadata.get("jwks_uri"), str):
@@ -185,10 +135,9 @@ class RemoteKeys:
         elif error is None and self._failed:
             logger.warning("the keys of %s can be fetched again", self._issuer)
         self._failed = error is not None
-
-
-class _NotThere(ValueError):
-    """The address does not answer with 200."""
+        if self._failed:
+            # From now, not from when it was asked: an issuer that hangs has used that time up.
+            self._attempted_at = self._clock()
 
 
 async def _get(url: str) -> tuple[dict[str, Any], float]:
@@ -200,14 +149,14 @@ async def _get(url: str) -> tuple[dict[str, Any], float]:
     ):
         if response.status_code != httpx2.codes.OK:
             msg = f"{url} answers {response.status_code}"
-            raise _NotThere(msg)
+            raise ValueError(msg)
         body = bytearray()
         async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > _MAX_DOCUMENT_BYTES:
                 msg = f"{url} answers with more than {_MAX_DOCUMENT_BYTES} bytes"
                 raise ValueError(msg)
-        return strict_json_object(bytes(body), most_openers=_MAX_DOCUMENT_BYTES), _fresh_seconds(response.headers)
+        return strict_json_object(bytes(body), most_openers=_MAX_OPENERS), _fresh_seconds(response.headers)
 
 
 def _fresh_seconds(headers: Mapping[str, str]) -> float:

@@ -12,7 +12,8 @@ from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.encoding import COMPACT_JWS, b64url_decode, strict_json_object
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import InvalidToken, Reason
-from dpop_asgi.tokens.jwks import KeySet, RemoteKeys, StaticKeys
+from dpop_asgi.tokens.jwks import RemoteKeys
+from dpop_asgi.tokens.key_set import KeySet, StaticKeys
 
 # RFC 9068 §2.1 wants RS256 supported, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it: give a list there.
 _ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
@@ -24,7 +25,7 @@ _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 _CACHED_TOKENS = 4096
 
 # Keys tried for a token without `kid`: each costs a signature check.
-_MOST_CANDIDATES = 4
+_MOST_CANDIDATES = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,19 +127,23 @@ class JWTVerifier:
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-        known = self._cache.get(digest)
-        now = self._clock()
-        if known is not None and now < known.forget_at and known.keys is self._sources[known.issuer].current:
-            self._check_times(known.token, now)
-            return known.token
+        known = self._recall(digest)
+        if known is not None:
+            return known
         header, claims, signing_input, signature = _parse(token)
         trusted, algorithm, kid = self._trust(header, claims)
-        keys = await self._verify_signature(trusted, algorithm, kid, signing_input, signature)
+        keys = await self._keys(trusted, algorithm, kid)
+        # Of those who waited for the keys together, one verifies.
+        known = self._recall(digest)
+        if known is not None:
+            return known
+        keys = await self._verify_signature(keys, trusted, algorithm, kid, signing_input, signature)
         if not _audiences(claims) & set(trusted.audience):
             raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=trusted.audience)
         if "exp" not in claims:
             raise InvalidToken(Reason.TOKEN_MALFORMED, claim="exp")
         access_token = AccessToken.from_claims(claims)
+        now = self._clock()
         self._check_times(access_token, now)
         self._remember(digest, _Verified(access_token, now + self._cache_seconds, trusted.issuer, keys))
         return access_token
@@ -156,14 +161,30 @@ class JWTVerifier:
             raise InvalidToken(Reason.TOKEN_MALFORMED)
         return trusted, algorithm, kid
 
-    async def _verify_signature(
-        self, trusted: TrustedIssuer, algorithm: str, kid: str | None, signing_input: bytes, signature: bytes
-    ) -> KeySet:
+    def _recall(self, digest: bytes) -> AccessToken | None:
+        known, now = self._cache.get(digest), self._clock()
+        if known is None or now >= known.forget_at or known.keys is not self._sources[known.issuer].current:
+            return None
+        self._check_times(known.token, now)
+        return known.token
+
+    async def _keys(self, trusted: TrustedIssuer, algorithm: str, kid: str | None) -> KeySet:
         source = self._sources[trusted.issuer]
         keys = await source.key_set()
+        return keys if keys.candidates(algorithm, kid) else await source.key_set_for_unknown_key()
+
+    async def _verify_signature(
+        self,
+        keys: KeySet,
+        trusted: TrustedIssuer,
+        algorithm: str,
+        kid: str | None,
+        signing_input: bytes,
+        signature: bytes,
+    ) -> KeySet:
         signed = _is_signed(keys.candidates(algorithm, kid), algorithm, signing_input, signature)
-        if not signed and (kid is None or not keys.candidates(algorithm, kid)):
-            keys = await source.key_set_for_unknown_key()
+        if not signed and kid is None:
+            keys = await self._sources[trusted.issuer].key_set_for_unknown_key()
             signed = _is_signed(keys.candidates(algorithm, kid), algorithm, signing_input, signature)
         if not signed:
             known = keys.candidates(algorithm, kid)

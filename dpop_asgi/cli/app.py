@@ -1,0 +1,59 @@
+"""The commands and their options."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from dpop_asgi.cli.demo import run
+from dpop_asgi.cli.demo import serve as serve_until_stopped
+from dpop_asgi.cli.servers import CannotRun, exit_on_signals
+from dpop_asgi.cli.show import error, survive_poor_encodings
+
+app = typer.Typer(
+    name="dpop-asgi",
+    help="DPoP (RFC 9449) for resource servers on ASGI.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it
+    if asked:
+        typer.echo(f"dpop-asgi {version('dpop-asgi')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    *,
+    store: Annotated[
+        str, typer.Option(metavar="URL", help="Where the server keeps nonces and used proofs: memory://, redis://…")
+    ] = "memory://",
+    serve: Annotated[
+        bool, typer.Option("--serve", help="No conversation: leave the server up, and print how to call it.")
+    ] = False,
+) -> None:
+    """Watch a client and a protected API talk: challenges, nonces that rotate, thieves who are turned away.
+
+    Server, issuer, keys and sockets are real, all on this machine. Exits with 0 when each answer is as expected.
+    """
+    exit_on_signals()
+    survive_poor_encodings()
+    try:
+        raise typer.Exit(serve_until_stopped(store) if serve else run(store))
+    except CannotRun as reason:
+        error(str(reason))
+        raise typer.Exit(1) from None

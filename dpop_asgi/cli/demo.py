@@ -1,0 +1,167 @@
+"""`dpop-asgi demo`: a conversation to watch, or a server to call."""
+
+import asyncio
+import json
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from dpop_asgi.cli.conversation import NONCES, Conversation
+from dpop_asgi.cli.describe import head
+from dpop_asgi.cli.servers import CannotRun, ExampleServer, IssuerServer
+from dpop_asgi.cli.show import Screen
+from dpop_asgi.cli.steps import exit_code
+from dpop_asgi.cli.wire import Wire
+from dpop_asgi.errors import StoreError
+from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.settings import Settings
+from dpop_asgi.testing import Client, Issuer
+
+_AUDIENCE = "https://api.example.com"
+_TOKEN_HOURS = 12
+_TICK_SECONDS = 0.2
+
+# A demo may run on a busy laptop against a store far away.
+_STORE_SECONDS = 2.0
+
+_SCRIPT = """
+import json, os, httpx2
+from joserfc import jwk
+from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.testing import Client
+
+url, token = "{url}", os.environ["TOKEN"]
+client = Client(key=PrivateKey("ES256", jwk.import_key(json.loads(os.environ["KEY"]))))
+nonce = httpx2.get(url).headers["DPoP-Nonce"]
+headers = client.headers("GET", url, token, nonce=nonce)
+print(httpx2.get(url, headers=headers).text)
+"""
+
+
+def run(store: str) -> int:
+    """Hold the conversation.
+
+    Args:
+        store: URL of the server's store.
+
+    Returns:
+        0 when each answer was as expected, else 1.
+
+    Raises:
+        CannotRun: the store does not answer, or a server does not start or ends.
+    """
+    screen, start = Screen(), time.monotonic()
+    with _stage(screen, store, NONCES) as (issuer, server):
+        conversation = Conversation(Wire(server), server.url, issuer, screen.wait)
+        screen.opening(
+            {
+                **_facts(issuer, server, store, NONCES),
+                "client": f"key {head(conversation.client.thumbprint)}  has a token bound to this key",
+                "thief": f"key {head(conversation.thief.thumbprint)}  has stolen the token and recorded requests",
+                "not shown": "requests that only fetch a fresh nonce for the next step",
+            }
+        )
+        steps = []
+        for step in conversation.steps():
+            screen.step(step)
+            steps.append(step)
+    screen.table(steps)
+    screen.verdict(steps, time.monotonic() - start)
+    return exit_code(steps)
+
+
+def serve(store: str) -> int:
+    """Leave the server up until Ctrl+C, and print how to call it.
+
+    Args:
+        store: URL of the server's store.
+
+    Returns:
+        0.
+
+    Raises:
+        CannotRun: the store does not answer, or a server does not start or ends.
+    """
+    screen = Screen()
+    with _stage(screen, store, NoncePolicy()) as (issuer, server):
+        screen.opening(_facts(issuer, server, store, NoncePolicy()))
+        _print_commands(screen, issuer, server)
+        screen.say("The server is up until Ctrl+C. Its log:")
+        server.news()
+        try:
+            while True:
+                server.check()
+                screen.log(server.news())
+                time.sleep(_TICK_SECONDS)
+        except KeyboardInterrupt:
+            screen.say("Stopped.")
+    return 0
+
+
+def _facts(issuer: Issuer, server: ExampleServer, store: str, nonces: NoncePolicy) -> dict[str, str]:
+    return {
+        "resource server": f"{server.url}  process {server.pid}",
+        "its store": _without_password(store),
+        "its nonce": f"a new one every {nonces.period:g} s; the one before stays good",
+        "issuer": issuer.url,
+    }
+
+
+def _print_commands(screen: Screen, issuer: Issuer, server: ExampleServer) -> None:
+    client, url = Client(), f"{server.url}/resource"
+    token = issuer.access_token(client, claims={"exp": int(time.time()) + _TOKEN_HOURS * 3600})
+    proof = client.proof("GET", url, token, nonce=Wire(server).get("/resource", {}).nonce)
+    key = json.dumps(client.key.private_jwk, separators=(",", ":"))
+    screen.say(f"Paste into another terminal: a token for {_TOKEN_HOURS} h, and the key it is bound to.")
+    screen.command(f"export TOKEN={shlex.quote(token)} KEY={shlex.quote(key)}")
+    screen.say("With curl. This proof is good for a minute, and for one request: try it twice.")
+    screen.command(f'curl -i {url} -H "Authorization: DPoP $TOKEN" -H "DPoP: {proof}"')
+    screen.say("With Python, as often as you like. Each run makes a proof of its own.")
+    screen.command(f"{shlex.quote(sys.executable)} -c {shlex.quote(_SCRIPT.format(url=url))}")
+
+
+@contextmanager
+def _stage(screen: Screen, store: str, nonces: NoncePolicy) -> Iterator[tuple[Issuer, ExampleServer]]:
+    """Issuer and server, running."""
+    with ExitStack() as running:
+        with screen.busy("Starting the issuer and the resource server …"):
+            issuer = running.enter_context(IssuerServer(_AUDIENCE)).issuer
+            settings = _settings(issuer, store, nonces)
+            # A store in the memory of the server is nothing that could be asked from here.
+            if store != "memory://":
+                asyncio.run(_check_store(settings))
+            server = running.enter_context(ExampleServer(settings))
+        yield issuer, server
+
+
+def _settings(issuer: Issuer, store: str, nonces: NoncePolicy) -> dict[str, str]:
+    return {
+        "DPOP_ISSUER": issuer.url,
+        "DPOP_AUDIENCE": issuer.audience,
+        "DPOP_STORE": store,
+        "DPOP_STORE_TIMEOUT": f"{_STORE_SECONDS:g}",
+        "DPOP_NAMESPACE": "dpop-demo",
+        "DPOP_NONCE_PERIOD": f"{nonces.period:g}",
+        "DPOP_NONCE_GRACE": f"{nonces.grace}",
+    }
+
+
+async def _check_store(settings: dict[str, str]) -> None:
+    """Ask the store before the server does: it can say what is wrong where the server would only answer 503."""
+    try:
+        authenticator = Settings.from_environment(settings).authenticator
+        try:
+            await authenticator.ready()
+        finally:
+            await authenticator.aclose()
+    except (StoreError, ValueError) as error:
+        store = _without_password(settings["DPOP_STORE"])
+        msg = f"The store {store} cannot be used: {str(error).removeprefix('DPOP_STORE: ')}"
+        raise CannotRun(msg) from error
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//.*@", "//", url).partition("?")[0]

@@ -1,0 +1,202 @@
+"""Starts and stops what the demo talks to: the example server as a process, the issuer in a thread."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NoReturn, Self
+
+import uvicorn
+
+from dpop_asgi.testing import Issuer
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+# A cold start on a busy machine takes a few seconds; more than this means that something hangs.
+_START_SECONDS = 30.0
+_STOP_SECONDS = 5.0
+_POLL_SECONDS = 0.02
+
+_RUNNING = re.compile(r"Uvicorn running on (http://[\d.]+:\d+)")
+_REFUSAL = re.compile(r"^\[[\w-]+\] (?:refused: |(?=unavailable: ))(.+)$", re.MULTILINE)
+
+# Variables that would make this server another one, or lead requests to this machine through a proxy.
+_FOREIGN_VARIABLES = re.compile(
+    r"DPOP_|UVICORN_|WEB_CONCURRENCY$|(HTTPS?|ALL|NO)_PROXY$|FORWARDED_ALLOW_IPS$", re.IGNORECASE
+)
+
+# What the server logs about a refusal, with the reason where it can be read back.
+_LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "()": "logging.Formatter",
+            "fmt": "[%(dpop_reason)s] %(message)s",
+            "defaults": {"dpop_reason": "-"},
+        }
+    },
+    "handlers": {"log": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {"uvicorn": {"level": "INFO"}, "dpop_asgi": {"level": "INFO"}},
+    "root": {"level": "WARNING", "handlers": ["log"]},
+}
+
+
+class CannotRun(Exception):
+    """The demo cannot go on; the message is for the person who started it."""
+
+
+def exit_on_signals() -> None:
+    """Leave by an exception, so that what was started is stopped on the way, also when told to end or hung up on."""
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _leave)
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def find_example(root: Path = _ROOT) -> tuple[str, Path]:
+    """Module and import folder of the example server: in the installed package, or in `examples` of a checkout.
+
+    Raises:
+        CannotRun: it is in neither.
+    """
+    for module, folder in (("dpop_asgi.cli.resource_server", root), ("resource_server", root / "examples")):
+        if folder.joinpath(*module.split(".")).with_suffix(".py").is_file():
+            return module, folder
+    msg = (
+        f"The example server is neither in {root / 'dpop_asgi' / 'cli'} nor in {root / 'examples'}: "
+        "resource_server.py is missing from this installation. Please install dpop-asgi again."
+    )
+    raise CannotRun(msg)
+
+
+class ExampleServer:
+    """`examples/resource_server.py` under uvicorn, a process of its own on a free loopback port.
+
+    Attributes:
+        url: its origin, once it runs.
+        pid: of its process, once it runs.
+
+    Args:
+        settings: the variables `DPOP_*`; what stands in the environment of this process is left out.
+    """
+
+    def __init__(self, settings: Mapping[str, str]) -> None:
+        self.url = ""
+        self.pid = 0
+        self._settings = settings
+        self._read = 0
+
+    def __enter__(self) -> Self:
+        module, folder = find_example()
+        with ExitStack() as stack:
+            temporary = TemporaryDirectory(prefix="dpop-asgi-demo-", ignore_cleanup_errors=True)
+            own = Path(stack.enter_context(temporary))
+            self._log = own / "log.txt"
+            (own / "logging.json").write_text(json.dumps(_LOGGING), encoding="utf-8")
+            command = [sys.executable, "-P", "-m", "uvicorn", f"{module}:app", "--app-dir", str(folder)]
+            # Port 0: the system picks a free one, and uvicorn tells which as soon as it answers.
+            command += ["--host", "127.0.0.1", "--port", "0", "--log-config", str(own / "logging.json")]
+            command += ["--timeout-graceful-shutdown", "1"]
+            self._start(command)
+            stack.callback(self._end)
+            _wait_for(self._answers, "The resource server does not start.")
+            self._running = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def _start(self, command: list[str]) -> None:
+        environment = {name: value for name, value in os.environ.items() if not _FOREIGN_VARIABLES.match(name)}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, no shell
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**environment, **self._settings}
+            )
+
+    def _end(self) -> None:
+        try:
+            self._process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_STOP_SECONDS)
+        finally:
+            self._process.kill()  # does nothing when it has ended
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        self.check()
+        running = _RUNNING.search(self._text())
+        self.url, self.pid = running[1] if running else "", self._process.pid
+        return running is not None
+
+    def check(self) -> None:
+        """See that the process lives.
+
+        Raises:
+            CannotRun: it does not; the message has the end of its log.
+        """
+        if self._process.poll() is not None:
+            end = "\n".join(self._text().splitlines()[-12:])
+            msg = f"The resource server has ended with exit code {self._process.returncode}. Its last words:\n{end}"
+            raise CannotRun(msg)
+
+    def news(self) -> str:
+        """What it has logged since this was last asked. A refusal is logged before it is answered."""
+        with self._log.open("rb") as log:
+            log.seek(self._read)
+            new = log.read()
+        self._read += len(new)
+        return new.decode("utf-8", "replace")
+
+    def refusal(self) -> str | None:
+        """Why a request was turned away, by the `news`: reason and facts, or `unavailable` and what is."""
+        refusals = _REFUSAL.findall(self.news())
+        return refusals[-1].removesuffix(" {}") if refusals else None
+
+    def _text(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+
+class IssuerServer:
+    """An issuer of tokens on a free loopback port, in a thread.
+
+    Args:
+        audience: of its tokens.
+    """
+
+    def __init__(self, audience: str) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.issuer = Issuer(f"http://127.0.0.1:{self._socket.getsockname()[1]}", audience=audience)
+        config = uvicorn.Config(self.issuer.app, log_config=None, access_log=False, lifespan="off", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        _wait_for(lambda: self._server.started, "The issuer does not start.")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(_STOP_SECONDS)
+        self._socket.close()
+
+
+def _wait_for(condition: Callable[[], Any], otherwise: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise CannotRun(otherwise)
+        time.sleep(_POLL_SECONDS)

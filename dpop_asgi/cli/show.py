@@ -1,0 +1,141 @@
+"""What the demo looks like: on a terminal of any width, in a file, without colours."""
+
+import codecs
+import io
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from dpop_asgi.cli import describe
+from dpop_asgi.cli.steps import Step
+
+# From this width on the table has room for the server's reasons.
+_WIDE = 124
+_TICK_SECONDS = 0.1
+_PLAIN = {"→": ">", "←": "<", "…": "~"}
+
+
+def survive_poor_encodings() -> None:
+    """Where the output cannot hold a character, print another of the same width instead of failing."""
+    codecs.register_error("dpop_asgi.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="dpop_asgi.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return _PLAIN.get(error.object[error.start], "?"), error.start + 1
+
+
+def error(message: str) -> None:
+    """Tell why the command cannot go on."""
+    Console(stderr=True, soft_wrap=True).print(Text.assemble(("dpop-asgi: ", "bold red"), message))
+
+
+class Screen:
+    """Prints the conversation.
+
+    Args:
+        console: where to.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._steps = 0
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """A spinner, on a terminal."""
+        with self._console.status(Text(what, "dim")):
+            yield
+
+    def opening(self, facts: Mapping[str, str]) -> None:
+        """Who takes part."""
+        self._gap()
+        self._print(_fields({name: Text(fact) for name, fact in facts.items()}), 1)
+
+    def wait(self, until: float, why: str) -> None:
+        """Say why, and wait until an instant in seconds since the epoch."""
+        seconds = until - time.time()
+        if seconds <= 0:
+            return
+        self._gap()
+        self._print(Text(f"Waiting {seconds:.1f} s, {why} …", "italic dim"), 4)
+        with self._console.status(Text()) as status:
+            while (left := until - time.time()) > 0:
+                status.update(Text(f"{left:.1f} s", "dim"))
+                time.sleep(min(left, _TICK_SECONDS))
+
+    def step(self, step: Step) -> None:
+        """What was sent and what came back."""
+        self._steps += 1
+        self._gap()
+        self._print(Text(f"{self._steps:2}  {step.title}", "bold"))
+        self._print(Text(step.sentence, "italic"), 4)
+        self._print(Text.assemble(("→ ", "blue"), (step.seen.request_line, "bold blue")), 4)
+        self._print(_fields(describe.request_fields(step)), 6)
+        self._print(describe.status_line(step.seen), 4)
+        self._print(_fields(describe.answer_fields(step)), 6)
+        if not step.agrees:
+            self._print(Text(f"Expected was: {describe.expected(step, full=True)}", "bold red"), 4)
+
+    def table(self, steps: Sequence[Step]) -> None:
+        """Expected and seen side by side."""
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        table.add_column("", justify="right")
+        for name in ("step", "expected", "seen", "agree"):
+            table.add_column(name, overflow="fold")
+        for number, step in enumerate(steps, 1):
+            full = self._console.width >= _WIDE or not step.agrees
+            agree = Text("yes", "green") if step.agrees else Text("no", "bold red")
+            seen = Text(describe.seen(step, full=full), describe.colour(step.seen.status))
+            table.add_row(str(number), step.title, describe.expected(step, full=full), seen, agree)
+        self._gap()
+        self._print(table)
+
+    def verdict(self, steps: Sequence[Step], seconds: float) -> None:
+        """Whether all was as expected."""
+        wrong = sum(not step.agrees for step in steps)
+        said = f"{wrong} of {len(steps)} answers are not" if wrong else f"All {len(steps)} answers are"
+        text = (f"{said} as expected.", "bold red" if wrong else "bold green")
+        self._gap()
+        self._print(Text.assemble(text, (f" That took {seconds:.1f} s.", "dim")))
+
+    def say(self, sentence: str) -> None:
+        """A sentence between commands to paste."""
+        self._gap()
+        self._print(Text(sentence, "italic"))
+
+    def command(self, text: str) -> None:
+        """Something to copy: never wrapped, never indented."""
+        self._console.print(Text(text, "bold"), soft_wrap=True)
+
+    def log(self, text: str) -> None:
+        """Lines of the server's log, without the mark in front."""
+        for line in text.splitlines():
+            self._console.print(Text(re.sub(r"^\[[\w-]+\] ", "", line), "dim"), soft_wrap=True)
+
+    def _gap(self) -> None:
+        self._console.print()
+
+    def _print(self, renderable: RenderableType, indent: int = 0) -> None:
+        self._console.print(Padding(renderable, (0, 0, 0, indent), expand=False))
+
+
+def _fields(fields: Mapping[str, Text]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="cyan", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in fields.items():
+        grid.add_row(name, value)
+    return grid

@@ -1,0 +1,138 @@
+"""An instance inside another reuses what was verified, and never weakens or repeats it."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from dpop_asgi import DPoPMiddleware, InsufficientScope, JWTVerifier, NoncePolicy, caller_from
+from tests.support.api import PUBLIC_URL, App, call, http_scope
+from tests.support.decisions import CountingStore
+
+
+@pytest.fixture
+def store(clock):
+    return CountingStore(clock)
+
+
+async def _who(request):
+    return PlainTextResponse(caller_from(request).subject or "")
+
+
+async def _refuse(request):
+    raise InsufficientScope("a:b")
+
+
+def _mounted(api, **options):
+    """A Starlette app below /v2 with an instance of its own, in the app of `api`."""
+    own = Middleware(DPoPMiddleware, authenticator=api.authenticator, public_url=PUBLIC_URL, **options)
+    inner = Starlette(routes=[Route("/who", _who), Route("/refuse", _refuse)], middleware=[own])
+    return Starlette(routes=[Mount("/v2", inner)])
+
+
+@pytest.mark.requirement("R-11.1-04")
+async def test_a_mounted_instance_does_not_spend_the_proof_again(make_api, store):
+    api = make_api(store=store)
+    api.wrap(_mounted(api), public_url=PUBLIC_URL)
+    answer = await api.request(path="/v2/who")
+    assert (answer.status, answer.body) == (200, b"alice")
+    assert len(store.proofs) == 1
+
+
+async def test_a_proof_is_still_used_once(make_api, store):
+    api = make_api(store=store)
+    api.wrap(_mounted(api), public_url=PUBLIC_URL)
+    scope = http_scope(path="/v2/who", headers=(await api.fields(path="/v2/who")).items())
+    assert [(await call(api.app, dict(scope))).status for _ in range(2)] == [200, 401]
+
+
+async def test_three_instances_around_one_app_are_as_good_as_one(make_api, store):
+    api = make_api(store=store)
+    inner = api.wrap(App(), public_url=PUBLIC_URL)
+    api.wrap(api.wrap(inner, public_url=PUBLIC_URL), public_url=PUBLIC_URL)
+    assert (await api.request()).status == 200
+    assert len(store.proofs) == 1
+
+
+@pytest.mark.requirement("R-8-04")
+async def test_the_newer_nonce_is_handed_out_once(make_api, clock):
+    api = make_api()
+    api.wrap(_mounted(api), public_url=PUBLIC_URL)
+    older = await api.authenticator.challenge_nonce()
+    clock.advance(60.0)
+    answer = await api.request(path="/v2/who", nonce=older)
+    assert answer.one("dpop-nonce") == await api.authenticator.challenge_nonce()
+
+
+async def test_a_refusal_inside_both_is_answered_once(make_api):
+    api = make_api()
+    api.wrap(_mounted(api), public_url=PUBLIC_URL)
+    answer = await api.request(path="/v2/refuse")
+    assert (answer.status, len(answer.all("www-authenticate"))) == (403, 1)
+
+
+async def test_an_instance_below_an_open_path_asks_for_itself(make_api, store):
+    api = make_api(store=store)
+    api.wrap(_mounted(api), public_url=PUBLIC_URL, public_paths=["/v2/"])
+    assert (await api.anonymous(path="/v2/who")).status == 401
+    assert (await api.request(path="/v2/who")).body == b"alice"
+    assert len(store.proofs) == 1
+
+
+async def test_an_open_path_of_the_inner_instance_does_not_open_the_outer(make_api):
+    api = make_api()
+    api.wrap(_mounted(api, public_paths=["/v2/who"]), public_url=PUBLIC_URL)
+    assert (await api.anonymous(path="/v2/who")).status == 401
+
+
+@pytest.mark.requirement("R-7.2-08")
+async def test_what_passed_an_outer_instance_as_bearer_does_not_pass_a_stricter_inner_one(make_api, issuer):
+    strict, mixed = make_api(), make_api(mode="mixed")
+    mixed.wrap(_mounted(strict), public_url=PUBLIC_URL)
+    bearer = ("authorization", f"Bearer {issuer.access_token()}")
+    answer = await call(mixed.app, http_scope(path="/v2/who", headers=[bearer]))
+    assert (answer.status, answer.one("www-authenticate").startswith('DPoP error="invalid_token"')) == (401, True)
+
+
+async def test_what_passed_an_outer_instance_as_dpop_passes_a_stricter_inner_one(make_api):
+    strict, mixed = make_api(), make_api(mode="mixed")
+    mixed.wrap(_mounted(strict), public_url=PUBLIC_URL)
+    assert (await mixed.request(path="/v2/who")).status == 200
+
+
+async def test_what_passed_an_outer_instance_as_bearer_passes_an_inner_one_that_is_no_stricter(make_api, issuer):
+    outer, inner = make_api(mode="mixed"), make_api(mode="mixed")
+    outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
+    bearer = ("authorization", f"Bearer {issuer.access_token()}")
+    assert (await call(outer.app, http_scope(path="/v2/who", headers=[bearer]))).status == 200
+
+
+@pytest.mark.requirement("R-8-04", "R-9-03")
+async def test_an_inner_instance_with_nonces_of_its_own_hands_none_of_them_out(make_api, clock):
+    """Clients keep one nonce per origin: that of the instance that asked for it."""
+    outer, inner = make_api(), make_api(nonces=NoncePolicy(period=30.0))
+    outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
+    await inner.authenticator.challenge_nonce()
+    assert (await outer.request(path="/v2/who")).all("dpop-nonce") == []
+
+
+@pytest.mark.requirement("R-9068-03")
+async def test_an_inner_instance_with_an_authenticator_of_its_own_judges_the_token_itself(make_api, issuer, clock):
+    elsewhere = JWTVerifier(issuer=issuer.url, audience="https://other.example", jwks=issuer.jwks, clock=clock)
+    outer, inner = make_api(), make_api(verify_token=elsewhere)
+    outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
+    answer = await outer.request(path="/v2/who")
+    assert (answer.status, 'error="invalid_token"' in answer.one("www-authenticate")) == (401, True)
+
+
+async def test_an_inner_instance_with_an_authenticator_of_its_own_spends_the_proof_no_second_time(make_api, store):
+    outer, inner = make_api(store=store), make_api(store=store)
+    outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
+    assert (await outer.request(path="/v2/who")).status == 200
+    assert len(store.proofs) == 1
+
+
+async def test_a_member_of_the_scope_that_only_looks_like_a_caller_is_not_believed(api):
+    scope = http_scope(**{"dpop_asgi.caller": {"subject": "mallory", "key_thumbprint": "x"}, "user": "mallory"})
+    assert (await call(api.app, scope)).status == 401

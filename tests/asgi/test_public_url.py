@@ -1,0 +1,223 @@
+"""With a public URL, nothing but the path below it comes from the request."""
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+
+from dpop_asgi import IncomingRequest, InvalidRequest, Reason
+from dpop_asgi.asgi.target_uri import PublicURL, path_of
+from tests.support.api import PUBLIC_URL, call, http_scope
+
+HOSTILE = [
+    pytest.param([], id="no-host"),
+    pytest.param([("host", "evil.example")], id="another-host"),
+    pytest.param([("host", "rs.example"), ("host", "evil.example")], id="two-hosts"),
+    pytest.param([("host", "")], id="empty-host"),
+    pytest.param([("host", "evil.example/other?")], id="host-with-a-path"),
+    pytest.param([("host", "rs.example@evil.example")], id="host-with-a-user"),
+    pytest.param([("host", "rs.example:99999")], id="impossible-port"),
+    pytest.param([("host", "[::1")], id="half-an-address"),
+    pytest.param([("host", "\xe9")], id="host-outside-ascii"),
+    pytest.param([("x-forwarded-host", "evil.example"), ("x-forwarded-proto", "http")], id="x-forwarded"),
+    pytest.param([("forwarded", "host=evil.example;proto=http")], id="forwarded"),
+    pytest.param([("x-forwarded-prefix", "/evil"), ("x-original-url", "/evil")], id="prefix"),
+]
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize("headers", HOSTILE)
+@pytest.mark.parametrize("members", [{}, {"scheme": "http"}, {"client": None}, {"server": None}], ids=repr)
+def test_neither_header_fields_nor_the_connection_change_the_uri(headers, members):
+    assert PublicURL(PUBLIC_URL)(http_scope(path="/r", headers=headers, **members)) == "https://rs.example/r"
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize("headers", HOSTILE)
+async def test_a_correct_request_passes_whatever_the_forgeable_fields_say(api, headers):
+    sent = await api.fields()
+    scope = http_scope(headers=[*sent.items(), *headers])
+    assert await _status(api, scope) == 200
+
+
+async def _status(api, scope):
+    return (await call(api.app, scope)).status
+
+
+@pytest.mark.requirement("R-4.3-13")
+async def test_a_proof_for_another_origin_does_not_pass_with_a_forged_host(api):
+    sent = await api.fields(path="https://evil.example/r")
+    assert await _status(api, http_scope(headers=[*sent.items(), ("host", "evil.example")])) == 401
+
+
+@pytest.mark.requirement("R-4.3-15")
+async def test_a_proof_for_http_does_not_pass_where_the_origin_is_https(api):
+    sent = await api.fields(path="http://rs.example/r")
+    scope = http_scope(headers=[*sent.items(), ("host", "rs.example")], scheme="http")
+    assert await _status(api, scope) == 401
+
+
+@pytest.mark.requirement("R-4.3-14")
+@pytest.mark.parametrize(
+    "url", ["https://rs.example/api", "https://rs.example/api/", "HTTPS://RS.example:443/api"], ids=str
+)
+def test_a_prefix_that_a_proxy_strips_is_put_back(url):
+    assert PublicURL(url)(http_scope(path="/r")) == "https://rs.example/api/r"
+
+
+BASES = ("https://one.example/api", "https://two.example:8443", "http://localhost:8000")
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize(
+    ("host", "uri"),
+    [
+        pytest.param("one.example", "https://one.example/api/r", id="first"),
+        pytest.param("ONE.example:443", "https://one.example/api/r", id="upper-case-and-default-port"),
+        pytest.param("two.example:8443", "https://two.example:8443/r", id="with-a-port"),
+        pytest.param("localhost:8000", "http://localhost:8000/r", id="http"),
+    ],
+)
+def test_of_several_public_urls_the_host_chooses_one(host, uri):
+    assert PublicURL(BASES)(http_scope(path="/r", headers=[("host", host)], scheme="http")) == uri
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize(
+    ("hosts", "reason"),
+    [
+        pytest.param(["evil.example"], Reason.HOST_NOT_ALLOWED, id="another"),
+        pytest.param(["two.example"], Reason.HOST_NOT_ALLOWED, id="without-its-port"),
+        pytest.param(["one.example:8443"], Reason.HOST_NOT_ALLOWED, id="with-anothers-port"),
+        pytest.param(["one.example."], Reason.HOST_NOT_ALLOWED, id="trailing-dot"),
+        pytest.param([], Reason.HOST_MALFORMED, id="none"),
+        pytest.param(["one.example", "one.example"], Reason.HOST_MALFORMED, id="twice"),
+        pytest.param(["one.example/two"], Reason.HOST_MALFORMED, id="with-a-path"),
+    ],
+)
+def test_a_host_that_chooses_none_of_several_is_refused(hosts, reason):
+    with pytest.raises(InvalidRequest) as refused:
+        PublicURL(BASES)(http_scope(headers=[("host", host) for host in hosts]))
+    assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "urls",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("rs.example", id="no-scheme"),
+        pytest.param("//rs.example", id="no-scheme-but-slashes"),
+        pytest.param("ftp://rs.example", id="another-scheme"),
+        pytest.param("https://", id="no-host"),
+        pytest.param("https://user@rs.example", id="user"),
+        pytest.param("https://rs.example:99999", id="impossible-port"),
+        pytest.param("https://rs.example?x=1", id="query"),
+        pytest.param("https://rs.example#f", id="fragment"),
+        pytest.param("https://rs example", id="space"),
+        pytest.param([], id="empty-list"),
+        pytest.param(["https://rs.example", "https://rs.example/api"], id="one-host-twice"),
+    ],
+)
+def test_what_is_no_public_url_is_refused_when_it_is_configured(make_api, urls):
+    with pytest.raises(ValueError, match=r"^public_url: "):
+        make_api(public_url=urls)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param({"allowed_hosts": ["rs.example"]}, id="allowed-hosts"),
+        pytest.param({"trusted_proxies": ["10.0.0.9"]}, id="trusted-proxies"),
+        pytest.param({"target_uri": lambda _: "https://rs.example/r"}, id="a-function"),
+    ],
+)
+def test_a_second_way_to_say_the_uri_is_refused_when_it_is_configured(make_api, others):
+    with pytest.raises(ValueError, match=r"^public_url: "):
+        make_api(public_url="https://rs.example", **others)
+
+
+PATHS = [
+    pytest.param(b"/r", "/r", "/r", id="plain"),
+    pytest.param(b"/a%2Fb", "/a/b", "/a%2Fb", id="escaped-slash"),
+    pytest.param(b"/%7Ealice", "/~alice", "/%7Ealice", id="escaped-tilde"),
+    pytest.param(b"/a%25b", "/a%b", "/a%25b", id="escaped-percent"),
+    pytest.param(b"/a%3Fb", "/a?b", "/a%3Fb", id="escaped-question-mark"),
+    pytest.param(b"/a/../b", "/a/../b", "/a/../b", id="dot-segments"),
+    pytest.param(b"//a", "//a", "//a", id="two-slashes"),
+    pytest.param(b"/r?x=1", "/r", "/r", id="query"),
+    pytest.param(b"/mcp;v=1", "/mcp;v=1", "/mcp;v=1", id="parameter"),
+    pytest.param(b"http://evil.example/r?x", "http://evil.example/r", "/r", id="absolute-form"),
+    pytest.param(b"HTTPS://evil.example", "HTTPS://evil.example", "/", id="absolute-form-without-path"),
+    pytest.param(None, "/a b/\xe9~", "/a%20b/%C3%A9~", id="no-raw-path"),
+    pytest.param(b"", "/r", "/r", id="empty-raw-path"),
+    pytest.param(None, "/a?b#c%d", "/a%3Fb%23c%25d", id="no-raw-path-and-delimiters"),
+]
+
+
+@pytest.mark.requirement("R-4.3-14", "H-06", "H-10")
+@pytest.mark.parametrize(("raw_path", "path", "expected"), PATHS)
+def test_the_path_is_taken_as_it_was_sent(raw_path, path, expected):
+    assert path_of(http_scope(path=path, raw_path=raw_path)) == expected
+
+
+@pytest.mark.requirement("H-10")
+def test_a_scope_may_have_no_raw_path_at_all():
+    scope = http_scope(path="/a b")
+    del scope["raw_path"]
+    assert path_of(scope) == "/a%20b"
+
+
+@pytest.mark.requirement("R-4.3-14")
+@pytest.mark.parametrize(
+    "raw_path",
+    [
+        pytest.param(b"*", id="asterisk"),
+        pytest.param(b"r", id="relative"),
+        pytest.param(b"rs.example:443", id="authority-form"),
+        pytest.param(b"ftp://rs.example/r", id="another-scheme"),
+        pytest.param(b"/a b", id="space"),
+        pytest.param(b"/\xff", id="outside-ascii"),
+        pytest.param(b"/a%2", id="half-an-escape"),
+        pytest.param(b"/a%zz", id="no-escape"),
+        pytest.param(b"/a#b", id="fragment"),
+        pytest.param(b"/a\\b", id="backslash"),
+    ],
+)
+def test_a_target_that_is_no_path_is_refused(raw_path):
+    resolve = PublicURL(PUBLIC_URL)
+    scope = http_scope(raw_path=raw_path)
+    with pytest.raises(InvalidRequest) as refused:
+        IncomingRequest(method="GET", target_uri=lambda: resolve(scope), headers=()).resolved_uri()
+    assert refused.value.reason == Reason.TARGET_MALFORMED
+
+
+@pytest.mark.requirement("R-4.3-14", "H-06")
+@pytest.mark.parametrize(
+    ("htu", "status"),
+    [
+        pytest.param("/a/b%2Fc", 200, id="as-sent"),
+        pytest.param("/a/b%2fc", 200, id="lower-case-hex"),
+        pytest.param("/a/b/c", 401, id="decoded"),
+        pytest.param("/a/b%252Fc", 401, id="escaped-twice"),
+    ],
+)
+async def test_an_escaped_slash_stays_one(api, htu, status):
+    sent = await api.fields(path=htu)
+    scope = http_scope(path="/a/b/c", raw_path=b"/a/b%2Fc", headers=sent.items())
+    assert await _status(api, scope) == status
+
+
+@pytest.mark.requirement("R-4.3-14")
+@pytest.mark.parametrize(("path", "status"), [("/api/v1/r", 200), ("/v1/r", 401), ("/r", 401)], ids=str)
+async def test_a_mount_prefix_is_a_part_of_the_uri(make_api, path, status):
+    routes = [Mount("/api", routes=[Mount("/v1", routes=[Route("/r", lambda _: PlainTextResponse("ok"))])])]
+    api = make_api(Starlette(routes=routes))
+    sent = await api.fields(path=path)
+    assert await _status(api, http_scope(path="/api/v1/r", headers=sent.items())) == status
+
+
+@pytest.mark.requirement("R-4.3-14")
+async def test_a_root_path_that_the_server_puts_into_the_path_counts_once(api):
+    sent = await api.fields(path="/api/r")
+    scope = http_scope(path="/api/r", root_path="/api", headers=sent.items())
+    assert await _status(api, scope) == 200

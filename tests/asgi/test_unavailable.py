@@ -1,0 +1,125 @@
+"""While the store or the issuer is away: 503, no challenge, no nonce, and never less protection."""
+
+import logging
+
+import pytest
+
+from dpop_asgi import IssuerUnavailable, JWTVerifier, RedisStore
+from tests.support.decisions import CountingStore
+from tests.support.processes import RedisServer, free_port
+from tests.support.website import Website
+
+
+def _assert_unavailable(answer):
+    assert answer.status == 503
+    assert answer.one("retry-after") == "1"
+    assert answer.one("cache-control") == "no-store"
+    assert answer.all("www-authenticate") == []
+    assert answer.all("dpop-nonce") == []
+    assert b"temporarily_unavailable" in answer.body
+
+
+@pytest.fixture
+def store(clock):
+    return CountingStore(clock)
+
+
+@pytest.mark.requirement("R-9-08")
+async def test_a_cold_server_without_its_store_answers_503_to_everything_it_cannot_judge(make_api, away):
+    api = make_api(store=away)
+    _assert_unavailable(await api.anonymous())
+    _assert_unavailable(await api.request(nonce=None))
+    _assert_unavailable(await api.request(nonce="whatever"))
+    assert api.inner.scopes == []
+
+
+async def test_what_needs_no_nonce_is_answered_without_the_store(make_api, away):
+    api = make_api(store=away, public_paths=["/open"])
+    assert (await api.anonymous(path="/open")).status == 200
+    two = [("authorization", "DPoP a"), ("authorization", "DPoP b")]
+    assert (await api.anonymous(also=two)).status == 400
+
+
+@pytest.mark.requirement("R-9-08")
+async def test_a_warm_server_that_loses_its_store_goes_on_demanding_nonces(make_api, store):
+    api = make_api(store=store)
+    await api.request()
+    store.down = True
+    challenged = await api.request(nonce=None)
+    assert (challenged.status, len(challenged.all("dpop-nonce"))) == (401, 1)
+    _assert_unavailable(await api.request(nonce=challenged.one("dpop-nonce")))
+
+
+async def test_a_store_that_is_back_is_used_at_once(make_api, store):
+    api = make_api(store=store)
+    await api.request()
+    store.down = True
+    _assert_unavailable(await api.request())
+    store.down = False
+    assert (await api.request()).status == 200
+
+
+@pytest.mark.requirement("R-9-08")
+async def test_accepting_without_the_store_needs_a_good_nonce_all_the_same(make_api, store, caplog):
+    api = make_api(store=store, on_store_failure="accept")
+    await api.request()
+    store.down = True
+    with caplog.at_level(logging.WARNING, "dpop_asgi"):
+        assert (await api.request()).status == 200
+        assert (await api.request(nonce=None)).status == 401
+    assert "without being remembered" in caplog.text
+
+
+async def test_an_issuer_that_is_away_is_no_fault_of_the_client(make_api):
+    async def verify(_):
+        raise IssuerUnavailable("away")
+
+    _assert_unavailable(await make_api(verify_token=verify).request())
+
+
+async def test_an_issuer_where_nobody_listens_is_no_fault_of_the_client(make_api, clock, issuer, client):
+    url = f"http://127.0.0.1:{free_port()}"
+    api = make_api(verify_token=JWTVerifier(issuer=url, audience=issuer.audience, clock=clock))
+    _assert_unavailable(await api.request(token=issuer.access_token(client, claims={"iss": url})))
+
+
+async def test_an_issuer_whose_keys_cannot_be_read_is_no_fault_of_the_client(make_api, clock, issuer, client):
+    with Website() as website:
+        issuer.url = website.url
+        website.publish(issuer)
+        website.pages["/jwks"].content = b"[" * 100_000
+        api = make_api(verify_token=JWTVerifier(issuer=website.url, audience=issuer.audience, clock=clock))
+        _assert_unavailable(await api.request())
+
+
+async def test_the_cause_is_told_to_the_log_and_not_to_the_client(make_api, away, caplog):
+    with caplog.at_level(logging.INFO, "dpop_asgi"):
+        answer = await make_api(store=away).anonymous()
+    assert "unavailable: away" in caplog.text
+    assert b"away" not in answer.body
+
+
+async def test_an_error_that_is_none_of_ours_is_the_servers_to_answer(make_api):
+    async def verify(_):
+        raise ZeroDivisionError
+
+    api = make_api(verify_token=verify)
+    with pytest.raises(ZeroDivisionError):
+        await api.request()
+
+
+@pytest.mark.requirement("R-9-08")
+async def test_a_redis_that_is_stopped_and_started_again(make_api, redis_binary):
+    with RedisServer(redis_binary) as server:
+        store = RedisStore(server.url, timeout=2.0)
+        api = make_api(store=store)
+        assert (await api.request()).status == 200
+        server.stop()
+        nonce = await api.authenticator.challenge_nonce()
+        _assert_unavailable(await api.request(nonce=nonce))
+        assert (await api.request(nonce=None)).status == 401
+        server.start()
+        while (answer := await api.request(nonce=nonce)).status == 503:
+            pass
+        assert answer.status == 200
+        await store.aclose()

@@ -1,0 +1,92 @@
+"""The command as a user starts it: a process, in a pipe or on a terminal."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.support.processes import PATIENCE, wait_until
+
+
+class Command:
+    """A run of `dpop-asgi` whose output can be read while it goes on."""
+
+    def __init__(self, *arguments, terminal=False, **environment):
+        self._read_end, write_end = os.openpty() if terminal else os.pipe()
+        variables = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **environment}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "dpop_asgi.cli", *arguments], stdout=write_end, stderr=write_end, env=variables
+        )
+        os.close(write_end)
+        self._chunks = []
+        self._reader = threading.Thread(target=self._collect, daemon=True)
+        self._reader.start()
+
+    def _collect(self):
+        try:
+            while chunk := os.read(self._read_end, 65536):
+                self._chunks.append(chunk)
+        except OSError:
+            pass  # how a terminal tells that nobody writes any more
+
+    @property
+    def output(self):
+        return b"".join(self._chunks).decode()
+
+    def wait_for(self, pattern):
+        seen = re.compile(pattern).search
+        wait_until(lambda: seen(self.output) or self._process.poll() is not None, f"no {pattern}", patience=40)
+        assert seen(self.output), self.output
+
+    def send(self, number):
+        self._process.send_signal(number)
+
+    def exit_code(self):
+        code = self._process.wait(60)
+        self._reader.join(PATIENCE)
+        return code
+
+    def close(self):
+        if self._process.poll() is None:
+            self.send(signal.SIGTERM)
+        self.exit_code()
+        os.close(self._read_end)
+
+    @property
+    def addresses(self):
+        """Where its servers listen, by what it prints."""
+        printed = re.findall(r"(?:resource server|issuer) .*?http://127\.0\.0\.1:(\d+)", self.output)
+        return {int(port) for port in printed}
+
+
+@pytest.fixture
+def start():
+    """Starts `dpop-asgi` with these arguments; ended after the test at the latest."""
+    started = []
+
+    def _start(*arguments, **options):
+        started.append(Command(*arguments, **options))
+        return started[-1]
+
+    yield _start
+    for command in started:
+        command.close()
+
+
+@pytest.fixture
+def nothing_is_left_of():
+    """Checks that the servers of a command that has ended are gone."""
+
+    def _check(command):
+        assert len(command.addresses) == 2, command.output
+        for port in command.addresses:
+            with socket.socket() as probe:
+                probe.settimeout(1)
+                assert probe.connect_ex(("127.0.0.1", port)) != 0, port
+
+    return _check

@@ -1,0 +1,67 @@
+import math
+
+import pytest
+
+from dpop_asgi import MemoryStore
+from dpop_asgi.cli import conversation
+from dpop_asgi.cli.conversation import NONCES
+from dpop_asgi.errors import Reason, UseNonce
+from dpop_asgi.nonces import NonceWindow
+
+PHASES = [0.0, 0.1, 0.3, 0.5, 0.79, 0.81, 0.99]
+
+
+@pytest.fixture
+async def window(clock):
+    """The real window that the arithmetic of the demo is about."""
+    clock.now = NONCES.period * 1000
+    window = NonceWindow(MemoryStore(clock=clock), NONCES, namespace="test", clock=clock)
+    await window.ready(clock.now)
+    return window
+
+
+async def offered_at(window, clock, phase):
+    clock.now = NONCES.period * (1000 + phase)
+    await window.ready(clock.now)
+    return window.offered(clock.now), conversation._slot_handed_out(clock.now)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_the_slot_of_a_nonce_is_known_from_when_it_was_handed_out(window, clock, phase):
+    nonce, slot = await offered_at(window, clock, phase)
+    middle = (slot + 0.5) * NONCES.period
+    await window.ready(middle)
+    assert window.offered(middle) == nonce
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_a_nonce_is_good_up_to_the_instant_that_the_demo_computes(window, clock, phase):
+    nonce, slot = await offered_at(window, clock, phase)
+    end = conversation._refused_from(slot)
+    before = math.nextafter(end, 0)
+    await window.ready(before)
+    assert window.check(nonce, before).until == end
+    await window.ready(end)
+    with pytest.raises(UseNonce) as refused:
+        window.check(nonce, end)
+    assert refused.value.reason is Reason.NONCE_EXPIRED
+
+
+@pytest.mark.parametrize("phase", PHASES)
+async def test_a_rotated_nonce_is_sent_when_it_is_old_and_still_good(window, clock, phase):
+    nonce, slot = await offered_at(window, clock, phase)
+    sent = (slot + 1 + conversation._INTO_SLOT) * NONCES.period
+    await window.ready(sent)
+    assert window.check(nonce, sent).age > NONCES.period
+    assert window.offered(sent) != nonce
+    assert conversation._refused_from(slot) - sent > NONCES.period / 2, "time for a slow machine"
+
+
+def test_an_attempt_that_took_too_long_is_made_again():
+    attempts = iter([(["too late"], 0.0), (["too late again"], 0.0), (["in time"], math.inf)])
+    assert conversation._in_time(lambda: next(attempts)) == ["in time"]
+
+
+def test_a_machine_that_is_always_too_slow_gets_its_answers_shown_as_they_are():
+    attempts = iter([([number], 0.0) for number in range(100)])
+    assert conversation._in_time(lambda: next(attempts)) == [conversation._TRIES - 1]

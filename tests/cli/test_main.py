@@ -1,0 +1,39 @@
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_help_names_the_commands():
+    helped = run(sys.executable, "-m", "dpop_asgi.cli", "--help")
+    assert helped.returncode == 0
+    assert "demo" in helped.stdout
+    assert "--version" in helped.stdout
+
+
+def test_the_help_of_the_demo_names_its_options():
+    helped = run(sys.executable, "-m", "dpop_asgi.cli", "demo", "--help")
+    assert helped.returncode == 0
+    assert all(option in helped.stdout for option in ("--store", "--serve", "memory://"))
+
+
+def test_the_version_is_that_of_the_package():
+    assert run(sys.executable, "-m", "dpop_asgi.cli", "--version").stdout == f"dpop-asgi {version('dpop-asgi')}\n"
+
+
+def test_an_unknown_option_is_a_usage_error():
+    assert run(sys.executable, "-m", "dpop_asgi.cli", "demo", "--nonsense").returncode == 2
+
+
+@pytest.mark.parametrize("missing", ["rich", "typer", "uvicorn", "websockets"])
+def test_without_the_extra_one_sentence_says_how_to_get_it(missing):
+    program = f"import sys; sys.modules[{missing!r}] = None; from dpop_asgi.cli import main; main()"
+    ran = run(sys.executable, "-c", program)
+    assert ran.returncode == 1
+    assert ran.stdout == ""
+    assert ran.stderr == "dpop-asgi needs what its extra `cli` brings: pip install 'dpop-asgi[cli]'\n"

@@ -1,0 +1,58 @@
+import os
+
+import httpx2
+import pytest
+
+from dpop_asgi.cli.servers import CannotRun, ExampleServer, IssuerServer, find_example
+from tests.support.processes import ROOT
+
+
+def settings(issuer):
+    return {"DPOP_ISSUER": issuer.url, "DPOP_AUDIENCE": issuer.audience}
+
+
+def test_in_a_checkout_the_example_is_found_among_the_examples():
+    assert find_example() == ("resource_server", ROOT / "examples")
+
+
+def test_in_an_installed_package_the_example_is_found_inside(tmp_path):
+    package = tmp_path / "dpop_asgi" / "cli"
+    package.mkdir(parents=True)
+    (package / "resource_server.py").touch()
+    assert find_example(tmp_path) == ("dpop_asgi.cli.resource_server", tmp_path)
+
+
+def test_an_installation_without_the_example_is_told_where_it_was_looked_for(tmp_path):
+    with pytest.raises(CannotRun) as told:
+        find_example(tmp_path)
+    assert str(tmp_path / "examples") in str(told.value)
+    assert "install dpop-asgi again" in str(told.value)
+
+
+def test_a_server_that_does_not_start_leaves_its_last_words():
+    with pytest.raises(CannotRun, match="DPOP_ISSUER: not set"), ExampleServer({}):
+        pytest.fail("it runs")
+
+
+def test_the_server_runs_in_a_process_of_its_own_until_the_end(issuer_server):
+    with ExampleServer(settings(issuer_server.issuer)) as server:
+        assert server.pid != os.getpid()
+        assert httpx2.get(f"{server.url}/public").text == "public"
+        os.kill(server.pid, 0)
+    with pytest.raises(ProcessLookupError):
+        os.kill(server.pid, 0)
+
+
+def test_a_refusal_can_be_read_once_it_is_answered(issuer_server):
+    with ExampleServer(settings(issuer_server.issuer)) as server:
+        assert server.refusal() is None
+        httpx2.get(f"{server.url}/resource")
+        assert server.refusal() == "authorization_missing {'proofs': 0}"
+        assert server.refusal() is None
+
+
+def test_the_issuer_publishes_its_keys_until_the_end():
+    with IssuerServer("https://api.example.com") as server:
+        assert httpx2.get(f"{server.issuer.url}/jwks").json() == server.issuer.jwks
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{server.issuer.url}/jwks")

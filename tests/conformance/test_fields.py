@@ -1,0 +1,131 @@
+"""Field names and bytes as no HTTP library would send them, and several requests on one connection."""
+
+import pytest
+
+from tests.conformance.answers import assert_answer
+from tests.conformance.judge import errors, is_servers_own
+from tests.support.wire import Connection, request_bytes
+
+KIB = 1024
+
+
+def named(peer, authorization="Authorization", dpop="DPoP"):
+    return [(authorization, f"DPoP {peer.token}"), (dpop, peer.proof())]
+
+
+@pytest.mark.requirement("R-4.1-01")
+@pytest.mark.parametrize("name", ["DPOP", "dpop", "dPoP", "Dpop"])
+def test_the_case_of_a_field_name_does_not_count(ready, name):
+    assert_answer(ready.send(named(ready, "aUTHORIZATION", name)), "OK")
+
+
+@pytest.mark.requirement("R-4.3-01")
+def test_two_proofs_are_two_whatever_the_case_of_their_names(ready):
+    assert_answer(ready.send([*named(ready), ("dpop", ready.proof())]), "IDP")
+
+
+@pytest.mark.requirement("R-7.2-01")
+def test_two_authorizations_are_two_whatever_the_case_of_their_names(ready):
+    assert_answer(ready.send([*named(ready), ("AUTHORIZATION", f"DPoP {ready.token}")]), "IRQ")
+
+
+@pytest.mark.parametrize("name", ["D-PoP", "X-DPoP", "DPoP-Proof", "DPoP_", "dpop1"])
+def test_a_similar_name_is_no_proof(ready, name):
+    assert_answer(ready.send(named(ready, dpop=name)), "IDP")
+
+
+def test_a_folded_proof_is_refused(ready):
+    proof = ready.proof()
+    answer = ready.send([named(ready)[0], ("DPoP", f"{proof[:40]}\r\n {proof[40:]}")])
+    if not is_servers_own(answer):
+        assert_answer(answer, "IDP")
+    assert is_servers_own(answer) == (ready.http == "httptools")
+
+
+def test_a_folded_authorization_is_one_field_or_none(ready):
+    answer = ready.send([("Authorization", f"DPoP\r\n {ready.token}"), named(ready)[1]])
+    assert is_servers_own(answer) == (ready.http == "httptools")
+    assert answer.status == (400 if ready.http == "httptools" else 200)
+
+
+@pytest.mark.requirement("R-4.1-04")
+@pytest.mark.parametrize("byte", [0x01, 0x0B, 0x1F, 0x7F, 0x80, 0xA0, 0xE9, 0xFF])
+def test_a_stray_byte_in_a_proof_is_refused(ready, byte):
+    answer = ready.send([named(ready)[0], ("DPoP", ready.proof().encode() + bytes([byte]))])
+    if not is_servers_own(answer):
+        assert_answer(answer, "IDP")
+    assert_answer(ready.send(ready.fields()), "OK")
+
+
+@pytest.mark.parametrize("byte", [0x80, 0xA0, 0xE9, 0xFF])
+def test_a_stray_byte_in_a_token_is_refused(ready, byte):
+    answer = ready.send([("Authorization", b"DPoP " + ready.token.encode() + bytes([byte])), named(ready)[1]])
+    assert_answer(answer, "IRQ")
+
+
+@pytest.mark.parametrize("size", [9, 32, 60])
+def test_a_huge_proof_is_refused_as_a_proof(ready, size):
+    assert_answer(ready.send([named(ready)[0], ("DPoP", "a." * (size * KIB // 2))]), "IDP")
+
+
+@pytest.mark.parametrize("size", [20, 40, 60])
+def test_a_huge_token_is_refused_as_a_request(ready, size):
+    assert_answer(ready.send([("Authorization", f"DPoP {'a' * size * KIB}"), named(ready)[1]]), "IRQ")
+
+
+@pytest.mark.parametrize("name", ["DPoP", "Authorization", "Cookie"])
+def test_megabytes_of_fields_are_answered_or_cut_off(ready, name):
+    try:
+        answer = ready.send([*ready.fields(), (name, "a" * 2 * KIB * KIB)])
+    except ConnectionError:
+        assert ready.http == "h11", "only h11 limits the size of all fields"
+    else:
+        assert answer.status in ({400, 401} if name != "Cookie" else {200, 400})
+    assert_answer(ready.send(ready.fields()), "OK")
+
+
+def test_a_thousand_fields_change_nothing(ready):
+    many = [(f"X-{number}", "x") for number in range(1000)]
+    assert_answer(ready.send([*many, *ready.fields()]), "OK")
+    assert_answer(ready.send([*ready.fields(), *[("DPoP", "x")] * 1000]), "IDP")
+
+
+def test_requests_on_one_connection_are_answered_each_for_itself(ready):
+    refused = ready.fields(without=["typ"])
+    with Connection(ready.server.port) as connection:
+        for fields, code in [(ready.fields(), "OK"), (refused, "IDP"), ([], "CHL"), (ready.fields(), "OK")]:
+            connection.send(request_bytes("GET", "/resource", [("Host", ready.host), *fields]))
+            answer = connection.receive()
+            ready.take(answer)
+            assert_answer(answer, code)
+
+
+def test_requests_sent_at_once_are_answered_in_order(ready):
+    requests = [ready.fields(), [], ready.fields()]
+    with Connection(ready.server.port) as connection:
+        sent = [request_bytes("GET", "/resource", [("Host", ready.host), *fields]) for fields in requests]
+        connection.send(b"".join(sent))
+        assert [connection.receive().status for _ in sent] == [200, 401, 200]
+
+
+def test_a_refused_request_with_a_body_leaves_the_connection_usable(ready):
+    with Connection(ready.server.port) as connection:
+        head = [("Host", ready.host), ("Content-Length", "5")]
+        connection.send(request_bytes("POST", "/resource", head, b"hello"))
+        assert connection.receive("POST").status == 401
+        connection.send(request_bytes("GET", "/resource", [("Host", ready.host), *ready.fields()]))
+        assert connection.receive().status == 200
+
+
+@pytest.mark.requirement("R-CORS-01")
+def test_a_script_on_another_origin_may_read_challenge_and_nonce(ready):
+    origin = ("Origin", "https://app.example")
+    for answer in (ready.send([origin]), ready.send([origin, *ready.fields()])):
+        assert answer.one("Access-Control-Expose-Headers") == "DPoP-Nonce, WWW-Authenticate"
+
+
+@pytest.mark.requirement("R-CORS-02")
+def test_a_preflight_needs_no_credentials_but_other_options_do(ready):
+    asked = [("Origin", "https://app.example"), ("Access-Control-Request-Method", "GET")]
+    assert ready.send(asked, method="OPTIONS").status == 405
+    assert errors(ready.send(asked[:1], method="OPTIONS"))[0] is None

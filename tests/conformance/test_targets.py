@@ -1,0 +1,212 @@
+"""Which URI a proof must be for: the path as it was sent, and never a host that the request made up."""
+
+import pytest
+
+from tests.conformance.answers import assert_answer
+from tests.conformance.judge import is_servers_own
+from tests.conformance.peer import unique
+
+
+@pytest.fixture
+def local(http, make_peer):
+    """A client of a server that was told no public URL, and serves hosts of this machine only."""
+    return make_peer(http, 0).ready()
+
+
+@pytest.mark.requirement("R-4.3-14", "R-4.3-11", "R-4.3-10")
+@pytest.mark.parametrize(
+    ("target", "htu", "code"),
+    [
+        ("/files/a%2Fb", "/files/a%2Fb", "OK"),
+        ("/files/a%2Fb", "/files/a%2fb", "OK"),
+        ("/files/a%2fb", "/files/a%2Fb", "OK"),
+        ("/files/a%2Fb", "/files/a/b", "IDP"),
+        ("/files/a/b", "/files/a%2Fb", "IDP"),
+        ("/files/a%2Fb", "/files/a%252Fb", "IDP"),
+        ("/files/a%25b", "/files/a%25b", "OK"),
+        ("/files/a%25b", "/files/a%b", "IDP"),
+        ("/files/%7Eann", "/files/~ann", "OK"),
+        ("/files/~ann", "/files/%7eann", "OK"),
+        ("/files/%C3%A9", "/files/%c3%a9", "OK"),
+        ("/files/%C3%A9", "/files/\xe9", "IDP"),
+        ("/files/a//b", "/files/a//b", "OK"),
+        ("/files/a//b", "/files/a/b", "IDP"),
+        ("/files/a", "/files/a/", "IDP"),
+        ("/files/a", "/files/A", "IDP"),
+        ("/files/x/../a", "/files/a", "OK"),
+        ("/files/x/../a", "/files/x/../a", "OK"),
+        ("/files/a", "/files/./x/%2E%2E/a", "OK"),
+        ("/files/a;v=1", "/files/a;v=1", "OK"),
+        ("/files/a;v=1", "/files/a", "IDP"),
+        ("/files/a?x=/b", "/files/a", "OK"),
+        ("/files/a?", "/files/a#b", "OK"),
+        ("/files/a%3Fx", "/files/a?x", "IDP"),
+        ("/files/a%20b", "/files/a b", "IDP"),
+        ("/files/a+b", "/files/a%2Bb", "IDP"),
+    ],
+)
+def test_the_path_counts_as_it_was_sent(published, target, htu, code):
+    answer = published.send(published.fields(uri=published.origin + htu), target=target)
+    assert_answer(answer, code)
+
+
+@pytest.mark.requirement("R-4.3-15", "R-4.3-11")
+@pytest.mark.parametrize(
+    ("htu", "code"),
+    [
+        ("https://api.example.com/resource", "OK"),
+        ("HTTPS://API.EXAMPLE.COM:443/resource", "OK"),
+        ("https://api.example.com:/resource", "OK"),
+        ("http://api.example.com/resource", "IDP"),
+        ("https://api.example.com:8443/resource", "IDP"),
+        ("https://api.example.com./resource", "IDP"),
+        ("https://ann@api.example.com/resource", "IDP"),
+        ("https://api.example.com@evil.example/resource", "IDP"),
+        ("https://api.example.com\\@evil.example/resource", "IDP"),
+        ("https://api.example.com/resource ", "IDP"),
+        (" https://api.example.com/resource", "IDP"),
+        ("//api.example.com/resource", "IDP"),
+        ("/resource", "IDP"),
+        ("resource", "IDP"),
+        ("", "IDP"),
+        ("wss://api.example.com/resource", "IDP"),
+        ("https://xn--pi-eka.example.com/resource", "IDP"),
+        ("https://\xe0pi.example.com/resource", "IDP"),
+    ],
+)
+def test_the_origin_is_the_configured_one(published, htu, code):
+    published_fields = [("Authorization", f"DPoP {published.token}"), ("DPoP", published.proof(claims={"htu": htu}))]
+    assert_answer(published.send(published_fields), code)
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize("host", ["evil.example", "", "a/b?#@c", "127.0.0.1:99999", "\xe9", "api.example.com@evil"])
+def test_with_a_public_url_no_host_makes_a_difference(published, host):
+    assert_answer(published.send(published.fields(), host=host), "OK")
+    evil = published.fields(uri="https://evil.example/resource")
+    assert_answer(published.send(evil, host=host), "IDP")
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize(
+    "name",
+    ["X-Forwarded-Host", "Forwarded", "X-Original-Host", "X-Host", "X-Forwarded-Prefix", "X-Original-URL"],
+)
+def test_forwarding_fields_are_not_believed(local, name):
+    value = "host=evil.example" if name == "Forwarded" else "evil.example"
+    evil = local.fields(uri="http://evil.example/resource")
+    assert_answer(local.send([*evil, (name, value)]), "IDP")
+    assert_answer(local.send([*local.fields(), (name, value)]), "OK")
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "localhost@evil.example",
+        "evil.example#localhost",
+        "127.0.0.1:99999",
+        "127.0.0.1:port",
+        "127.0.0.1,127.0.0.1",
+        "127.1",
+        "0.0.0.0",
+        "[::ffff:10.0.0.1]",
+        "[::1",
+        "a/b?#@c",
+        "local host",
+        "caf\xe9",
+        "",
+    ],
+)
+def test_without_a_public_url_only_hosts_of_this_machine_are_served(local, host):
+    uri = f"http://{host}/resource"
+    answer = local.send(local.fields(uri=uri), host=host)
+    if not is_servers_own(answer):
+        assert_answer(answer, "IRQ")
+    assert_answer(local.send(local.fields()), "OK")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:81", "127.0.0.1", "127.0.0.2:80", "[::1]:8000"])
+def test_each_name_of_this_machine_is_served(local, host):
+    assert_answer(local.send(local.fields(uri=f"http://{host}/resource"), host=host), "OK")
+
+
+@pytest.mark.requirement("R-4.3-13")
+def test_two_hosts_are_refused_by_whoever_sees_them(local):
+    fields = [("Host", "evil.example"), *local.fields()]
+    answer = local.send(fields)
+    assert is_servers_own(answer) == (local.http == "h11")
+    if local.http == "httptools":
+        assert_answer(answer, "IRQ")
+
+
+@pytest.mark.requirement("R-4.3-12", "R-4.3-14")
+def test_a_mounted_app_is_called_by_its_whole_path(local):
+    for path, htu, code in [("/v2/resource", "/v2/resource", "OK"), ("/v2/resource", "/resource", "IDP")]:
+        assert_answer(local.send(local.fields(uri=local.origin + htu), target=path), code)
+
+
+def test_a_target_in_absolute_form_counts_like_its_path(local):
+    # h11 hands the whole URL to the router, which then knows no such path: the proof was good all the same.
+    found = {"httptools": 200, "h11": 404}[local.http]
+    assert local.send(local.fields(), target=local.url).status == found
+    assert_answer(local.send(local.fields(uri=f"{local.origin}/v2/resource"), target=local.url), "IDP")
+    assert_answer(local.send([], target=f"{local.origin}/files/a?x=1"), "CHL")
+
+
+@pytest.mark.requirement("R-4.3-13")
+def test_a_target_in_absolute_form_names_no_other_host(local):
+    evil = "http://evil.example/resource"
+    answer = local.send(local.fields(uri=evil), target=evil)
+    # httptools drops the host of the target, so there only the Host field is left to be compared.
+    assert_answer(answer, {"httptools": "IDP", "h11": "IRQ"}[local.http])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/public/../resource",
+        "/public/%2e%2e/resource",
+        "/public%2f..%2fresource",
+        "/public/resource",
+        "/public;/../resource",
+        "//public/resource",
+        "/PUBLIC",
+        "/public/",
+        "/publicly",
+        "/public%00",
+    ],
+)
+def test_an_open_path_opens_nothing_else(local, target):
+    assert_answer(local.send([], target=target), "CHL")
+
+
+def test_open_paths_are_open_and_say_nothing_of_dpop(local):
+    for target in ("/public", "/healthz", "/public?x=1"):
+        answer = local.send([("DPoP", "garbage"), ("Authorization", "Basic x")], target=target)
+        assert (answer.status, answer.all("WWW-Authenticate")) == (200, [])
+
+
+@pytest.mark.requirement("R-6750-01", "R-FAPI-04", "R-MCP-10")
+def test_a_token_in_the_query_counts_for_nothing(local):
+    alone = [("DPoP", local.proof())]
+    assert_answer(local.send(alone, target=f"/resource?access_token={local.token}"), "CHL")
+    assert_answer(local.send(local.fields(), target=f"/resource?access_token={unique()}"), "OK")
+
+
+@pytest.mark.requirement("R-6750-02")
+def test_a_token_in_a_form_counts_for_nothing(local):
+    local.method = "POST"
+    form = [("Content-Type", "application/x-www-form-urlencoded"), ("DPoP", local.proof())]
+    assert_answer(local.send(form, body=f"access_token={local.token}".encode()), "CHL")
+
+
+@pytest.mark.requirement("R-4.3-08")
+def test_methods_are_compared_as_they_are(local):
+    assert local.send(local.fields("QUERY"), method="QUERY").status == 405
+    assert_answer(local.send(local.fields("GET"), method="QUERY"), "IDP")
+    assert_answer(local.send(local.fields("GET"), method="HEAD"), "IDP")
+    assert_answer(local.send(local.fields("HEAD"), method="HEAD"), "OK")

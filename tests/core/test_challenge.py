@@ -1,0 +1,217 @@
+"""What each refusal looks like to a client."""
+
+import json
+
+import pytest
+
+from dpop_asgi import (
+    InsufficientScope,
+    InvalidProof,
+    InvalidRequest,
+    InvalidToken,
+    MissingCredentials,
+    Reason,
+    UseNonce,
+)
+from dpop_asgi.core.challenge import Challenger, unavailable
+from dpop_asgi.errors import DESCRIPTIONS
+from tests.support.challenges import checked_challenges, parse_challenges
+
+ALGS = "ES256 PS256"
+NONCE = "eyJ7S_zG.eyJH0-Z.HX4w-7v"
+HOSTILE = 'x", error="spoofed\r\nSet-Cookie: a=b\\"ü😀'
+
+
+def sent_as_bearer(refusal):
+    refusal.scheme = "Bearer"
+    return refusal
+
+
+def challenger(mode="required", **options):
+    return Challenger(algorithms=("ES256", "PS256"), mode=mode, **options)
+
+
+def fields(answer, name):
+    return [value for field, value in answer.headers if field == name]
+
+
+def told(answer):
+    """Scheme, error code, and the names of the parameters, of each challenge."""
+    challenges = checked_challenges(answer.headers)
+    return [(one.scheme, one.parameters.get("error"), set(one.parameters)) for one in challenges]
+
+
+PLAIN_DPOP = ("DPoP", None, {"algs"})
+PLAIN_BEARER = ("Bearer", None, {"realm"})
+
+
+def dpop(code, *more):
+    return ("DPoP", code, {"error", "error_description", "algs", *more})
+
+
+def bearer(code):
+    return ("Bearer", code, {"error", "error_description", "realm"})
+
+
+MISSING = MissingCredentials(Reason.AUTHORIZATION_MISSING)
+BASIC = MissingCredentials(Reason.AUTHORIZATION_SCHEME)
+AMBIGUOUS = InvalidRequest(Reason.AUTHORIZATION_REPEATED)
+BAD_PROOF = InvalidProof(Reason.SIGNATURE_INVALID)
+REPLAYED = InvalidProof(Reason.PROOF_REPLAYED)
+MISMATCH = InvalidToken(Reason.BINDING_MISMATCH)
+AS_BEARER = sent_as_bearer(InvalidToken(Reason.BOUND_TOKEN_AS_BEARER))
+NO_BEARER = InvalidToken(Reason.BEARER_NOT_ACCEPTED)
+NONCE_FAULT = UseNonce(Reason.NONCE_MISSING)
+SCOPE = InsufficientScope("orders:read", "orders:write")
+
+ANSWERS = [
+    pytest.param("required", MISSING, 401, [PLAIN_DPOP], id="required-nothing"),
+    pytest.param("required", BASIC, 401, [PLAIN_DPOP], id="required-basic"),
+    pytest.param("required", AMBIGUOUS, 400, [dpop("invalid_request")], id="required-ambiguous"),
+    pytest.param("required", BAD_PROOF, 401, [dpop("invalid_dpop_proof")], id="required-proof"),
+    pytest.param("required", REPLAYED, 401, [dpop("invalid_dpop_proof")], id="required-replay"),
+    pytest.param("required", MISMATCH, 401, [dpop("invalid_token")], id="required-token"),
+    pytest.param("required", NO_BEARER, 401, [dpop("invalid_token")], id="required-bearer"),
+    pytest.param("required", NONCE_FAULT, 401, [dpop("use_dpop_nonce")], id="required-nonce"),
+    pytest.param("required", SCOPE, 403, [dpop("insufficient_scope", "scope")], id="required-scope"),
+    pytest.param("mixed", MISSING, 401, [PLAIN_DPOP, PLAIN_BEARER], id="mixed-nothing"),
+    pytest.param("mixed", BASIC, 401, [PLAIN_DPOP, PLAIN_BEARER], id="mixed-basic"),
+    pytest.param("mixed", AMBIGUOUS, 400, [dpop("invalid_request"), bearer("invalid_request")], id="mixed-ambiguous"),
+    pytest.param("mixed", BAD_PROOF, 401, [dpop("invalid_dpop_proof")], id="mixed-proof"),
+    pytest.param("mixed", MISMATCH, 401, [dpop("invalid_token")], id="mixed-token"),
+    pytest.param("mixed", AS_BEARER, 401, [bearer("invalid_token"), PLAIN_DPOP], id="mixed-bound-token-as-bearer"),
+    pytest.param("mixed", NONCE_FAULT, 401, [dpop("use_dpop_nonce")], id="mixed-nonce"),
+    pytest.param("mixed", SCOPE, 403, [dpop("insufficient_scope", "scope")], id="mixed-scope"),
+]
+
+
+@pytest.mark.requirement(
+    "R-7.1-07",
+    "R-7.1-08",
+    "R-7.1-12",
+    "R-7.1-13",
+    "R-6750-05",
+    "R-6750-06",
+    "R-6750-07",
+    "R-9110-03",
+    "R-9110-04",
+    "R-7.2-03",
+    "R-7.2-04",
+    "R-7.2-05",
+    "R-7.2-08",
+)
+@pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
+def test_each_refusal_has_its_answer(mode, refusal, status, expected):
+    answer = challenger(mode).answer(refusal, nonce=None)
+    assert (answer.status, told(answer)) == (status, expected)
+    assert fields(answer, b"dpop-nonce") == []
+
+
+@pytest.mark.requirement("R-7.1-09")
+@pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
+def test_every_dpop_challenge_lists_the_algorithms(mode, refusal, status, expected):
+    challenges = checked_challenges(challenger(mode).answer(refusal, nonce=None).headers)
+    assert {one.parameters["algs"] for one in challenges if one.scheme == "DPoP"} == {ALGS}
+
+
+@pytest.mark.requirement("R-9110-01", "R-8-04", "R-9449-NS")
+@pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
+def test_while_nonces_are_on_every_401_carries_exactly_one(mode, refusal, status, expected):
+    answer = challenger(mode).answer(refusal, nonce=NONCE)
+    assert fields(answer, b"dpop-nonce") == ([NONCE.encode()] if status == 401 else [])
+    assert told(answer) == expected
+
+
+@pytest.mark.requirement("R-9-05", "R-9-02")
+@pytest.mark.parametrize("mode", ["required", "mixed"])
+@pytest.mark.parametrize(
+    "reason", [Reason.NONCE_MISSING, Reason.NONCE_MALFORMED, Reason.NONCE_EXPIRED, Reason.NONCE_UNKNOWN]
+)
+def test_every_nonce_fault_gets_the_identical_answer(mode, reason):
+    answer = challenger(mode).answer(UseNonce(reason, slots_ago=5), nonce=NONCE)
+    assert answer == challenger(mode).answer(UseNonce(Reason.NONCE_MISSING), nonce=NONCE)
+    assert fields(answer, b"www-authenticate")[0].startswith(b'DPoP error="use_dpop_nonce", ')
+    assert fields(answer, b"cache-control") == [b"no-store"]
+
+
+@pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
+def test_no_answer_is_cached_and_each_has_a_small_json_body(mode, refusal, status, expected):
+    answer = challenger(mode).answer(refusal, nonce=NONCE)
+    names = [name for name, _ in answer.headers]
+    assert all(name == name.lower() for name in names)
+    assert fields(answer, b"cache-control") == [b"no-store"]
+    assert fields(answer, b"content-type") == [b"application/json"]
+    assert fields(answer, b"content-length") == [str(len(answer.body)).encode()]
+    assert set(json.loads(answer.body)) <= {"error", "error_description", "scope"}
+    assert json.loads(answer.body).get("error") == refusal.code
+
+
+@pytest.mark.requirement("R-6750-03", "R-9110-02")
+@pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
+def test_challenges_survive_being_joined_by_a_proxy(mode, refusal, status, expected):
+    lines = [value.decode() for value in fields(challenger(mode).answer(refusal, nonce=None), b"www-authenticate")]
+    assert [one.scheme for one in parse_challenges(", ".join(lines))] == [scheme for scheme, _, _ in expected]
+
+
+@pytest.mark.requirement("R-6750-04", "R-9110-02")
+@pytest.mark.parametrize("reason", list(Reason))
+@pytest.mark.parametrize("mode", ["required", "mixed"])
+def test_nothing_of_the_request_reaches_the_answer(reason, mode):
+    for kind in (MissingCredentials, InvalidRequest, InvalidProof, InvalidToken, UseNonce):
+        plain = challenger(mode).answer(kind(reason), nonce=NONCE)
+        checked_challenges(plain.headers)
+        assert challenger(mode).answer(kind(reason, claim=HOSTILE, received=HOSTILE), nonce=NONCE) == plain
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_every_reason_has_a_description_that_simple_clients_do_not_stumble_over(reason):
+    # Some clients split a challenge at commas, some take a word behind one for the next scheme.
+    assert DESCRIPTIONS[reason].isascii()
+    assert not set(DESCRIPTIONS[reason]) & set(',"\\=')
+
+
+@pytest.mark.requirement("R-7.1-10")
+def test_the_realm_is_quoted_and_stands_once():
+    answer = challenger("mixed", realm="Orders and more").answer(MISSING, nonce=None)
+    assert checked_challenges(answer.headers)[1].raw == [("realm", '"Orders and more"')]
+
+
+@pytest.mark.parametrize("realm", ["", 'a"b', "a\\b", "a\r\nb", "caf\u00e9"])
+def test_a_realm_that_could_end_its_own_quotes_is_refused(realm):
+    with pytest.raises(ValueError, match=r"^realm: "):
+        challenger(realm=realm)
+
+
+@pytest.mark.requirement("R-6750-07")
+def test_the_scope_that_would_be_needed_is_told():
+    challenge = checked_challenges(challenger().answer(SCOPE, nonce=None).headers)[0]
+    assert challenge.parameters["scope"] == "orders:read orders:write"
+
+
+def test_without_a_name_for_what_is_needed_no_scope_is_told():
+    (challenge,) = checked_challenges(challenger().answer(InsufficientScope(), nonce=None).headers)
+    assert set(challenge.parameters) == {"error", "error_description", "algs"}
+
+
+@pytest.mark.requirement("R-6750-04")
+@pytest.mark.parametrize("scope", ["", "a b", 'a"b', "a\\b", "a\r\nSet-Cookie: b", "é"], ids=ascii)
+def test_a_scope_that_could_end_its_own_quotes_cannot_be_asked_for(scope):
+    with pytest.raises(ValueError, match=r"^scopes: "):
+        InsufficientScope("orders:read", scope)
+
+
+def test_a_refusal_of_a_users_own_class_is_answered_like_its_base():
+    class TooFewOrders(InsufficientScope):
+        pass
+
+    answer = challenger().answer(TooFewOrders("orders:read"), nonce=NONCE)
+    assert answer == challenger().answer(InsufficientScope("orders:read"), nonce=NONCE)
+
+
+def test_a_store_or_issuer_that_is_away_is_no_fault_of_the_credentials():
+    answer = unavailable()
+    assert answer.status == 503
+    assert fields(answer, b"retry-after") == [b"1"]
+    assert fields(answer, b"cache-control") == [b"no-store"]
+    assert fields(answer, b"www-authenticate") == fields(answer, b"dpop-nonce") == []
+    assert json.loads(answer.body)["error"] == "temporarily_unavailable"

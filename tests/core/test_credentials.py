@@ -1,0 +1,184 @@
+"""Exactly one token, exactly one proof."""
+
+import pytest
+
+from dpop_asgi import InvalidProof, InvalidRequest, MissingCredentials, Reason
+from dpop_asgi.core.credentials import MAX_AUTHORIZATION_BYTES, IncomingRequest, read_credentials
+from dpop_asgi.core.encoding import sha256_b64url
+
+TOKEN = b"Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"
+PROOF = b"a.b.c"
+
+
+def read(*authorizations, proofs=(PROOF,)):
+    """Credentials from a request with other fields between."""
+    fields = [(b"authorization", value) for value in authorizations]
+    return read_credentials([(b"host", b"x"), *fields, *((b"dpop", proof) for proof in proofs), (b"accept", b"*/*")])
+
+
+@pytest.mark.requirement("R-7.1-01", "R-7.1-02")
+@pytest.mark.parametrize(
+    ("prefix", "scheme"),
+    [
+        pytest.param(b"DPoP ", "DPoP", id="as-registered"),
+        pytest.param(b"dpop ", "DPoP", id="lower-case"),
+        pytest.param(b"DPOP ", "DPoP", id="capitals"),
+        pytest.param(b"dpOp ", "DPoP", id="inverted"),
+        pytest.param(b"DPoP   ", "DPoP", id="three-spaces"),
+        pytest.param(b"Bearer ", "Bearer", id="bearer"),
+        pytest.param(b"bEaReR  ", "Bearer", id="bearer-in-mixed-case"),
+    ],
+)
+def test_scheme_in_any_case_and_one_or_more_spaces(prefix, scheme):
+    credentials = read(prefix + TOKEN)
+    assert (credentials.scheme, credentials.token) == (scheme, TOKEN.decode())
+    assert credentials.token_hash == sha256_b64url(TOKEN)
+    assert credentials.proof() == PROOF
+
+
+@pytest.mark.requirement("R-7.1-03")
+@pytest.mark.parametrize("token", [b"a", b"a=", b"a==", b"-._~+/", b"0" * 4000, b"a.b.c"])
+def test_every_token68_is_a_token(token):
+    assert read(b"DPoP " + token).token.encode() == token
+
+
+@pytest.mark.requirement("R-7.1-02", "R-7.1-03", "R-7.2-01")
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"DPoP", id="scheme-alone"),
+        pytest.param(b"DPoP ", id="no-token"),
+        pytest.param(b"DPoP\ta", id="tab"),
+        pytest.param(b"DPoP \ta", id="space-and-tab"),
+        pytest.param(b"DPoP a b", id="two-words"),
+        pytest.param(b"DPoP a,b", id="comma"),
+        pytest.param(b"DPoP a, Bearer b", id="joined-schemes"),
+        pytest.param(b"DPoP a=b", id="parameter"),
+        pytest.param(b'DPoP a="b"', id="quoted-parameter"),
+        pytest.param(b"DPoP =", id="padding-alone"),
+        pytest.param(b"DPoP a=b=", id="padding-within"),
+        pytest.param(b"DPoP caf\xe9", id="latin-1"),
+        pytest.param("DPoP café".encode(), id="utf-8"),
+        pytest.param(b"DPoP a\x00", id="nul"),
+        pytest.param(b"DPoP a\n", id="line-feed"),
+        pytest.param(b"DPoP a ", id="trailing-space"),
+        pytest.param(b"Bearer", id="bearer-alone"),
+        pytest.param(b"Bearer a b", id="bearer-two-words"),
+        pytest.param(b'DPoP "a"', id="quoted"),
+    ],
+)
+def test_anything_but_one_token_is_a_malformed_request(value):
+    with pytest.raises(InvalidRequest) as refused:
+        read(value)
+    assert refused.value.reason is Reason.AUTHORIZATION_MALFORMED
+
+
+@pytest.mark.requirement("R-6750-06")
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(b"Basic eDp5", id="basic"),
+        pytest.param(b"", id="empty"),
+        pytest.param(b" DPoP a", id="leading-space"),
+        pytest.param(b"DPoPX a", id="longer-name"),
+        pytest.param(b"DPo a", id="shorter-name"),
+        pytest.param(b"token", id="unknown-alone"),
+        pytest.param(b"\xff\xfe", id="bytes"),
+        pytest.param(b'Digest username="x"', id="digest"),
+        pytest.param(b"D\xd0\xa0oP a", id="look-alike"),
+    ],
+)
+def test_another_scheme_counts_as_no_credentials(value):
+    with pytest.raises(MissingCredentials) as refused:
+        read(value)
+    assert refused.value.reason is Reason.AUTHORIZATION_SCHEME
+
+
+@pytest.mark.requirement("R-7.1-06", "R-7.1-04")
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([(b"dpop", PROOF)], id="a-proof-alone"),
+        pytest.param([(b"proxy-authorization", b"DPoP a"), (b"dpop", PROOF)], id="proxy-authorization"),
+        pytest.param([(b"x-authorization", b"DPoP a")], id="another-field"),
+    ],
+)
+def test_without_the_field_there_are_no_credentials(fields):
+    with pytest.raises(MissingCredentials) as refused:
+        read_credentials(fields)
+    assert refused.value.reason is Reason.AUTHORIZATION_MISSING
+
+
+@pytest.mark.requirement("R-7.2-01")
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param((b"Bearer a", b"DPoP a"), id="both-schemes"),
+        pytest.param((b"DPoP a", b"DPoP a"), id="twice-the-same"),
+        pytest.param((b"Basic x", b"DPoP a"), id="one-of-another-scheme"),
+        pytest.param((b"DPoP a", b""), id="one-empty"),
+        pytest.param((b"DPoP a",) * 3, id="three"),
+    ],
+)
+def test_two_fields_are_ambiguous(values):
+    with pytest.raises(InvalidRequest) as refused:
+        read(*values)
+    assert refused.value.reason is Reason.AUTHORIZATION_REPEATED
+
+
+def test_a_field_of_exactly_the_allowed_size_passes_and_one_byte_more_does_not():
+    longest = b"a" * (MAX_AUTHORIZATION_BYTES - len(b"DPoP "))
+    assert read(b"DPoP " + longest).token.encode() == longest
+    with pytest.raises(InvalidRequest) as refused:
+        read(b"DPoP " + longest + b"a")
+    assert refused.value.reason is Reason.AUTHORIZATION_TOO_LARGE
+
+
+@pytest.mark.requirement("R-4.3-01", "R-7.1-05")
+@pytest.mark.parametrize(
+    ("proofs", "reason"),
+    [
+        pytest.param((), Reason.PROOF_MISSING, id="none"),
+        pytest.param((b"a.b.c", b"d.e.f"), Reason.PROOF_REPEATED, id="two"),
+        pytest.param((b"a.b.c", b"a.b.c"), Reason.PROOF_REPEATED, id="twice-the-same"),
+        pytest.param((b"a.b.c", b""), Reason.PROOF_REPEATED, id="one-empty"),
+    ],
+)
+def test_there_must_be_exactly_one_proof(proofs, reason):
+    with pytest.raises(InvalidProof) as refused:
+        read(b"DPoP a", proofs=proofs).proof()
+    assert refused.value.reason is reason
+
+
+def test_neither_credentials_nor_request_show_secrets_when_printed():
+    printed = repr(read(b"DPoP " + TOKEN)) + repr(
+        IncomingRequest(method="GET", target_uri="https://x/", headers=[(b"authorization", b"DPoP " + TOKEN)])
+    )
+    assert TOKEN.decode() not in printed
+    assert PROOF.decode() not in printed
+    assert sha256_b64url(TOKEN) not in printed
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("/orders", id="relative"),
+        pytest.param("*", id="asterisk"),
+        pytest.param("ftp://api.example.com/", id="ftp"),
+        pytest.param("https://api.example.com/é", id="not-ascii"),
+        pytest.param("https://api.example.com/a b", id="space"),
+    ],
+)
+@pytest.mark.parametrize("resolved", [False, True], ids=["given", "resolved"])
+def test_a_target_that_is_no_uri_is_a_malformed_request(uri, resolved):
+    request = IncomingRequest(method="GET", target_uri=(lambda: uri) if resolved else uri, headers=[])
+    with pytest.raises(InvalidRequest) as refused:
+        request.resolved_uri()
+    assert refused.value.reason is Reason.TARGET_MALFORMED
+
+
+def test_the_target_is_brought_into_normal_form():
+    request = IncomingRequest(method="GET", target_uri=lambda: "HTTPS://API.Example.com:443/%7ea?b#c", headers=[])
+    assert request.resolved_uri() == "https://api.example.com/~a"

@@ -1,0 +1,104 @@
+"""One way to read base64url and JSON, or none."""
+
+import pytest
+
+from dpop_asgi.core.encoding import COMPACT_JWS, b64url_decode, b64url_encode, sha256_b64url, strict_json_object
+
+
+@pytest.mark.parametrize("length", range(10))
+def test_base64url_comes_back_as_it_went(length):
+    raw = bytes(range(250, 250 + min(length, 6))) + b"x" * max(length - 6, 0)
+    assert b64url_decode(b64url_encode(raw).encode()) == raw
+
+
+@pytest.mark.requirement("R-4.3-02")
+@pytest.mark.parametrize(
+    "segment",
+    [
+        pytest.param(b"YQ==", id="padding"),
+        pytest.param(b"YQ=", id="half-padding"),
+        pytest.param(b"Y", id="one-character"),
+        pytest.param(b"YWFhY", id="one-too-many"),
+        pytest.param(b"YR", id="loose-bits-in-two"),
+        pytest.param(b"YWF", id="loose-bits-in-three"),
+        pytest.param(b"Y+_-", id="plus"),
+        pytest.param(b"Y/_-", id="slash"),
+        pytest.param(b"YW Fh", id="space"),
+        pytest.param(b"YWFh\n", id="line-feed"),
+        pytest.param(b"Y\x00Fh", id="nul"),
+        pytest.param(b"Y\xe9Fh", id="latin-1"),
+        pytest.param(b"=", id="padding-alone"),
+    ],
+)
+def test_what_is_not_strict_base64url_is_refused(segment):
+    with pytest.raises(ValueError, match=r"."):
+        b64url_decode(segment)
+
+
+def test_a_hash_is_the_same_for_text_and_its_bytes():
+    assert sha256_b64url("abc") == sha256_b64url(b"abc") == "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        pytest.param("{}", {}, id="empty"),
+        pytest.param(
+            ' {"a" : [1, 2.5, -3, 1e2, true, null, "x"]} ', {"a": [1, 2.5, -3, 100.0, True, None, "x"]}, id="all"
+        ),
+        pytest.param('{"a":{"b":{}}, "c":{"b":1}}', {"a": {"b": {}}, "c": {"b": 1}}, id="same-name-elsewhere"),
+        pytest.param('{"é":"\\u00e9"}', {"é": "é"}, id="unicode"),
+        pytest.param('{"a":"\\ud800"}', {"a": "\ud800"}, id="lone-surrogate"),
+        pytest.param('{"a":9223372036854775807}', {"a": 2**63 - 1}, id="largest-number"),
+    ],
+)
+def test_strict_json_is_read_as_it_is(text, value):
+    assert strict_json_object(text.encode()) == value
+
+
+@pytest.mark.requirement("R-4.2-11", "R-4.3-05", "H-05")
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"[]", id="list"),
+        pytest.param(b'"x"', id="string"),
+        pytest.param(b"{", id="cut"),
+        pytest.param(b"{}x", id="more-behind"),
+        pytest.param(b"{} {}", id="two"),
+        pytest.param(b'{"a":1,"a":1}', id="name-twice"),
+        pytest.param(b'{"a":1,"\\u0061":1}', id="name-twice-by-escape"),
+        pytest.param(b'{"x":[{"a":1,"a":2}]}', id="name-twice-deep"),
+        pytest.param(b'{"a":NaN}', id="nan"),
+        pytest.param(b'{"a":Infinity}', id="infinity"),
+        pytest.param(b'{"a":1e999}', id="not-finite"),
+        pytest.param(b'{"a":-1e999}', id="not-finite-negative"),
+        pytest.param(b'{"a":12345678901234567890}', id="twenty-digits"),
+        pytest.param(b'{"a":1,}', id="trailing-comma"),
+        pytest.param(b"{'a':1}", id="single-quotes"),
+        pytest.param(b'{"a":1}//x', id="comment"),
+        pytest.param(b'\xef\xbb\xbf{"a":1}', id="byte-order-mark"),
+        pytest.param('{"a":1}'.encode("utf-16"), id="utf-16"),
+        pytest.param(b'{"a":"\xff"}', id="not-utf-8"),
+        pytest.param(b'{"a":"\xed\xa0\x80"}', id="surrogate-in-utf-8"),
+        pytest.param(b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", id="deep"),
+        pytest.param(b'{"a":' + b"9" * 10_000 + b"}", id="ten-thousand-digits"),
+    ],
+)
+def test_what_parsers_could_differ_about_is_refused(raw):
+    with pytest.raises(ValueError, match=r"."):
+        strict_json_object(raw)
+
+
+@pytest.mark.parametrize("openers", [127, 128])
+def test_the_bound_on_brackets_is_exact(openers):
+    raw = b'{"a":' + b"[" * (openers - 1) + b"]" * (openers - 1) + b"}"
+    assert strict_json_object(raw)
+    with pytest.raises(ValueError, match="deeply"):
+        strict_json_object(raw, most_openers=openers - 1)
+
+
+@pytest.mark.parametrize(("value", "fits"), [(b"a.b.c", True), (b"a.b.", False), (b"a.b.c\n", False), (b".b.c", False)])
+def test_a_compact_jws_has_three_parts_with_something_in_each(value, fits):
+    assert (COMPACT_JWS.fullmatch(value) is not None) is fits

@@ -1,0 +1,139 @@
+"""The embedded key, and nothing else, must have signed exactly this proof."""
+
+import json
+import socket
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+from dpop_asgi import ProofPolicy, Reason
+from dpop_asgi.core import jose
+from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.testing import Client
+from tests.support.keys import octets, rsa_key, unpadded
+from tests.support.proofs import NOW, TOKEN, URI, judge, reason_against
+
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+RSA = [name for name, (kty, _) in jose.KEY_TYPES.items() if kty == "RSA"]
+OTHERS = [name for name in jose.KEY_TYPES if name not in RSA]
+
+
+def proof_by(key, algorithm=None, **changes):
+    return Client(clock=lambda: NOW, key=key).proof(
+        "GET", URI, TOKEN, header={"alg": algorithm or key.algorithm}, **changes
+    )
+
+
+def with_signature(proof, change):
+    """The proof with another signature, given what the good one is."""
+    signing_input, _, signature = proof.rpartition(".")
+    return f"{signing_input}.{unpadded(change(octets(signature)))}"
+
+
+@pytest.mark.requirement("R-4.2-06", "R-9864-01", "H-01")
+@pytest.mark.parametrize("algorithm", OTHERS)
+def test_a_proof_passes_with_every_algorithm(algorithm):
+    key = PrivateKey.generate(algorithm)
+    proof = judge(proof_by(key), policy=ProofPolicy(algorithms=(algorithm,)))
+    assert proof.header.key.thumbprint == key.thumbprint
+
+
+@pytest.mark.requirement("R-4.2-06", "R-4.2-08", "H-01")
+@pytest.mark.parametrize("algorithm", RSA)
+@pytest.mark.parametrize("bits", [2048, 3072, 4096])
+def test_a_proof_passes_with_rsa_keys_of_every_size(algorithm, bits):
+    key = PrivateKey(algorithm, rsa_key(bits)._key)
+    judge(proof_by(key), policy=ProofPolicy(algorithms=(algorithm,)))
+
+
+@pytest.mark.requirement("R-4.2-06")
+@pytest.mark.parametrize("algorithm", ["ES256", "PS256", "Ed25519"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda good: good[:-1] + bytes([good[-1] ^ 1]), id="last-bit"),
+        pytest.param(lambda good: bytes([good[0] ^ 0x40]) + good[1:], id="first-byte"),
+        pytest.param(lambda good: bytes(byte ^ 0x5A for byte in good), id="every-byte"),
+        pytest.param(lambda good: good[:-1], id="shorter"),
+        pytest.param(lambda good: good + b"\0", id="longer"),
+        pytest.param(lambda good: good + good, id="twice"),
+        pytest.param(lambda good: bytes(len(good)), id="zeros"),
+        pytest.param(lambda good: b"\xff" * len(good), id="ones"),
+        pytest.param(lambda _: b"x", id="one-byte"),
+        pytest.param(lambda _: b"x" * 3000, id="3000-bytes"),
+    ],
+)
+def test_another_signature_is_refused(algorithm, change):
+    key = rsa_key(2048) if algorithm == "PS256" else PrivateKey.generate(algorithm)
+    assert reason_against(with_signature(proof_by(key), change)) is Reason.SIGNATURE_INVALID
+
+
+@pytest.mark.requirement("R-4.2-06")
+def test_an_ecdsa_signature_in_der_is_refused():
+    def in_der(good):
+        return encode_dss_signature(int.from_bytes(good[:32], "big"), int.from_bytes(good[32:], "big"))
+
+    assert reason_against(with_signature(proof_by(PrivateKey.generate()), in_der)) is Reason.SIGNATURE_INVALID
+
+
+@pytest.mark.requirement("H-07")
+def test_the_mirrored_ecdsa_signature_verifies_too():
+    def mirrored(good):
+        return good[:32] + (P256_ORDER - int.from_bytes(good[32:], "big")).to_bytes(32, "big")
+
+    proof = proof_by(PrivateKey.generate())
+    assert with_signature(proof, mirrored) != proof
+    judge(with_signature(proof, mirrored))
+
+
+@pytest.mark.requirement("R-4.2-06")
+def test_a_proof_signed_by_another_key_than_the_one_it_shows_is_refused():
+    for algorithm in ("ES256", "Ed25519"):
+        proof = proof_by(PrivateKey.generate(algorithm), signed_by=PrivateKey.generate(algorithm))
+        assert reason_against(proof) is Reason.SIGNATURE_INVALID
+
+
+@pytest.mark.requirement("R-4.2-06")
+@pytest.mark.parametrize("part", [0, 1], ids=["header", "payload"])
+def test_a_part_that_was_changed_after_signing_is_refused(part):
+    parts = proof_by(PrivateKey.generate()).split(".")
+    parts[part] = unpadded(json.dumps({**json.loads(octets(parts[part])), "added": 1}).encode())
+    assert reason_against(".".join(parts)) is Reason.SIGNATURE_INVALID
+
+
+@pytest.mark.requirement("R-4.2-06")
+def test_parts_of_two_good_proofs_do_not_mix():
+    key = PrivateKey.generate()
+    one, two = proof_by(key).split("."), proof_by(key).split(".")
+    assert reason_against(".".join((one[0], two[1], one[2]))) is Reason.SIGNATURE_INVALID
+
+
+@pytest.mark.parametrize(
+    ("signed_as", "shown_as"),
+    [("PS256", "RS256"), ("RS256", "PS256"), ("RS256", "RS512"), ("PS384", "PS256")],
+    ids=["pss-as-pkcs1", "pkcs1-as-pss", "another-hash", "another-salt"],
+)
+def test_a_signature_of_another_rsa_algorithm_is_refused(signed_as, shown_as):
+    signer = PrivateKey(signed_as, rsa_key(2048)._key)
+    policy = ProofPolicy(algorithms=tuple(jose.KEY_TYPES))
+    assert reason_against(proof_by(signer, shown_as), policy=policy) is Reason.SIGNATURE_INVALID
+
+
+@pytest.mark.requirement("R-9864-01")
+@pytest.mark.parametrize("shown_as", ["EdDSA", "Ed25519"])
+def test_both_names_of_ed25519_mean_the_same_signature(shown_as):
+    judge(proof_by(PrivateKey.generate("Ed25519"), shown_as))
+
+
+@pytest.mark.requirement("R-4.2-06", "R-8725-01")
+def test_no_address_and_no_certificate_in_the_header_is_looked_at(client):
+    other = PrivateKey.generate()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.05)
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/keys"
+        places = {"jku": address, "x5u": address, "x5c": ["AAAA"], "kid": "other"}
+        judge(client.proof("GET", URI, TOKEN, header=places))
+        forged = client.proof("GET", URI, TOKEN, header=places, signed_by=other)
+        assert reason_against(forged) is Reason.SIGNATURE_INVALID
+        with pytest.raises(TimeoutError):
+            listener.accept()

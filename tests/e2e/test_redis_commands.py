@@ -1,0 +1,156 @@
+"""What a request costs in Redis, counted by Redis itself: one SET when it is accepted, nothing when it is refused."""
+
+import asyncio
+import time
+from collections import Counter
+
+import pytest
+
+from dpop_asgi.testing import Client
+from tests.support.load import connections
+from tests.support.processes import RedisServer, ResourceServer
+
+# Now is half-way through slot 1, so that no rotation falls into the test: the nonces of a slot are agreed by SET too.
+PERIOD = time.time() / 1.5
+
+
+@pytest.fixture(scope="module")
+def redis(redis_binary):
+    with RedisServer(redis_binary) as server, server.client(single_connection_client=True) as connection:
+        yield server, connection
+
+
+@pytest.fixture(scope="module")
+def server(redis, issuer_server):
+    redis_server, _ = redis
+    settings = {"store": redis_server.url, "nonce_period": PERIOD}
+    with ResourceServer(issuer_server.issuer, **settings) as running:
+        yield running
+
+
+class _Caller:
+    """A client that was challenged and accepted once: from then on Redis is connected and all nonces are known."""
+
+    def __init__(self, http, server, issuer):
+        self._http = http
+        self.url = f"{server.url}/resource"
+        self.client = Client()
+        self.issuer = issuer
+        self.token = issuer.access_token(self.client)
+        self.nonce = None
+
+    async def warm_up(self):
+        challenge = await self.ask(self.headers())
+        self.nonce = challenge.headers["dpop-nonce"]
+        accepted = await self.ask(self.headers())
+        assert (challenge.status_code, accepted.status_code) == (401, 200)
+
+    def headers(self, method="GET", **changes):
+        return self.client.headers(method, self.url, self.token, **{"nonce": self.nonce, **changes})
+
+    async def ask(self, headers):
+        return await self._http.get(self.url, headers=headers)
+
+
+@pytest.fixture
+async def caller(server, issuer_server):
+    async with connections() as http:
+        warm = _Caller(http, server, issuer_server.issuer)
+        await warm.warm_up()
+        yield warm
+
+
+class _Commands(Counter):
+    """The commands that Redis ran from `with` on, but for this counting."""
+
+    def __init__(self, connection):
+        super().__init__()
+        self._connection = connection
+
+    def _all_so_far(self):
+        stats = self._connection.info("commandstats")
+        return Counter({name.removeprefix("cmdstat_"): stat["calls"] for name, stat in stats.items()})
+
+    def __enter__(self):
+        self._before = self._all_so_far()
+        return self
+
+    def __exit__(self, *_):
+        self.update(self._all_so_far() - self._before)
+        del self["info"]
+
+
+@pytest.fixture
+def commands(redis):
+    _, connection = redis
+    return _Commands(connection)
+
+
+async def test_an_accepted_request_costs_one_set(caller, commands):
+    with commands:
+        answers = [await caller.ask(caller.headers()) for _ in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert commands == {"set": 20}
+
+
+async def test_accepted_requests_at_the_same_time_cost_one_set_each(caller, commands):
+    with commands:
+        answers = await asyncio.gather(*(caller.ask(caller.headers()) for _ in range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert commands == {"set": 50}
+
+
+@pytest.mark.requirement("R-11.1-08")
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [
+        pytest.param(lambda _: {}, 401, id="no credentials"),
+        pytest.param(lambda c: {"Authorization": f"Basic {c.token}"}, 401, id="another scheme"),
+        pytest.param(lambda c: {"Authorization": f"Bearer {c.token}"}, 401, id="bound token as Bearer"),
+        pytest.param(lambda c: {"Authorization": f"DPoP {c.token} {c.token}"}, 400, id="two tokens"),
+        pytest.param(lambda c: {"Authorization": f"DPoP {c.token}"}, 401, id="no proof"),
+        pytest.param(lambda c: {**c.headers(), "DPoP": "no.proof"}, 401, id="malformed proof"),
+        pytest.param(lambda c: c.headers(header={"typ": "jwt"}), 401, id="typ"),
+        pytest.param(lambda c: c.headers(header={"alg": "none"}), 401, id="alg"),
+        pytest.param(lambda c: c.headers(without=["jti"]), 401, id="no jti"),
+        pytest.param(lambda c: c.headers("POST"), 401, id="another method"),
+        pytest.param(lambda c: c.headers(claims={"htu": "http://127.0.0.1/"}), 401, id="another URI"),
+        pytest.param(lambda c: c.headers(claims={"iat": 1}), 401, id="too old"),
+        pytest.param(lambda c: c.headers(claims={"ath": "A" * 43}), 401, id="another token's hash"),
+        pytest.param(lambda c: c.headers(nonce=None), 401, id="no nonce"),
+        pytest.param(lambda c: c.headers(nonce="unknown"), 401, id="unknown nonce"),
+        pytest.param(lambda c: c.headers(signed_by=Client().key), 401, id="signature"),
+        pytest.param(
+            lambda c: c.client.headers("GET", c.url, c.issuer.access_token(Client()), nonce=c.nonce),
+            401,
+            id="another client's token",
+        ),
+        pytest.param(
+            lambda c: c.client.headers("GET", c.url, c.issuer.access_token(c.client, claims={"exp": 1}), nonce=c.nonce),
+            401,
+            id="expired token",
+        ),
+    ],
+)
+async def test_a_refused_request_costs_nothing(caller, commands, refused, status):
+    with commands:
+        answers = [await caller.ask(refused(caller)) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [status] * 3
+    assert commands == {}
+
+
+async def test_checking_a_nonce_costs_nothing(caller, commands):
+    """The nonce is looked at before the signature: a challenge would show that the nonce was not the accepted one."""
+    with commands:
+        answer = await caller.ask(caller.headers(signed_by=Client().key))
+    assert answer.headers["www-authenticate"].startswith('DPoP error="invalid_dpop_proof"')
+    assert commands == {}
+
+
+@pytest.mark.requirement("R-11.1-04")
+async def test_a_replayed_proof_costs_the_one_command_that_finds_it_out(caller, commands):
+    headers = caller.headers()
+    with commands:
+        answers = [await caller.ask(headers) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 401, 401]
+    assert commands == {"set": 3}

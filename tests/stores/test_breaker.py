@@ -1,0 +1,84 @@
+"""Fail fast while the store is away; one call at a time looks whether it is back."""
+
+import logging
+
+import pytest
+
+from dpop_asgi import StoreError
+from dpop_asgi.stores.breaker import CircuitBreaker
+
+
+@pytest.fixture
+def breaker(breaker_clock):
+    return CircuitBreaker("the store")
+
+
+def _fail(breaker, times):
+    for _ in range(times):
+        breaker.failed("connection refused")
+
+
+def _is_admitted(breaker):
+    try:
+        breaker.admit()
+    except StoreError:
+        return False
+    return True
+
+
+def test_two_failures_in_a_row_turn_nobody_away(breaker):
+    _fail(breaker, 2)
+    assert _is_admitted(breaker)
+
+
+def test_three_failures_in_a_row_turn_everybody_away(breaker):
+    _fail(breaker, 3)
+    assert not _is_admitted(breaker)
+
+
+def test_a_success_in_between_starts_the_count_again(breaker):
+    _fail(breaker, 2)
+    breaker.succeeded()
+    _fail(breaker, 2)
+    assert _is_admitted(breaker)
+
+
+def test_after_a_moment_one_call_is_let_through_to_look(breaker, breaker_clock):
+    _fail(breaker, 3)
+    breaker_clock.advance(0.2)
+    assert [_is_admitted(breaker) for _ in range(3)] == [True, False, False]
+
+
+def test_a_probe_that_fails_starts_the_wait_again(breaker, breaker_clock):
+    _fail(breaker, 3)
+    breaker_clock.advance(0.2)
+    breaker.admit()
+    breaker_clock.advance(0.1)
+    _fail(breaker, 1)
+    breaker_clock.advance(0.15)
+    assert not _is_admitted(breaker)
+
+
+def test_a_probe_that_is_never_heard_of_again_does_not_keep_the_store_away(breaker, breaker_clock):
+    _fail(breaker, 3)
+    breaker_clock.advance(0.2)
+    breaker.admit()
+    breaker_clock.advance(0.2)
+    assert _is_admitted(breaker)
+
+
+def test_a_probe_that_succeeds_lets_everybody_through(breaker, breaker_clock):
+    _fail(breaker, 3)
+    breaker_clock.advance(0.2)
+    breaker.admit()
+    breaker.succeeded()
+    assert [_is_admitted(breaker) for _ in range(3)] == [True] * 3
+
+
+def test_each_change_is_logged_once(breaker, caplog):
+    with caplog.at_level(logging.DEBUG, "dpop_asgi"):
+        _fail(breaker, 10)
+        breaker.succeeded()
+        breaker.succeeded()
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+    assert "connection refused" in caplog.messages[0]

@@ -1,0 +1,99 @@
+"""The store for one process refuses rather than forgets."""
+
+import logging
+import multiprocessing
+
+import pytest
+
+from dpop_asgi import MemoryStore, StoreError
+
+
+async def _fill(store, count, *, ttl=60.0):
+    for number in range(count):
+        await store.put_if_absent(f"key-{number}", "value", ttl=ttl)
+
+
+async def test_a_full_store_refuses(clock):
+    store = MemoryStore(max_entries=3, clock=clock)
+    await _fill(store, 3)
+    with pytest.raises(StoreError, match="full"):
+        await store.put_if_absent("one too many", "value", ttl=60.0)
+
+
+async def test_a_full_store_has_forgotten_nothing(clock):
+    store = MemoryStore(max_entries=3, clock=clock)
+    await _fill(store, 3)
+    with pytest.raises(StoreError):
+        await store.put_if_absent("one too many", "value", ttl=60.0)
+    assert [await store.put_if_absent(f"key-{number}", "other", ttl=60.0) for number in range(3)] == ["value"] * 3
+
+
+async def test_a_full_store_takes_new_keys_once_old_ones_have_expired(clock):
+    store = MemoryStore(max_entries=3, clock=clock)
+    await _fill(store, 2)
+    await store.put_if_absent("short", "value", ttl=1.0)
+    clock.advance(1.0)
+    assert await store.put_if_absent("next", "mine", ttl=60.0) == "mine"
+
+
+async def test_expired_entries_leave_no_memory_behind(clock):
+    store = MemoryStore(clock=clock)
+    await _fill(store, 1000, ttl=5.0)
+    clock.advance(5.0)
+    await store.put_if_absent("last", "value", ttl=5.0)
+    assert (list(store._values), len(store._expiries)) == (["last"], 1)
+
+
+async def test_an_entry_stands_until_its_last_instant(clock):
+    store = MemoryStore(clock=clock)
+    await store.put_if_absent("key", "first", ttl=10.0)
+    clock.advance(9.999)
+    assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
+
+
+async def test_closing_forgets_nothing(clock):
+    store = MemoryStore(clock=clock)
+    await store.put_if_absent("key", "first", ttl=10.0)
+    await store.aclose()
+    assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
+
+
+@pytest.mark.parametrize("size", [pytest.param(0, id="zero"), pytest.param(-1, id="negative")])
+def test_a_store_without_room_is_refused_when_it_is_made(size):
+    with pytest.raises(ValueError, match=r"^max_entries: "):
+        MemoryStore(max_entries=size)
+
+
+def test_several_workers_by_web_concurrency_are_warned_of(monkeypatch, caplog):
+    monkeypatch.setenv("WEB_CONCURRENCY", "2")
+    with caplog.at_level(logging.WARNING, "dpop_asgi"):
+        MemoryStore()
+    [message] = caplog.messages
+    assert "RedisStore" in message
+    assert "replayed" in message
+
+
+@pytest.mark.parametrize("value", [pytest.param(value, id=value or "empty") for value in ("1", "", "many")])
+def test_a_single_worker_is_not_warned_of(monkeypatch, caplog, value):
+    monkeypatch.setenv("WEB_CONCURRENCY", value)
+    MemoryStore()
+    assert caplog.messages == []
+
+
+def _messages_of_a_new_store(connection):
+    records = []
+    handler = logging.Handler()
+    handler.emit = lambda record: records.append(record.getMessage())
+    logging.getLogger("dpop_asgi").addHandler(handler)
+    MemoryStore()
+    connection.send(records)
+
+
+def test_a_worker_process_of_a_process_manager_is_warned_of():
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    worker = multiprocessing.get_context("spawn").Process(target=_messages_of_a_new_store, args=(theirs,))
+    worker.start()
+    assert ours.poll(30.0)
+    [message] = ours.recv()
+    worker.join()
+    assert "several workers" in message

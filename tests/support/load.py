@@ -1,0 +1,118 @@
+"""Clients that go on asking: each signs its requests, follows nonces and remembers every answer."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import httpx2
+
+from dpop_asgi.testing import Client, Issuer
+from tests.support.processes import RedisServer, ResourceServer, wait_until
+
+# Far beyond any promise: a request that takes so long hangs, and fails the test that waits for it.
+HANGS_AFTER = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, and when it was asked for and given, in seconds since the epoch."""
+
+    asked_at: float
+    answered_at: float
+    status: int
+    headers: httpx2.Headers
+    nonce_sent: str | None
+
+    @property
+    def seconds(self) -> float:
+        return self.answered_at - self.asked_at
+
+    @property
+    def nonce(self) -> str | None:
+        return self.headers.get("dpop-nonce")
+
+    @property
+    def is_challenge(self) -> bool:
+        challenge = self.headers.get("www-authenticate", "")
+        return self.status == httpx2.codes.UNAUTHORIZED and challenge.startswith('DPoP error="use_dpop_nonce"')
+
+
+class SteadyClient:
+    """A client with a key, a token and the newest nonce that it was told.
+
+    Args:
+        http: what it asks by.
+        origins: where it asks, each time one of them.
+        issuer: of its token.
+        public_url: what it takes them for, when they are behind one address.
+        learns_from_all: whether it reads `DPoP-Nonce` from every answer, or from challenges alone.
+    """
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        *origins: str,
+        issuer: Issuer,
+        public_url: str | None = None,
+        learns_from_all: bool = True,
+    ) -> None:
+        self._http = http
+        self._origins = origins
+        self._client = Client()
+        self._token = issuer.access_token(self._client)
+        self._public_url = public_url
+        self._learns_from_all = learns_from_all
+        self.nonce: str | None = None
+        self.answers: list[Answer] = []
+
+    async def ask(self) -> Answer:
+        origin, nonce = random.choice(self._origins), self.nonce
+        headers = self._client.headers("GET", f"{self._public_url or origin}/resource", self._token, nonce=nonce)
+        asked_at = time.time()
+        response = await self._http.get(f"{origin}/resource", headers=headers)
+        answer = Answer(asked_at, time.time(), response.status_code, response.headers, nonce)
+        self.answers.append(answer)
+        if answer.nonce and (self._learns_from_all or answer.is_challenge):
+            self.nonce = answer.nonce
+        return answer
+
+    async def go_on(self, *, until: float, pause: float) -> None:
+        """Ask, and after a challenge ask again at once, with a pause of about `pause` seconds between."""
+        await asyncio.sleep(random.uniform(0, pause))
+        while time.time() < until:
+            answer = await self.ask()
+            if not answer.is_challenge:
+                await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
+
+    @property
+    def challenges(self) -> list[Answer]:
+        return [answer for answer in self.answers if answer.is_challenge]
+
+
+def connections() -> httpx2.AsyncClient:
+    """An HTTP client that keeps as many connections as there are requests at a time."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    return httpx2.AsyncClient(timeout=HANGS_AFTER, limits=limits, trust_env=False, verify=False)
+
+
+async def all_go_on(clients: Iterable[SteadyClient], *, seconds: float, pause: float) -> None:
+    """Let all of them ask for `seconds`; whoever cannot go on ends it for all."""
+    until = time.time() + seconds
+    async with asyncio.TaskGroup() as tasks:
+        for client in clients:
+            tasks.create_task(client.go_on(until=until, pause=pause))
+
+
+def wait_for_workers(redis: RedisServer, count: int, *servers: ResourceServer) -> None:
+    """Ask until `count` workers have fetched their nonces, for which each connects to Redis."""
+
+    def all_are_connected() -> bool:
+        for server in servers:
+            httpx2.get(f"{server.url}/resource", timeout=1)
+        with redis.client() as connection:
+            own = 1
+            return len(connection.client_list()) - own >= count
+
+    wait_until(all_are_connected, "a worker got no request")

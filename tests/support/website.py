@@ -1,0 +1,74 @@
+"""An HTTP server on loopback that serves what a test tells it to, and remembers what was asked."""
+
+import asyncio
+import json
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import uvicorn
+
+from dpop_asgi.testing import Issuer
+from tests.support.processes import PATIENCE, free_port, wait_until
+
+
+@dataclass
+class Page:
+    """One answer. `pause` is waited before it; an `endless` one goes on with a byte at a time."""
+
+    content: Any = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    pause: float = 0.0
+    endless: bool = False
+
+    @property
+    def body(self) -> bytes:
+        return self.content if isinstance(self.content, bytes) else json.dumps(self.content).encode()
+
+
+class Website:
+    """`pages` by path; what is not there is a 404. `requests` are the paths that were asked for, in order."""
+
+    def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
+        self.port = free_port()
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
+        self.pages: dict[str, Page] = {}
+        self.requests: list[str] = []
+        tls = {"ssl_certfile": certificate[0], "ssl_keyfile": certificate[1]} if certificate else {}
+        options = {"log_level": "critical", "interface": "asgi3", "lifespan": "off", "ws": "none", **tls}
+        config = uvicorn.Config(self._serve, port=self.port, **options)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def clear(self) -> None:
+        self.pages.clear()
+        self.requests.clear()
+
+    def publish(self, issuer: Issuer, *, metadata: str | None = "/.well-known/oauth-authorization-server") -> None:
+        """The metadata and the key set of `issuer`, as they are now."""
+        path = issuer.url.removeprefix(self.url).rstrip("/")
+        self.pages[f"{path}/jwks"] = Page(issuer.jwks)
+        if metadata is not None:
+            self.pages[metadata] = Page({"issuer": issuer.url, "jwks_uri": f"{self.url}{path}/jwks"})
+
+    async def _serve(self, scope: Any, _: Any, send: Any) -> None:
+        self.requests.append(scope["path"])
+        page = self.pages.get(scope["path"], Page("not here", 404))
+        await asyncio.sleep(page.pause)
+        headers = [(name.encode(), value.encode()) for name, value in page.headers.items()]
+        await send({"type": "http.response.start", "status": page.status, "headers": headers})
+        while page.endless and not self._server.should_exit:
+            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+            await asyncio.sleep(0.02)
+        await send({"type": "http.response.body", "body": page.body})
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: self._server.started, "the website does not start")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(PATIENCE)

@@ -1,0 +1,47 @@
+"""The shape of the code: who imports whom, and how long anything may get."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.processes import ROOT
+
+LONGEST_FILE = 250
+LONGEST_FUNCTION = 40
+MODULES = sorted((ROOT / "dpop_asgi").rglob("*.py"))
+FILES = [pytest.param(path, id=str(path.relative_to(ROOT))) for path in MODULES]
+
+
+def test_the_import_contracts_hold():
+    program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--no-cache"], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_no_file_is_longer_than_one_can_read_in_one_go(path):
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_no_function_is_longer_than_one_can_read_at_a_glance(path):
+    functions = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert [node.name for node in functions if _statement_lines(node) > LONGEST_FUNCTION] == []
+
+
+def _statement_lines(function):
+    """Lines without the docstring, which is as long as it needs to be."""
+    first = function.body[1] if ast.get_docstring(function) and len(function.body) > 1 else function.body[0]
+    return (function.end_lineno or 0) - first.lineno + 1
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_every_module_says_what_it_is_for(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))

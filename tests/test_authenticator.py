@@ -1,0 +1,229 @@
+"""The decision: who passes, what is written, who is told, and what happens when store or issuer are away."""
+
+import asyncio
+
+import pytest
+
+from dpop_asgi import (
+    AccessToken,
+    Authenticator,
+    Decision,
+    InvalidToken,
+    IssuerUnavailable,
+    MemoryStore,
+    NoncePolicy,
+    Reason,
+    StoreError,
+)
+from tests.support.decisions import CountingStore, Resource, incoming
+from tests.support.proofs import TOKEN, URI
+
+
+@pytest.fixture
+def resource(clock, client):
+    return Resource(clock, client)
+
+
+async def no_token(_):
+    raise InvalidToken(Reason.TOKEN_REJECTED)
+
+
+@pytest.mark.requirement("R-4.3-19", "R-9-01")
+async def test_a_correct_request_passes_and_writes_once(resource, client):
+    resource.tokens[TOKEN] = AccessToken(
+        subject="alice",
+        client_id="app",
+        scopes=frozenset({"a"}),
+        claims={"x": 1},
+        key_thumbprint=client.thumbprint,
+        expires_at=2_000_000_000.0,
+    )
+    caller = await resource.accept()
+    assert (caller.subject, caller.client_id, caller.scopes, caller.claims) == ("alice", "app", {"a"}, {"x": 1})
+    assert (caller.key_thumbprint, caller.token_expires_at) == (client.thumbprint, 2_000_000_000.0)
+    assert (caller.nonce, caller.nonce_age) == (None, None)
+    assert len(resource.store.calls) == len(resource.store.proofs) == 1
+
+
+async def test_a_caller_cannot_change_what_is_remembered_of_the_token(resource, client):
+    resource.tokens[TOKEN] = AccessToken(claims={"roles": ["reader"]}, key_thumbprint=client.thumbprint)
+    (await resource.accept()).claims["roles"].append("admin")
+    assert (await resource.accept()).claims == {"roles": ["reader"]}
+
+
+async def test_a_caller_is_what_starlette_expects_of_a_user(resource):
+    caller = await resource.accept()
+    assert (caller.is_authenticated, caller.display_name, caller.identity) == (True, "alice", "alice")
+
+
+@pytest.mark.requirement("R-FAPI-02")
+async def test_a_revoked_opaque_token_is_refused_by_the_users_own_verifier(resource):
+    await resource.accept()
+    resource.tokens.clear()
+    refusal = await resource.refusal()
+    assert (type(refusal), refusal.reason) == (InvalidToken, Reason.TOKEN_REJECTED)
+
+
+async def test_body_and_other_fields_are_not_covered_by_a_proof(resource):
+    await resource.accept(resource.headers() | {"Content-Type": "application/json", "X-Anything": "else"})
+
+
+@pytest.mark.requirement("R-4.3-16")
+async def test_a_websocket_handshake_is_verified_as_get(resource):
+    headers = resource.headers(uri="wss://api.example.com/orders")
+    assert await resource.reason(headers) is Reason.TARGET_MISMATCH
+    assert (await resource.accept(headers, websocket=True)).subject == "alice"
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), IssuerUnavailable("away")], ids=["store", "issuer"])
+async def test_trouble_of_the_verifier_is_not_the_clients_fault(clock, client, error):
+    async def verify(_):
+        raise error
+
+    decisions = []
+    resource = Resource(clock, client, verify_token=verify, observer=decisions.append)
+    with pytest.raises(type(error)):
+        await resource.accept()
+    assert decisions == [Decision("unavailable")]
+    assert resource.store.calls == []
+
+
+# The observer
+
+
+async def test_the_observer_is_told_each_decision_once(clock, client):
+    decisions = []
+    resource = Resource(clock, client, observer=decisions.append)
+    headers = resource.headers()
+    await resource.accept(headers)
+    await resource.reason(headers)
+    await resource.reason({})
+    resource.store.down = True
+    with pytest.raises(StoreError):
+        await resource.accept()
+    assert decisions == [
+        Decision("accepted"),
+        Decision("refused", Reason.PROOF_REPLAYED),
+        Decision("refused", Reason.AUTHORIZATION_MISSING),
+        Decision("unavailable"),
+    ]
+
+
+async def test_an_observer_that_raises_changes_nothing(clock, client, caplog):
+    def observe(_):
+        raise ZeroDivisionError
+
+    resource = Resource(clock, client, observer=observe)
+    assert (await resource.accept()).subject == "alice"
+    assert await resource.reason({}) is Reason.AUTHORIZATION_MISSING
+    assert [record.message for record in caplog.records] == ["the observer failed"] * 2
+
+
+async def test_a_request_that_is_cancelled_is_no_decision(clock, client):
+    async def verify(_):
+        await asyncio.Event().wait()
+
+    decisions = []
+    resource = Resource(clock, client, verify_token=verify, observer=decisions.append)
+    task = asyncio.ensure_future(resource.accept())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert decisions == resource.store.calls == []
+
+
+# The store is away
+
+
+async def test_by_default_nobody_passes_without_being_remembered(clock, client):
+    resource = Resource(clock, client, store=CountingStore(clock, down=True))
+    with pytest.raises(StoreError):
+        await resource.accept()
+    resource.store.down = False
+    await resource.accept()
+
+
+async def test_accept_lets_a_proof_pass_unremembered_and_says_so_once(clock, client, caplog):
+    decisions = []
+    resource = Resource(clock, client, nonces=NoncePolicy(), on_store_failure="accept", observer=decisions.append)
+    nonce = await resource.authenticator.challenge_nonce()
+    resource.store.down = True
+    headers = resource.headers(nonce=nonce)
+    await resource.accept(headers)
+    await resource.accept(headers)
+    resource.store.down = False
+    await resource.accept(headers)
+    assert await resource.reason(headers) is Reason.PROOF_REPLAYED
+    assert [decision.replay_checked for decision in decisions] == [False, False, True, True]
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.requirement("R-9-08")
+async def test_accept_still_asks_everything_else(clock, client):
+    resource = Resource(clock, client, nonces=NoncePolicy(), on_store_failure="accept")
+    nonce = await resource.authenticator.challenge_nonce()
+    resource.store.down = True
+    assert await resource.reason(resource.headers()) is Reason.NONCE_MISSING
+    assert await resource.reason(resource.headers(nonce=nonce, claims={"ath": "x"})) is Reason.TOKEN_HASH_MISMATCH
+    cold = Resource(clock, client, nonces=NoncePolicy(), on_store_failure="accept", store=resource.store)
+    with pytest.raises(StoreError):
+        await cold.accept(cold.headers(nonce=nonce))
+
+
+# What may be plugged in, and what may be configured
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        pytest.param({"verify_token": None}, "verify_token", id="no-verifier"),
+        pytest.param({"verify_token": "jwt"}, "verify_token", id="a-name-for-a-verifier"),
+        pytest.param({"mode": "Required"}, "mode", id="mode-in-other-case"),
+        pytest.param({"mode": "bearer"}, "mode", id="mode-unknown"),
+        pytest.param({"mode": None}, "mode", id="mode-none"),
+        pytest.param({"namespace": ""}, "namespace", id="namespace-empty"),
+        pytest.param({"namespace": "caf\u00e9"}, "namespace", id="namespace-not-ascii"),
+        pytest.param({"namespace": "a\nb"}, "namespace", id="namespace-with-line-feed"),
+        pytest.param({"namespace": None}, "namespace", id="namespace-none"),
+        pytest.param({"on_store_failure": "ignore"}, "on_store_failure", id="failure-unknown"),
+        pytest.param({"on_store_failure": "accept", "nonces": None}, "on_store_failure", id="accept-without-nonces"),
+    ],
+)
+def test_a_wrong_option_is_named_when_the_object_is_made(options, named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        Authenticator(**{"verify_token": no_token, "store": MemoryStore(), **options})
+
+
+async def test_readiness_asks_the_store(resource):
+    await resource.authenticator.ready()
+    assert [call.key for call in resource.store.calls] == ["dpop:ready:v1"]
+    resource.store.down = True
+    with pytest.raises(StoreError):
+        await resource.authenticator.ready()
+
+
+async def test_every_key_starts_with_the_namespace(clock, client):
+    resource = Resource(clock, client, nonces=NoncePolicy(), namespace="mine")
+    nonce = await resource.authenticator.challenge_nonce()
+    await resource.accept(resource.headers(nonce=nonce))
+    await resource.authenticator.ready()
+    assert {call.key.split(":")[0] for call in resource.store.calls} == {"mine"}
+
+
+async def test_closing_releases_the_store_and_it_may_be_used_again(clock, client):
+    resource = Resource(clock, client)
+    headers = resource.headers()
+    await resource.accept(headers)
+    await resource.authenticator.aclose()
+    assert await resource.reason(headers) is Reason.PROOF_REPLAYED
+
+
+async def test_concurrent_requests_of_several_clients_all_pass(clock, client, other_client):
+    resource = Resource(clock, client)
+    resource.tokens["second"] = AccessToken(subject="bob", key_thumbprint=other_client.thumbprint)
+    theirs = [other_client.headers("GET", URI, "second") for _ in range(20)]
+    requests = [incoming(headers) for _ in range(20) for headers in (resource.headers(), theirs.pop())]
+    callers = await asyncio.gather(*map(resource.authenticator.authenticate, requests))
+    assert [caller.subject for caller in callers] == ["alice", "bob"] * 20
+    assert len(resource.store.proofs) == 40

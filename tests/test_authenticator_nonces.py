@@ -1,0 +1,204 @@
+"""Nonces as the decision demands them."""
+
+import pytest
+
+from dpop_asgi import NoncePolicy, Reason, StoreError, UseNonce
+from dpop_asgi.core.challenge import Challenger
+from dpop_asgi.core.encoding import b64url_decode
+from tests.support.challenges import NQCHAR, checked_challenges
+from tests.support.decisions import CountingStore, Resource
+from tests.support.proofs import TOKEN
+
+PERIOD = 60.0
+
+
+@pytest.fixture
+def clock(clock):
+    """At the start of a slot."""
+    clock.now = 1_700_000_040.0
+    assert clock.now % PERIOD == 0
+    return clock
+
+
+@pytest.fixture
+def resource(clock, client):
+    return Resource(clock, client, nonces=NoncePolicy())
+
+
+async def nonce_of(resource):
+    return await resource.authenticator.challenge_nonce()
+
+
+@pytest.mark.requirement("R-9-02", "R-8-03", "R-9-05", "R-9-04")
+async def test_a_client_without_nonce_is_given_one_that_it_can_use(resource):
+    refusal = await resource.refusal()
+    answer = Challenger(algorithms=("ES256",)).answer(refusal, nonce=await nonce_of(resource))
+    assert (type(refusal), refusal.reason, answer.status) == (UseNonce, Reason.NONCE_MISSING, 401)
+    (challenge,) = checked_challenges(answer.headers)
+    assert challenge.parameters["error"] == "use_dpop_nonce"
+    (nonce,) = [value.decode() for name, value in answer.headers if name == b"dpop-nonce"]
+    assert NQCHAR.fullmatch(nonce)
+    assert len(nonce) <= 128
+    caller = await resource.accept(resource.headers(nonce=nonce))
+    assert (caller.nonce, caller.nonce_age) == (nonce, 0.0)
+
+
+@pytest.mark.requirement("R-8-01", "R-9-04", "R-9-03")
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda _: "wrong", id="invented"),
+        pytest.param(lambda good: ("A" if good[0] != "A" else "B") + good[1:], id="a-changed-letter"),
+        pytest.param(lambda good: good.swapcase(), id="other-case"),
+        pytest.param(lambda good: good + " ", id="trailing-space"),
+        pytest.param(lambda good: " " + good, id="leading-space"),
+        pytest.param(lambda good: good + "=", id="padded"),
+        pytest.param(lambda good: good[:-1], id="shortened"),
+        pytest.param(lambda good: good * 2, id="twice"),
+        pytest.param(lambda _: "", id="empty"),
+        pytest.param(lambda _: "x" * 5000, id="huge"),
+        pytest.param(lambda _: "\ud800", id="lone-surrogate"),
+        pytest.param(lambda _: "ñonce", id="not-ascii"),
+        pytest.param(lambda _: 'a"b', id="quote"),
+        pytest.param(lambda _: "a\\b", id="backslash"),
+        pytest.param(lambda good: good + "\n", id="line-feed"),
+    ],
+)
+async def test_any_other_nonce_gets_a_challenge_with_a_good_one(resource, spoil):
+    good = await nonce_of(resource)
+    assert isinstance(await resource.refusal(resource.headers(nonce=spoil(good))), UseNonce)
+    offered = await nonce_of(resource)
+    assert offered != spoil(good)
+    await resource.accept(resource.headers(nonce=offered))
+
+
+@pytest.mark.requirement("R-8-01", "R-4.3-04")
+@pytest.mark.parametrize("nonce", [5, None, True, [], {}], ids=repr)
+async def test_a_nonce_that_is_no_string_is_a_broken_proof(resource, nonce):
+    assert await resource.reason(resource.headers(claims={"nonce": nonce})) is Reason.CLAIM_MALFORMED
+
+
+@pytest.mark.requirement("R-9-03")
+async def test_a_nonce_of_another_namespace_or_another_store_is_unknown(clock, client, resource):
+    neighbour = Resource(clock, client, nonces=NoncePolicy(), namespace="neighbour", store=resource.store)
+    stranger = Resource(clock, client, nonces=NoncePolicy())
+    for foreign in (neighbour, stranger):
+        headers = resource.headers(nonce=await nonce_of(foreign))
+        assert await resource.reason(headers) is Reason.NONCE_UNKNOWN
+
+
+@pytest.mark.requirement("R-9-07")
+async def test_a_nonce_from_one_worker_is_good_on_another(clock, client, resource):
+    second = Resource(clock, client, nonces=NoncePolicy(), store=resource.store)
+    nonce = await nonce_of(resource)
+    await second.accept(second.headers(nonce=nonce))
+    clock.advance(PERIOD)
+    await second.accept(second.headers(nonce=await nonce_of(second)))
+    await resource.accept(resource.headers(nonce=nonce))
+
+
+@pytest.mark.requirement("R-11.1-03")
+async def test_a_nonce_may_be_used_many_times(resource):
+    nonce = await nonce_of(resource)
+    for _ in range(5):
+        await resource.accept(resource.headers(nonce=nonce))
+
+
+@pytest.mark.requirement("R-8-05", "R-8-06")
+async def test_a_client_that_reads_answers_is_challenged_once_in_its_life(resource, clock):
+    nonce = await nonce_of(resource)
+    handed_out = 0
+    for _ in range(200):
+        clock.advance(7)
+        caller = await resource.accept(resource.headers(nonce=nonce))
+        newer = resource.authenticator.newer_nonce(caller)
+        assert newer != nonce
+        handed_out += newer is not None
+        nonce = newer or nonce
+    assert handed_out == pytest.approx(200 * 7 / PERIOD, abs=1)
+
+
+@pytest.mark.requirement("R-8-05")
+async def test_a_client_that_sleeps_past_the_window_is_challenged(resource, clock):
+    nonce = await nonce_of(resource)
+    clock.advance(2 * PERIOD - 0.001)
+    await resource.accept(resource.headers(nonce=nonce))
+    clock.advance(0.001)
+    assert await resource.reason(resource.headers(nonce=nonce)) is Reason.NONCE_EXPIRED
+
+
+@pytest.mark.requirement("R-8-06", "R-8-07")
+async def test_no_nonce_is_handed_out_to_a_client_that_has_the_newest(resource, clock):
+    caller = await resource.accept(resource.headers(nonce=await nonce_of(resource)))
+    assert resource.authenticator.newer_nonce(caller) is None
+    clock.advance(0.8 * PERIOD)
+    newer = resource.authenticator.newer_nonce(caller)
+    following = await resource.accept(resource.headers(nonce=newer))
+    assert following.nonce_age < 0
+    assert resource.authenticator.newer_nonce(following) is None
+
+
+@pytest.mark.requirement("R-11.3-01")
+async def test_after_a_nonce_was_given_no_proof_passes_without_one(resource):
+    await resource.accept(resource.headers(nonce=await nonce_of(resource)))
+    for uri in ("https://api.example.com/orders", "https://api.example.com/other"):
+        assert await resource.reason(resource.headers(uri=uri), target_uri=uri) is Reason.NONCE_MISSING
+
+
+async def test_a_proof_made_in_advance_dies_with_its_nonce(resource, clock):
+    later = clock.now + 3 * PERIOD
+    made_now = resource.headers(nonce=await nonce_of(resource), claims={"iat": later})
+    clock.now = later
+    assert await resource.reason(made_now) is Reason.NONCE_EXPIRED
+
+
+@pytest.mark.requirement("R-11.1-02", "R-MCP-01")
+@pytest.mark.parametrize(
+    ("offset", "reason"),
+    [(-303, Reason.ISSUED_TOO_EARLY), (303, Reason.ISSUED_IN_FUTURE), (-3600, Reason.ISSUED_TOO_EARLY)],
+    ids=["303-ago", "303-ahead", "an-hour-ago"],
+)
+async def test_a_good_nonce_does_not_excuse_a_wrong_iat(resource, clock, offset, reason):
+    headers = resource.headers(nonce=await nonce_of(resource), claims={"iat": clock.now + offset})
+    assert await resource.reason(headers) is reason
+
+
+@pytest.mark.requirement("R-9-01", "R-9-06")
+async def test_while_nonces_are_off_none_is_offered_and_a_claim_is_ignored(clock, client):
+    resource = Resource(clock, client)
+    caller = await resource.accept(resource.headers(nonce="whatever"))
+    assert await nonce_of(resource) is None
+    assert resource.authenticator.newer_nonce(caller) is None
+    assert caller.nonce is None
+
+
+@pytest.mark.requirement("R-9-08")
+@pytest.mark.parametrize("nonce", [None, "invented"])
+async def test_a_store_that_is_away_never_turns_the_requirement_off(clock, client, nonce):
+    resource = Resource(clock, client, nonces=NoncePolicy(), store=CountingStore(clock, down=True))
+    with pytest.raises(StoreError):
+        await resource.accept(resource.headers(nonce=nonce))
+    with pytest.raises(StoreError):
+        await nonce_of(resource)
+
+
+@pytest.mark.requirement("R-8-02")
+async def test_nonces_cannot_be_guessed(clock, client):
+    seen = set()
+    for _ in range(30):
+        resource = Resource(clock, client, nonces=NoncePolicy(lookahead=40))
+        await nonce_of(resource)
+        seen.update(call.value for call in resource.store.calls)
+    # 30 stores at one and the same time: nothing of a nonce follows from the clock.
+    assert len(seen) == 30 * 42
+    assert all(len(b64url_decode(nonce.encode())) * 8 >= 128 for nonce in seen)
+
+
+async def test_checking_a_nonce_costs_no_round_trip(resource):
+    nonce = await nonce_of(resource)
+    before = len(resource.store.calls)
+    for _ in range(10):
+        await resource.reason(resource.headers(nonce="invented"))
+    assert len(resource.store.calls) == before
+    await resource.accept(resource.headers(nonce=nonce, token=TOKEN))
+    assert len(resource.store.calls) == before + 1

@@ -1,0 +1,94 @@
+"""The order of questions: of two faults in one request, the earlier is told, and nothing is written before the end."""
+
+from itertools import combinations
+
+import pytest
+
+from dpop_asgi import NoncePolicy, Reason, Refusal
+from dpop_asgi.core.challenge import Challenger
+from tests.support.challenges import checked_challenges
+from tests.support.decisions import Resource
+from tests.support.faults import FAULTS, Draft, combinable
+
+EACH = [pytest.param(fault, id=fault.name) for fault in FAULTS]
+PAIRS = [
+    pytest.param(earlier, later, id=f"{earlier.name}-before-{later.name}")
+    for earlier, later in combinations(FAULTS, 2)
+    if combinable(earlier, later)
+]
+BEFORE_THE_TOKEN = [row for row in EACH if row.id not in {"revoked", "other-binding", "replayed"}]
+BEFORE_REPLAY = [row for row in EACH if row.id != "replayed"]
+
+
+@pytest.fixture
+def resource(clock, client):
+    return Resource(clock, client, nonces=NoncePolicy())
+
+
+async def refusal_of(resource, *faults):
+    draft = Draft()
+    for fault in faults:
+        fault.add(draft)
+    request = await draft.of(resource)
+    with pytest.raises(Refusal) as refused:
+        await resource.authenticator.authenticate(request)
+    return refused.value
+
+
+async def test_a_draft_without_fault_passes(resource):
+    await resource.authenticator.authenticate(await Draft().of(resource))
+    assert resource.verified == len(resource.store.proofs) == 1
+
+
+@pytest.mark.parametrize("fault", EACH)
+async def test_each_fault_alone_has_its_reason_and_its_class(resource, fault):
+    refusal = await refusal_of(resource, fault)
+    assert (refusal.reason, type(refusal)) == (fault.reason, fault.kind)
+
+
+@pytest.mark.parametrize(("earlier", "later"), PAIRS)
+async def test_the_earlier_of_two_faults_is_told(resource, earlier, later):
+    assert (await refusal_of(resource, earlier, later)).reason is earlier.reason
+
+
+def test_each_fault_is_compared_with_the_next_one_that_it_can_meet():
+    pairs = {(row.values[0].name, row.values[1].name) for row in PAIRS}
+    for index, earlier in enumerate(FAULTS[:-1]):
+        following = next(fault for fault in FAULTS[index + 1 :] if combinable(earlier, fault))
+        assert (earlier.name, following.name) in pairs
+
+
+@pytest.mark.requirement("R-11.1-08")
+@pytest.mark.parametrize("fault", BEFORE_REPLAY)
+async def test_a_refused_request_writes_nothing(resource, fault):
+    await resource.authenticator.challenge_nonce()
+    before = len(resource.store.calls)
+    await refusal_of(resource, fault)
+    assert len(resource.store.calls) == before
+
+
+@pytest.mark.requirement("R-11.1-08")
+@pytest.mark.parametrize("fault", BEFORE_REPLAY)
+async def test_a_refused_proof_does_not_burn_its_jti(resource, fault):
+    tokens = dict(resource.tokens)
+    await refusal_of(resource, fault)
+    resource.tokens.update(tokens)
+    await resource.authenticator.authenticate(await Draft().of(resource))
+    assert (await refusal_of(resource)).reason is Reason.PROOF_REPLAYED
+
+
+@pytest.mark.parametrize("fault", BEFORE_THE_TOKEN)
+async def test_nobody_is_asked_about_the_token_of_a_bad_proof(resource, fault):
+    await refusal_of(resource, fault)
+    assert resource.verified == 0
+
+
+@pytest.mark.requirement("R-7.1-07", "R-7.1-12", "R-7.1-13")
+@pytest.mark.parametrize("fault", EACH)
+async def test_each_fault_gets_its_status_and_one_dpop_challenge(resource, fault):
+    refusal = await refusal_of(resource, fault)
+    nonce = await resource.authenticator.challenge_nonce()
+    answer = Challenger(algorithms=("ES256",)).answer(refusal, nonce=nonce)
+    assert answer.status == (400 if refusal.code == "invalid_request" else 401)
+    (challenge,) = checked_challenges(answer.headers)
+    assert (challenge.scheme, challenge.parameters.get("error")) == ("DPoP", fault.kind.code)

@@ -1,0 +1,133 @@
+"""Every reason that the enum knows is one for which a request is refused."""
+
+import pytest
+
+from dpop_asgi import JWTVerifier, NoncePolicy, Reason, Refusal
+from dpop_asgi.asgi.target_uri import PublicURL, RequestURL
+from dpop_asgi.core.jose import PrivateKey
+from tests.support.decisions import Resource, incoming
+from tests.support.faults import FAULTS
+from tests.support.proofs import TOKEN
+
+# What a route asks for, beyond the decision.
+OF_THE_ROUTE = {Reason.SCOPE_INSUFFICIENT}
+
+OTHER_KEY = PrivateKey.generate()
+
+# How the access token is broken, for a verifier of signed tokens.
+TOKENS = {
+    Reason.TOKEN_MALFORMED: {"claims": {"exp": "soon"}},
+    Reason.TOKEN_TYPE: {"header": {"typ": "JWT"}},
+    Reason.TOKEN_ALGORITHM: {"header": {"alg": "none"}},
+    Reason.TOKEN_ISSUER: {"claims": {"iss": "https://id.example.com/"}},
+    Reason.TOKEN_KEY_UNKNOWN: {"header": {"kid": "unknown"}},
+    Reason.TOKEN_SIGNATURE: {"signed_by": OTHER_KEY},
+    Reason.TOKEN_AUDIENCE: {"claims": {"aud": "https://elsewhere.example"}},
+    Reason.TOKEN_EXPIRED: {"claims": {"exp": 1_699_999_000}},
+    Reason.TOKEN_NOT_YET_VALID: {"claims": {"nbf": 1_700_001_000}},
+    Reason.BINDING_MISSING: {"without": ["cnf"]},
+    Reason.BINDING_MALFORMED: {"claims": {"cnf": {}}},
+    Reason.BINDING_UNSUPPORTED: {"claims": {"cnf": {"x5t#S256": "x"}}},
+}
+
+SCOPE = {"scheme": "https", "path": "/orders", "raw_path": b"/orders", "client": ("10.0.0.9", 5)}
+TARGETS = {
+    Reason.HOST_MALFORMED: (PublicURL(["https://a.example", "https://b.example"]), []),
+    Reason.HOST_NOT_ALLOWED: (RequestURL(), [(b"host", b"evil.example")]),
+    Reason.FORWARDED_MALFORMED: (
+        RequestURL(trusted_proxies=["10.0.0.0/8"], allowed_hosts=["a.example"]),
+        [(b"host", b"a.example"), (b"x-forwarded-proto", b"gopher")],
+    ),
+    Reason.TARGET_MALFORMED: (PublicURL("https://a.example"), [(b"host", b"a.example")]),
+}
+
+
+@pytest.mark.requirement("R-9068-05", "R-7.1-13")
+@pytest.mark.parametrize("reason", TOKENS)
+async def test_a_signed_token_is_refused_for(clock, client, issuer, reason):
+    verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
+    resource = Resource(clock, client, verify_token=verifier)
+    await resource.accept(resource.headers(issuer.access_token(client)))
+    refusal = await resource.refusal(resource.headers(issuer.access_token(client, **TOKENS[reason])))
+    assert (refusal.reason, refusal.code) == (reason, "invalid_token")
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize("reason", TARGETS)
+async def test_a_target_is_refused_for(clock, client, reason):
+    resolve, fields = TARGETS[reason]
+    scope = {**SCOPE, "headers": fields}
+    if reason is Reason.TARGET_MALFORMED:
+        scope["raw_path"] = b"*"
+    resource = Resource(clock, client)
+    refusal = await resource.refusal(target_uri=lambda: resolve(scope))
+    assert (refusal.reason, refusal.code) == (reason, "invalid_request")
+
+
+async def test_a_bearer_token_is_refused_where_only_dpop_is_accepted(clock, client):
+    assert await Resource(clock, client).reason({"Authorization": f"Bearer {TOKEN}"}) is Reason.BEARER_NOT_ACCEPTED
+
+
+async def test_a_bound_token_is_refused_as_bearer(clock, client):
+    resource = Resource(clock, client, mode="mixed")
+    assert await resource.reason({"Authorization": f"Bearer {TOKEN}"}) is Reason.BOUND_TOKEN_AS_BEARER
+
+
+async def test_a_nonce_that_was_good_once_is_refused_as_expired(clock, client):
+    resource = Resource(clock, client, nonces=NoncePolicy())
+    nonce = await resource.authenticator.challenge_nonce()
+    clock.advance(120)
+    assert await resource.reason(resource.headers(nonce=nonce)) is Reason.NONCE_EXPIRED
+
+
+def test_every_reason_is_covered_by_a_test():
+    single = {Reason.BEARER_NOT_ACCEPTED, Reason.BOUND_TOKEN_AS_BEARER, Reason.NONCE_EXPIRED}
+    covered = {fault.reason for fault in FAULTS} | TOKENS.keys() | TARGETS.keys() | single
+    assert sorted(set(Reason) - covered) == sorted(OF_THE_ROUTE)
+
+
+@pytest.mark.requirement("R-4.3-13", "R-4.3-14")
+@pytest.mark.parametrize(
+    ("resolve", "fields", "raw_path", "htu", "passes"),
+    [
+        pytest.param(
+            PublicURL("https://rs.example"), {b"host": b"evil.example"}, b"/r", "https://evil.example/r", False,
+            id="forged-host",
+        ),
+        pytest.param(
+            PublicURL("https://rs.example"), {b"host": b"evil.example"}, b"/r", "https://rs.example/r", True,
+            id="host-is-not-looked-at",
+        ),
+        pytest.param(
+            RequestURL(allowed_hosts=["rs.example"]),
+            {b"host": b"rs.example", b"x-forwarded-host": b"evil.example"}, b"/r", "https://evil.example/r", False,
+            id="forwarded-by-anybody",
+        ),
+        pytest.param(
+            RequestURL(allowed_hosts=["rs.example"], trusted_proxies=["10.0.0.0/8"]),
+            {b"host": b"inner", b"x-forwarded-host": b"rs.example"}, b"/r", "https://rs.example/r", True,
+            id="forwarded-by-a-trusted-proxy",
+        ),
+        pytest.param(
+            PublicURL("https://rs.example"), {}, b"/a/b%2Fc", "https://rs.example/a/b%2Fc", True, id="escaped-slash"
+        ),
+        pytest.param(
+            PublicURL("https://rs.example"), {}, b"/a/b%2Fc", "https://rs.example/a/b/c", False, id="decoded-slash"
+        ),
+        pytest.param(
+            PublicURL("https://rs.example/api"), {}, b"/r", "https://rs.example/api/r", True, id="stripped-prefix"
+        ),
+    ],
+)  # fmt: skip
+async def test_the_expected_uri_comes_from_configuration_and_the_raw_path(
+    clock, client, resolve, fields, raw_path, htu, passes
+):
+    scope = {**SCOPE, "raw_path": raw_path, "headers": list(fields.items())}
+    resource = Resource(clock, client)
+    request = incoming(resource.headers(uri=htu), target_uri=lambda: resolve(scope))
+    if passes:
+        await resource.authenticator.authenticate(request)
+        return
+    with pytest.raises(Refusal) as refused:
+        await resource.authenticator.authenticate(request)
+    assert refused.value.reason is Reason.TARGET_MISMATCH

@@ -1,0 +1,177 @@
+"""Every variable, every bad value."""
+
+import logging
+
+import pytest
+
+from dpop_asgi import JWTVerifier, MemoryStore, RedisStore
+from dpop_asgi.settings import VARIABLES, Settings
+
+NEEDED = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": "https://api.example.com"}
+
+
+def _settings(**variables):
+    return Settings.from_environment({**NEEDED, **variables})
+
+
+def test_issuer_and_audience_are_enough():
+    settings = _settings()
+    authenticator = settings.authenticator
+    assert settings.public_url is None
+    assert isinstance(authenticator.store, MemoryStore)
+    assert (authenticator.mode, authenticator.proof_policy.max_age, authenticator.proof_policy.max_future) == (
+        "required",
+        300.0,
+        60.0,
+    )
+    assert authenticator.proof_policy.algorithms == ("ES256", "PS256", "Ed25519", "EdDSA")
+    policy = authenticator._window._policy
+    assert (policy.period, policy.grace, policy.lookahead) == (60.0, 1, 5)
+
+
+def test_an_empty_variable_counts_as_not_set():
+    empty = {name: "" for name in VARIABLES.values() if name not in NEEDED}
+    assert _settings(**empty).public_url is None
+
+
+def test_the_environment_of_the_process_is_read(monkeypatch):
+    for name, value in {**NEEDED, "DPOP_MODE": "mixed"}.items():
+        monkeypatch.setenv(name, value)
+    assert Settings.from_environment().authenticator.mode == "mixed"
+
+
+def _window(settings):
+    return settings.authenticator._window
+
+
+GOOD = [
+    pytest.param("PUBLIC_URL", "https://rs.example/api", lambda s: s.public_url, ("https://rs.example/api",), id="url"),
+    pytest.param(
+        "PUBLIC_URL",
+        "https://a.example, https://b.example",
+        lambda s: s.public_url,
+        ("https://a.example", "https://b.example"),
+        id="urls",
+    ),
+    pytest.param("ISSUER", "https://id.example/t", lambda s: list(_verifier(s)._trusted), ["https://id.example/t"], id="issuer"),
+    pytest.param("AUDIENCE", "other", lambda s: _trusted(s).audience, ("other",), id="audience"),
+    pytest.param("JWKS_URI", "https://id.example/j", lambda s: _trusted(s).jwks_uri, "https://id.example/j", id="jwks-uri"),
+    pytest.param("NAMESPACE", "orders", lambda s: s.authenticator._namespace, "orders", id="namespace"),
+    pytest.param("NONCE_PERIOD", "30", lambda s: _window(s)._policy.period, 30.0, id="period"),
+    pytest.param("NONCE_PERIOD", " 0.5 ", lambda s: _window(s)._policy.period, 0.5, id="period-with-spaces"),
+    pytest.param("NONCE_PERIOD", "0", _window, None, id="no-nonces"),
+    pytest.param("NONCE_GRACE", "0", lambda s: _window(s)._policy.grace, 0, id="no-grace"),
+    pytest.param("NONCE_LOOKAHEAD", "9", lambda s: _window(s)._policy.lookahead, 9, id="lookahead"),
+    pytest.param(
+        "ALGORITHMS", "ES256, RS256", lambda s: s.authenticator.proof_policy.algorithms, ("ES256", "RS256"), id="algorithms"
+    ),
+    pytest.param("PROOF_MAX_AGE", "30", lambda s: s.authenticator.proof_policy.max_age, 30.0, id="max-age"),
+    pytest.param("PROOF_MAX_FUTURE", "0", lambda s: s.authenticator.proof_policy.max_future, 0.0, id="max-future"),
+    pytest.param("MODE", "mixed", lambda s: s.authenticator.mode, "mixed", id="mode"),
+    pytest.param("ON_STORE_FAILURE", "accept", lambda s: s.authenticator._on_store_failure, "accept", id="on-failure"),
+    pytest.param("STORE", "memory://", lambda s: type(s.authenticator.store), MemoryStore, id="memory"),
+    pytest.param("STORE", "redis://localhost:6379/0", lambda s: type(s.authenticator.store), RedisStore, id="redis"),
+    pytest.param("STORE", "rediss://localhost", lambda s: type(s.authenticator.store), RedisStore, id="rediss"),
+    pytest.param("STORE", "unix:///run/redis.sock", lambda s: type(s.authenticator.store), RedisStore, id="unix"),
+]
+
+
+def _verifier(settings):
+    verifier = settings.authenticator._verify_token
+    assert isinstance(verifier, JWTVerifier)
+    return verifier
+
+
+def _trusted(settings):
+    [trusted] = _verifier(settings)._trusted.values()
+    return trusted
+
+
+@pytest.mark.parametrize(("variable", "value", "read", "expected"), GOOD)
+def test_a_variable_sets_its_option(variable, value, read, expected):
+    assert read(_settings(**{f"DPOP_{variable}": value})) == expected
+
+
+def test_the_deadline_of_the_store_is_set():
+    settings = _settings(DPOP_STORE="redis://localhost", DPOP_STORE_TIMEOUT="1.5")
+    assert settings.authenticator.store._timeout == 1.5
+
+
+BAD = {
+    "PUBLIC_URL": ("rs.example", "ftp://rs.example", "https://rs.example?x", "https://a.example,", "https://a@b.example"),
+    "ISSUER": ("", " ", "id.example.com", "http://id.example.com", "ftp://id.example.com", "https://", "https://[::1"),
+    "AUDIENCE": ("", "  "),
+    "JWKS_URI": ("id.example.com/jwks", "http://id.example.com/jwks", "/jwks", "https://[::1/jwks"),
+    "STORE": (
+        "memory",
+        "memcached://localhost",
+        "localhost:6379",
+        "redis://localhost:port",
+        "redis://:hunter2@localhost:99999",
+        "redis://[::1",
+        "redis://localhost/0?socket_timeout=soon",
+    ),
+    "NAMESPACE": ("caf\xe9", "a\nb"),
+    "NONCE_PERIOD": ("soon", "-1", "nan", "inf", "1e999", "60s"),
+    "NONCE_GRACE": ("one", "-1", "1.5", "nan"),
+    "NONCE_LOOKAHEAD": ("0", "-1", "2.5", "many"),
+    "ALGORITHMS": ("none", "HS256", "ES256,", "es256", "ES256 PS256", ","),
+    "PROOF_MAX_AGE": ("0", "-1", "long", "nan", "inf"),
+    "PROOF_MAX_FUTURE": ("-1", "long", "nan", "inf"),
+    "MODE": ("both", "REQUIRED", "bearer"),
+    "STORE_TIMEOUT": ("0", "-1", "soon", "nan", "inf"),
+    "ON_STORE_FAILURE": ("allow", "Refuse", "1"),
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [pytest.param(name, value, id=f"{name}-{value!r}") for name, values in BAD.items() for value in values],
+)
+def test_a_bad_value_is_refused_and_its_variable_named(variable, value):
+    name = f"DPOP_{variable}"
+    redis = {"DPOP_STORE": "redis://localhost"} if variable == "STORE_TIMEOUT" else {}
+    with pytest.raises(ValueError, match=rf"^{name}: ") as refused:
+        _settings(**{**redis, name: value})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_every_variable_has_a_good_value_and_bad_ones_here():
+    tried = {f"DPOP_{name}" for name in BAD}
+    assert tried == set(VARIABLES.values())
+    assert {f"DPOP_{row.values[0]}" for row in GOOD} | {"DPOP_STORE_TIMEOUT"} == tried
+
+
+@pytest.mark.parametrize("missing", NEEDED)
+def test_a_variable_that_is_required_is_named(missing):
+    with pytest.raises(ValueError, match=rf"^{missing}: not set, and required"):
+        Settings.from_environment({name: value for name, value in NEEDED.items() if name != missing})
+
+
+def test_accepting_without_the_store_needs_nonces():
+    with pytest.raises(ValueError, match=r"^DPOP_ON_STORE_FAILURE: "):
+        _settings(DPOP_ON_STORE_FAILURE="accept", DPOP_NONCE_PERIOD="0")
+
+
+@pytest.mark.parametrize(
+    ("unknown", "suggestion"),
+    [
+        pytest.param("DPOP_PUBLIC_URI", "; was DPOP_PUBLIC_URL meant?", id="one-letter"),
+        pytest.param("DPOP_NONCE_TTL_SECONDS_AND_MORE", "", id="like-nothing"),
+        pytest.param("DPOP_MAX_AGE", "; was DPOP_PROOF_MAX_AGE meant?", id="a-word-missing"),
+    ],
+)
+def test_an_unknown_variable_is_warned_of_with_a_suggestion(caplog, unknown, suggestion):
+    with caplog.at_level(logging.WARNING, "dpop_asgi"):
+        _settings(**{unknown: "x"})
+    assert caplog.messages == [f"{unknown} is no setting of dpop_asgi{suggestion}"]
+
+
+def test_variables_of_others_are_not_warned_of(caplog):
+    _settings(PATH="/bin", dpop_mode="x", XDPOP_MODE="x")
+    assert caplog.messages == []
+
+
+def test_settings_can_be_printed_without_harm():
+    settings = _settings(DPOP_STORE="redis://:hunter2@localhost")
+    assert "hunter2" not in repr(settings)

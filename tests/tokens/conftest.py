@@ -1,0 +1,52 @@
+"""Issuers in process and on a socket."""
+
+import pytest
+
+from dpop_asgi import InvalidToken, JWTVerifier
+from dpop_asgi.testing import Issuer
+from tests.support.processes import AUDIENCE
+from tests.support.website import Website
+
+
+@pytest.fixture
+def verify(issuer, clock):
+    """Knows the issuer's keys from the start."""
+    return JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
+
+
+@pytest.fixture(scope="session")
+def _website():
+    with Website() as website:
+        yield website
+
+
+@pytest.fixture
+def website(_website):
+    _website.clear()
+    return _website
+
+
+@pytest.fixture
+def remote(website, clock):
+    """An issuer whose metadata and keys are on the website."""
+    issuer = Issuer(website.url, audience=AUDIENCE, clock=clock)
+    website.publish(issuer)
+    return issuer
+
+
+@pytest.fixture
+def verify_remote(remote, clock):
+    """Knows the remote issuer's name only."""
+    return JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock)
+
+
+@pytest.fixture
+def reason_of():
+    """Why a token is refused; the test fails when it is accepted."""
+
+    async def reason_of(verify, token):
+        with pytest.raises(InvalidToken) as refused:
+            await verify(token)
+        return refused.value.reason
+
+    return reason_of

@@ -1,0 +1,133 @@
+"""A verified token is remembered: once verified, and no longer than it is good."""
+
+import asyncio
+
+import pytest
+
+from dpop_asgi import JWTVerifier, Reason
+from dpop_asgi.core.jose import PublicKey
+from dpop_asgi.tokens import jwt
+
+
+@pytest.fixture
+def checks(monkeypatch):
+    """The signatures that were checked; the checking is the real one."""
+    checks = []
+    verify = PublicKey.verify
+
+    def counted(self, algorithm, message, signature):
+        checks.append(message)
+        return verify(self, algorithm, message, signature)
+
+    monkeypatch.setattr(PublicKey, "verify", counted)
+    return checks
+
+
+def _verifier(issuer, clock, **options):
+    return JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock, **options)
+
+
+async def test_a_token_is_verified_once(verify, issuer, client, checks):
+    token = issuer.access_token(client)
+    assert len({id(await verify(token)) for _ in range(10)}) == 1
+    assert len(checks) == 1
+
+
+async def test_each_token_is_verified_for_itself(verify, issuer, client, checks):
+    for _ in range(3):
+        await verify(issuer.access_token(client))
+    assert len(checks) == 3
+
+
+async def test_50_concurrent_first_requests_with_one_token_verify_it_once(remote, verify_remote, client, checks):
+    token = remote.access_token(client)
+    await asyncio.gather(*(verify_remote(token) for _ in range(50)))
+    assert len(checks) == 1
+
+
+async def test_a_token_is_verified_again_after_five_minutes(verify, issuer, client, clock, checks):
+    token = issuer.access_token(client)
+    for seconds in (0.0, 299.9, 0.1):
+        clock.advance(seconds)
+        await verify(token)
+    assert len(checks) == 2
+
+
+async def test_how_long_a_token_is_remembered_can_be_set(issuer, client, clock, checks):
+    verify = _verifier(issuer, clock, cache_seconds=10.0)
+    token = issuer.access_token(client)
+    for seconds in (0.0, 9.9, 0.1):
+        clock.advance(seconds)
+        await verify(token)
+    assert len(checks) == 2
+
+
+async def test_with_zero_seconds_nothing_is_remembered(issuer, client, clock, checks):
+    verify = _verifier(issuer, clock, cache_seconds=0)
+    token = issuer.access_token(client)
+    for _ in range(3):
+        await verify(token)
+    assert len(checks) == 3
+    assert not verify._cache
+
+
+@pytest.mark.requirement("R-9068-04")
+async def test_a_remembered_token_expires_all_the_same(verify, issuer, client, clock, reason_of):
+    token = issuer.access_token(client, claims={"exp": int(clock()) + 30})
+    await verify(token)
+    clock.advance(34.9)
+    await verify(token)
+    clock.advance(0.1)
+    assert await reason_of(verify, token) == Reason.TOKEN_EXPIRED
+
+
+async def test_a_refused_token_is_not_remembered(issuer, client, clock, reason_of):
+    verify = _verifier(issuer, clock)
+    for claims in ({"aud": "other"}, {"exp": clock() - 60}, {"nbf": clock() + 60}, {"cnf": {}}):
+        await reason_of(verify, issuer.access_token(client, claims=claims))
+    assert not verify._cache
+
+
+async def test_a_token_with_another_signature_is_another_token(verify, issuer, client, other_client, reason_of):
+    token = issuer.access_token(client)
+    await verify(token)
+    forged = token.rpartition(".")[0] + "." + issuer.access_token(client).rpartition(".")[2]
+    assert await reason_of(verify, forged) == Reason.TOKEN_SIGNATURE
+
+
+async def test_remembered_tokens_are_verified_again_when_the_key_set_changes(
+    website, remote, verify_remote, client, clock, checks
+):
+    token = remote.access_token(client)
+    await verify_remote(token)
+    remote.rotate()
+    website.publish(remote)
+    clock.advance(60.0)
+    await verify_remote(remote.access_token(client))
+    checks.clear()
+    await verify_remote(token)
+    assert len(checks) == 1
+
+
+async def test_remembered_tokens_outlive_a_refresh_that_changes_nothing(
+    website, remote, verify_remote, client, clock, checks, reason_of
+):
+    token = remote.access_token(client)
+    await verify_remote(token)
+    clock.advance(60.0)
+    await reason_of(verify_remote, remote.access_token(client, header={"kid": "invented"}))
+    assert website.requests.count("/jwks") == 2
+    await verify_remote(token)
+    assert len(checks) == 1
+
+
+async def test_the_number_of_remembered_tokens_is_bounded(verify, issuer, client, monkeypatch, checks):
+    monkeypatch.setattr(jwt, "_CACHED_TOKENS", 2)
+    tokens = [issuer.access_token(client) for _ in range(3)]
+    for token in tokens:
+        await verify(token)
+    assert len(verify._cache) == 2
+    await verify(tokens[2])
+    assert len(checks) == 3
+    await verify(tokens[0])
+    assert len(checks) == 4

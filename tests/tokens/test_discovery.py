@@ -1,0 +1,123 @@
+"""The issuer's keys are found by its metadata: RFC 8414, else OpenID Connect Discovery."""
+
+import asyncio
+
+import pytest
+
+from dpop_asgi import IssuerUnavailable, JWTVerifier
+from dpop_asgi.testing import Issuer
+from tests.support.certificates import write_certificate
+from tests.support.processes import AUDIENCE
+from tests.support.website import Page, Website
+
+RFC_8414 = "/.well-known/oauth-authorization-server"
+OIDC = "/.well-known/openid-configuration"
+
+
+def _publish(website, clock, path="", *, metadata):
+    issuer = Issuer(website.url + path, audience=AUDIENCE, clock=clock)
+    website.publish(issuer, metadata=metadata)
+    return issuer, JWTVerifier(issuer=issuer.url, audience=AUDIENCE, clock=clock)
+
+
+async def test_nothing_is_fetched_before_the_first_token(website, remote, verify_remote):
+    assert website.requests == []
+
+
+@pytest.mark.parametrize(
+    ("path", "metadata"),
+    [
+        pytest.param("", RFC_8414, id="origin"),
+        pytest.param("/tenant/a", f"{RFC_8414}/tenant/a", id="with-a-path"),
+        pytest.param("/", RFC_8414, id="with-a-slash"),
+        pytest.param("/tenant/", f"{RFC_8414}/tenant", id="with-a-path-and-a-slash"),
+    ],
+)
+async def test_rfc_8414_metadata_is_asked_first(website, clock, client, path, metadata):
+    issuer, verify = _publish(website, clock, path, metadata=metadata)
+    assert await verify(issuer.access_token(client))
+    assert website.requests == [metadata, f"{path.rstrip('/')}/jwks"]
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "metadata"),
+    [
+        pytest.param("", RFC_8414, OIDC, id="origin"),
+        pytest.param("/tenant/a", f"{RFC_8414}/tenant/a", f"/tenant/a{OIDC}", id="with-a-path"),
+        pytest.param("/tenant/", f"{RFC_8414}/tenant", f"/tenant{OIDC}", id="with-a-path-and-a-slash"),
+    ],
+)
+async def test_openid_discovery_is_asked_where_there_is_no_other(website, clock, client, path, first, metadata):
+    issuer, verify = _publish(website, clock, path, metadata=metadata)
+    assert await verify(issuer.access_token(client))
+    assert website.requests == [first, metadata, f"{path.rstrip('/')}/jwks"]
+
+
+async def test_with_jwks_uri_no_metadata_is_asked(website, remote, client, clock):
+    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, jwks_uri=f"{website.url}/jwks", clock=clock)
+    assert await verify(remote.access_token(client))
+    assert website.requests == ["/jwks"]
+
+
+async def test_with_jwks_nothing_is_asked(website, remote, client, clock):
+    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, jwks=remote.jwks, clock=clock)
+    assert await verify(remote.access_token(client))
+    assert website.requests == []
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"issuer": "https://other.example"}, id="another-issuer"),
+        pytest.param({"issuer": None}, id="issuer-is-null"),
+        pytest.param({"jwks_uri": None}, id="jwks-uri-is-null"),
+        pytest.param({"jwks_uri": "http://id.example.com/jwks"}, id="jwks-uri-without-tls"),
+        pytest.param({"jwks_uri": "file:///etc/passwd"}, id="jwks-uri-is-a-file"),
+        pytest.param({"jwks_uri": "/jwks"}, id="jwks-uri-is-relative"),
+        pytest.param({"jwks_uri": "http://[::1/jwks"}, id="jwks-uri-is-malformed"),
+    ],
+)
+async def test_metadata_that_cannot_be_trusted_is_not_followed(website, remote, verify_remote, client, metadata):
+    website.pages[OIDC] = Page({**remote.metadata})
+    website.pages[RFC_8414] = Page({**remote.metadata, **metadata})
+    with pytest.raises(IssuerUnavailable):
+        await verify_remote(remote.access_token(client))
+    assert website.requests == [RFC_8414]
+
+
+async def test_openid_metadata_of_another_issuer_is_not_followed(website, clock, client):
+    issuer, verify = _publish(website, clock, metadata=OIDC)
+    website.pages[OIDC] = Page({**issuer.metadata, "issuer": f"{issuer.url}/"})
+    with pytest.raises(IssuerUnavailable):
+        await verify(issuer.access_token(client))
+    assert "/jwks" not in website.requests
+
+
+async def test_the_message_names_the_issuer_and_the_cause(website, remote, verify_remote, client):
+    website.pages[RFC_8414] = Page({**remote.metadata, "issuer": "https://other.example"})
+    with pytest.raises(IssuerUnavailable, match=f"{remote.url} cannot be fetched: its metadata names another issuer"):
+        await verify_remote(remote.access_token(client))
+
+
+@pytest.mark.requirement("R-8725-01")
+async def test_no_address_in_a_tokens_header_is_ever_fetched(website, remote, verify_remote, client):
+    evil = {"jku": f"{website.url}/evil", "x5u": f"{website.url}/evil", "jwk": remote.jwks["keys"][0]}
+    assert await verify_remote(remote.access_token(client, header=evil))
+    assert "/evil" not in website.requests
+
+
+async def test_keys_behind_a_certificate_that_nobody_vouches_for_are_not_used(tmp_path, clock, client):
+    with Website(write_certificate(tmp_path)) as website:
+        issuer, verify = _publish(website, clock, metadata=RFC_8414)
+        with pytest.raises(IssuerUnavailable, match="certificate"):
+            await verify(issuer.access_token(client))
+    assert website.requests == []
+
+
+def test_several_event_loops_in_turn_share_one_verifier(website, remote, verify_remote, client):
+    for _ in range(3):
+        remote.rotate()
+        website.publish(remote)
+        asyncio.run(verify_remote(remote.access_token(client)))
+        verify_remote._clock.advance(60.0)
+    assert website.requests.count("/jwks") == 3

@@ -1,0 +1,153 @@
+"""Which of the issuer's keys may have signed a token."""
+
+import logging
+
+import pytest
+
+from dpop_asgi import JWTVerifier, Reason
+from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.testing import Issuer
+
+SMALL_ORDER_POINT = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
+
+@pytest.fixture
+def verify_with(issuer, clock):
+    """A verifier with these keys, or with the issuer's one key changed."""
+
+    def verify_with(*keys, **changes):
+        published = list(keys) or [{**issuer.jwks["keys"][0], **changes}]
+        return JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks={"keys": published}, clock=clock)
+
+    return verify_with
+
+
+ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+async def test_every_algorithm_of_the_default_list_verifies(client, clock, algorithm):
+    issuer = Issuer("https://id.example.com", audience="a", algorithm=algorithm, clock=clock)
+    verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, clock=clock)
+    assert (await verify(issuer.access_token(client))).key_thumbprint == client.thumbprint
+
+
+async def test_an_algorithm_that_was_not_asked_for_is_refused(issuer, client, clock, reason_of):
+    verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, algorithms=("PS256",), clock=clock)
+    assert await reason_of(verify, issuer.access_token(client)) == Reason.TOKEN_ALGORITHM
+
+
+async def test_an_algorithm_that_was_added_is_accepted(client, clock):
+    issuer = Issuer("https://id.example.com", audience="a", algorithm="ES384", clock=clock)
+    verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, algorithms=("ES384",), clock=clock)
+    assert await verify(issuer.access_token(client))
+
+
+@pytest.mark.requirement("R-9068-02")
+async def test_of_several_keys_the_one_with_the_kid_is_used(issuer, client, verify_with):
+    others = [{**PrivateKey.generate().public_jwk, "kid": f"other-{number}"} for number in range(20)]
+    assert await verify_with(*others, *issuer.jwks["keys"])(issuer.access_token(client))
+
+
+@pytest.mark.requirement("R-9068-02")
+async def test_a_token_without_kid_is_tried_with_the_keys_that_fit(issuer, client, verify_with):
+    others = [PrivateKey.generate("PS256").public_jwk, PrivateKey.generate("ES384").public_jwk]
+    others += [PrivateKey.generate().public_jwk for _ in range(3)]
+    verify = verify_with(*others, *issuer.jwks["keys"])
+    assert await verify(issuer.access_token(client, without={"kid"}))
+
+
+async def test_a_token_without_kid_costs_no_more_than_eight_signature_checks(issuer, client, verify_with, reason_of):
+    others = [PrivateKey.generate().public_jwk for _ in range(8)]
+    verify = verify_with(*others, *issuer.jwks["keys"])
+    assert await reason_of(verify, issuer.access_token(client, without={"kid"})) == Reason.TOKEN_SIGNATURE
+
+
+async def test_a_key_without_kid_fits_any_kid(issuer, client, verify_with):
+    [key] = issuer.jwks["keys"]
+    key.pop("kid")
+    assert await verify_with(key)(issuer.access_token(client))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"use": "sig"}, id="use-sig"),
+        pytest.param({"alg": "ES256"}, id="alg"),
+        pytest.param({"key_ops": ["verify"]}, id="key-ops"),
+        pytest.param({"key_ops": ["sign", "verify"], "ext": True, "x5t": "x"}, id="many-members"),
+    ],
+)
+async def test_a_key_for_signatures_is_used(issuer, client, verify_with, changes):
+    assert await verify_with(**changes)(issuer.access_token(client))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"use": "enc"}, id="use-enc"),
+        pytest.param({"use": None}, id="use-null"),
+        pytest.param({"alg": "ES384"}, id="another-alg"),
+        pytest.param({"alg": "ECDH-ES"}, id="alg-for-encryption"),
+        pytest.param({"key_ops": ["deriveKey"]}, id="key-ops-for-something-else"),
+        pytest.param({"key_ops": []}, id="no-key-ops"),
+        pytest.param({"key_ops": "verify"}, id="key-ops-is-a-string"),
+        pytest.param({"kty": "RSA"}, id="another-type"),
+        pytest.param({"crv": "P-384"}, id="another-curve"),
+        pytest.param({"kid": "other"}, id="another-kid"),
+    ],
+)
+async def test_a_key_for_something_else_is_not_used(issuer, client, verify_with, reason_of, changes):
+    assert await reason_of(verify_with(**changes), issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"x": "AAAA"}, id="short-coordinate"),
+        pytest.param({"y": "A" * 43}, id="off-the-curve"),
+        pytest.param({"x": None}, id="null"),
+        pytest.param({"x": 5}, id="number"),
+    ],
+)
+async def test_an_unsound_key_is_left_out_and_said_so(issuer, client, verify_with, reason_of, caplog, changes):
+    with caplog.at_level(logging.WARNING, "dpop_asgi"):
+        assert await reason_of(verify_with(**changes), issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
+    assert "left out" in caplog.messages[0]
+
+
+async def test_an_rsa_key_of_1024_bits_is_left_out(clock, client, reason_of):
+    issuer = Issuer("https://id.example.com", audience="a", algorithm="PS256", clock=clock)
+    with pytest.warns(UserWarning, match="2048"):
+        weak = PrivateKey.generate("PS256", rsa_bits=1024)
+    issuer.keys[issuer.kid] = weak
+    verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, clock=clock)
+    token = issuer.access_token(client, signed_by=PrivateKey.generate("PS256"))
+    assert await reason_of(verify, token) == Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_a_point_of_small_order_is_left_out(clock, client, reason_of):
+    issuer = Issuer("https://id.example.com", audience="a", algorithm="Ed25519", clock=clock)
+    jwks = {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": SMALL_ORDER_POINT, "kid": issuer.kid}]}
+    verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=jwks, clock=clock)
+    assert await reason_of(verify, issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_one_unsound_key_does_not_spoil_the_set(issuer, client, verify_with):
+    junk = [{"kty": "EC"}, {"kty": "oct", "k": "c2VjcmV0"}, {}, "key", None, {"kty": ["EC"]}]
+    assert await verify_with(*junk, *issuer.jwks["keys"])(issuer.access_token(client, without={"kid"}))
+
+
+async def test_a_symmetric_key_in_the_set_is_never_used(issuer, client, verify_with, reason_of):
+    verify = verify_with({"kty": "oct", "k": "c2VjcmV0", "kid": issuer.kid})
+    assert await reason_of(verify, issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_private_members_in_a_key_set_are_left_aside(issuer, client, verify_with):
+    key = issuer.keys[issuer.kid]
+    assert await verify_with({**key.private_jwk, "kid": issuer.kid})(issuer.access_token(client))
+
+
+async def test_a_key_set_can_say_nothing(issuer, client, clock, reason_of):
+    verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks={"keys": []}, clock=clock)
+    assert await reason_of(verify, issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN

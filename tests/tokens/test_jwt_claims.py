@@ -1,0 +1,102 @@
+"""Times and types of the claims in a signed token."""
+
+import pytest
+
+from dpop_asgi import JWTVerifier, Reason
+
+
+@pytest.fixture
+def now(clock):
+    return int(clock())
+
+
+@pytest.mark.requirement("R-9068-04")
+@pytest.mark.parametrize(
+    ("seconds", "accepted"),
+    [
+        pytest.param(-4.999, True, id="expired-within-the-leeway"),
+        pytest.param(-5.0, False, id="expired-by-the-leeway"),
+        pytest.param(-3600.0, False, id="expired-long-ago"),
+        pytest.param(0.0, True, id="expires-now"),
+    ],
+)
+async def test_a_token_is_good_until_it_expires_and_five_seconds_longer(
+    verify, issuer, client, reason_of, now, seconds, accepted
+):
+    token = issuer.access_token(client, claims={"exp": now + seconds})
+    if accepted:
+        assert await verify(token)
+    else:
+        assert await reason_of(verify, token) == Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.requirement("R-9068-04")
+@pytest.mark.parametrize(
+    ("seconds", "accepted"),
+    [
+        pytest.param(5.0, True, id="ahead-by-the-leeway"),
+        pytest.param(5.001, False, id="ahead-by-more"),
+        pytest.param(-10.0, True, id="past"),
+    ],
+)
+async def test_a_token_is_not_good_before_its_time(verify, issuer, client, reason_of, now, seconds, accepted):
+    token = issuer.access_token(client, claims={"nbf": now + seconds})
+    if accepted:
+        assert await verify(token)
+    else:
+        assert await reason_of(verify, token) == Reason.TOKEN_NOT_YET_VALID
+
+
+async def test_the_leeway_can_be_set(issuer, client, clock, reason_of, now):
+    verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, leeway=0, clock=clock)
+    assert await reason_of(verify, issuer.access_token(client, claims={"exp": now})) == Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.requirement("R-9068-04")
+async def test_a_token_that_never_expires_is_refused(verify, issuer, client, reason_of):
+    assert await reason_of(verify, issuer.access_token(client, without={"exp"})) == Reason.TOKEN_MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        pytest.param(claim, value, id=f"{claim}-{value!r}")
+        for claim, values in {
+            "exp": ("tomorrow", True, None, [1]),
+            "nbf": ("now", False, None),
+            "iat": ("now", {}),
+            "sub": (5, None, ["alice"]),
+            "client_id": (5, None),
+            "scope": (["orders:read"], None, 5),
+        }.items()
+        for value in values
+    ],
+)
+async def test_a_claim_of_another_type_is_refused(verify, issuer, client, reason_of, claim, value):
+    token = issuer.access_token(client, claims={claim: value})
+    assert await reason_of(verify, token) == Reason.TOKEN_MALFORMED
+
+
+@pytest.mark.requirement("R-6-01")
+@pytest.mark.parametrize(
+    ("confirmation", "reason"),
+    [
+        pytest.param({}, Reason.BINDING_MALFORMED, id="empty"),
+        pytest.param("x", Reason.BINDING_MALFORMED, id="string"),
+        pytest.param(None, Reason.BINDING_MALFORMED, id="null"),
+        pytest.param({"jkt": 5}, Reason.BINDING_MALFORMED, id="number"),
+        pytest.param({"jkt": ""}, Reason.BINDING_MALFORMED, id="empty-thumbprint"),
+        pytest.param({"x5t#S256": "x"}, Reason.BINDING_UNSUPPORTED, id="certificate"),
+        pytest.param({"jkt#S512": "x"}, Reason.BINDING_UNSUPPORTED, id="another-hash"),
+    ],
+)
+async def test_a_confirmation_that_is_not_understood_is_never_read_as_none(
+    verify, issuer, reason_of, confirmation, reason
+):
+    assert await reason_of(verify, issuer.access_token(claims={"cnf": confirmation})) == reason
+
+
+@pytest.mark.requirement("R-7800-01")
+async def test_unknown_confirmation_members_beside_the_thumbprint_are_ignored(verify, issuer, client):
+    token = issuer.access_token(claims={"cnf": {"jkt": client.thumbprint, "kc-jkt-type": "x"}})
+    assert (await verify(token)).key_thumbprint == client.thumbprint

@@ -1,0 +1,68 @@
+"""Wrong configuration is a ValueError that names the option, when the verifier is made."""
+
+import pytest
+
+from dpop_asgi import JWTVerifier, TrustedIssuer
+from dpop_asgi.testing import Issuer
+
+KEYS = {"keys": []}
+GOOD = {"issuer": "https://id.example", "audience": "a", "jwks": KEYS}
+ONE = TrustedIssuer(**GOOD)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        pytest.param({}, "issuer", id="nothing"),
+        pytest.param({"issuer": ""}, "issuer", id="empty-issuer"),
+        pytest.param({"issuer": "id.example", "jwks": None}, "issuer", id="issuer-is-no-url"),
+        pytest.param({"issuer": "http://id.example", "jwks": None}, "issuer", id="issuer-without-tls"),
+        pytest.param({"issuer": "http://10.0.0.1", "jwks": None}, "issuer", id="issuer-on-another-machine"),
+        pytest.param({"issuer": "ftp://id.example", "jwks": None}, "issuer", id="issuer-with-another-scheme"),
+        pytest.param({"issuer": "https://", "jwks": None}, "issuer", id="issuer-without-host"),
+        pytest.param({"audience": None}, "audience", id="no-audience"),
+        pytest.param({"audience": ""}, "audience", id="empty-audience"),
+        pytest.param({"audience": ("a", "")}, "audience", id="one-audience-empty"),
+        pytest.param({"audience": ()}, "audience", id="no-audience-in-the-list"),
+        pytest.param({"jwks_uri": "https://id.example/jwks"}, "jwks", id="keys-and-their-address"),
+        pytest.param({"jwks": None, "jwks_uri": "http://id.example/jwks"}, "jwks_uri", id="key-address-without-tls"),
+        pytest.param({"jwks": {}}, "jwks", id="no-key-set"),
+        pytest.param({"jwks": {"keys": {}}}, "jwks", id="keys-is-no-list"),
+        pytest.param({"jwks": {"keys": [{}] * 101}}, "jwks", id="101-keys"),
+        pytest.param({"algorithms": ()}, "algorithms", id="no-algorithm"),
+        pytest.param({"algorithms": ("none",)}, "algorithms", id="none"),
+        pytest.param({"algorithms": ("ES256", "HS256")}, "algorithms", id="symmetric"),
+        pytest.param({"leeway": -1}, "leeway", id="negative-leeway"),
+        pytest.param({"leeway": float("inf")}, "leeway", id="endless-leeway"),
+        pytest.param({"leeway": float("nan")}, "leeway", id="leeway-is-nan"),
+        pytest.param({"cache_seconds": -1}, "cache_seconds", id="negative-cache"),
+        pytest.param({"issuers": [ONE]}, "issuer", id="one-issuer-and-several"),
+        pytest.param({"issuer": None, "issuers": [ONE, ONE]}, "issuers", id="an-issuer-twice"),
+    ],
+)
+def test_a_wrong_option_is_named(options, named):
+    with pytest.raises(ValueError, match=rf"^{named}: "):
+        JWTVerifier(**({**GOOD, **options} if options else {}))
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://id.example",
+        "https://id.example:8443/tenant",
+        "http://localhost:8000",
+        "http://127.0.0.1",
+        "http://[::1]:80",
+    ],
+)
+def test_an_issuer_with_tls_or_on_this_machine_is_accepted(issuer):
+    JWTVerifier(issuer=issuer, audience="a")
+
+
+def test_an_issuer_with_known_keys_needs_no_address():
+    JWTVerifier(issuer="urn:example:issuer", audience="a", jwks=KEYS)
+
+
+def test_a_verifier_says_nothing_of_its_keys_when_it_is_printed():
+    issuer = Issuer("https://id.example", audience="a")
+    assert issuer.jwks["keys"][0]["x"] not in repr(TrustedIssuer(issuer=issuer.url, audience="a", jwks=issuer.jwks))

@@ -1,0 +1,233 @@
+"""The issuer changes its keys, is asked again, or is down."""
+
+import asyncio
+import logging
+
+import pytest
+
+from dpop_asgi import IssuerUnavailable, JWTVerifier, Reason
+from tests.support.processes import AUDIENCE
+from tests.support.website import Page
+
+METADATA = "/.well-known/oauth-authorization-server"
+
+
+@pytest.fixture
+async def warm(remote, verify_remote, client, website):
+    """The verifier, with the keys of the issuer in memory and some minute on its clock since."""
+    await verify_remote(remote.access_token(client))
+    website.requests.clear()
+    verify_remote._clock.advance(60.0)
+    return verify_remote
+
+
+async def _settled(verify):
+    """Wait for a refresh off the request's path."""
+    [source] = verify._sources.values()
+    await asyncio.wait([source._fetching])
+
+
+async def test_50_concurrent_first_requests_fetch_once(website, remote, verify_remote, client):
+    tokens = [remote.access_token(client) for _ in range(50)]
+    assert len(await asyncio.gather(*map(verify_remote, tokens))) == 50
+    assert website.requests == [METADATA, "/jwks"]
+
+
+async def test_a_first_request_that_goes_away_does_not_take_the_others_keys_with_it(
+    website, remote, verify_remote, client
+):
+    website.pages["/jwks"].pause = 0.1
+    calls = [asyncio.create_task(verify_remote(remote.access_token(client))) for _ in range(3)]
+    await asyncio.sleep(0.02)
+    calls[0].cancel()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(answers[0], asyncio.CancelledError)
+    assert [answer.subject for answer in answers[1:]] == ["alice"] * 2
+    assert website.requests == [METADATA, "/jwks"]
+
+
+async def test_a_new_key_is_found_when_its_first_token_comes(website, remote, warm, client):
+    remote.rotate()
+    website.publish(remote)
+    assert await warm(remote.access_token(client))
+    assert website.requests == [METADATA, "/jwks"]
+
+
+async def test_a_new_key_is_found_for_a_token_without_kid_too(website, remote, warm, client):
+    remote.rotate(keep_old=False)
+    website.publish(remote)
+    assert await warm(remote.access_token(client, without={"kid"}))
+
+
+async def test_50_concurrent_tokens_of_a_new_key_fetch_once(website, remote, warm, client):
+    remote.rotate()
+    website.publish(remote)
+    await asyncio.gather(*(warm(remote.access_token(client)) for _ in range(50)))
+    assert website.requests == [METADATA, "/jwks"]
+
+
+async def test_invented_kids_make_no_more_than_one_request_in_ten_seconds(website, remote, warm, client, reason_of):
+    for number in range(20):
+        token = remote.access_token(client, header={"kid": f"invented-{number}"})
+        assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
+    assert website.requests == [METADATA, "/jwks"]
+
+
+async def test_after_the_cool_down_the_issuer_is_asked_again(website, remote, warm, client, clock, reason_of):
+    for _ in range(3):
+        await reason_of(warm, remote.access_token(client, header={"kid": "invented"}))
+        clock.advance(10.0)
+    assert website.requests.count("/jwks") == 3
+
+
+async def test_a_bad_signature_with_a_known_kid_asks_nobody(website, remote, other_client, warm, client, reason_of):
+    token = remote.access_token(client, signed_by=other_client.key)
+    assert await reason_of(warm, token) == Reason.TOKEN_SIGNATURE
+    assert website.requests == []
+
+
+async def test_a_clock_that_jumps_back_does_not_hinder_the_search_for_a_new_key(website, remote, warm, client, clock):
+    clock.advance(-3600.0)
+    remote.rotate()
+    website.publish(remote)
+    assert await warm(remote.access_token(client))
+
+
+async def test_stale_keys_are_refreshed_off_the_requests_path(website, remote, warm, client, clock):
+    website.pages["/jwks"].pause = 0.2
+    clock.advance(300.0)
+    assert await warm(remote.access_token(client))
+    assert "/jwks" not in website.requests
+    await _settled(warm)
+    assert website.requests == [METADATA, "/jwks"]
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "fresh_for"),
+    [
+        pytest.param(None, 300, id="none"),
+        pytest.param("max-age=600", 600, id="ten-minutes"),
+        pytest.param("public, Max-Age=600, must-revalidate", 600, id="among-others"),
+        pytest.param("max-age=1", 60, id="below-the-bound"),
+        pytest.param("max-age=0", 60, id="zero"),
+        pytest.param("max-age=999999999", 86_400, id="above-the-bound"),
+        pytest.param("s-maxage=600", 300, id="for-shared-caches"),
+        pytest.param("max-age=soon", 300, id="malformed"),
+        pytest.param("no-store", 300, id="no-store"),
+    ],
+)
+async def test_cache_control_is_respected_within_bounds(
+    website, remote, verify_remote, client, clock, cache_control, fresh_for
+):
+    if cache_control is not None:
+        website.pages["/jwks"].headers["cache-control"] = cache_control
+    token = {"claims": {"exp": clock() + 1_000_000}}
+    await verify_remote(remote.access_token(client, **token))
+    clock.advance(fresh_for - 1)
+    await verify_remote(remote.access_token(client, **token))
+    await _settled(verify_remote)
+    assert website.requests.count("/jwks") == 1
+    clock.advance(1)
+    await verify_remote(remote.access_token(client, **token))
+    await _settled(verify_remote)
+    assert website.requests.count("/jwks") == 2
+
+
+async def test_a_key_that_was_withdrawn_verifies_nothing_once_the_keys_are_refreshed(
+    website, remote, warm, client, clock, reason_of
+):
+    token = remote.access_token(client)
+    await warm(token)
+    remote.rotate(keep_old=False)
+    website.publish(remote)
+    clock.advance(300.0)
+    await warm(token)
+    await _settled(warm)
+    assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_an_issuer_that_is_down_is_not_missed_while_its_keys_are_known(
+    website, remote, warm, client, clock, caplog
+):
+    website.pages.clear()
+    with caplog.at_level(logging.WARNING, "dpop_asgi"):
+        for _ in range(5):
+            clock.advance(300.0)
+            assert await warm(remote.access_token(client))
+            await _settled(warm)
+    assert website.requests.count(METADATA) == 5
+    [message] = caplog.messages
+    assert message.endswith("going on with the keys that are known")
+
+
+async def test_an_issuer_that_is_back_is_said_so_once(website, remote, warm, client, clock, caplog):
+    website.pages.clear()
+    clock.advance(300.0)
+    await warm(remote.access_token(client))
+    await _settled(warm)
+    website.publish(remote)
+    for _ in range(3):
+        clock.advance(300.0)
+        await warm(remote.access_token(client))
+        await _settled(warm)
+    assert [message for message in caplog.messages if "again" in message] == [
+        f"the keys of {remote.url} can be fetched again"
+    ]
+
+
+async def test_an_issuer_that_is_down_with_no_keys_known_is_unavailable(website, remote, verify_remote, client):
+    website.pages.clear()
+    with pytest.raises(IssuerUnavailable):
+        await verify_remote(remote.access_token(client))
+
+
+async def test_requests_while_the_issuer_is_down_fail_at_once(website, remote, verify_remote, client):
+    website.pages.clear()
+    for _ in range(20):
+        with pytest.raises(IssuerUnavailable):
+            await verify_remote(remote.access_token(client))
+    assert website.requests.count(METADATA) == 1
+
+
+async def test_the_issuer_is_tried_again_after_a_second(website, remote, verify_remote, client, clock):
+    website.pages.clear()
+    with pytest.raises(IssuerUnavailable):
+        await verify_remote(remote.access_token(client))
+    website.publish(remote)
+    clock.advance(1.0)
+    assert await verify_remote(remote.access_token(client))
+
+
+async def test_50_concurrent_requests_fail_together_when_the_issuer_is_down(website, remote, verify_remote, client):
+    website.pages.clear()
+    answers = await asyncio.gather(
+        *(verify_remote(remote.access_token(client)) for _ in range(50)), return_exceptions=True
+    )
+    assert {type(answer) for answer in answers} == {IssuerUnavailable}
+    assert website.requests.count(METADATA) == 1
+
+
+async def test_a_token_that_can_be_refused_without_keys_is_refused_while_the_issuer_is_down(
+    website, remote, verify_remote, client, reason_of
+):
+    website.pages.clear()
+    assert await reason_of(verify_remote, remote.access_token(client, without={"typ"})) == Reason.TOKEN_TYPE
+    assert website.requests == []
+
+
+async def test_a_new_token_while_the_issuer_is_down_does_not_lose_the_old_keys(
+    website, remote, warm, client, reason_of
+):
+    website.pages["/jwks"] = Page(b"", 503)
+    assert await reason_of(warm, remote.access_token(client, header={"kid": "new"})) == Reason.TOKEN_KEY_UNKNOWN
+    assert await warm(remote.access_token(client))
+
+
+async def test_keys_from_jwks_uri_rotate_too(website, remote, client, clock):
+    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, jwks_uri=f"{website.url}/jwks", clock=clock)
+    await verify(remote.access_token(client))
+    remote.rotate(keep_old=False)
+    website.publish(remote)
+    clock.advance(10.0)
+    assert await verify(remote.access_token(client))
+    assert website.requests == ["/jwks"] * 2
