@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from dpop_asgi.asgi.target_uri import PublicURL
 from dpop_asgi.authenticator import Authenticator
@@ -121,7 +120,7 @@ def _store(environment: Mapping[str, str]) -> Store:
     timeout = _number(environment, "timeout", float, 0.25)
     if url == "memory://":
         return MemoryStore()
-    if urlsplit(url).scheme not in RedisStore.SCHEMES:
+    if url.partition("://")[0] not in RedisStore.SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in ("memory", *RedisStore.SCHEMES))
         # Without the value: it may hold a password.
         msg = f"store: the URL must start with one of {schemes}"

@@ -139,7 +139,9 @@ def install_clients() -> Path:
     stamp, wanted = CLIENTS / "node_modules" / ".installed", digest(CLIENTS / "package.json")
     if read(stamp) != wanted:
         say("installing the JavaScript clients")
-        flags = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund")
+        # Few and short retries: a registry out of reach should be told, not waited for.
+        flags = ("--no-package-lock", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=2")
+        flags += ("--fetch-retry-maxtimeout=10000", "--fetch-timeout=60000")
         advice = "Is an npm registry within reach?"
         run(node, npm, "install", *flags, cwd=CLIENTS, advice=advice)
         stamp.write_text(wanted)

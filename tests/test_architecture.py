@@ -31,7 +31,9 @@ def test_no_file_is_longer_than_one_can_read_in_one_go(path):
 @pytest.mark.parametrize("path", FILES)
 def test_no_function_is_longer_than_one_can_read_at_a_glance(path):
     functions = [
-        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     assert [node.name for node in functions if _statement_lines(node) > LONGEST_FUNCTION] == []
 

@@ -28,52 +28,58 @@ def needs(scope):
     return Depends(check)
 
 
-def _routes():
-    router = APIRouter()
+router = APIRouter()
 
-    @router.get("/who")
-    async def who(caller: WhoCalls):
-        return {"sub": caller.subject}
 
-    @router.get("/sync")
-    def sync(request: Request):
-        return {"sub": caller_from(request).subject}
+@router.get("/who")
+async def who(caller: WhoCalls):
+    return {"sub": caller.subject}
 
-    @router.post("/orders")
-    async def create(order: Order):
-        return order
 
-    @router.get("/reports", dependencies=[needs("reports:read")])
-    async def reports():
-        return []
+@router.get("/sync")
+def sync(request: Request):
+    return {"sub": caller_from(request).subject}
 
-    @router.get("/permitted", dependencies=[needs("orders:read")])
-    async def permitted():
-        return []
 
-    @router.get("/break")
-    async def broken():
-        raise ZeroDivisionError
+@router.post("/orders")
+async def create(order: Order):
+    return order
 
-    @router.get("/teapot")
-    async def teapot():
-        raise HTTPException(418, headers={"www-authenticate": "Tea"})
 
-    @router.get("/stream")
-    async def stream():
-        return StreamingResponse(iter([b"a", b"b"]))
+@router.get("/reports", dependencies=[needs("reports:read")])
+async def reports():
+    return []
 
-    @router.get("/token")
-    async def token(credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]):
-        return {"scheme": credentials.scheme, "token": credentials.credentials}
 
-    return router
+@router.get("/permitted", dependencies=[needs("orders:read")])
+async def permitted():
+    return []
+
+
+@router.get("/break")
+async def broken():
+    raise ZeroDivisionError
+
+
+@router.get("/teapot")
+async def teapot():
+    raise HTTPException(418, headers={"www-authenticate": "Tea"})
+
+
+@router.get("/stream")
+async def stream():
+    return StreamingResponse(iter([b"a", b"b"]))
+
+
+@router.get("/token")
+async def token(credentials: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]):
+    return {"scheme": credentials.scheme, "token": credentials.credentials}
 
 
 def _app():
     app = FastAPI()
-    app.include_router(_routes())
-    app.include_router(_routes(), prefix="/api")
+    app.include_router(router)
+    app.include_router(router, prefix="/api")
     return app
 
 

@@ -53,9 +53,13 @@ GOOD = [
         ("https://a.example", "https://b.example"),
         id="urls",
     ),
-    pytest.param("ISSUER", "https://id.example/t", lambda s: list(_verifier(s)._trusted), ["https://id.example/t"], id="issuer"),
+    pytest.param(
+        "ISSUER", "https://id.example/t", lambda s: list(_verifier(s)._trusted), ["https://id.example/t"], id="issuer"
+    ),
     pytest.param("AUDIENCE", "other", lambda s: _trusted(s).audience, ("other",), id="audience"),
-    pytest.param("JWKS_URI", "https://id.example/j", lambda s: _trusted(s).jwks_uri, "https://id.example/j", id="jwks-uri"),
+    pytest.param(
+        "JWKS_URI", "https://id.example/j", lambda s: _trusted(s).jwks_uri, "https://id.example/j", id="jwks-uri"
+    ),
     pytest.param("NAMESPACE", "orders", lambda s: s.authenticator._namespace, "orders", id="namespace"),
     pytest.param("NONCE_PERIOD", "30", lambda s: _window(s)._policy.period, 30.0, id="period"),
     pytest.param("NONCE_PERIOD", " 0.5 ", lambda s: _window(s)._policy.period, 0.5, id="period-with-spaces"),
@@ -63,7 +67,11 @@ GOOD = [
     pytest.param("NONCE_GRACE", "0", lambda s: _window(s)._policy.grace, 0, id="no-grace"),
     pytest.param("NONCE_LOOKAHEAD", "9", lambda s: _window(s)._policy.lookahead, 9, id="lookahead"),
     pytest.param(
-        "ALGORITHMS", "ES256, RS256", lambda s: s.authenticator.proof_policy.algorithms, ("ES256", "RS256"), id="algorithms"
+        "ALGORITHMS",
+        "ES256, RS256",
+        lambda s: s.authenticator.proof_policy.algorithms,
+        ("ES256", "RS256"),
+        id="algorithms",
     ),
     pytest.param("PROOF_MAX_AGE", "30", lambda s: s.authenticator.proof_policy.max_age, 30.0, id="max-age"),
     pytest.param("PROOF_MAX_FUTURE", "0", lambda s: s.authenticator.proof_policy.max_future, 0.0, id="max-future"),
@@ -98,7 +106,13 @@ def test_the_deadline_of_the_store_is_set():
 
 
 BAD = {
-    "PUBLIC_URL": ("rs.example", "ftp://rs.example", "https://rs.example?x", "https://a.example,", "https://a@b.example"),
+    "PUBLIC_URL": (
+        "rs.example",
+        "ftp://rs.example",
+        "https://rs.example?x",
+        "https://a.example,",
+        "https://a@b.example",
+    ),
     "ISSUER": ("", " ", "id.example.com", "http://id.example.com", "ftp://id.example.com", "https://", "https://[::1"),
     "AUDIENCE": ("", "  "),
     "JWKS_URI": ("id.example.com/jwks", "http://id.example.com/jwks", "/jwks", "https://[::1/jwks"),

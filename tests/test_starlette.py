@@ -138,11 +138,9 @@ async def test_a_challenge_can_be_met(http, api):
 async def test_a_refusal_that_a_route_raises_is_answered_with_a_challenge(http, api):
     answer = await http.get("/refuse", headers=await api.fields(path="/refuse"))
     assert answer.status_code == 403
-    assert answer.headers.get_list("www-authenticate") == [
-        'DPoP error="insufficient_scope", '
-        'error_description="The access token does not have the scope that is needed", '
-        'scope="orders:write", algs="ES256 PS256 Ed25519 EdDSA"'
-    ]
+    [challenge] = answer.headers.get_list("www-authenticate")
+    assert challenge.startswith('DPoP error="insufficient_scope", ')
+    assert 'scope="orders:write"' in challenge
     assert answer.json()["error"] == "insufficient_scope"
 
 

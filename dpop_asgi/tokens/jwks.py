@@ -174,10 +174,11 @@ def _tls() -> SSLContext:
 
 def _check_address(option: str, url: str) -> None:
     """Keys fetched over plain http could be anybody's (RFC 8414 §6.1)."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
+    except ValueError:
+        scheme, host = "", ""
+    if (scheme == "https" and host) or (scheme == "http" and _is_loopback(host)):
         return
     msg = f"{option}: {url!r} is neither an https address nor one on this machine"
     raise ValueError(msg)

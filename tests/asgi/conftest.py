@@ -2,8 +2,9 @@
 
 import pytest
 
-from dpop_asgi import AccessToken, InvalidToken, Reason, StoreError
+from dpop_asgi import AccessToken, InvalidToken, Reason
 from tests.support.api import Api, App
+from tests.support.decisions import CountingStore
 
 
 @pytest.fixture
@@ -21,19 +22,10 @@ def api(make_api):
     return make_api()
 
 
-class _Away:
-    """A store that does not answer."""
-
-    async def put_if_absent(self, key, value, *, ttl):
-        raise StoreError("away")
-
-    async def aclose(self):
-        pass
-
-
 @pytest.fixture
-def away():
-    return _Away()
+def away(clock):
+    """A store that does not answer."""
+    return CountingStore(clock, down=True)
 
 
 @pytest.fixture

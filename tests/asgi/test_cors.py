@@ -7,7 +7,11 @@ from starlette.middleware.cors import CORSMiddleware
 from tests.support.api import App, call, http_scope
 
 ORIGIN = ("origin", "https://app.example")
-PREFLIGHT = [ORIGIN, ("access-control-request-method", "GET"), ("access-control-request-headers", "authorization, dpop")]
+PREFLIGHT = [
+    ORIGIN,
+    ("access-control-request-method", "GET"),
+    ("access-control-request-headers", "authorization, dpop"),
+]
 NEEDED = {"DPoP-Nonce", "WWW-Authenticate"}
 
 

@@ -78,7 +78,9 @@ X_FORWARDED = [
     pytest.param([("x-forwarded-proto", "HTTPS")], "https://inner:8000/r", id="scheme-alone"),
     pytest.param([("x-forwarded-proto", "")], "https://inner:8000/r", id="empty-scheme"),
     pytest.param([("x-forwarded-proto", "http"), SAID[1]], "https://rs.example/r", id="http-elsewhere-is-https"),
-    pytest.param([("x-forwarded-proto", "https"), ("x-forwarded-host", "localhost")], "https://localhost/r", id="https"),
+    pytest.param(
+        [("x-forwarded-proto", "https"), ("x-forwarded-host", "localhost")], "https://localhost/r", id="https"
+    ),
     pytest.param([("x-forwarded-proto", "wss"), ("x-forwarded-host", "localhost")], "https://localhost/r", id="wss"),
     pytest.param([("x-forwarded-proto", "http"), ("x-forwarded-host", "localhost")], "http://localhost/r", id="http"),
     pytest.param([*SAID, ("x-forwarded-host", "RS.example:443")][::2], "https://rs.example/r", id="default-port"),
@@ -138,7 +140,9 @@ def test_x_forwarded_fields_are_read(said, uri):
     "said",
     [
         pytest.param([("x-forwarded-host", "evil.example, rs.example")], id="more-hosts-than-hops"),
-        pytest.param([("x-forwarded-proto", "http, https"), ("x-forwarded-for", "1.2.3.4")], id="more-schemes-than-hops"),
+        pytest.param(
+            [("x-forwarded-proto", "http, https"), ("x-forwarded-for", "1.2.3.4")], id="more-schemes-than-hops"
+        ),
         pytest.param([("x-forwarded-host", "")], id="empty-host"),
         pytest.param([("x-forwarded-host", "rs.example/evil?")], id="host-with-a-path"),
         pytest.param([("x-forwarded-host", "a@rs.example")], id="host-with-a-user"),

@@ -134,7 +134,7 @@ async def test_bytes_outside_a_token_are_survived(api, byte):
 
 @pytest.mark.requirement("R-8725-01")
 async def test_addresses_in_a_proof_are_left_alone(api):
-    lures = {name: "https://evil.example/keys" for name in ("jku", "x5u", "kid")}
+    lures = dict.fromkeys(("jku", "x5u", "kid"), "https://evil.example/keys")
     assert (await api.request(header={**lures, "x5c": ["x"]})).status == 200
 
 

@@ -5,7 +5,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from dpop_asgi import Caller
+from dpop_asgi import Caller, DPoPMiddleware
 from tests.support.api import App, call, http_scope, whole_answer
 
 tenant = ContextVar("tenant")
@@ -78,6 +78,12 @@ async def test_present_as_bearer_invents_nothing_on_an_open_path(make_api):
 def test_present_as_something_else_is_refused_when_it_is_configured(make_api, value):
     with pytest.raises(ValueError, match=r"^present_as: "):
         make_api(present_as=value)
+
+
+@pytest.mark.parametrize("value", [None, "authenticator", DPoPMiddleware], ids=repr)
+def test_what_is_no_authenticator_is_refused_when_it_is_configured(value):
+    with pytest.raises(ValueError, match=r"^authenticator: "):
+        DPoPMiddleware(App(), authenticator=value)
 
 
 @pytest.mark.requirement("R-FAPI-02")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dpop_asgi import InsufficientScope
 from tests.support.api import call, http_scope
 from tests.support.challenges import checked_challenges
 
@@ -105,3 +106,12 @@ async def test_a_bad_proof_is_401_in_both_modes(api, mixed):
         answer = await one.request(claims={"htm": "PUT"})
         assert answer.status == 401
         assert answer.one("www-authenticate").startswith('DPoP error="invalid_dpop_proof"')
+
+
+@pytest.mark.requirement("R-7.2-04", "R-6750-07")
+async def test_a_refusal_that_the_app_raises_for_a_bearer_caller_is_a_bearer_challenge(make_api, issuer):
+    async def refuse(scope, receive, send):
+        raise InsufficientScope("orders:write")
+
+    answer, challenges = await _with(make_api(refuse, mode="mixed"), f"Bearer {issuer.access_token()}")
+    assert (answer.status, challenges) == (403, [("Bearer", "insufficient_scope"), ("DPoP", None)])

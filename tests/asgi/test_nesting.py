@@ -55,6 +55,15 @@ async def test_three_instances_around_one_app_are_as_good_as_one(make_api, store
     assert len(store.proofs) == 1
 
 
+async def test_one_request_is_one_decision(make_api):
+    decisions = []
+    api = make_api(observer=decisions.append)
+    api.wrap(_mounted(api), public_url=PUBLIC_URL)
+    await api.request(path="/v2/who")
+    await api.request(path="/v2/refuse")
+    assert [decision.outcome for decision in decisions] == ["accepted"] * 2
+
+
 @pytest.mark.requirement("R-8-04")
 async def test_the_newer_nonce_is_handed_out_once(make_api, clock):
     api = make_api()

@@ -96,7 +96,9 @@ async def test_a_nonce_of_the_app_passes_on_an_open_path(api, make_api):
     assert answer.headers == ((b"dpop-nonce", b"of-the-app"), (b"cache-control", b"max-age=1"))
 
 
-@pytest.mark.parametrize("paths", [["healthz"], [""], ["https://rs.example/healthz"], ["/a", "b"], "healthz"], ids=repr)
+@pytest.mark.parametrize(
+    "paths", [["healthz"], [""], ["https://rs.example/healthz"], ["/a", "b"], "healthz", 5], ids=repr
+)
 def test_what_is_no_path_is_refused_when_it_is_configured(make_api, paths):
     with pytest.raises(ValueError, match=r"^public_paths: "):
         make_api(public_paths=paths)

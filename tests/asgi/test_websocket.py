@@ -96,7 +96,9 @@ async def test_a_websocket_uri_is_no_uri_of_an_http_request(api):
 
 @pytest.mark.requirement("R-4.3-16", "R-9-02")
 async def test_a_handshake_without_nonce_is_challenged_and_works_with_it(api):
-    answer = _denial(await _connect(api.app, _scope((await api.fields(path="wss://rs.example/ws", nonce=None)).items())))
+    answer = _denial(
+        await _connect(api.app, _scope((await api.fields(path="wss://rs.example/ws", nonce=None)).items()))
+    )
     [challenge] = checked_challenges(answer.headers)
     assert (answer.status, challenge.parameters["error"]) == (401, "use_dpop_nonce")
     retry = await api.fields(path="wss://rs.example/ws", nonce=answer.one("dpop-nonce"))
@@ -161,6 +163,11 @@ async def _refuse(websocket):
     raise InsufficientScope("chat:write")
 
 
+async def _refuse_after_connect(websocket):
+    assert (await websocket.receive())["type"] == "websocket.connect"
+    raise InsufficientScope("chat:write")
+
+
 async def _refuse_after_accept(websocket):
     await websocket.accept()
     raise InsufficientScope("chat:write")
@@ -178,6 +185,7 @@ def chat(make_api):
     routes = [
         WebSocketRoute("/greet", _greet),
         WebSocketRoute("/refuse", _refuse),
+        WebSocketRoute("/refuse-connected", _refuse_after_connect),
         WebSocketRoute("/late", _refuse_after_accept),
     ]
     api = make_api(Starlette(routes=routes))
@@ -194,8 +202,9 @@ async def test_an_endpoint_knows_who_is_calling(chat):
         assert websocket.receive_text() == "alice"
 
 
-async def test_a_refusal_that_an_endpoint_raises_before_it_accepts_is_a_denial(chat):
-    with pytest.raises(WebSocketDenialResponse) as denied, await _handshake(chat, "/refuse"):
+@pytest.mark.parametrize("path", ["/refuse", "/refuse-connected"])
+async def test_a_refusal_that_an_endpoint_raises_before_it_accepts_is_a_denial(chat, path):
+    with pytest.raises(WebSocketDenialResponse) as denied, await _handshake(chat, path):
         pass
     assert denied.value.status_code == 403
     assert 'error="insufficient_scope"' in denied.value.headers["www-authenticate"]

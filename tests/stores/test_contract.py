@@ -77,9 +77,9 @@ async def test_a_key_is_free_again_after_its_time(store, clock):
 
 
 async def test_asking_again_does_not_prolong_the_time(store, clock):
-    await store.put_if_absent("key", "first", ttl=0.3)
+    await store.put_if_absent("key", "first", ttl=0.5)
     await store.put_if_absent("key", "second", ttl=60.0)
-    await _pass_time(store, clock, 0.3)
+    await _pass_time(store, clock, 0.5)
     assert await store.put_if_absent("key", "third", ttl=60.0) == "third"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from dpop_asgi import RedisStore, StoreError
@@ -89,6 +90,17 @@ async def test_a_waiter_that_is_cancelled_does_not_cancel_the_others(redis_store
     assert answers[1:] == [f"own-{n}" for n in range(1, 10)]
 
 
+async def test_calls_that_were_all_cancelled_in_time_send_nothing(redis_server, redis_store):
+    await redis_store.put_if_absent("warm-up", "mine", ttl=60.0)
+    calls = [asyncio.create_task(redis_store.put_if_absent(f"key-{n}", "mine", ttl=60.0)) for n in range(10)]
+    await asyncio.sleep(0)
+    for call in calls:
+        call.cancel()
+    await asyncio.wait(calls)
+    with redis_server.client() as connection:
+        assert connection.keys() == ["warm-up"]
+
+
 async def test_a_waiter_that_is_cancelled_while_the_reply_is_awaited_does_not_mix_up_replies(proxied_store, proxy):
     await proxied_store.put_if_absent("warm-up", "mine", ttl=60.0)
     proxy.silent = True
@@ -134,6 +146,12 @@ def test_an_address_that_is_none_is_refused_when_the_store_is_made(url):
     with pytest.raises(ValueError, match=r"^redis: ") as refused:
         RedisStore(url)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("client", [SyncRedis(), None, 5, object()], ids=["sync-client", "none", "number", "object"])
+def test_what_is_no_async_client_is_refused_when_the_store_is_made(client):
+    with pytest.raises(ValueError, match=r"^redis: "):
+        RedisStore(client)
 
 
 def test_a_store_can_be_made_where_no_event_loop_runs():

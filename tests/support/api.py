@@ -85,7 +85,7 @@ class App:
         self._headers = fields(headers)
         self._chunks = chunks
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, _: Any, send: Any) -> None:
         self.scopes.append(scope)
         await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
         for number, chunk in enumerate(self._chunks, 1):
