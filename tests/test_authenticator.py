@@ -88,6 +88,30 @@ async def test_trouble_of_the_verifier_is_not_the_clients_fault(clock, client, e
     assert resource.store.calls == []
 
 
+async def test_a_proof_that_expires_while_the_issuer_is_asked_is_refused(clock, client):
+    async def verify(_):
+        clock.advance(10)
+        return AccessToken(key_thumbprint=client.thumbprint)
+
+    resource = Resource(clock, client, verify_token=verify)
+    await resource.accept(resource.headers(claims={"iat": clock.now - 290}))
+    (call,) = resource.store.proofs
+    assert call.ttl == pytest.approx(10)
+    assert await resource.reason(resource.headers(claims={"iat": clock.now - 291})) is Reason.ISSUED_TOO_EARLY
+    assert len(resource.store.proofs) == 1
+
+
+async def test_a_nonce_that_expires_while_the_issuer_is_asked_is_refused(clock, client):
+    async def verify(_):
+        clock.advance(121)
+        return AccessToken(key_thumbprint=client.thumbprint)
+
+    resource = Resource(clock, client, verify_token=verify, nonces=NoncePolicy())
+    nonce = await resource.authenticator.challenge_nonce()
+    assert await resource.reason(resource.headers(nonce=nonce)) is Reason.NONCE_EXPIRED
+    assert resource.store.proofs == []
+
+
 # The observer
 
 

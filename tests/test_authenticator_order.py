@@ -7,7 +7,7 @@ import pytest
 from dpop_asgi import NoncePolicy, Reason, Refusal
 from dpop_asgi.core.challenge import Challenger
 from tests.support.challenges import checked_challenges
-from tests.support.decisions import Resource
+from tests.support.decisions import Resource, settle
 from tests.support.faults import FAULTS, Draft, combinable
 
 EACH = [pytest.param(fault, id=fault.name) for fault in FAULTS]
@@ -64,6 +64,7 @@ async def test_a_refused_request_writes_nothing(resource, fault):
     await resource.authenticator.challenge_nonce()
     before = len(resource.store.calls)
     await refusal_of(resource, fault)
+    await settle()
     assert len(resource.store.calls) == before
 
 

@@ -118,6 +118,17 @@ async def test_the_end_of_a_nonce_is_told_exactly(clock, store):
     assert not await accepts(worker, nonce, clock)
 
 
+@pytest.mark.requirement("R-8-06")
+async def test_newer_is_only_what_belongs_to_a_later_slot(clock, store):
+    start, nonces = clock.now, await nonces_by_slot(store, clock, NoncePolicy(), 3)
+    clock.now = start + 1.5 * PERIOD
+    worker = window_over(store, clock)
+    await worker.ready(clock())
+    newer = {slot: worker.newer(nonce, clock()) for slot, nonce in nonces.items()}
+    assert newer == {0: nonces[1], 1: None, 2: None}
+    assert worker.newer("forgotten long ago", clock()) == nonces[1]
+
+
 @pytest.mark.requirement("R-9-07")
 async def test_two_windows_over_one_store_agree_in_every_slot(clock, store):
     one, two = window_over(store, clock), window_over(store, clock)

@@ -6,7 +6,7 @@ import pytest
 
 from dpop_asgi import NoncePolicy
 from dpop_asgi.nonces import NonceWindow
-from tests.support.decisions import CountingStore
+from tests.support.decisions import CountingStore, settle
 
 PERIOD = 60.0
 WHOLE_WINDOW = 7  # one slot of grace, the present one, five ahead
@@ -33,12 +33,6 @@ class GatedStore(CountingStore):
 
 def window_over(store, clock, **policy):
     return NonceWindow(store, NoncePolicy(**policy), namespace="dpop", clock=clock)
-
-
-async def settle():
-    """Let what runs beside the requests come to its end."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def offered(window, clock):
@@ -136,3 +130,15 @@ async def test_a_request_of_the_next_slot_does_not_settle_for_the_window_of_the_
     await asyncio.gather(*requests)
     assert worker.offered(late) is not None
     assert worker.offered(late + 0.9 * PERIOD) is not None
+
+
+def test_a_refresh_that_waits_in_another_loop_is_not_waited_for(clock):
+    store = CountingStore(clock)
+    worker = window_over(store, clock)
+    asyncio.run(worker.ready(clock()))
+    clock.advance(PERIOD)
+    with asyncio.Runner() as paused:
+        paused.run(worker.ready(clock()))
+        clock.advance(100 * PERIOD)
+        with asyncio.Runner() as running:
+            assert running.run(offered(worker, clock)) is not None

@@ -7,7 +7,7 @@ import pytest
 
 from dpop_asgi import MemoryStore, NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
-from tests.support.decisions import CountingStore
+from tests.support.decisions import CountingStore, settle
 
 PERIOD = 60.0
 WHOLE_WINDOW = 7  # one slot of grace, the present one, five ahead
@@ -35,12 +35,6 @@ class PatchyStore(CountingStore):
 
 def window_over(store, clock, **policy):
     return NonceWindow(store, NoncePolicy(**policy), namespace="dpop", clock=clock)
-
-
-async def settle():
-    """Let what runs beside the requests come to its end."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def offered(window, clock):

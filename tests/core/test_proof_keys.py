@@ -137,6 +137,8 @@ def test_an_rsa_key_below_or_above_the_bounds_is_refused(bits):
         pytest.param({"e": number(2**2047 + 1)}, id="exponent-huge"),
         pytest.param({"e": unpadded(b"\0\1\0\1")}, id="exponent-with-leading-zero"),
         pytest.param({"n": ""}, id="modulus-empty"),
+        pytest.param({"n": number(2**2047 - 1)}, id="modulus-2047-bits"),
+        pytest.param({"n": number(2**4096 + 1)}, id="modulus-4097-bits"),
         pytest.param({"n": number(2**8191 + 1)}, id="modulus-8192-bits"),
         pytest.param({"n": None}, id="modulus-null"),
     ],

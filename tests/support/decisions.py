@@ -1,5 +1,6 @@
 """The decision in process: one protected resource, one client, a store that counts and can be taken away."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,12 @@ class CountingStore(MemoryStore):
     def proofs(self) -> list[Call]:
         """The calls that spent a proof."""
         return [call for call in self.calls if ":jti:" in call.key]
+
+
+async def settle() -> None:
+    """Let what runs beside the requests come to its end."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 def incoming(headers: Mapping[str, str] | list[tuple[str, str]], **changes: Any) -> IncomingRequest:

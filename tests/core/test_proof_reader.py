@@ -1,0 +1,55 @@
+"""The header of a client's proofs is read once, from when the client has shown that it holds the key."""
+
+import pytest
+
+from dpop_asgi import InvalidProof, ProofPolicy, Reason
+from dpop_asgi.core import proof as module
+from dpop_asgi.core.proof import ProofReader
+from tests.support.proofs import TOKEN, URI
+
+
+@pytest.fixture
+def reader():
+    return ProofReader(ProofPolicy())
+
+
+def read(reader, client, **changes):
+    return reader.read(client.proof("GET", URI, TOKEN, **changes).encode())
+
+
+def test_only_a_header_that_was_remembered_is_spared(reader, client):
+    first, second = read(reader, client), read(reader, client)
+    assert first.header is not second.header
+    reader.remember(first)
+    assert read(reader, client).header is first.header
+
+
+def test_a_remembered_header_does_not_spare_the_signature(reader, client, other_client):
+    reader.remember(read(reader, client))
+    forged = read(reader, client, signed_by=other_client.key)
+    with pytest.raises(InvalidProof) as refused:
+        forged.verify_signature()
+    assert refused.value.reason is Reason.SIGNATURE_INVALID
+
+
+def test_a_remembered_header_does_not_spare_the_claims(reader, client):
+    reader.remember(read(reader, client))
+    with pytest.raises(InvalidProof) as refused:
+        read(reader, client, without=["jti"])
+    assert refused.value.reason is Reason.CLAIM_MISSING
+
+
+def test_the_header_used_least_recently_is_forgotten_first(reader, client, monkeypatch):
+    monkeypatch.setattr(module, "_CACHED_HEADERS", 2)
+    one, two, three = (read(reader, client, header={"kid": kid}) for kid in "123")
+    for proof in (one, two, one, three):
+        reader.remember(proof)
+    assert read(reader, client, header={"kid": "1"}).header is one.header
+    assert read(reader, client, header={"kid": "3"}).header is three.header
+    assert read(reader, client, header={"kid": "2"}).header is not two.header
+
+
+def test_a_header_of_unusual_size_is_read_each_time(reader, client):
+    padded = read(reader, client, header={"padding": "x" * 4000})
+    reader.remember(padded)
+    assert read(reader, client, header={"padding": "x" * 4000}).header is not padded.header
