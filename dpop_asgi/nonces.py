@@ -92,9 +92,9 @@ class NonceWindow:
         return self._nonces.get(slot + 1 if late else slot)
 
     def newer(self, nonce: str, now: float) -> str | None:
-        """The nonce to hand out now, if its slot is later than that of `nonce`."""
+        """The nonce to hand out now, unless it is `nonce`, or `nonce` is of a later slot."""
         offered = self.offered(now)
-        if offered is None or self._slots.get(nonce, -1) >= self._slots[offered]:
+        if offered is None or offered == nonce or self._slots.get(nonce, -1) > self._slots[offered]:
             return None
         return offered
 
@@ -134,7 +134,12 @@ class NonceWindow:
         # Again, when the refresh under way was for another slot. Shielded: a client that goes away must not take
         # the others' window with it.
         while not self._usable(slot):
-            await asyncio.shield(self._single_flight(slot))
+            try:
+                await asyncio.shield(self._single_flight(slot))
+            except StoreError:
+                # Of the slots ahead some may be missing; for now these are enough.
+                if not self._usable(slot):
+                    raise
 
     def _usable(self, slot: int) -> bool:
         return all(needed in self._nonces for needed in range(slot - self._policy.grace, slot + 2))
