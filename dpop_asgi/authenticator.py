@@ -14,6 +14,7 @@ The questions, in this order, cheap before dear, local before remote, nothing wr
 """
 
 import logging
+import re
 import time
 from typing import Literal, get_args
 
@@ -22,6 +23,7 @@ from dpop_asgi.core.caller import AcceptedNonce, Caller
 from dpop_asgi.core.challenge import Mode
 from dpop_asgi.core.checks import Situation
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
+from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
 from dpop_asgi.core.proof import Proof, ProofReader
@@ -29,9 +31,12 @@ from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refu
 from dpop_asgi.nonces import NoncePolicy, NonceWindow
 from dpop_asgi.replay import SpentProofs
 
-logger = logging.getLogger("dpop_asgi")
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 OnStoreFailure = Literal["refuse", "accept"]
+
+# Keys are to stay under the 200 characters that a store is promised.
+_NAMESPACE = re.compile(r"[\x20-\x7E]{1,100}")
 
 _PROOF_POLICY = ProofPolicy()
 _NONCE_POLICY = NoncePolicy()
@@ -68,8 +73,16 @@ class Authenticator:
         observer: Observer | None = None,
         clock: Clock = time.time,
     ) -> None:
-        _check_parts(verify_token=verify_token, store=store, proof_policy=proof_policy, nonces=nonces)
-        _check_options(mode, namespace, on_store_failure, nonces)
+        require("verify_token", callable(verify_token), "an async function of a token")
+        require("store", hasattr(store, "put_if_absent"), "something with a put_if_absent")
+        require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
+        require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
+        require("mode", mode in get_args(Mode), "required or mixed")
+        require(
+            "namespace", isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace), "1 to 100 ASCII characters"
+        )
+        require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
+        require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
         self.mode: Mode = mode
         self.proof_policy = proof_policy
         self.store = store
@@ -223,28 +236,3 @@ class Authenticator:
             self._observer(decision)
         except Exception:
             logger.exception("the observer failed")
-
-
-def _check_parts(*, verify_token: object, store: object, proof_policy: object, nonces: object) -> None:
-    for option, fits, wanted in (
-        ("verify_token", callable(verify_token), "an async function of a token"),
-        ("store", hasattr(store, "put_if_absent"), "a store: it has no put_if_absent"),
-        ("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy"),
-        ("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None"),
-    ):
-        if not fits:
-            msg = f"{option}: not {wanted}"
-            raise ValueError(msg)
-
-
-def _check_options(mode: object, namespace: object, on_store_failure: object, nonces: object) -> None:
-    for option, value, choices in (("mode", mode, Mode), ("on_store_failure", on_store_failure, OnStoreFailure)):
-        if value not in get_args(choices):
-            msg = f"{option}: {value!r} is none of {', '.join(get_args(choices))}"
-            raise ValueError(msg)
-    if not isinstance(namespace, str) or not namespace.isascii() or not namespace.isprintable() or not namespace:
-        msg = f"namespace: {namespace!r} is not printable ASCII"
-        raise ValueError(msg)
-    if on_store_failure == "accept" and nonces is None:
-        msg = "on_store_failure: accept needs nonces, which are then the only bound on replay"
-        raise ValueError(msg)

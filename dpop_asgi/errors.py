@@ -186,25 +186,25 @@ class MissingCredentials(Refusal):
 class InvalidRequest(Refusal):
     """The request is malformed or ambiguous (RFC 6750 §3.1)."""
 
-    code = "invalid_request"
+    code: ClassVar[str | None] = "invalid_request"
 
 
 class InvalidToken(Refusal):
     """The access token is not valid here, or not with this key (RFC 6750 §3.1, RFC 9449 §7.1)."""
 
-    code = "invalid_token"
+    code: ClassVar[str | None] = "invalid_token"
 
 
 class InvalidProof(Refusal):
     """The DPoP proof fails a check of RFC 9449 §4.3."""
 
-    code = "invalid_dpop_proof"
+    code: ClassVar[str | None] = "invalid_dpop_proof"
 
 
 class UseNonce(Refusal):
     """The proof has no nonce, or none that is good now (RFC 9449 §9)."""
 
-    code = "use_dpop_nonce"
+    code: ClassVar[str | None] = "use_dpop_nonce"
 
 
 class InsufficientScope(Refusal):
@@ -217,7 +217,7 @@ class InsufficientScope(Refusal):
         ValueError: when one is not a scope-token (RFC 6749 §3.3).
     """
 
-    code = "insufficient_scope"
+    code: ClassVar[str | None] = "insufficient_scope"
 
     def __init__(self, *scopes: str) -> None:
         if not all(_SCOPE_TOKEN.fullmatch(scope) for scope in scopes):

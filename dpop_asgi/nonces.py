@@ -16,7 +16,7 @@ from dpop_asgi.core.caller import AcceptedNonce
 from dpop_asgi.core.ports import Clock, Store
 from dpop_asgi.errors import Reason, StoreError, UseNonce
 
-logger = logging.getLogger("dpop_asgi")
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # 128 bits cannot be guessed (RFC 9449 §8: unpredictable), and base64url stays inside NQCHAR.
 _NONCE_BYTES = 16

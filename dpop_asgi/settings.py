@@ -16,7 +16,7 @@ from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis import RedisStore
 from dpop_asgi.tokens.jwt import JWTVerifier
 
-logger = logging.getLogger("dpop_asgi")
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 _Value = TypeVar("_Value")
 

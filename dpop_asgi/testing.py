@@ -29,7 +29,7 @@ class ManualClock:
     """A clock that stands until it is moved: pass it wherever a `clock` is taken."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.now = now
+        self.now: float = now
 
     def __call__(self) -> float:
         """Seconds since the epoch."""
@@ -60,7 +60,7 @@ class Client:
     """
 
     def __init__(self, algorithm: str = "ES256", *, clock: Clock = time.time, key: PrivateKey | None = None) -> None:
-        self.key = key or PrivateKey.generate(algorithm)
+        self.key: PrivateKey = key or PrivateKey.generate(algorithm)
         self._clock = clock
 
     @property
@@ -128,12 +128,12 @@ class Issuer:
     def __init__(self, url: str, *, audience: str, algorithm: str = "ES256", clock: Clock = time.time) -> None:
         self.url = url
         self.audience = audience
-        self.fetches = 0
+        self.fetches: int = 0
         self._algorithm = algorithm
         self._clock = clock
         self.keys: dict[str, PrivateKey] = {}
         self.rotate()
-        self.app = Starlette(
+        self.app: Starlette = Starlette(
             routes=[
                 Route("/.well-known/oauth-authorization-server", self._serve_metadata),
                 Route("/jwks", self._serve_jwks),
@@ -144,7 +144,7 @@ class Issuer:
         """Sign with a new key from now on."""
         if not keep_old:
             self.keys.clear()
-        self.kid = secrets.token_hex(4)
+        self.kid: str = secrets.token_hex(4)
         self.keys[self.kid] = PrivateKey.generate(self._algorithm)
 
     @property

@@ -58,6 +58,7 @@ async def test_a_revoked_opaque_token_is_refused_by_the_users_own_verifier(resou
     assert (type(refusal), refusal.reason) == (InvalidToken, Reason.TOKEN_REJECTED)
 
 
+@pytest.mark.requirement("R-11.7-01")
 async def test_body_and_other_fields_are_not_covered_by_a_proof(resource):
     await resource.accept(resource.headers() | {"Content-Type": "application/json", "X-Anything": "else"})
 

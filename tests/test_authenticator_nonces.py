@@ -137,7 +137,7 @@ async def test_no_nonce_is_handed_out_to_a_client_that_has_the_newest(resource, 
     assert resource.authenticator.newer_nonce(following) is None
 
 
-@pytest.mark.requirement("R-11.3-01")
+@pytest.mark.requirement("R-11.3-01", "R-11.3-02")
 async def test_after_a_nonce_was_given_no_proof_passes_without_one(resource):
     await resource.accept(resource.headers(nonce=await nonce_of(resource)))
     for uri in ("https://api.example.com/orders", "https://api.example.com/other"):

@@ -79,6 +79,15 @@ async def test_a_refused_proof_does_not_burn_its_jti(resource, fault):
 
 
 @pytest.mark.parametrize("fault", BEFORE_THE_TOKEN)
+async def test_nothing_is_kept_in_memory_for_who_did_not_sign(resource, fault):
+    known = resource.authenticator._reader._headers
+    await refusal_of(resource, fault)
+    assert known == {}
+    await resource.authenticator.authenticate(await Draft().of(resource))
+    assert len(known) == 1
+
+
+@pytest.mark.parametrize("fault", BEFORE_THE_TOKEN)
 async def test_nobody_is_asked_about_the_token_of_a_bad_proof(resource, fault):
     await refusal_of(resource, fault)
     assert resource.verified == 0

@@ -145,6 +145,14 @@ async def test_with_nonces_the_entry_needs_no_longer_life_than_the_nonce(clock, 
     assert call.ttl == pytest.approx(2 * 60 - 20 + 10)
 
 
+@pytest.mark.requirement("R-11.1-06")
+async def test_with_nonces_the_entry_needs_no_longer_life_than_the_proof(clock, client):
+    resource = Resource(clock, client, nonces=NoncePolicy(), proof_policy=ProofPolicy(max_age=30))
+    await resource.accept(resource.headers(nonce=await resource.authenticator.challenge_nonce()))
+    (call,) = resource.store.proofs
+    assert call.ttl == pytest.approx(30 + 10)
+
+
 @pytest.mark.requirement("R-11.1-07")
 @pytest.mark.parametrize("size", [1, 36, 256, 1000, 5000])
 async def test_an_entry_has_one_size_whatever_the_jti(resource, size):

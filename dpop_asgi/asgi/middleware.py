@@ -16,7 +16,7 @@ from dpop_asgi.core.challenge import UNAUTHORIZED, Answer, Challenger, status_of
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.errors import DPoPError, Refusal
 
-logger = logging.getLogger("dpop_asgi")
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 

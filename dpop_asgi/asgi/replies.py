@@ -34,7 +34,7 @@ class HTTPReply:
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
-        self.started = False
+        self.started: bool = False
         self.caller: Caller | None = None
         self._receive = receive
         self._scope = scope
@@ -97,7 +97,7 @@ class WebSocketReply:
     """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
-        self.started = False
+        self.started: bool = False
         self.caller: Caller | None = None
         self._scope = scope
         self._receive = receive

@@ -102,7 +102,7 @@ class RequestURL:
         if forwarded not in _FORWARDED_MODES:
             msg = f"forwarded: {forwarded!r} is none of {', '.join(_FORWARDED_MODES)}"
             raise ValueError(msg)
-        self.is_configured = bool(self._allowed) or self._proxies.any
+        self.is_configured: bool = bool(self._allowed) or self._proxies.any
         self._read = x_forwarded if forwarded == "x-forwarded" else rfc7239
 
     def __call__(self, scope: Scope) -> str:

@@ -10,7 +10,7 @@ from dpop_asgi.cli.demo import serve as serve_until_stopped
 from dpop_asgi.cli.servers import CannotRun, exit_on_signals
 from dpop_asgi.cli.show import error, survive_poor_encodings
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="dpop-asgi",
     help="DPoP (RFC 9449) for resource servers on ASGI.",
     no_args_is_help=True,

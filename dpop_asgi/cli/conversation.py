@@ -41,8 +41,9 @@ class Conversation:
     """
 
     def __init__(self, wire: Wire, url: str, issuer: Issuer, wait: Callable[[float, str], None]) -> None:
-        self.client, self.thief = Client(), Client()
-        self.token = issuer.access_token(self.client)
+        self.client: Client = Client()
+        self.thief: Client = Client()
+        self.token: str = issuer.access_token(self.client)
         self._wire = wire
         self._url = url
         self._wait = wait

@@ -94,8 +94,8 @@ class ExampleServer:
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
-        self.url = ""
-        self.pid = 0
+        self.url: str = ""
+        self.pid: int = 0
         self._settings = settings
         self._read = 0
 
@@ -178,7 +178,7 @@ class IssuerServer:
 
     def __init__(self, audience: str) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.issuer = Issuer(f"http://127.0.0.1:{self._socket.getsockname()[1]}", audience=audience)
+        self.issuer: Issuer = Issuer(f"http://127.0.0.1:{self._socket.getsockname()[1]}", audience=audience)
         config = uvicorn.Config(self.issuer.app, log_config=None, access_log=False, lifespan="off", ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)

@@ -9,7 +9,6 @@ from dpop_asgi.errors import (
     InvalidRequest,
     MissingCredentials,
     Refusal,
-    UseNonce,
 )
 
 Mode = Literal["required", "mixed"]
@@ -67,7 +66,7 @@ class Challenger:
         error = _error(refusal)
         dpop = {"algs": " ".join(self.algorithms)}
         bearer = {"realm": self.realm}
-        if self.mode == "required" or isinstance(refusal, UseNonce):
+        if self.mode == "required":
             return [_challenge("DPoP", {**error, **dpop})]
         if isinstance(refusal, InvalidRequest):
             return [_challenge("DPoP", {**error, **dpop}), _challenge("Bearer", {**error, **bearer})]

@@ -5,7 +5,7 @@ import time
 
 from dpop_asgi.errors import StoreError
 
-logger = logging.getLogger("dpop_asgi")
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # One lost batch may be a hiccup; three in a row, each after its whole deadline, are an outage.
 _FAILURES_TO_OPEN = 3

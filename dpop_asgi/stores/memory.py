@@ -9,7 +9,7 @@ import time
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
 
-logger = logging.getLogger("dpop_asgi")
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 
 class MemoryStore:

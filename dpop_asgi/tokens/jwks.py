@@ -18,7 +18,7 @@ from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.tokens.key_set import KeySet
 
-logger = logging.getLogger("dpop_asgi")
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # For one document. A request that needs the first key set waits for at most three of them.
 _FETCH_SECONDS = 3.0

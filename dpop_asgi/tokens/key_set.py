@@ -7,7 +7,7 @@ from typing import Any
 
 from dpop_asgi.core import jose
 
-logger = logging.getLogger("dpop_asgi")
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 _MAX_KEYS = 100
 
@@ -24,7 +24,7 @@ class KeySet:
         if not isinstance(keys, list) or len(keys) > _MAX_KEYS:
             msg = "not a JWK Set, or too large"
             raise ValueError(msg)
-        self.keys = [key for key in keys if isinstance(key, dict)]
+        self.keys: list[dict[str, Any]] = [key for key in keys if isinstance(key, dict)]
         self._candidates = lru_cache(128)(self._find)
 
     def candidates(self, algorithm: str, kid: str | None) -> tuple[jose.PublicKey, ...]:

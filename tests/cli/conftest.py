@@ -20,7 +20,12 @@ class Command:
         self._read_end, write_end = os.openpty() if terminal else os.pipe()
         variables = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **environment}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "dpop_asgi.cli", *arguments], stdout=write_end, stderr=write_end, env=variables
+            [sys.executable, "-m", "dpop_asgi.cli", *arguments],
+            stdout=write_end,
+            stderr=write_end,
+            env=variables,
+            # A test runner in the background ignores Ctrl+C, and what it starts would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no thread yet
         )
         os.close(write_end)
         self._chunks = []

@@ -17,7 +17,7 @@ def outcome(proof, **changes):
     return ACCEPTED
 
 
-@pytest.mark.requirement("R-4.3-17", "R-11.1-01", "R-FAPI-01")
+@pytest.mark.requirement("R-4.3-17", "R-11.1-01", "R-11.1-09", "R-FAPI-01")
 @pytest.mark.parametrize(
     ("offset", "expected"),
     [

@@ -93,7 +93,8 @@ class SteadyClient:
 
 def connections() -> httpx2.AsyncClient:
     """An HTTP client that keeps as many connections as there are requests at a time."""
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    # Given up before the server does (uvicorn after 5 s): else a request could meet a connection being closed.
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
     return httpx2.AsyncClient(timeout=HANGS_AFTER, limits=limits, trust_env=False, verify=False)
 
 
