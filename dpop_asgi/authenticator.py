@@ -78,7 +78,7 @@ class Authenticator:
         require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
         require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
         require("mode", mode in get_args(Mode), "required or mixed")
-        require("namespace", _NAMESPACE.fullmatch(str(namespace)), "1 to 100 printable ASCII characters")
+        require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
         require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
         self.mode: Mode = mode
