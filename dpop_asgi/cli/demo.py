@@ -29,12 +29,11 @@ _STORE_SECONDS = 2.0
 
 _SCRIPT = """
 import json, os, httpx2
-from joserfc import jwk
 from dpop_asgi.core.jose import PrivateKey
 from dpop_asgi.testing import Client
 
 url, token = "{url}", os.environ["TOKEN"]
-client = Client(key=PrivateKey("ES256", jwk.import_key(json.loads(os.environ["KEY"]))))
+client = Client(key=PrivateKey.from_jwk("ES256", json.loads(os.environ["KEY"])))
 nonce = httpx2.get(url).headers["DPoP-Nonce"]
 headers = client.headers("GET", url, token, nonce=nonce)
 print(httpx2.get(url, headers=headers).text)

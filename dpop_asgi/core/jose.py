@@ -154,6 +154,19 @@ class PrivateKey:
             return cls(algorithm, jwk.ECKey.generate_key(crv or "", auto_kid=False))
         return cls(algorithm, jwk.OKPKey.generate_key("Ed25519", auto_kid=False))
 
+    @classmethod
+    def from_jwk(cls, algorithm: str, members: Mapping[str, Any]) -> Self:
+        """The key in a private JWK.
+
+        Raises:
+            ValueError: when it is no private key for `algorithm`.
+        """
+        key = jwk.import_key(dict(members))
+        if not fits(members, algorithm) or not key.is_private:
+            msg = "not a private key for this algorithm"
+            raise ValueError(msg)
+        return cls(algorithm, key)
+
     @property
     def public_jwk(self) -> dict[str, Any]:
         """The public members of the key."""

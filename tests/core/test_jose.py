@@ -72,3 +72,23 @@ def test_no_symmetric_algorithm_is_known():
 def test_keys_are_equal_only_to_themselves():
     members = PrivateKey.generate().public_jwk
     assert jose.import_public_key(members, "ES256") != jose.import_public_key(members, "ES256")
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "PS256", "Ed25519", "EdDSA"])
+def test_a_key_comes_back_from_its_private_members(algorithm):
+    key = PrivateKey.generate(algorithm)
+    again = PrivateKey.from_jwk(algorithm, key.private_jwk)
+    assert again.thumbprint == key.thumbprint
+    assert jose.import_public_key(key.public_jwk, algorithm).verify(algorithm, b"message", again.sign(b"message"))
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param(PrivateKey.generate().public_jwk, id="public"),
+        pytest.param(PrivateKey.generate("ES384").private_jwk, id="other-curve"),
+    ],
+)
+def test_what_cannot_sign_is_no_private_key(members):
+    with pytest.raises(ValueError, match="private key"):
+        PrivateKey.from_jwk("ES256", members)
