@@ -14,6 +14,7 @@ from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.challenge import UNAUTHORIZED, Answer, Challenger, status_of, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
+from dpop_asgi.core.options import require
 from dpop_asgi.errors import DPoPError, Refusal
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -65,22 +66,14 @@ class DPoPMiddleware:
         present_as: str | None = None,
         realm: str = "api",
     ) -> None:
-        for option, value, choices in (
-            ("present_as", present_as, (None, "bearer")),
-            ("preflights", preflights, ("pass", "refuse")),
-        ):
-            if value not in choices:
-                msg = f"{option}: {value!r} is none of {choices}"
-                raise ValueError(msg)
-        if not isinstance(authenticator, Authenticator):
-            msg = "authenticator: not an Authenticator"
-            raise ValueError(msg)
+        require("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
+        require("present_as", present_as in {None, "bearer"}, "bearer, or None")
+        require("preflights", preflights in {"pass", "refuse"}, "pass or refuse")
         self.app = app
         self._authenticator = authenticator
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
-        if [public_url is None, target_uri is None, not request_url.is_configured].count(False) > 1:
-            msg = "public_url: give it, or allowed_hosts and trusted_proxies, or target_uri; the others would not count"
-            raise ValueError(msg)
+        ways = [public_url is not None, target_uri is not None, request_url.is_configured]
+        require("public_url", sum(ways) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
         self._target_uri = target_uri or (request_url if public_url is None else PublicURL(public_url))
         self._public = PublicPaths(public_paths)
         self._preflights_pass = preflights == "pass"
