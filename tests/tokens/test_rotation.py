@@ -146,6 +146,17 @@ async def test_a_key_that_was_withdrawn_verifies_nothing_once_the_keys_are_refre
     assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
 
 
+async def test_a_process_that_was_idle_for_long_does_not_trust_a_key_that_was_withdrawn_meanwhile(
+    website, remote, warm, client, clock, reason_of
+):
+    token = remote.access_token(client, claims={"exp": clock() + 100_000})
+    await warm(token)
+    remote.rotate(keep_old=False)
+    website.publish(remote)
+    clock.advance(86_400.0)
+    assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
+
+
 async def test_an_issuer_that_is_down_is_not_missed_while_its_keys_are_known(
     website, remote, warm, client, clock, caplog
 ):
