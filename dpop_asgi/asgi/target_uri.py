@@ -5,16 +5,13 @@ cannot tell `/a%2Fb` from `/a/b`. Host and forwarding fields are hostile until c
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from ipaddress import ip_address
-from typing import Any
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, urlsplit
 
-from dpop_asgi.asgi.proxies import Proxies, rfc7239, x_forwarded
-from dpop_asgi.core.htu import normalise, normalise_authority
+from dpop_asgi.asgi.proxies import Proxies, Scope, rfc7239, x_forwarded
+from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
 from dpop_asgi.errors import InvalidRequest, Reason
 
-Scope = Mapping[str, Any]
 TargetURI = Callable[[Scope], str]
 
 # What RFC 3986 §3.3 lets stand in a path unescaped, for servers that hand over no raw_path.
@@ -23,6 +20,7 @@ _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 _MAX_TARGET_BYTES = 8192
 _ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+_PORT = re.compile(r":\d+$")
 _FORWARDED_MODES = ("x-forwarded", "forwarded")
 
 
@@ -162,9 +160,5 @@ def _allowed_host(name: str) -> str:
     return host
 
 
-def _is_loopback(host: str) -> bool:
-    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-    try:
-        return name == "localhost" or ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
+def _is_loopback(authority: str) -> bool:
+    return is_loopback(_PORT.sub("", authority))

@@ -46,9 +46,13 @@ def sha256_b64url(text: str | bytes) -> str:
 def strict_json_object(raw: bytes, *, most_openers: int = _MOST_OPENERS) -> dict[str, Any]:
     """A JSON object, read so that no two parsers could differ about it.
 
+    Args:
+        raw: the document.
+        most_openers: how many opening brackets it may have; a key set needs more than a proof.
+
     Raises:
         ValueError: when it is not UTF-8, not an object, has a name twice, a number that is not finite
-            or has more than 19 digits, or more than 128 opening brackets.
+            or has more than 19 digits, or too many opening brackets.
     """
     if raw.count(b"{") + raw.count(b"[") > most_openers:
         msg = "nested too deeply"

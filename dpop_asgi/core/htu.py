@@ -6,6 +6,7 @@ percent-encoding of unreserved characters, dot segments, empty path. Nothing els
 
 import re
 from functools import lru_cache
+from ipaddress import ip_address
 
 _URI = re.compile(r"([a-z]+)://([^/?#]*)([^?#]*)", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(
@@ -96,3 +97,11 @@ def _without_dot_segments(path: str) -> str:
     if segments[-1] in {".", ".."}:
         kept.append("")
     return "/" + "/".join(kept)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, without port, is this machine: `localhost`, or a loopback address with or without brackets."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -5,6 +5,9 @@ from typing import Self
 
 from dpop_asgi.core import jose
 
+# FAPI 2.0 §5.4.1; EdDSA is the older name of Ed25519 (RFC 9864 §2.2).
+_FAPI2_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProofPolicy:
@@ -20,7 +23,7 @@ class ProofPolicy:
         ValueError: naming the option that is wrong.
     """
 
-    algorithms: tuple[str, ...] = ("ES256", "PS256", "Ed25519", "EdDSA")
+    algorithms: tuple[str, ...] = _FAPI2_ALGORITHMS
     max_age: float = 300.0
     max_future: float = 60.0
     max_bytes: int = 8192
@@ -40,9 +43,9 @@ class ProofPolicy:
     @classmethod
     def fapi2(cls) -> Self:
         """FAPI 2.0 Security Profile §5.4.1 and §5.3.2.1."""
-        return cls(algorithms=("ES256", "PS256", "Ed25519", "EdDSA"), max_age=300.0, max_future=60.0)
+        return cls(algorithms=_FAPI2_ALGORITHMS, max_age=300.0, max_future=60.0)
 
     @classmethod
     def mcp(cls) -> Self:
         """The DPoP extension of the Model Context Protocol: `iat` within five minutes of the server's time."""
-        return cls(algorithms=("ES256", "PS256", "Ed25519", "EdDSA"), max_age=300.0, max_future=300.0)
+        return cls(algorithms=_FAPI2_ALGORITHMS, max_age=300.0, max_future=300.0)

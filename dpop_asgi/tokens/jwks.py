@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from ipaddress import ip_address
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from dpop_asgi.core.encoding import strict_json_object
+from dpop_asgi.core.htu import is_loopback
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.tokens.key_set import KeySet
@@ -178,16 +178,7 @@ def _check_address(option: str, url: str) -> None:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
     except ValueError:
         scheme, host = "", ""
-    if (scheme == "https" and host) or (scheme == "http" and _is_loopback(host)):
+    if (scheme == "https" and host) or (scheme == "http" and is_loopback(host)):
         return
     msg = f"{option}: {url!r} is neither an https address nor one on this machine"
     raise ValueError(msg)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
