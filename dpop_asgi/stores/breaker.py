@@ -19,10 +19,12 @@ class CircuitBreaker:
 
     Args:
         name: of the store, for the log; must not contain a password.
+        timeout: seconds after which a call has failed: no second probe is sent while the first may be answered.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, timeout: float) -> None:
         self._name = name
+        self._probe_seconds = max(timeout, _PROBE_EVERY_SECONDS)
         self._failures = 0
         self._next_probe = 0.0
 
@@ -43,7 +45,7 @@ class CircuitBreaker:
         if now < self._next_probe:
             msg = f"{self._name} is away"
             raise StoreError(msg)
-        self._next_probe = now + _PROBE_EVERY_SECONDS
+        self._next_probe = now + self._probe_seconds
 
     def succeeded(self) -> None:
         """The store answered."""

@@ -10,7 +10,7 @@ from dpop_asgi.stores.breaker import CircuitBreaker
 
 @pytest.fixture
 def breaker(breaker_clock):
-    return CircuitBreaker("the store")
+    return CircuitBreaker("the store", timeout=0.25)
 
 
 def _fail(breaker, times):
@@ -64,6 +64,8 @@ def test_a_probe_that_is_never_heard_of_again_does_not_keep_the_store_away(break
     breaker_clock.advance(0.2)
     breaker.admit()
     breaker_clock.advance(0.2)
+    assert not _is_admitted(breaker), "the first probe may still be answered"
+    breaker_clock.advance(0.05)
     assert _is_admitted(breaker)
 
 

@@ -27,7 +27,7 @@ async def _break(store, proxy):
         with pytest.raises(StoreError) as failed:
             await store.put_if_absent("key", "mine", ttl=60.0)
         message = str(failed.value)
-    await asyncio.wait([lane.sender for lane in store._lanes.values()])
+    await asyncio.wait([way.route._lane._pipeline for way in store._ways.values()])
 
 
 def _first_use(spent):

@@ -1,0 +1,184 @@
+"""Which server has a key: the only one there is, or one of a cluster's."""
+
+import asyncio
+from typing import Any
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode, PipelineCommand
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
+
+from dpop_asgi.errors import StoreError
+from dpop_asgi.stores.lane import Lane
+from dpop_asgi.stores.wire import Command, Wire, explain
+
+# A slot moves once; a second redirection means that the nodes themselves do not agree yet.
+_MAX_REDIRECTIONS = 3
+
+# The map of slots is asked for again after a failure, so often: a new master is found within a blink, and nodes
+# that are busy with an election are not flooded.
+_LEARN_EVERY_SECONDS = 0.1
+
+# The key is not where it was looked for.
+_ELSEWHERE = (MovedError, AskError, SlotNotCoveredError)
+
+
+class SingleRoute:
+    """One server, or the master that Sentinels name.
+
+    Args:
+        client: of redis-py.
+        timeout: seconds until a call fails.
+        ours: whether connections are to be ended by `aclose`.
+    """
+
+    def __init__(self, client: Redis, *, timeout: float, ours: bool) -> None:
+        pool = client.connection_pool
+        self._wire = Wire(pool.get_connection, pool.release, ours=ours)
+        self._lane = Lane("the Redis store", self._wire.exchange, timeout=timeout)
+
+    async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
+        """The reply. See `Lane.call`."""
+        return await self._lane.call(command)
+
+    async def everywhere(self, command: Command) -> list[Any]:
+        """The replies of all masters."""
+        return [await self._lane.call(command)]
+
+    async def aclose(self) -> None:
+        """Fail what is under way, and give the connection back."""
+        await self._lane.aclose()
+        await self._wire.aclose()
+
+
+class ClusterRoute:
+    """A cluster: a lane for each master, so that one that is gone delays nobody else's calls.
+
+    Args:
+        client: of redis-py; its map of slots is used and kept fresh, its way of sending commands is not.
+        timeout: seconds until a call fails.
+        ours: whether connections are to be ended by `aclose`.
+    """
+
+    def __init__(self, client: RedisCluster, *, timeout: float, ours: bool) -> None:
+        self._client = client
+        self._timeout = timeout
+        self._ours = ours
+        self._lanes: dict[str, tuple[Lane, Wire]] = {}
+        self._learning: asyncio.Task[None] | None = None
+        self._learn_not_before = 0.0
+
+    async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
+        """The reply, from whichever node has the key (the command's second word). See `Lane.call`."""
+        try:
+            return await self._lane_of(command).call(command)
+        except _ELSEWHERE as error:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await self._redirected(command, error)
+            except TimeoutError:
+                msg = f"the Redis Cluster did not answer within {self._timeout:g} s"
+                raise StoreError(msg) from None
+        except (StoreError, ResponseError):
+            self._learn()
+            raise
+
+    async def _redirected(self, command: Command, error: Exception) -> Any:  # noqa: ANN401 - see call
+        for _ in range(_MAX_REDIRECTIONS):
+            try:
+                if isinstance(error, AskError):
+                    return await self._ask(error, command)
+                if isinstance(error, MovedError):
+                    await self._client.nodes_manager.move_slot(error)
+                else:
+                    await asyncio.shield(self._learn())
+                return await self._lane_of(command).call(command)
+            except _ELSEWHERE as again:
+                error = again
+        self._learn()
+        raise StoreError(explain(error))
+
+    def _lane_of(self, command: Command) -> Lane:
+        slot = self._client.keyslot(command[1])
+        nodes = self._client.nodes_manager.slots_cache.get(slot)
+        if not nodes:
+            raise SlotNotCoveredError(f"slot {slot} has no master")
+        return self._lane(nodes[0])
+
+    def _lane(self, node: ClusterNode) -> Lane:
+        known = self._lanes.get(node.name)
+        if known is None:
+            wire = _wire_of(node, ours=self._ours)
+            lane = Lane(f"the Redis node {node.name}", wire.exchange, timeout=self._timeout)
+            known = self._lanes[node.name] = lane, wire
+        return known[0]
+
+    async def _ask(self, error: AskError, command: Command) -> Any:  # noqa: ANN401 - see call
+        """A slot that is moving: this key is at the new node already, which wants to be asked in so many words."""
+        node = self._client.get_node(host=error.host, port=error.port)
+        if node is None:
+            raise SlotNotCoveredError(str(error))
+        asking, asked = PipelineCommand(0, "ASKING"), PipelineCommand(1, *command, get=True)
+        await node.execute_pipeline([asking, asked])
+        if isinstance(asked.result, Exception):
+            raise asked.result
+        return asked.result
+
+    def _learn(self) -> asyncio.Task[None]:
+        """Ask for the map of slots, off any request's path, and once for all who want it."""
+        loop = asyncio.get_running_loop()
+        if self._learning is None or (self._learning.done() and loop.time() >= self._learn_not_before):
+            self._learn_not_before = loop.time() + _LEARN_EVERY_SECONDS
+            self._learning = loop.create_task(self._fetch_map())
+            self._learning.add_done_callback(_retrieve)
+        return self._learning
+
+    async def _fetch_map(self) -> None:
+        try:
+            await self._client.nodes_manager.initialize()
+        except Exception as error:  # noqa: BLE001 - redis-py wraps what happened in kinds that share no base
+            raise StoreError(explain(_root(error))) from None
+        for name in self._lanes.keys() - self._client.nodes_manager.nodes_cache.keys():
+            await self._close_lane(name)
+
+    async def everywhere(self, command: Command) -> list[Any]:
+        """The replies of all masters."""
+        async with asyncio.timeout(self._timeout):
+            await asyncio.shield(self._learn())
+        return [await self._lane(node).call(command) for node in self._client.get_primaries()]
+
+    async def aclose(self) -> None:
+        """Fail what is under way, and give the connections back."""
+        if self._learning is not None:
+            self._learning.cancel()
+            await asyncio.gather(self._learning, return_exceptions=True)
+        for name in list(self._lanes):
+            await self._close_lane(name)
+
+    async def _close_lane(self, name: str) -> None:
+        lane, wire = self._lanes.pop(name)
+        await lane.aclose()
+        await wire.aclose()
+
+
+def _wire_of(node: ClusterNode, *, ours: bool) -> Wire:
+    async def acquire() -> AbstractConnection:
+        return node.acquire_connection()
+
+    async def release(connection: AbstractConnection) -> None:
+        node.release(connection)  # type: ignore[arg-type]
+
+    return Wire(acquire, release, ours=ours)
+
+
+def _root(error: BaseException) -> Exception:
+    """What happened first: redis-py tells of a refused password as a cluster that cannot be reached."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return error if isinstance(error, Exception) else StoreError(str(error))
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """A failure off the request's path has no other reader; what fails for it is told by the calls."""
+    if not task.cancelled():
+        task.exception()
