@@ -30,6 +30,7 @@ from dpop_asgi.core.proof import Proof, ProofReader
 from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, StoreError, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindow
 from dpop_asgi.replay import SpentProofs
+from dpop_asgi.self_check import SelfCheck
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -92,6 +93,7 @@ class Authenticator:
         self._reader = ProofReader(proof_policy)
         self._spent = SpentProofs(store, namespace=namespace)
         self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
+        self.self_check = SelfCheck(store, clock=clock, forgets=on_store_failure == "accept")
         self._store_failed = False
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
@@ -102,6 +104,7 @@ class Authenticator:
             StoreError: the store cannot say whether the proof is new, or which nonces are good.
             IssuerUnavailable: the issuer's keys are not known.
         """
+        self.self_check.start()
         try:
             caller, remembered = await self._authenticate(request)
         except Refusal as refusal:
@@ -212,12 +215,18 @@ class Authenticator:
         return self._window.newer(caller.nonce, self._clock())
 
     async def ready(self) -> None:
-        """For readiness probes: the store takes and keeps values.
+        """For readiness probes: the next request would not be answered 503.
 
         Raises:
-            StoreError: when it does not.
+            StoreError: the store does not take values.
+            IssuerUnavailable: the issuer's keys are not known, and cannot be had.
         """
         await self.store.put_if_absent(f"{self._namespace}:ready:v1", "1", ttl=1.0)
+        if self._window is not None:
+            await self._window.ready(self._clock())
+        verifier_ready = getattr(self._verify_token, "ready", None)
+        if verifier_ready is not None:
+            await verifier_ready()
 
     async def aclose(self) -> None:
         """Release what the store itself opened."""

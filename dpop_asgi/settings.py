@@ -112,6 +112,8 @@ def _nonces(environment: Mapping[str, str]) -> NoncePolicy | None:
     period = _number(environment, "period", float, default.period)
     grace = _number(environment, "grace", int, default.grace)
     lookahead = _number(environment, "lookahead", int, default.lookahead)
+    if period == 0:
+        _warn_of_idle(environment, "grace", "lookahead", because="period")
     return None if period == 0 else NoncePolicy(period=period, grace=grace, lookahead=lookahead)
 
 
@@ -119,6 +121,7 @@ def _store(environment: Mapping[str, str]) -> Store:
     url = _given(environment, "store") or "memory://"
     timeout = _number(environment, "timeout", float, 0.25)
     if url == "memory://":
+        _warn_of_idle(environment, "timeout", because="store")
         return MemoryStore()
     if url.partition("://")[0] not in RedisStore.SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in ("memory", *RedisStore.SCHEMES))
@@ -147,6 +150,13 @@ def _number(environment: Mapping[str, str], option: str, kind: Callable[[str], _
     except ValueError:
         msg = f"{option}: {text!r} is not a{' whole' if kind is int else ''} number"
         raise ValueError(msg) from None
+
+
+def _warn_of_idle(environment: Mapping[str, str], *options: str, because: str) -> None:
+    for option in options:
+        if _given(environment, option) is not None:
+            value = environment.get(VARIABLES[because], "") or "not set"
+            logger.warning("%s has no effect while %s is %s", VARIABLES[option], VARIABLES[because], value)
 
 
 def _warn_of_unknown(environment: Mapping[str, str]) -> None:

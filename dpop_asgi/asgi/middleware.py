@@ -129,7 +129,10 @@ class DPoPMiddleware:
 
     async def _answer_to(self, error: DPoPError) -> Answer:
         if isinstance(error, Refusal):
-            logger.info("refused: %s %s", error.reason.value, error.facts, extra={"dpop_reason": error.reason.value})
+            # Cut: facts may have two URIs of 8 KB, and many collectors lose or split lines over 2 KB.
+            logger.info(
+                "refused: %s %.1900s", error.reason.value, error.facts, extra={"dpop_reason": error.reason.value}
+            )
             try:
                 challenged = status_of(error) == UNAUTHORIZED
                 nonce = await self._authenticator.challenge_nonce() if challenged else None
@@ -140,6 +143,8 @@ class DPoPMiddleware:
         return unavailable()
 
     async def _send_lifespan(self, send: Send, message: Message) -> None:
+        if message["type"] == "lifespan.startup.complete":
+            self._authenticator.self_check.start()
         if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
             await self._authenticator.aclose()
         await send(message)

@@ -15,6 +15,9 @@ logger: logging.Logger = logging.getLogger("dpop_asgi")
 class MemoryStore:
     """Keeps everything in this process. Other workers and hosts do not see it.
 
+    Attributes:
+        is_shared: that other workers see what is stored here; no.
+
     Args:
         max_entries: when so many live entries are held it refuses: it never forgets one that is still needed.
             The default holds 1,300 accepted requests per second for six minutes in about 150 MB.
@@ -23,6 +26,8 @@ class MemoryStore:
     Raises:
         ValueError: when `max_entries` is not at least 1.
     """
+
+    is_shared: bool = False
 
     def __init__(self, *, max_entries: int = 500_000, clock: Clock = time.time) -> None:
         if max_entries < 1:

@@ -6,18 +6,23 @@ goes with the next, so batching adds no delay.
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from dpop_asgi.core.options import require
+from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
 from dpop_asgi.stores.address import SCHEMES, Client, close_client, make_client
+from dpop_asgi.stores.inspection import INFO, findings
 from dpop_asgi.stores.routes import ClusterRoute, SingleRoute
 from dpop_asgi.stores.wire import explain
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 
 @dataclass(slots=True)
@@ -62,6 +67,27 @@ class RedisStore:
         except RedisError as error:
             raise StoreError(explain(error)) from None
         return value if standing is None else str(standing, "utf-8", "replace")
+
+    async def findings(self, clock: Clock) -> list[str]:
+        """What an operator should mend at the servers, a sentence each. An ACL user needs `INFO` for it.
+
+        Args:
+            clock: seconds since the epoch, the one that judges proofs.
+
+        Raises:
+            StoreError: no answer.
+        """
+        way = self._ways.get(asyncio.get_running_loop()) or await self._open()
+        try:
+            answers = await way.route.everywhere(INFO)
+        except NoPermissionError:
+            logger.info(
+                "the Redis store's ACL does not allow INFO: version, eviction policy and clock are not looked at"
+            )
+            return []
+        except RedisError as error:
+            raise StoreError(explain(error)) from None
+        return sorted({finding for info in answers for finding in findings(info, now=clock())})
 
     async def _open(self) -> _Way:
         loop = asyncio.get_running_loop()
