@@ -58,7 +58,7 @@ class SteadyClient:
         public_url: str | None = None,
         learns_from_all: bool = True,
     ) -> None:
-        self._http = http
+        self.http = http
         self._origins = origins
         self._client = Client()
         self._token = issuer.access_token(self._client)
@@ -67,11 +67,16 @@ class SteadyClient:
         self.nonce: str | None = None
         self.answers: list[Answer] = []
 
+    def signed(self, origin: str | None = None) -> dict[str, str]:
+        """The fields of a request, with the newest nonce."""
+        uri = f"{self._public_url or origin or self._origins[0]}/resource"
+        return self._client.headers("GET", uri, self._token, nonce=self.nonce)
+
     async def ask(self) -> Answer:
         origin, nonce = random.choice(self._origins), self.nonce
-        headers = self._client.headers("GET", f"{self._public_url or origin}/resource", self._token, nonce=nonce)
+        headers = self.signed(origin)
         asked_at = time.time()
-        response = await self._http.get(f"{origin}/resource", headers=headers)
+        response = await self.http.get(f"{origin}/resource", headers=headers)
         answer = Answer(asked_at, time.time(), response.status_code, response.headers, nonce)
         self.answers.append(answer)
         if answer.nonce and (self._learns_from_all or answer.is_challenge):

@@ -72,11 +72,15 @@ class Process:
 
 
 class RedisServer:
-    """A redis-server on a port of its own; `stop` and `start` again use the same port."""
+    """A redis-server on a port of its own; `stop` and `start` again use the same port.
+
+    Attributes:
+        arguments: for the next start.
+    """
 
     def __init__(self, binary: str, *arguments: str) -> None:
         self._binary = binary
-        self._arguments = arguments
+        self.arguments = arguments
         self.port = free_port()
         self._folder = tempfile.TemporaryDirectory(prefix="redis-")
         self._process: Process | None = None
@@ -87,7 +91,7 @@ class RedisServer:
 
     def start(self) -> Self:
         command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = Process([*command, "--dir", self._folder.name, *self._arguments])
+        self._process = Process([*command, "--dir", self._folder.name, *self.arguments])
         wait_until(self._listens, "redis-server does not listen")
         return self
 

@@ -1,0 +1,104 @@
+"""A real server in front of a real Redis, with a proxy between them that misbehaves when told to."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from tests.support.fault_proxy import FaultProxy
+from tests.support.load import Answer, SteadyClient, connections
+from tests.support.processes import IssuerServer, RedisServer, ResourceServer
+
+# For every answer, whatever fails: twice the deadline of a call to Redis.
+PROMISED = 0.5
+# From when the cause is gone until all is as before: five times a second somebody looks.
+RECOVERY = 1.0
+
+
+@dataclass
+class World:
+    """One of everything.
+
+    Attributes:
+        redis: behind `proxy`.
+        server: asks Redis through `proxy`.
+        http: what clients ask by.
+        issuer: of all tokens.
+    """
+
+    redis: RedisServer
+    proxy: FaultProxy
+    server: ResourceServer
+    http: httpx2.AsyncClient
+    issuer: IssuerServer
+
+    def newcomer(self) -> SteadyClient:
+        return SteadyClient(self.http, self.server.url, issuer=self.issuer.issuer)
+
+    async def regular(self) -> SteadyClient:
+        """A client that knows the nonce, and was accepted just now."""
+        client = self.newcomer()
+        assert [(await client.ask()).status for _ in range(2)] == [401, 200]
+        return client
+
+    async def accepted_again(self, client: SteadyClient) -> float:
+        """Seconds until `client` is accepted; meanwhile it is told nothing but to come back."""
+        begin = time.monotonic()
+        assert (await self.answered_again(client)).status == httpx2.codes.OK
+        return time.monotonic() - begin
+
+    async def answered_again(self, client: SteadyClient) -> Answer:
+        """The first answer to `client` that is not 503."""
+        async with asyncio.timeout(10.0):
+            while (answer := await self.prompt(client)).status == httpx2.codes.SERVICE_UNAVAILABLE:
+                await asyncio.sleep(0.02)
+        return answer
+
+    async def prompt(self, client: SteadyClient) -> Answer:
+        """An answer within the time that is promised whatever fails."""
+        answer = await client.ask()
+        assert answer.seconds < PROMISED
+        return answer
+
+    async def unavailable(self, client: SteadyClient) -> None:
+        """503, when to come back, and no word about credentials."""
+        answer = await self.prompt(client)
+        assert answer.status == httpx2.codes.SERVICE_UNAVAILABLE
+        assert answer.headers["retry-after"] == "1"
+        assert not {"www-authenticate", "dpop-nonce"} & answer.headers.keys()
+
+    async def challenged(self, client: SteadyClient) -> None:
+        answer = await self.prompt(client)
+        assert answer.is_challenge
+
+    async def statuses(self, *requests: dict[str, str]) -> list[int]:
+        """The answers to requests that were signed before, one after the other."""
+        url = f"{self.server.url}/resource"
+        return [(await self.http.get(url, headers=request)).status_code for request in requests]
+
+
+@pytest.fixture
+def a_world(redis_binary, issuer_server):
+    """Makes a world; settings are those of the resource server, and `redis` more arguments of `redis-server`."""
+
+    @asynccontextmanager
+    async def make(*, redis=(), **settings):
+        with RedisServer(redis_binary, *redis) as running:
+            async with FaultProxy(running.port) as proxy, connections() as http:
+                server = ResourceServer(issuer_server.issuer, **{"store": proxy.url, **settings})
+                try:
+                    await asyncio.to_thread(server.start)
+                    yield World(running, proxy, server, http, issuer_server)
+                finally:
+                    await asyncio.to_thread(server.__exit__)
+
+    return make
+
+
+@pytest.fixture
+async def world(a_world):
+    async with a_world() as world:
+        yield world

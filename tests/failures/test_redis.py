@@ -1,0 +1,181 @@
+"""The rows of README's table of failures that are about Redis: each breaks the real thing."""
+
+import asyncio
+import signal
+
+import pytest
+
+from tests.failures.conftest import RECOVERY
+from tests.support.processes import RedisServer, wait_until
+
+
+def _is_restarted(world):
+    world.redis.stop(signal.SIGKILL)
+    return asyncio.to_thread(world.redis.start)
+
+
+async def test_redis_is_killed(world):
+    regular, newcomer = await world.regular(), world.newcomer()
+    world.redis.stop(signal.SIGKILL)
+    for _ in range(10):
+        await world.unavailable(regular)
+    await world.challenged(newcomer)
+    await world.unavailable(newcomer)
+    await asyncio.to_thread(world.redis.start)
+    assert await world.accepted_again(regular) < RECOVERY
+
+
+async def test_redis_hangs(world):
+    regular, newcomer = await world.regular(), world.newcomer()
+    world.proxy.silent = True
+    for _ in range(10):
+        await world.unavailable(regular)
+    await world.challenged(newcomer)
+    await world.unavailable(newcomer)
+    world.proxy.heal()
+    assert await world.accepted_again(regular) < RECOVERY
+
+
+async def test_redis_hangs_under_a_thousand_requests_at_once(world):
+    crowd = [await world.regular() for _ in range(10)]
+    connections_before = world.proxy.connections
+    world.proxy.silent = True
+    answers = await asyncio.gather(*(client.ask() for client in crowd * 100))
+    assert {answer.status for answer in answers} == {503}
+    assert world.proxy.connections - connections_before <= 10
+    world.proxy.heal()
+    assert await world.accepted_again(crowd[0]) < RECOVERY
+
+
+async def test_the_network_to_redis_is_slow(world):
+    regular = await world.regular()
+    world.proxy.replies.delay = 0.1
+    assert (await world.prompt(regular)).status == 200
+    world.proxy.replies.delay = 5.0
+    await world.unavailable(regular)
+
+
+async def test_the_connection_to_redis_is_reset(world):
+    regular = await world.regular()
+    for _ in range(5):
+        world.proxy.reset_connections()
+        assert (await world.prompt(regular)).status == 200
+    world.proxy.reset_at = b":jti:"
+    assert (await world.prompt(regular)).status == 200
+
+
+async def test_redis_is_gone_without_a_word(world):
+    """No FIN and no RST: a host that lost its power, or a firewall that forgot the connection."""
+    regular = await world.regular()
+    world.proxy.forget_connections()
+    await world.unavailable(regular)
+    assert await world.accepted_again(regular) < RECOVERY
+
+
+async def test_a_reply_of_redis_is_lost(world):
+    regular = await world.regular()
+    world.proxy.lose_reply_to = b":jti:"
+    proof = regular.signed()
+    assert await world.statuses(proof, proof) == [200, 401]
+    assert world.proxy.replies_lost == 1
+
+
+async def test_redis_restarts_with_its_data(a_world):
+    kept = ("--appendonly", "yes", "--appendfsync", "always")
+    async with a_world(redis=kept) as world:
+        regular = await world.regular()
+        proof = regular.signed()
+        assert await world.statuses(proof) == [200]
+        await _is_restarted(world)
+        assert await world.accepted_again(regular) < RECOVERY
+        assert await world.statuses(proof) == [401]
+
+
+async def test_redis_restarts_without_its_data(a_world):
+    async with a_world(nonce_period=2) as world:
+        regular = await world.regular()
+        proof = regular.signed()
+        assert await world.statuses(proof) == [200]
+        await _is_restarted(world)
+        assert await world.accepted_again(regular) < RECOVERY
+        assert (await world.prompt(regular)).status == 200, "the nonce is still good"
+        assert await world.statuses(proof) == [200], "what Redis forgot can be used again, "
+        await asyncio.sleep(2 * 2.2)
+        assert await world.statuses(proof) == [401], "but not when its nonce is dead"
+
+
+async def test_redis_is_loading_its_data(a_world):
+    kept = ("--appendonly", "yes", "--enable-debug-command", "yes", "--key-load-delay", "0")
+    async with a_world(redis=kept) as world:
+        regular = await world.regular()
+        with world.redis.client() as connection:
+            connection.execute_command("DEBUG", "POPULATE", "20000")
+            connection.bgrewriteaof()
+            wait_until(lambda: not connection.info("persistence")["aof_rewrite_in_progress"], "no end of rewriting")
+        world.redis.stop(signal.SIGKILL)
+        world.redis.arguments += ("--key-load-delay", "100", "--loading-process-events-interval-bytes", "1024")
+        await asyncio.to_thread(world.redis.start)
+        for _ in range(5):
+            await world.unavailable(regular)
+        assert "loading" in world.server.log
+        await world.accepted_again(regular)
+
+
+async def test_redis_is_full(world):
+    regular = await world.regular()
+    with world.redis.client() as connection:
+        connection.config_set("maxmemory", "1")
+        await world.unavailable(regular)
+        await world.challenged(world.newcomer())
+        connection.config_set("maxmemory", "0")
+    assert await world.accepted_again(regular) < RECOVERY
+
+
+async def test_redis_becomes_a_read_only_replica(world, redis_binary):
+    regular = await world.regular()
+    with RedisServer(redis_binary) as master, world.redis.client() as connection:
+        connection.replicaof("127.0.0.1", master.port)
+        for _ in range(5):
+            await world.unavailable(regular)
+        connection.replicaof("no", "one")
+        assert await world.accepted_again(regular) < RECOVERY
+
+
+@pytest.mark.requirement("R-9-08")
+async def test_redis_is_away_for_longer_than_the_look_ahead(a_world):
+    async with a_world(nonce_period=1, nonce_lookahead=1) as world:
+        regular = await world.regular()
+        world.redis.stop(signal.SIGKILL)
+        await asyncio.sleep(4.0)
+        await world.unavailable(regular)
+        await world.unavailable(world.newcomer())
+        await asyncio.to_thread(world.redis.start)
+        newcomer = world.newcomer()
+        assert (await world.answered_again(newcomer)).is_challenge
+        assert (await world.prompt(newcomer)).status == 200
+
+
+async def test_redis_is_away_and_on_store_failure_is_accept(a_world):
+    async with a_world(on_store_failure="accept", nonce_period=2, nonce_lookahead=5) as world:
+        regular = await world.regular()
+        world.redis.stop(signal.SIGKILL)
+        proof = regular.signed()
+        assert await world.statuses(proof, proof) == [200, 200], "nothing remembers it"
+        stranger = world.newcomer()
+        stranger.nonce = "not-one-of-ours"
+        await world.challenged(stranger)
+        await asyncio.sleep(2 * 2.2)
+        assert await world.statuses(proof) == [401], "its nonce bounds it"
+        assert world.server.log.count("accepted without being remembered") <= 1
+
+
+async def test_redis_refuses_the_password(a_world):
+    async with a_world(redis=("--requirepass", "sesame")) as world:
+        await world.unavailable(world.newcomer())
+        assert "refuses the user name or password" in world.server.log
+        assert "sesame" not in world.server.log
+        with world.redis.client(password="sesame") as connection:
+            connection.config_set("requirepass", "")
+        newcomer = world.newcomer()
+        assert (await world.answered_again(newcomer)).is_challenge
+        assert (await world.prompt(newcomer)).status == 200
