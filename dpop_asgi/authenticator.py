@@ -25,7 +25,7 @@ from dpop_asgi.core.checks import Situation
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import ProofPolicy
-from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
+from dpop_asgi.core.ports import Clock, Decision, Observer, Outcome, Store, TokenVerifier
 from dpop_asgi.core.proof import Proof, ProofReader
 from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, StoreError, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindow
@@ -108,12 +108,12 @@ class Authenticator:
         try:
             caller, remembered = await self._authenticate(request)
         except Refusal as refusal:
-            self._tell(Decision("refused", refusal.reason))
+            self._tell("refused", refusal.reason)
             raise
         except DPoPError:
-            self._tell(Decision("unavailable"))
+            self._tell("unavailable")
             raise
-        self._tell(Decision("accepted", replay_checked=remembered))
+        self._tell("accepted", replay_checked=remembered)
         return caller
 
     async def _authenticate(self, request: IncomingRequest) -> tuple[Caller, bool]:
@@ -121,17 +121,23 @@ class Authenticator:
         if credentials.scheme == "Bearer":
             return await self._bearer(credentials), True
         proof = self._reader.read(credentials.proof())
-        target_uri, now = request.resolved_uri(), self._clock()
+        target_uri, now, before = request.resolved_uri(), self._clock(), request.accepted_before
         last_instant = proof.check(self._situation(request, target_uri, credentials, now))
-        nonce = await self._accepted_nonce(proof, request, now)
+        nonce = None
+        if self._window is not None and (before is None or before.nonce is None):
+            await self._window.ready(now)
+            nonce = self._window.check(proof.claims.get("nonce"), now)
         proof.verify_signature()
         self._reader.remember(proof)
         token = await self._verify_token(credentials.token)
         check_binding(token, proof.header.key.thumbprint)
-        if request.accepted_before is not None and request.accepted_before.key_thumbprint is not None:
-            return Caller.of(token, nonce=nonce), True
-        seconds_left = self._seconds_left(last_instant, nonce)
-        return Caller.of(token, nonce=nonce), await self._spend(proof, target_uri, seconds_left)
+        remembered = True
+        if before is None or before.key_thumbprint is None:
+            remembered = await self._spend(proof, target_uri, self._seconds_left(last_instant, nonce))
+            # Once more: a store that answers late (a long timeout, a process that stood still) may have forgotten the
+            # first use of a proof that has died meanwhile.
+            self._seconds_left(last_instant, nonce)
+        return Caller.of(token, nonce=nonce), remembered
 
     def _seconds_left(self, last_instant: float, nonce: AcceptedNonce | None) -> float:
         """How long the proof could still be accepted: by now the issuer may have been asked, and time has passed."""
@@ -151,13 +157,6 @@ class Authenticator:
             policy=self.proof_policy,
             websocket=request.websocket,
         )
-
-    async def _accepted_nonce(self, proof: Proof, request: IncomingRequest, now: float) -> AcceptedNonce | None:
-        before = request.accepted_before
-        if self._window is None or (before is not None and before.nonce is not None):
-            return None
-        await self._window.ready(now)
-        return self._window.check(proof.claims.get("nonce"), now)
 
     async def _bearer(self, credentials: Credentials) -> Caller:
         """RFC 9449 §7.2: during a migration an unbound token may pass as Bearer, a bound one never."""
@@ -232,10 +231,10 @@ class Authenticator:
         """Release what the store itself opened."""
         await self.store.aclose()
 
-    def _tell(self, decision: Decision) -> None:
+    def _tell(self, outcome: Outcome, reason: Reason | None = None, *, replay_checked: bool = True) -> None:
         if self._observer is None:
             return
         try:
-            self._observer(decision)
+            self._observer(Decision(outcome, reason, replay_checked))
         except Exception:
             logger.exception("the observer failed")

@@ -23,8 +23,8 @@ _NONCE_BYTES = 16
 _MAX_NONCE_LENGTH = 64
 _NQCHAR = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
-# From here on a slot has too little life left for a slow client: the next nonce is handed out.
-_LATE_IN_SLOT = 0.8
+# In the last fifth of a slot its nonce has too little life left for a slow client: the next one is handed out.
+_HANDED_OUT_EARLY = 0.2
 
 # While the store is away the window lives from memory; asking more often than this would only add load.
 _RETRY_SECONDS = 0.25
@@ -59,6 +59,14 @@ class NoncePolicy:
                 raise ValueError(msg)
 
 
+def _why_unknown(nonce: object) -> Reason:
+    if nonce is None:
+        return Reason.NONCE_MISSING
+    if type(nonce) is not str or len(nonce) > _MAX_NONCE_LENGTH or _NQCHAR.fullmatch(nonce) is None:
+        return Reason.NONCE_MALFORMED
+    return Reason.NONCE_UNKNOWN
+
+
 class NonceWindow:
     """The nonces that this server accepts and hands out.
 
@@ -87,9 +95,7 @@ class NonceWindow:
 
     def offered(self, now: float) -> str | None:
         """The nonce to hand out now, `None` when it is not in memory (`ready` fetches it)."""
-        slot = self._slot(now)
-        late = now / self._policy.period - slot >= _LATE_IN_SLOT
-        return self._nonces.get(slot + 1 if late else slot)
+        return self._nonces.get(math.floor(now / self._policy.period + _HANDED_OUT_EARLY))
 
     def newer(self, nonce: str, now: float) -> str | None:
         """The nonce to hand out now, unless it is `nonce`, or `nonce` is of a later slot."""
@@ -104,16 +110,15 @@ class NonceWindow:
         Raises:
             UseNonce: whatever is wrong; only the reason differs.
         """
-        if nonce is None:
-            raise UseNonce(Reason.NONCE_MISSING)
-        if type(nonce) is not str or len(nonce) > _MAX_NONCE_LENGTH or _NQCHAR.fullmatch(nonce) is None:
-            raise UseNonce(Reason.NONCE_MALFORMED)
-        current, slot = self._slot(now), self._slots.get(nonce)
-        if slot is None or slot > current + 1:
+        slot = self._slots.get(nonce) if isinstance(nonce, str) else None
+        if not isinstance(nonce, str) or slot is None:
+            raise UseNonce(_why_unknown(nonce))
+        current, policy = self._slot(now), self._policy
+        if slot > current + 1:
             raise UseNonce(Reason.NONCE_UNKNOWN)
-        if slot < current - self._policy.grace:
+        if slot < current - policy.grace:
             raise UseNonce(Reason.NONCE_EXPIRED, slots_ago=current - slot)
-        return AcceptedNonce(nonce, self._end(slot), now - slot * self._policy.period)
+        return AcceptedNonce(nonce, self._end(slot), now - slot * policy.period)
 
     def _end(self, slot: int) -> float:
         return (slot + 1 + self._policy.grace) * self._policy.period
@@ -155,18 +160,15 @@ class NonceWindow:
         # The known slots too: a store that lost them (a restart, a failover) is told again, and workers that differ
         # since then agree again. What was handed out before stays good beside what stands there now.
         wanted = range(slot - self._policy.grace, slot + self._policy.lookahead + 1)
-        found = await asyncio.gather(*map(self._agree, wanted), return_exceptions=True)
-        for number, nonce in zip(wanted, found, strict=True):
-            if isinstance(nonce, str):
-                self._nonces[number] = nonce
-                self._slots[nonce] = number
+        failures = await asyncio.gather(*map(self._agree, wanted), return_exceptions=True)
+        # Of a slot that was complete some may be forgotten now, and the clock may go back to it.
+        self._complete_for = None
         self._forget(wanted.start - self._policy.lookahead)
-        for failure in found:
-            if isinstance(failure, BaseException):
-                raise failure
+        for failure in filter(None, failures):
+            raise failure
         self._complete_for = slot
 
-    async def _agree(self, slot: int) -> str:
+    async def _agree(self, slot: int) -> None:
         # One period longer than any worker accepts it, so that no clock that is a little behind finds it gone.
         ttl = self._end(slot) + self._policy.period - self._clock()
         candidate = self._nonces.get(slot) or secrets.token_urlsafe(_NONCE_BYTES)
@@ -174,7 +176,9 @@ class NonceWindow:
         if len(nonce) > _MAX_NONCE_LENGTH or _NQCHAR.fullmatch(nonce) is None:
             msg = f"what stands under a key {self._prefix}* is no nonce: does another program use this namespace?"
             raise StoreError(msg)
-        return nonce
+        # Not returned: an event loop that is debugged logs what its tasks return.
+        self._nonces[slot] = nonce
+        self._slots[nonce] = slot
 
     def _forget(self, before: int) -> None:
         """Old slots are kept a little longer, to tell an expired nonce from an unknown one."""

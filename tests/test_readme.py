@@ -75,3 +75,16 @@ def test_the_map_shows_every_module():
     shown = README.partition("## Map of the code")[2]
     in_cli = {path.name for path in (ROOT / "dpop_asgi" / "cli").glob("*.py")}
     assert sorted(name for name in modules - in_cli if name not in shown) == []
+
+
+def _failures():
+    """The first cell of each row of the table of failures, as the name of a test."""
+    section = README.split("\n## When something fails\n")[1].split("\n## ")[0].split("\n### ")[0]
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in section.splitlines() if line.startswith("| ")]
+    return ["test_" + re.sub(r"\W+", "_", row.lower()) for row in rows[2:]]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, id=name) for name in _failures()])
+def test_every_failure_that_is_promised_about_is_a_test(name):
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert any(f"def {name}(" in source for source in sources)

@@ -110,10 +110,13 @@ class DPoPMiddleware:
         except BaseException:
             await reply.release()
             raise
-        await reply.release()
+        if reply.held:
+            await reply.release()
 
     def _is_protected(self, scope: Scope) -> bool:
-        return not self._public.match(scope) and not (self._preflights_pass and is_preflight(scope))
+        if self._preflights_pass and scope.get("method") == "OPTIONS" and is_preflight(scope):
+            return False
+        return not self._public.match(scope)
 
     def _presented(self, scope: Scope) -> Scope:
         return _presented_as_bearer(scope) if self._as_bearer else scope

@@ -9,6 +9,9 @@ from dpop_asgi.errors import InvalidRequest, Reason
 
 Scope = Mapping[str, Any]
 
+# More hops than this no request has taken. Each is looked up in the trusted networks, and proxies pass on what
+# clients wrote in front of their own.
+_MAX_HOPS = 100
 _FORWARDED_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
 
 
@@ -104,4 +107,6 @@ def _node(node: str) -> str:
 
 def _list(scope: Scope, name: bytes) -> list[str]:
     lines = [value.decode("latin-1") for field, value in scope["headers"] if field == name]
+    if len(lines) + sum(line.count(",") for line in lines) > _MAX_HOPS:
+        raise InvalidRequest(Reason.FORWARDED_MALFORMED, limit=_MAX_HOPS)
     return [entry.strip() for line in lines for entry in line.split(",")] if lines else []

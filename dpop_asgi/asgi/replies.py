@@ -31,6 +31,7 @@ class HTTPReply:
     Attributes:
         started: whether anything was sent.
         caller: set once the request was accepted.
+        held: messages that wait for the app to be done.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
@@ -40,16 +41,19 @@ class HTTPReply:
         self._scope = scope
         self._send = send
         self._authenticator = authenticator
-        self._held: list[Message] = []
+        self.held: list[Message] = []
 
     async def receive(self) -> Message:
         """The `receive` for the app inside, which may wait here for the client to have the answer and go."""
-        if self._held:
+        if self.held:
             await self.release()
         return await self._receive()
 
     async def send(self, message: Message) -> None:
         """The `send` for the app inside."""
+        if self.started and not self.held:
+            await self._send(message)
+            return
         if message["type"] == "http.response.start" and not self.started:
             if self.caller is not None:
                 headers = _with_nonce(list(message.get("headers", ())), self.caller, self._authenticator)
@@ -57,25 +61,26 @@ class HTTPReply:
             # Starlette answers 500 before it lets an exception out. If that turns out to be a refusal,
             # ours is the right answer: so a 500 waits until the app is done.
             if message["status"] == _SERVER_ERROR:
-                self._held.append(message)
+                self.held.append(message)
                 return
             self.started = True
-        if self._held and not message.get("more_body"):
-            self._held.append(message)
+        if self.held and not message.get("more_body"):
+            self.held.append(message)
             return
-        await self.release()
+        if self.held:
+            await self.release()
         await self._send(message)
 
     async def release(self) -> None:
         """Send what was held back."""
-        held, self._held = self._held, []
+        held, self.held = self.held, []
         for message in held:
             self.started = True
             await self._send(message)
 
     async def answer(self, answer: Answer) -> None:
         """Send an answer of ours instead of the app's."""
-        self._held = []
+        self.held = []
         self.started = True
         headers = self._with_exposure(list(answer.headers))
         body = b"" if self._scope["method"] == "HEAD" else answer.body
@@ -84,7 +89,7 @@ class HTTPReply:
 
     def _with_exposure(self, headers: Headers) -> Headers:
         """Let scripts of other origins read challenge and nonce, beside what the app exposes (WHATWG Fetch §3.2.5)."""
-        if not any(name == b"origin" for name, _ in self._scope["headers"]):
+        if b"origin" not in dict(self._scope["headers"]):
             return headers
         said = b",".join(value for name, value in headers if name.lower() == _EXPOSE)
         exposed = [name.strip() for name in said.split(b",") if name.strip()]
@@ -95,6 +100,8 @@ class HTTPReply:
 
 class WebSocketReply:
     """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
+
+    held: tuple[Message, ...] = ()
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
         self.started: bool = False

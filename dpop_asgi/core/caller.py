@@ -8,7 +8,7 @@ from typing import Any, Self
 from dpop_asgi.core.access_token import AccessToken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see Situation
 class AcceptedNonce:
     """A nonce that is good now.
 

@@ -1,20 +1,27 @@
 """Refusal in; HTTP status, headers and body out (RFC 9449 §7.1, RFC 6750 §3, RFC 9110 §11.6.1)."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from dpop_asgi.errors import (
     InsufficientScope,
+    InvalidProof,
     InvalidRequest,
+    InvalidToken,
     MissingCredentials,
+    Reason,
     Refusal,
+    UseNonce,
 )
 
 Mode = Literal["required", "mixed"]
 
 _STATUS: dict[type[Refusal], int] = {InvalidRequest: 400, InsufficientScope: 403}
 UNAUTHORIZED = 401
+
+# Refusals whose answer depends on nothing but reason and scheme: it is rendered once.
+_SAME_FOR_ALL = frozenset({MissingCredentials, InvalidRequest, InvalidToken, InvalidProof, UseNonce})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ class Challenger:
     algorithms: tuple[str, ...]
     mode: Mode = "required"
     realm: str = "api"
+    _rendered: dict[tuple[type[Refusal], Reason, str], Answer] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a realm that could end its own quotes."""
@@ -56,10 +64,17 @@ class Challenger:
             refusal: why.
             nonce: the value for `DPoP-Nonce`, `None` while nonces are off.
         """
-        status = status_of(refusal)
+        kind = (type(refusal), refusal.reason, refusal.scheme)
+        rendered = self._rendered.get(kind) or self._render(refusal)
+        if kind[0] in _SAME_FOR_ALL:
+            self._rendered[kind] = rendered
+        if nonce is None or rendered.status != UNAUTHORIZED:
+            return rendered
+        return Answer(rendered.status, ((b"dpop-nonce", nonce.encode("ascii")), *rendered.headers), rendered.body)
+
+    def _render(self, refusal: Refusal) -> Answer:
         challenges = [(b"www-authenticate", line.encode("ascii")) for line in self._challenges(refusal)]
-        offered = [(b"dpop-nonce", nonce.encode("ascii"))] if nonce is not None and status == UNAUTHORIZED else []
-        return _answer(status, _body(refusal), [*challenges, *offered])
+        return _answer(status_of(refusal), _body(refusal), challenges)
 
     def _challenges(self, refusal: Refusal) -> list[str]:
         """The scheme that was used comes first; without credentials, DPoP. A nonce challenge stands alone."""

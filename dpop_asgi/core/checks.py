@@ -4,7 +4,7 @@ A reader stops at the first row that fails; a tool can walk them all. The signat
 last and on its own, since everything before costs an attacker more than us.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any, NamedTuple
@@ -15,10 +15,16 @@ from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.errors import InvalidProof, Reason
 
 _REQUIRED_CLAIMS = ("jti", "htm", "htu", "iat", "ath")
-_NUMBERS = (int, float)
+_REQUIRED = frozenset(_REQUIRED_CLAIMS)
+# RFC 9449 §4.2, RFC 7519 §4.1; a claim that is not here may be anything.
+_TEXT, _NUMBER = frozenset({str}), frozenset({int, float})
+_CLAIM_KINDS: Mapping[str, frozenset[type]] = {
+    **dict.fromkeys(("jti", "htm", "htu", "ath", "nonce"), _TEXT),
+    **dict.fromkeys(("iat", "exp", "nbf"), _NUMBER),
+}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(kw_only=True, slots=True)  # not frozen, as it is made for each request: that would cost a microsecond
 class Situation:
     """What a proof is compared with.
 
@@ -74,24 +80,26 @@ def _missing(claims: Mapping[str, Any]) -> dict[str, object]:
     return {"claim": next(name for name in _REQUIRED_CLAIMS if name not in claims)}
 
 
-def _malformed(claims: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("jti", "htm", "htu", "ath", "nonce"):
-        if name in claims and type(claims[name]) is not str:
-            yield name
-    for name in ("iat", "exp", "nbf"):
-        if name in claims and type(claims[name]) not in _NUMBERS:
-            yield name
-    if not str(claims["jti"]).strip():
-        yield "jti"
+def _well_formed(claims: Mapping[str, Any]) -> bool:
+    for name, value in claims.items():
+        kinds = _CLAIM_KINDS.get(name)
+        if kinds is not None and type(value) not in kinds:
+            return False
+    return not claims["jti"].isspace() and claims["jti"] != ""
+
+
+def _malformed(claims: Mapping[str, Any]) -> dict[str, object]:
+    wrong = (name for name, kinds in _CLAIM_KINDS.items() if name in claims and type(claims[name]) not in kinds)
+    return {"claim": next(wrong, "jti")}
 
 
 CLAIM_CHECKS = (
-    Check(Reason.CLAIM_MISSING, "RFC 9449 §4.3 item 3", lambda claims: claims.keys() >= {*_REQUIRED_CLAIMS}, _missing),
+    Check(Reason.CLAIM_MISSING, "RFC 9449 §4.3 item 3", lambda claims: claims.keys() >= _REQUIRED, _missing),
     Check(
         Reason.CLAIM_MALFORMED,
         "RFC 9449 §4.2",
-        lambda claims: not any(_malformed(claims)),
-        lambda claims: {"claim": next(_malformed(claims))},
+        _well_formed,
+        _malformed,
     ),
 )
 

@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Never
 
@@ -14,13 +15,27 @@ COMPACT_JWS = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # 128 is far below the recursion limits of every supported Python.
 _MOST_OPENERS = 128
 
+# Each value has a price of its own, a number the highest; a proof of a real client has about ten.
+_MOST_VALUES = 256
+# Without its end too: to look for one from each quotation mark anew would take the square of the length.
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+
 # 2**63 has 19 digits. Larger numbers mean nothing in a JWT, and arithmetic with them can raise.
 _MOST_DIGITS = 19
 
 
+# Between base64 and base64url. What belongs to the other alphabet becomes what belongs to none.
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
+
+# By the number of characters behind the last whole group of four: the padding, and the last characters that leave no
+# loose bits. One character alone is never a byte.
+_ENDINGS = {2: (b"==", b"AQgw"), 3: (b"=", b"AEIMQUYcgkosw048")}
+
+
 def b64url_encode(raw: bytes) -> str:
     """Base64url without padding (RFC 7515 §2)."""
-    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    return b2a_base64(raw, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def b64url_decode(segment: bytes) -> bytes:
@@ -29,12 +44,14 @@ def b64url_decode(segment: bytes) -> bytes:
     Raises:
         ValueError: for foreign characters, padding, or bits that do not belong to a byte.
     """
-    raw = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
-    # The standard decoder drops foreign characters and ignores loose bits: only what encodes back is accepted.
-    if urlsafe_b64encode(raw).rstrip(b"=") != segment:
+    behind = len(segment) % 4
+    if behind == 0:
+        return a2b_base64(segment.translate(_FROM_URL), strict_mode=True)
+    padding, allowed = _ENDINGS.get(behind, (b"", b""))
+    if segment[-1] not in allowed:
         msg = "not base64url"
         raise ValueError(msg)
-    return raw
+    return a2b_base64(segment.translate(_FROM_URL) + padding, strict_mode=True)
 
 
 def sha256_b64url(text: str | bytes) -> str:
@@ -43,25 +60,44 @@ def sha256_b64url(text: str | bytes) -> str:
     return b64url_encode(sha256(raw).digest())
 
 
-def strict_json_object(raw: bytes, *, most_openers: int = _MOST_OPENERS) -> dict[str, Any]:
+def strict_json_object(
+    raw: bytes, *, most_openers: int = _MOST_OPENERS, most_values: int = _MOST_VALUES
+) -> dict[str, Any]:
     """A JSON object, read so that no two parsers could differ about it.
 
     Args:
         raw: the document.
         most_openers: how many opening brackets it may have; a key set needs more than a proof.
+        most_values: how many values it may have; a token and a key set need more than a proof.
 
     Raises:
         ValueError: when it is not UTF-8, not an object, has a name twice, a number that is not finite
-            or has more than 19 digits, or too many opening brackets.
+            or has more than 19 digits, or too many opening brackets or values.
     """
     if raw.count(b"{") + raw.count(b"[") > most_openers:
         msg = "nested too deeply"
         raise ValueError(msg)
-    value = _DECODER.decode(raw.decode("utf-8"))
+    # A comma in a string is no separator: some URIs have many.
+    if raw.count(b",") >= most_values and _TEXT.sub(b"", raw).count(b",") >= most_values:
+        msg = "too many values"
+        raise ValueError(msg)
+    value = _decode(raw.decode("utf-8"))
     if type(value) is not dict:
         msg = "not a JSON object"
         raise ValueError(msg)
     return value
+
+
+def _decode(text: str) -> object:
+    """The decoder's C part alone, where that reads all there is: it spares a third of the time."""
+    if text.startswith("{"):
+        try:
+            value, end = _scan(text, 0)
+        except StopIteration:
+            raise ValueError from None
+        if end == len(text):
+            return value
+    return _DECODER.decode(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -98,3 +134,4 @@ _DECODER = json.JSONDecoder(
     parse_int=_bounded_int,
     parse_float=_finite_float,
 )
+_scan: Callable[[str, int], tuple[object, int]] = _DECODER.scan_once  # type: ignore[attr-defined]

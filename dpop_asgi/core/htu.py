@@ -12,14 +12,22 @@ _URI = re.compile(r"([a-z]+)://([^/?#]*)([^?#]*)", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(
     r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+,;=]+)(?::(?P<port>[0-9]{0,5}))?", re.IGNORECASE | re.ASCII
 )
-_PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]|%[0-9A-Fa-f]{2})*)?", re.ASCII)
-_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+_PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]++|%[0-9A-Fa-f]{2})*+)?", re.ASCII)
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_HEX = "0123456789ABCDEFabcdef"
+# What each escape stands for in normal form, by its two digits: a long URI of nothing else is still read in no time.
+_NORMAL_ESCAPES = {
+    high + low: character if (character := chr(int(high + low, 16))) in _UNRESERVED else f"%{high}{low}".upper()
+    for high in _HEX
+    for low in _HEX
+}
 # Not allowed in a path, but browsers send them as they are: compared as their escapes.
 _ESCAPED = str.maketrans({"[": "%5B", "]": "%5D", "|": "%7C", "^": "%5E"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WEBSOCKET_SCHEMES = {"ws": "http", "wss": "https"}
 _MAX_PORT = 65535
+# A name of 253 characters (RFC 1035 §2.3.4), the dot behind it, and a port. Refusals name the host in the log.
+_MAX_AUTHORITY = 260
 
 # One entry per distinct path of an API. Anybody can send long ones: they are worked out each time,
 # so that the cache stays under 4 MB.
@@ -59,7 +67,7 @@ _cached = lru_cache(_CACHED_URIS)(_normalise)
 
 def normalise_authority(authority: str, scheme: str) -> str | None:
     """Host in lower case, port only where it is not the default of `scheme`; `None` when malformed."""
-    match = _AUTHORITY.fullmatch(authority)
+    match = _AUTHORITY.fullmatch(authority) if len(authority) <= _MAX_AUTHORITY else None
     if match is None or scheme not in _DEFAULT_PORTS:
         return None
     host, port = match["host"].lower(), match["port"]
@@ -73,16 +81,12 @@ def normalise_path(path: str) -> str | None:
     if _PATH.fullmatch(path) is None:
         return None
     if "%" in path:
-        path = _ESCAPE.sub(_normal_escape, path)
+        first, *escaped = path.split("%")
+        path = first + "".join([_NORMAL_ESCAPES[part[:2]] + part[2:] for part in escaped])
     path = path.translate(_ESCAPED)
     if "/." in path:
         path = _without_dot_segments(path)
     return path or "/"
-
-
-def _normal_escape(match: re.Match[str]) -> str:
-    character = chr(int(match[0][1:], 16))
-    return character if character in _UNRESERVED else match[0].upper()
 
 
 def _without_dot_segments(path: str) -> str:

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from joserfc import jwk
 from joserfc.jws import JWSRegistry
 
@@ -36,6 +39,10 @@ PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 # The members that RFC 7638 §3.2 hashes; everything else in a JWK is left aside.
 _PUBLIC_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
 
+# R and S (RFC 7518 §3.4).
+_ES256_BYTES = 64
+_ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
+
 _COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "Ed25519": 32}
 
 # FAPI 2.0 §5.4.1 sets the lower bound. Above 4096 bits, or with an exponent over 32 bits,
@@ -62,13 +69,26 @@ class PublicKey:
 
     thumbprint: str
     _key: Any
+    _p256: ec.EllipticCurvePublicKey | None = None
 
     def verify(self, algorithm: str, message: bytes, signature: bytes) -> bool:
         """Whether `signature` over `message` was made by this key; `False` for malformed signatures too."""
         try:
+            if self._p256 is not None and algorithm == "ES256":
+                return _verify_es256(self._p256, message, signature)
             return bool(JWSRegistry.algorithms[algorithm].verify(message, signature, self._key))
         except Exception:  # noqa: BLE001 - whatever the libraries below raise for hostile bytes means "no"
             return False
+
+
+def _verify_es256(key: ec.EllipticCurvePublicKey, message: bytes, signature: bytes) -> bool:
+    """RFC 7518 §3.4, what nearly every client uses: joserfc does the same in 9 us more, beside 62 us of the check."""
+    if len(signature) != _ES256_BYTES:
+        return False
+    half = _ES256_BYTES // 2
+    r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+    key.verify(encode_dss_signature(r, s), message, _ECDSA_SHA256)
+    return True
 
 
 def fits(members: Mapping[str, object], algorithm: str) -> bool:
@@ -98,7 +118,9 @@ def import_public_key(members: Mapping[str, object], algorithm: str) -> PublicKe
     except Exception as error:
         msg = "not an acceptable public key"
         raise ValueError(msg) from error
-    return PublicKey(thumbprint=key.thumbprint(), _key=key)
+    op_key = key.get_op_key("verify")
+    p256 = op_key if isinstance(op_key, ec.EllipticCurvePublicKey) and public["crv"] == "P-256" else None
+    return PublicKey(thumbprint=key.thumbprint(), _key=key, _p256=p256)
 
 
 def _check_numbers(public: Mapping[str, Any]) -> None:

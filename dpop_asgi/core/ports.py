@@ -8,6 +8,7 @@ from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.errors import Reason
 
 Clock = Callable[[], float]
+Outcome = Literal["accepted", "refused", "unavailable"]
 
 
 class Store(Protocol):
@@ -54,7 +55,7 @@ class Decision:
         replay_checked: `False` when a proof was accepted while the store was away (`on_store_failure="accept"`).
     """
 
-    outcome: Literal["accepted", "refused", "unavailable"]
+    outcome: Outcome
     reason: Reason | None = None
     replay_checked: bool = True
 

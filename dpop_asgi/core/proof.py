@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from dpop_asgi.core import jose
 from dpop_asgi.core.checks import CLAIM_CHECKS, HEADER_CHECKS, REQUEST_CHECKS, Situation, ask
-from dpop_asgi.core.encoding import COMPACT_JWS, b64url_decode, strict_json_object
+from dpop_asgi.core.encoding import b64url_decode, strict_json_object
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.errors import InvalidProof, Reason
 
@@ -14,6 +14,9 @@ from dpop_asgi.errors import InvalidProof, Reason
 # and only of the size that real ones have, so that nobody can fill the cache with variations: 4096 take 12 MB.
 _CACHED_HEADERS = 4096
 _CACHED_HEADER_BYTES = 2048
+
+# Header, payload and signature.
+_SEGMENTS = 3
 
 _Read = TypeVar("_Read")
 
@@ -26,7 +29,7 @@ class ProofHeader:
     key: jose.PublicKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see Situation
 class Proof:
     """A well-formed proof with a sound header and well-typed claims; its signature is still unchecked."""
 
@@ -34,6 +37,7 @@ class Proof:
     claims: Mapping[str, Any] = field(repr=False)
     signing_input: bytes = field(repr=False)
     signature: bytes = field(repr=False)
+    header_segment: bytes = field(default=b"", repr=False)
 
     def check(self, situation: Situation) -> float:
         """Compare the claims with the request (RFC 9449 §4.3 items 8, 9, 11, 12a).
@@ -74,18 +78,17 @@ class ProofReader:
         """
         if len(value) > self._policy.max_bytes:
             raise InvalidProof(Reason.PROOF_TOO_LARGE, size=len(value), limit=self._policy.max_bytes)
-        if COMPACT_JWS.fullmatch(value) is None:
-            raise InvalidProof(Reason.PROOF_REPEATED if b"," in value else Reason.PROOF_MALFORMED)
-        signing_input, _, signature = value.rpartition(b".")
-        header_segment, _, payload = signing_input.partition(b".")
+        if b"," in value:
+            raise InvalidProof(Reason.PROOF_REPEATED)
+        header_segment, payload, signature = _segments(value)
         header = self._headers.get(header_segment) or self._read_header(header_segment)
         claims = _decoded(payload, strict_json_object)
         ask(CLAIM_CHECKS, claims)
-        return Proof(header, claims, signing_input, _decoded(signature, bytes))
+        return Proof(header, claims, value[: -len(signature) - 1], _decoded(signature, bytes), header_segment)
 
     def remember(self, proof: Proof) -> None:
         """Spare the next proof with this header the import of its key; the signature of this one was verified."""
-        segment = proof.signing_input.partition(b".")[0]
+        segment = proof.header_segment
         if len(segment) > _CACHED_HEADER_BYTES:
             return
         # Least recently used goes first: a dict keeps the order in which its keys were put in.
@@ -102,6 +105,14 @@ class ProofReader:
         except ValueError:
             # Without the cause: messages of the libraries below may quote key material.
             raise InvalidProof(Reason.KEY_INVALID) from None
+
+
+def _segments(value: bytes) -> tuple[bytes, bytes, bytes]:
+    """RFC 7515 §7.1; which characters stand in them is seen when they are decoded."""
+    segments = value.split(b".", 3)
+    if len(segments) != _SEGMENTS or not segments[-1]:
+        raise InvalidProof(Reason.PROOF_MALFORMED)
+    return segments[0], segments[1], segments[2]
 
 
 def _decoded(segment: bytes, read: Callable[[bytes], _Read]) -> _Read:

@@ -47,7 +47,8 @@ class MemoryStore:
     async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
         """See `dpop_asgi.core.ports.Store`. Nothing is awaited inside, so it is atomic on one event loop."""
         now = self._clock()
-        self._expire(now)
+        if self._expiries and self._expiries[0][0] <= now:
+            self._expire(now)
         standing = self._values.get(key)
         if standing is not None:
             return standing

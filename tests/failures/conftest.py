@@ -53,7 +53,7 @@ class World:
     async def answered_again(self, client: SteadyClient) -> Answer:
         """The first answer to `client` that is not 503."""
         async with asyncio.timeout(10.0):
-            while (answer := await self.prompt(client)).status == httpx2.codes.SERVICE_UNAVAILABLE:
+            while (answer := await self.prompt(client)).status == httpx2.codes.SERVICE_UNAVAILABLE:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return answer
 
