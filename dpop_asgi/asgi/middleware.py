@@ -89,7 +89,7 @@ class DPoPMiddleware:
         elif scope["type"] not in _REPLIES:
             await self.app(scope, receive, send)
         elif scope.get(_VOUCHED_KEY) is self._authenticator:
-            await self.app(self._presented(scope), receive, send)
+            await self.app(_presented_as_bearer(scope) if self._as_bearer else scope, receive, send)
         else:
             await self._guard(scope, _REPLIES[scope["type"]](scope, receive, send, self._authenticator))
 
@@ -99,7 +99,8 @@ class DPoPMiddleware:
             if self._is_protected(scope):
                 reply.caller = await self._authenticator.authenticate(self._facts(scope))
                 _introduce(scope, reply.caller, self._authenticator)
-                scope = self._presented(scope)
+                if self._as_bearer:
+                    scope = _presented_as_bearer(scope)
             await self.app(scope, reply.receive, reply.send)
         except DPoPError as error:
             if reply.started:
@@ -117,9 +118,6 @@ class DPoPMiddleware:
         if self._preflights_pass and scope.get("method") == "OPTIONS" and is_preflight(scope):
             return False
         return not self._public.match(scope)
-
-    def _presented(self, scope: Scope) -> Scope:
-        return _presented_as_bearer(scope) if self._as_bearer else scope
 
     def _facts(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(
