@@ -1,0 +1,197 @@
+"""Every bound on what one request may bring: what stands exactly at it passes, what is just over it is refused."""
+
+import json
+
+import pytest
+
+from dpop_asgi import ProofPolicy, Reason
+from dpop_asgi.asgi import proxies, target_uri
+from dpop_asgi.core import credentials, encoding, htu, proof
+from dpop_asgi.core.encoding import strict_json_object
+from dpop_asgi.core.jose import import_public_key
+from dpop_asgi.errors import InvalidRequest
+from dpop_asgi.tokens import signed_token
+from tests.support.api import http_scope
+from tests.support.keys import number
+from tests.support.watched import WatchedApi
+
+BEHIND_A_PROXY = {"public_url": None, "allowed_hosts": ["rs.example"], "trusted_proxies": ["10.0.0.0/8"]}
+
+
+@pytest.fixture
+def make_api(issuer, client, clock):
+    return lambda **options: WatchedApi(issuer, client, clock, **options)
+
+
+@pytest.fixture
+def api(make_api):
+    return make_api()
+
+
+def over(limit):
+    """Two rows: at the bound and over it."""
+    return pytest.mark.parametrize(("size", "over"), [(limit, False), (limit + 1, True)], ids=["at", "over"])
+
+
+@over(credentials.MAX_AUTHORIZATION_BYTES)
+async def test_max_authorization_bytes(api, size, over):
+    value = "DPoP ".ljust(size, "a")
+    # At the bound it is a token, though not the one that the proof is about.
+    expected = Reason.AUTHORIZATION_TOO_LARGE if over else Reason.TOKEN_HASH_MISMATCH
+    assert await api.reason(drop={"Authorization"}, also=[("authorization", value)]) is expected
+
+
+@pytest.mark.parametrize("limit", [ProofPolicy().max_bytes, 1500], ids=["default", "configured"])
+@pytest.mark.parametrize("over", [False, True])
+async def test_proof_policy_max_bytes(make_api, limit, over):
+    api = make_api(proof_policy=ProofPolicy(max_bytes=limit))
+    value = (await api.fields())["DPoP"].ljust(limit + over, "A")
+    expected = Reason.PROOF_TOO_LARGE if over else Reason.SIGNATURE_INVALID
+    assert await api.reason(drop={"DPoP"}, also=[("dpop", value)]) in {expected, Reason.PROOF_MALFORMED}
+    assert (api.decisions[0].reason is Reason.PROOF_TOO_LARGE) is over
+
+
+@pytest.mark.parametrize("field", ["Authorization", "DPoP"])
+async def test_nothing_is_decoded_of_what_is_too_large(api, monkeypatch, field):
+    decoded = []
+    for module in (proof, signed_token):
+        monkeypatch.setattr(module, "b64url_decode", decoded.append)
+    await api.reason(drop={field}, also=[(field, "DPoP " * (field == "Authorization") + "a" * 17_000)])
+    assert decoded == []
+
+
+def nested(brackets):
+    """A claim with so many opening brackets."""
+    return json.loads("[" * brackets + "]" * brackets)
+
+
+# The object itself is one bracket, `jwk` of the header another.
+@over(encoding._MOST_OPENERS - 1)
+async def test_most_openers_in_a_claim(api, size, over):
+    await _malformed_only_if(over, api, claims={"x": nested(size)})
+
+
+@over(encoding._MOST_OPENERS - 2)
+async def test_most_openers_in_a_header(api, size, over):
+    await _malformed_only_if(over, api, header={"x": nested(size)})
+
+
+# Six claims and the nonce come with a proof: seven values, and six commas more than in the list.
+@over(encoding._MOST_VALUES - 6)
+async def test_most_values_in_a_claim(api, size, over):
+    await _malformed_only_if(over, api, claims={"x": [1] * size})
+
+
+async def test_commas_in_text_are_no_values(api):
+    many = "/" + ",".join(["12"] * encoding._MOST_VALUES * 4)
+    assert await api.passes(path=many)
+    await _malformed_only_if(False, api, claims={"x": '\\",' * encoding._MOST_VALUES})
+
+
+@over(encoding._MOST_DIGITS)
+async def test_most_digits_of_a_number(api, size, over):
+    await _malformed_only_if(over, api, claims={"x": int("9" * size)})
+
+
+@pytest.mark.parametrize(("literal", "over"), [("1.7e308", False), ("1.8e308", True), ("-1.8e308", True)])
+def test_the_largest_number_is_that_of_a_double(literal, over):
+    if not over:
+        assert strict_json_object(b'{"a":%s}' % literal.encode())
+        return
+    with pytest.raises(ValueError, match="not finite"):
+        strict_json_object(b'{"a":%s}' % literal.encode())
+
+
+async def _malformed_only_if(over, api, **changes):
+    if over:
+        assert await api.reason(**changes) is Reason.PROOF_MALFORMED
+    else:
+        assert await api.passes(**changes)
+
+
+@over(target_uri._MAX_TARGET_BYTES)
+def test_max_target_bytes(size, over):
+    scope = http_scope(raw_path=b"/" * size + b"?" + b"q" * 10_000)
+    if not over:
+        assert target_uri.path_of(scope) == "/" * size
+        return
+    with pytest.raises(InvalidRequest) as refused:
+        target_uri.path_of(scope)
+    assert (refused.value.reason, refused.value.facts) == (Reason.TARGET_MALFORMED, {"size": size})
+
+
+@over(htu._MAX_AUTHORITY)
+async def test_max_authority_of_a_host(make_api, size, over):
+    api = make_api(public_url=None, allowed_hosts=["rs.example"])
+    expected = Reason.HOST_MALFORMED if over else Reason.HOST_NOT_ALLOWED
+    assert await api.reason(host="h" * size) is expected
+
+
+def test_the_longest_name_and_port_are_within_max_authority():
+    assert htu.normalise_authority("h" * 253 + ".:65535", "https") is not None
+
+
+@over(proxies._MAX_HOPS)
+@pytest.mark.parametrize("lines", [1, 2], ids=["one-field", "two-fields"])
+@pytest.mark.parametrize("forwarded", ["x-forwarded", "forwarded"])
+async def test_max_hops(make_api, forwarded, lines, size, over):
+    api = make_api(**BEHIND_A_PROXY, forwarded=forwarded)
+    hop, name = ("10.0.0.1", "x-forwarded-for") if forwarded == "x-forwarded" else ("for=10.0.0.1", "forwarded")
+    also = [(name, ", ".join([hop] * (size - lines + 1))), *[(name, hop)] * (lines - 1)]
+    if over:
+        assert await api.reason(also=also) is Reason.FORWARDED_MALFORMED
+    else:
+        assert await api.passes(also=also)
+
+
+@pytest.mark.parametrize(("size", "reason"), [(64, Reason.NONCE_UNKNOWN), (65, Reason.NONCE_MALFORMED)])
+async def test_max_nonce_length(api, size, reason):
+    assert await api.reason(nonce="n" * size) is reason
+
+
+@pytest.mark.parametrize(("bits", "fits"), [(2047, False), (2048, True), (4096, True), (4097, False)])
+def test_rsa_bits(bits, fits):
+    members = {"kty": "RSA", "n": number(2**bits - 1), "e": "AQAB"}
+    assert _imports(members) is fits
+
+
+@pytest.mark.parametrize(("bits", "fits"), [(17, True), (32, True), (33, False), (64, False)])
+def test_rsa_exponent_bits(bits, fits):
+    assert _imports({"kty": "RSA", "n": number(2**2048 - 1), "e": number(2 ** (bits - 1) + 1)}) is fits
+
+
+def _imports(members):
+    try:
+        return bool(import_public_key(members, "PS256"))
+    except ValueError:
+        return False
+
+
+async def test_a_jti_has_no_bound_but_that_of_the_proof(api):
+    assert await api.passes(claims={"jti": "j" * 5000})
+    assert await api.reason(claims={"jti": "j" * 5000}) is Reason.PROOF_REPLAYED
+
+
+@pytest.mark.parametrize("count", [1000, 5000])
+async def test_the_number_of_fields_does_not_matter(api, count):
+    also = [(f"x-{number}", "v") for number in range(count)]
+    assert await api.passes(also=also)
+    assert await api.reason(also=[*also, ("dpop", "x")]) is Reason.PROOF_REPEATED
+    assert await api.reason(also=[("dpop", "x")] * count) is Reason.PROOF_REPEATED
+
+
+@pytest.mark.parametrize("length", [10, 7000])
+async def test_a_line_of_the_log_has_at_most_two_kilobytes(api, caplog, length):
+    caplog.set_level("DEBUG")
+    await api.reason(path="/" + "p" * length, claimed="/q")
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "dpop_asgi"]
+    assert line.startswith("refused: target_mismatch {'expected': 'https://rs.example/p")
+    assert len(line) <= 2000
+    assert ("received" in line) is (length < 1000)
+
+
+async def test_a_request_that_is_refused_writes_one_line(api, caplog):
+    caplog.set_level("DEBUG")
+    for _ in range(100):
+        await api.reason(claims={"ath": "x"})
+    assert len(caplog.records) == 100

@@ -1,0 +1,178 @@
+"""Every bound on what is kept between requests, whoever sends them."""
+
+import json
+import tracemalloc
+
+import pytest
+
+from dpop_asgi import InvalidToken, JWTVerifier, MemoryStore, NoncePolicy, ProofPolicy, Reason, Refusal, StoreError
+from dpop_asgi.core import htu, proof
+from dpop_asgi.core.encoding import b64url_decode, b64url_encode, sha256_b64url
+from dpop_asgi.core.jose import PublicKey
+from dpop_asgi.core.proof import ProofReader
+from dpop_asgi.testing import jwt
+from dpop_asgi.tokens import jwt as tokens
+from tests.support.decisions import Resource, incoming
+from tests.support.proofs import URI
+from tests.support.watched import WatchedApi
+
+MANY = 100_000
+CLAIMS = {"jti": "j", "htm": "GET", "htu": URI, "iat": 1_700_000_000, "ath": "x"}
+
+
+@pytest.fixture
+def resource(clock, client):
+    return Resource(clock, client)
+
+
+@pytest.fixture
+def verify(issuer, clock):
+    return JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
+
+
+def read_and_remember(reader, client, header):
+    signed = jwt({"typ": "dpop+jwt", "alg": "ES256", "jwk": client.key.public_jwk, **header}, CLAIMS, client.key)
+    reader.remember(reader.read(signed.encode()))
+    return signed.encode()
+
+
+def test_cached_headers(client):
+    reader = ProofReader(ProofPolicy())
+    first = read_and_remember(reader, client, {"kid": "0"})
+    for number in range(1, proof._CACHED_HEADERS):
+        read_and_remember(reader, client, {"kid": str(number)})
+    # Used again, so that it is not the one to go.
+    reader.remember(reader.read(first))
+    assert len(reader._headers) == proof._CACHED_HEADERS
+    read_and_remember(reader, client, {"kid": "one more"})
+    assert len(reader._headers) == proof._CACHED_HEADERS
+    assert first.partition(b".")[0] in reader._headers
+
+
+@pytest.mark.parametrize(("size", "kept"), [(proof._CACHED_HEADER_BYTES, 1), (proof._CACHED_HEADER_BYTES + 2, 0)])
+def test_cached_header_bytes(client, size, kept):
+    reader = ProofReader(ProofPolicy())
+    usual = len(json.dumps({"typ": "dpop+jwt", "alg": "ES256", "jwk": client.key.public_jwk, "x": ""}))
+    signed = read_and_remember(reader, client, {"x": "x" * (size * 3 // 4 - usual)})
+    assert len(signed.partition(b".")[0]) == size
+    assert len(reader._headers) == kept
+
+
+async def test_cached_tokens(verify, issuer, client, monkeypatch):
+    monkeypatch.setattr(PublicKey, "verify", lambda *_: True)
+    for number in range(tokens._CACHED_TOKENS + 100):
+        await verify(issuer.access_token(client, claims={"sub": str(number)}))
+    assert len(verify._cache) == tokens._CACHED_TOKENS
+
+
+def test_cached_uris_and_cached_length():
+    before = htu._cached.cache_info()
+    for number in range(5000):
+        htu.normalise(f"https://rs.example/{number}")
+    filled = htu._cached.cache_info()
+    for number in range(100):
+        htu.normalise(f"https://rs.example/{number}/".ljust(htu._CACHED_LENGTH + 1, "x"))
+    assert (before.maxsize, filled.currsize) == (htu._CACHED_URIS, htu._CACHED_URIS)
+    assert htu._cached.cache_info().misses == filled.misses
+    htu.normalise("https://rs.example/".ljust(htu._CACHED_LENGTH, "x"))
+    assert htu._cached.cache_info().misses == filled.misses + 1
+
+
+@pytest.mark.timeout(400)
+async def test_100_000_bad_proofs_leave_nothing_behind(resource):
+    """Each has a header, a `jti` and a token of its own, and most a target. No signature is good: they cost nothing."""
+    make = _unsigned(resource.client.key.public_jwk)
+    reasons = {await _reason(resource, make(number)) for number in range(MANY)}
+    assert reasons == {Reason.TARGET_MISMATCH, Reason.SIGNATURE_INVALID}
+    assert resource.authenticator._reader._headers == {}
+    assert htu._cached.cache_info().currsize <= htu._CACHED_URIS
+    assert (resource.store.calls, resource.verified) == ([], 0)
+
+
+async def test_bad_proofs_leave_no_memory_behind(resource):
+    make = _unsigned(resource.client.key.public_jwk)
+    for number in range(2000):
+        await _reason(resource, make(number))
+    tracemalloc.start()
+    try:
+        for number in range(2000, 5000):
+            await _reason(resource, make(number))
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The cache of URIs has other entries now; 3,000 requests of which each left its header would leave 3 MB.
+    assert grown < 1_000_000
+
+
+@pytest.mark.timeout(400)
+async def test_100_000_bad_tokens_leave_nothing_behind(verify, issuer, client):
+    header, payload, signature = issuer.access_token(client).split(".")
+    claims = json.loads(b64url_decode(payload.encode()))
+    for number in range(MANY):
+        changed = b64url_encode(json.dumps({**claims, "sub": str(number), "iss": f"https://{number}.example"}).encode())
+        with pytest.raises(InvalidToken):
+            await verify(f"{header}.{changed}.{signature}")
+    assert len(verify._cache) == 0
+
+
+async def test_5_000_tokens_with_invented_kids_and_bad_signatures_leave_nothing_behind(verify, issuer, client):
+    for number in range(2500):
+        for header in ({"kid": str(number)}, {}):
+            token = issuer.access_token(client, header=header, signed_by=client.key)
+            with pytest.raises(InvalidToken):
+                await verify(token)
+    keys = verify._sources[issuer.url].current(0.0)
+    assert len(verify._cache) == 0
+    assert keys._fitting.cache_info().currsize == 1
+
+
+async def test_answers_are_kept_by_reason_and_not_by_request(issuer, client, clock):
+    api = WatchedApi(issuer, client, clock)
+    for number in range(100):
+        for changes in ({"claims": {"ath": str(number)}}, {"claimed": f"/{number}"}, {"token": str(number)}):
+            await api.reason(**changes)
+    assert len(api.app._challenger._rendered) == 3
+
+
+async def test_the_window_holds_no_more_than_it_promises(clock, client):
+    policy = NoncePolicy()
+    resource = Resource(clock, client, nonces=policy)
+    for _ in range(300):
+        clock.advance(policy.period * 0.7)
+        await resource.authenticator.challenge_nonce()
+    held = policy.grace + 2 * policy.lookahead + 1
+    assert len(resource.authenticator._window._nonces) <= held
+    assert len(resource.authenticator._window._slots) <= held
+
+
+async def test_max_entries_of_the_memory_store(clock):
+    store = MemoryStore(max_entries=1000, clock=clock)
+    for number in range(1000):
+        assert await store.put_if_absent(str(number), "mine", ttl=60.0) == "mine"
+    with pytest.raises(StoreError, match="full"):
+        await store.put_if_absent("1000", "mine", ttl=60.0)
+    assert await store.put_if_absent("999", "another", ttl=60.0) == "mine"
+    assert len(store._values) == len(store._expiries) == 1000
+
+
+def _unsigned(jwk):
+    """Makes the fields of request number so and so, all with one signature that fits none."""
+    usual = {"typ": "dpop+jwt", "alg": "ES256", "jwk": jwk}
+
+    def make(number):
+        header = b64url_encode(json.dumps({**usual, "kid": str(number)}).encode())
+        token = f"token-{number}"
+        # Every tenth gets as far as its signature.
+        htu = f"https://rs.example/{number}" if number % 10 else URI
+        claims = {**CLAIMS, "jti": str(number), "htu": htu, "ath": sha256_b64url(token)}
+        payload = b64url_encode(json.dumps(claims).encode())
+        return {"Authorization": f"DPoP {token}", "DPoP": f"{header}.{payload}.{'A' * 86}"}
+
+    return make
+
+
+async def _reason(resource, fields):
+    try:
+        await resource.authenticator.authenticate(incoming(fields))
+    except Refusal as refusal:
+        return refusal.reason

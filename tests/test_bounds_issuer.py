@@ -1,0 +1,184 @@
+"""Every bound on what the issuer's keys and tokens may be, and on how often and how long the issuer is asked."""
+
+import asyncio
+
+import pytest
+
+from dpop_asgi import InvalidToken, IssuerUnavailable, JWTVerifier, Reason
+from dpop_asgi.core import encoding, jose
+from dpop_asgi.testing import Issuer
+from dpop_asgi.tokens import discovery, jwks, key_set, signed_token
+from dpop_asgi.tokens.key_set import KeySet
+from tests.support.processes import AUDIENCE
+from tests.support.website import Page, Website
+
+
+@pytest.fixture(scope="module")
+def _website():
+    with Website() as website:
+        yield website
+
+
+@pytest.fixture
+def website(_website):
+    _website.clear()
+    return _website
+
+
+@pytest.fixture
+def remote(website, clock):
+    issuer = Issuer(website.url, audience=AUDIENCE, clock=clock)
+    website.publish(issuer)
+    return issuer
+
+
+@pytest.fixture
+def verify(remote, clock):
+    return JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock)
+
+
+def over(limit):
+    """Two rows: at the bound and over it."""
+    return pytest.mark.parametrize(("size", "over"), [(limit, False), (limit + 1, True)], ids=["at", "over"])
+
+
+async def _reason(verify, token):
+    with pytest.raises(InvalidToken) as refused:
+        await verify(token)
+    return refused.value.reason
+
+
+def _nested(brackets):
+    nested = []
+    for _ in range(brackets - 1):
+        nested = [nested]
+    return nested
+
+
+# The claims are one bracket, `cnf` another.
+@over(encoding._MOST_OPENERS - 2)
+async def test_most_openers_in_a_token(verify, remote, client, size, over):
+    await _malformed_only_if(over, verify, remote.access_token(client, claims={"x": _nested(size)}))
+
+
+# Nine claims and `x` come with a token: nine commas more than in the list.
+@over(signed_token._MOST_VALUES - 9)
+@pytest.mark.parametrize("claim", ["aud", "x"])
+async def test_most_values_in_a_token(verify, remote, client, claim, size, over):
+    values = [AUDIENCE, *[""] * (size - 1)]
+    await _malformed_only_if(over, verify, remote.access_token(client, claims={"x": 1, claim: values}))
+
+
+async def test_a_token_full_of_names_is_accepted(verify, remote, client):
+    """Of `_MOST_VALUES`: it is no bound on roles, groups or scopes that a token of 16 KB could have."""
+    names = [f"{number:04}" for number in range(1400)]
+    token = remote.access_token(client, claims={"groups": names})
+    assert len(token) < 16_384
+    assert len((await verify(token)).claims["groups"]) == 1400
+    scopes = remote.access_token(client, claims={"scope": " ".join(names)})
+    assert len((await verify(scopes)).scopes) == 1400
+
+
+async def _malformed_only_if(over, verify, token):
+    if over:
+        assert await _reason(verify, token) is Reason.TOKEN_MALFORMED
+    else:
+        assert await verify(token)
+
+
+@over(discovery._MAX_DOCUMENT_BYTES)
+async def test_max_document_bytes(website, remote, verify, client, size, over):
+    document = Page(remote.jwks).body
+    website.pages["/jwks"] = Page(document + b" " * (size - len(document)))
+    await _unavailable_only_if(over, verify, remote.access_token(client))
+
+
+# The set is one bracket, its list and the key two more.
+@over(discovery._MAX_OPENERS - 3)
+async def test_max_openers_in_a_key_set(website, remote, verify, client, size, over):
+    website.pages["/jwks"] = Page({**remote.jwks, "x": [[]] * (size - 1)})
+    await _unavailable_only_if(over, verify, remote.access_token(client))
+
+
+# Six members of the key and the list itself: six commas.
+@over(discovery._MAX_VALUES - 6)
+async def test_max_values_in_a_key_set(website, remote, verify, client, size, over):
+    website.pages["/jwks"] = Page({**remote.jwks, "x": [1] * size})
+    await _unavailable_only_if(over, verify, remote.access_token(client))
+
+
+@over(key_set._MAX_KEYS)
+async def test_max_keys(website, remote, verify, client, size, over):
+    others = [{"kty": "EC", "kid": str(number)} for number in range(size - 1)]
+    website.pages["/jwks"] = Page({"keys": [*remote.jwks["keys"], *others]})
+    await _unavailable_only_if(over, verify, remote.access_token(client))
+
+
+async def _unavailable_only_if(over, verify, token):
+    if over:
+        with pytest.raises(IssuerUnavailable):
+            await verify(token)
+    else:
+        assert await verify(token)
+
+
+async def test_most_candidates(remote, client, clock, monkeypatch):
+    """A token without `kid` fits every key of its kind."""
+    for _ in range(20):
+        remote.rotate()
+    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, jwks=remote.jwks, clock=clock)
+    checks = []
+    monkeypatch.setattr(jose.PublicKey, "verify", lambda *_: checks.append(1))
+    assert await _reason(verify, remote.access_token(client, without=["kid"])) is Reason.TOKEN_SIGNATURE
+    assert len(checks) == signed_token._MOST_CANDIDATES
+
+
+def test_an_invented_kid_imports_no_key_again(monkeypatch, caplog):
+    """Keys without a `kid` fit any; one of them is not acceptable, and said to be so once."""
+    imports = []
+    import_public_key = jose.import_public_key
+    monkeypatch.setattr(jose, "import_public_key", lambda *key: imports.append(1) or import_public_key(*key))
+    good = [jose.PrivateKey.generate().public_jwk for _ in range(3)]
+    keys = KeySet({"keys": [*good, {**good[0], "y": good[1]["y"]}]})
+    for number in range(1000):
+        assert len(keys.candidates("ES256", str(number))) == 3
+    assert len(imports) == 4
+    assert len(caplog.records) == 1
+
+
+async def test_cool_down_seconds(website, remote, verify, client, clock):
+    await verify(remote.access_token(client))
+    clock.advance(60.0)
+    for number in range(50):
+        await _reason(verify, remote.access_token(client, header={"kid": str(number)}))
+        clock.advance(jwks._COOL_DOWN_SECONDS / 50)
+    assert website.requests.count("/jwks") == 2
+    await _reason(verify, remote.access_token(client, header={"kid": "after"}))
+    assert website.requests.count("/jwks") == 3
+
+
+async def test_a_thousand_waiters_make_one_request(website, remote, verify, client):
+    token = remote.access_token(client)
+    assert len(set(map(id, await asyncio.gather(*(verify(token) for _ in range(1000)))))) == 1
+    assert website.requests.count("/jwks") == 1
+
+
+async def test_the_timeout_bounds_the_wait_of_a_thousand(website, remote, client, clock):
+    """Here for an issuer that sends a byte at a time."""
+    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, timeout=0.3, clock=clock)
+    website.pages["/.well-known/oauth-authorization-server"] = Page(endless=True)
+    token = remote.access_token(client)
+    async with asyncio.timeout(10.0):
+        answers = await asyncio.gather(*(verify(token) for _ in range(1000)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {IssuerUnavailable}
+    assert len(website.requests) == 1
+
+
+@pytest.mark.parametrize("option", ["issuer", "jwks_uri"])
+@pytest.mark.parametrize("user", ["user:hunter2@", "hunter2@", "@"])
+def test_an_address_with_a_password_is_refused_when_it_is_configured(option, user):
+    address = f"https://{user}id.example.com/keys"
+    given = {"issuer": "https://id.example.com", option: address}
+    with pytest.raises(ValueError, match=f"^{option}: ") as refused:
+        JWTVerifier(audience=AUDIENCE, **given)
+    assert "hunter2" not in str(refused.value)

@@ -1,0 +1,115 @@
+"""Every bound between the decision and its store: calls that wait, batches, keys, values, and what is read back."""
+
+import asyncio
+
+import pytest
+
+from dpop_asgi import MemoryStore, NoncePolicy, StoreError, nonces
+from dpop_asgi.stores import lane
+from dpop_asgi.stores.lane import Lane
+from tests.support.decisions import CountingStore, Resource
+from tests.support.watched import WatchedApi
+
+COMMAND = ("SET", "key", "value", "NX", "GET", "PX", 1000)
+
+
+class Server:
+    """Takes pipelines, and answers them when it is told to."""
+
+    def __init__(self, *, answers=True):
+        self.pipelines = []
+        self.answers = asyncio.Event()
+        if answers:
+            self.answers.set()
+
+    async def exchange(self, commands):
+        self.pipelines.append(len(commands))
+        await self.answers.wait()
+        return [None] * len(commands)
+
+
+@pytest.mark.parametrize(
+    ("calls", "pipelines"),
+    [(lane._MAX_BATCH, [256]), (lane._MAX_BATCH + 1, [256, 1]), (600, [256, 256, 88])],
+    ids=["at", "over", "twice-over"],
+)
+async def test_max_batch(calls, pipelines):
+    server = Server()
+    ours = Lane("the store", server.exchange, timeout=10.0)
+    await asyncio.gather(*(ours.call(COMMAND) for _ in range(calls)))
+    assert server.pipelines == pipelines
+    await ours.aclose()
+
+
+@pytest.mark.parametrize("over", [0, 1, 50])
+async def test_max_waiting(over):
+    server = Server(answers=False)
+    ours = Lane("the store", server.exchange, timeout=10.0)
+    calls = [asyncio.create_task(ours.call(COMMAND)) for _ in range(lane._MAX_WAITING + over)]
+    await asyncio.sleep(0)
+    refused = [call for call in calls if call.done()]
+    assert ["are waiting already" in str(call.exception()) for call in refused] == [True] * over
+    server.answers.set()
+    await asyncio.wait(calls)
+    assert len([call for call in calls if call.exception() is None]) == lane._MAX_WAITING
+    await ours.aclose()
+
+
+async def test_calls_that_were_given_up_are_no_burden():
+    """A client that goes away makes room: what it waited for is not sent."""
+    server = Server(answers=False)
+    ours = Lane("the store", server.exchange, timeout=10.0)
+    first = asyncio.create_task(ours.call(COMMAND))
+    await asyncio.sleep(0.01)
+    given_up = [asyncio.create_task(ours.call(COMMAND)) for _ in range(1000)]
+    await asyncio.sleep(0)
+    for call in given_up:
+        call.cancel()
+    await asyncio.wait(given_up)
+    server.answers.set()
+    await first
+    await ours.call(COMMAND)
+    assert server.pipelines == [1, 1]
+    assert (len(ours._waiting), len(ours._unanswered)) == (0, 0)
+    await ours.aclose()
+
+
+@pytest.mark.parametrize("size", [1, 100])
+async def test_keys_and_values_stay_within_what_a_store_is_promised(clock, client, size):
+    store = CountingStore(clock)
+    policy = NoncePolicy(period=12.3456789)
+    resource = Resource(clock, client, store=store, nonces=policy, namespace="n" * size)
+    nonce = await resource.authenticator.challenge_nonce()
+    await resource.accept(resource.headers(nonce=nonce, claims={"jti": "j" * 5000}))
+    assert len(store.proofs) == 1
+    assert all(len(call.key) <= 200 and call.key.isascii() for call in store.calls)
+    assert all(len(call.value) <= 64 and call.value.isascii() for call in store.calls)
+
+
+@pytest.mark.parametrize("namespace", ["", "n" * 101, "é", "a\nb"], ids=["none", "over", "not-ascii", "line-feed"])
+def test_a_namespace_that_would_break_the_promise_is_refused(clock, client, namespace):
+    with pytest.raises(ValueError, match=r"^namespace: "):
+        Resource(clock, client, namespace=namespace)
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_max_nonce_length_of_what_the_store_holds(issuer, client, clock, over):
+    store, slot = MemoryStore(clock=clock), int(clock.now // 60)
+    for number in range(slot - 1, slot + 6):
+        foreign = str(number).ljust(nonces._MAX_NONCE_LENGTH + over, "n")
+        await store.put_if_absent(f"dpop:nonce:v1:60:{number}", foreign, ttl=600.0)
+    api = WatchedApi(issuer, client, clock, store=store)
+    if not over:
+        assert len(await api.authenticator.challenge_nonce()) == nonces._MAX_NONCE_LENGTH
+        return
+    with pytest.raises(StoreError, match="no nonce"):
+        await api.authenticator.challenge_nonce()
+
+
+async def test_a_thousand_requests_to_a_cold_process_ask_for_one_window(issuer, client, clock):
+    store = CountingStore(clock)
+    api = WatchedApi(issuer, client, clock, store=store)
+    answers = await asyncio.gather(*(api.anonymous() for _ in range(1000)))
+    policy = NoncePolicy()
+    assert {answer.status for answer in answers} == {401}
+    assert len(store.calls) == policy.grace + 1 + policy.lookahead

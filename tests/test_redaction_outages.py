@@ -1,0 +1,229 @@
+"""While store or issuer are away, and when something inside fails: no password, no token, no nonce is said anywhere."""
+
+import asyncio
+import contextlib
+import secrets
+
+import pytest
+
+from dpop_asgi import DPoPError, JWTVerifier, RedisStore
+from dpop_asgi.settings import Settings
+from tests.support.api import http_scope
+from tests.support.fault_proxy import FaultProxy
+from tests.support.processes import AUDIENCE, RedisServer, free_port
+from tests.support.transcript import Search, everything_logged
+from tests.support.watched import WatchedApi, websocket_scope
+from tests.support.website import Page, Website
+
+PASSWORD = "hunter2-Zq7vXk3RtYb9Wm"
+NONCE = "a-nonce-of-the-client"
+
+
+@pytest.fixture
+def search():
+    with everything_logged() as transcript:
+        search = Search(transcript)
+        search.know(PASSWORD)
+        yield search
+
+
+@pytest.fixture(autouse=True)
+def candidates(search, monkeypatch):
+    """What would become a nonce, whether the store takes it or not."""
+    token_urlsafe = secrets.token_urlsafe
+
+    def remembered(size=None):
+        value = token_urlsafe(size)
+        search.know(value)
+        return value
+
+    monkeypatch.setattr(secrets, "token_urlsafe", remembered)
+
+
+@pytest.fixture
+def make_api(issuer, client, clock, search):
+    return lambda **options: search.watch(WatchedApi(issuer, client, clock, **options))
+
+
+async def refused_by(search, api, *, requests=4):
+    """The statuses of some requests, while the breaker opens."""
+    statuses = []
+    for number in range(requests):
+        fields = await api.fields(nonce=NONCE)
+        answer = await search.ask(str(number), api.app, http_scope(headers=[("host", "rs.example"), *fields.items()]))
+        statuses.append(answer.status)
+    return statuses
+
+
+async def say_what_fails(search, *awaitables):
+    for awaitable in awaitables:
+        try:
+            await awaitable
+        except (DPoPError, ValueError) as error:
+            search.transcript.hear(error)
+
+
+AWAY = [
+    pytest.param(f"redis://api:{PASSWORD}@127.0.0.1:PORT/0", id="redis"),
+    pytest.param(f"redis://:{PASSWORD}@127.0.0.1:PORT/0?client_name=x", id="redis-with-options"),
+    pytest.param(f"rediss://api:{PASSWORD}@127.0.0.1:PORT/0", id="redis-with-tls"),
+    pytest.param(f"unix://api:{PASSWORD}@/nowhere/redis.sock", id="unix"),
+    pytest.param(f"redis+sentinel://api:{PASSWORD}@127.0.0.1:PORT/master", id="sentinel"),
+    pytest.param(f"redis+cluster://api:{PASSWORD}@127.0.0.1:PORT", id="cluster"),
+]
+
+
+@pytest.mark.parametrize("nonces", [True, False], ids=["nonces-on", "nonces-off"])
+@pytest.mark.parametrize("url", AWAY)
+async def test_a_store_where_nobody_listens(make_api, search, url, nonces):
+    store = RedisStore(url.replace("PORT", str(free_port())))
+    api = make_api(store=store, **({} if nonces else {"nonces": None}))
+    assert set(await refused_by(search, api)) == {503}
+    await say_what_fails(search, api.authenticator.ready(), store.findings(api.authenticator._clock), store.aclose())
+    assert search.whole() == {}
+    assert search.reasons
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("--requirepass", "another"), id="wrong-password"),
+        pytest.param(("--user", "api", "on", f">{PASSWORD}", "~*", "+ping"), id="no-right-to-set"),
+        pytest.param(("--user", "api", "on", f">{PASSWORD}", "~other:*", "+@all"), id="no-right-to-the-keys"),
+        # Redis repeats the arguments of a command that it does not know.
+        pytest.param(("--rename-command", "SET", ""), id="set-is-not-there"),
+        pytest.param(("--rename-command", "SET", "", "--requirepass", PASSWORD), id="set-is-not-there-with-password"),
+    ],
+)
+async def test_a_store_that_refuses(make_api, search, redis_binary, options):
+    with RedisServer(redis_binary, *options) as server:
+        user = "api" if "api" in options else "default"
+        store = RedisStore(f"redis://{user}:{PASSWORD}@127.0.0.1:{server.port}/0", timeout=5.0)
+        for changes in ({}, {"nonces": None}):
+            api = make_api(store=store, **changes)
+            assert set(await refused_by(search, api)) == {503}
+            await say_what_fails(search, api.authenticator.ready(), store.findings(api.authenticator._clock))
+        await store.aclose()
+    assert search.whole() == {}
+
+
+async def test_a_store_that_goes_away_and_comes_back(make_api, search, redis_server):
+    async with FaultProxy(redis_server.port) as proxy:
+        store = RedisStore(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.25)
+        api = make_api(store=store)
+        assert set(await refused_by(search, api, requests=1)) == {401}
+        proxy.silent = True
+        api_without_nonces = make_api(store=store, nonces=None)
+        assert set(await refused_by(search, api_without_nonces)) == {503}
+        proxy.silent = False
+        await say_what_fails(search, store.aclose())
+    assert search.whole() == {}
+
+
+@pytest.fixture(scope="module")
+def website():
+    with Website() as website:
+        yield website
+
+
+ANSWERS = {
+    "gone": {},
+    "error": {"/jwks": Page("x", 500)},
+    "no JSON": {"/jwks": Page(b"<html>PRIVATE</html>")},
+    "no keys": {"/jwks": Page({"keys": "PRIVATE"})},
+    "private keys": {"/jwks": Page({"keys": [{"kty": "EC", "crv": "P-256", "kid": "x", "d": "PRIVATE" * 5}]})},
+    "redirect": {"/jwks": Page(b"", 302, {"location": "/elsewhere"})},
+}
+
+
+@pytest.mark.parametrize("pages", ANSWERS.values(), ids=ANSWERS)
+async def test_an_issuer_that_is_away_or_answers_nonsense(make_api, search, website, issuer, clock, pages):
+    website.clear()
+    website.pages.update(pages)
+    search.know("PRIVATE" * 5)
+    verifier = JWTVerifier(issuer=issuer.url, audience=AUDIENCE, jwks_uri=f"{website.url}/jwks", clock=clock)
+    api = make_api(verify_token=verifier, nonces=None)
+    assert set(await refused_by(search, api)) <= {401, 503}
+    await say_what_fails(search, api.authenticator.ready())
+    assert search.whole() == {}
+    assert {name.partition(".")[0] for name in search.transcript.loggers} >= {"dpop_asgi", "httpx2", "httpcore2"}
+
+
+@pytest.mark.parametrize("part", ["app", "verifier", "observer", "store"])
+async def test_an_error_inside(make_api, search, store_that_breaks, part):
+    async def fails(*_):
+        raise RuntimeError("broken")
+
+    def observes(_):
+        raise RuntimeError("broken")
+
+    broken = {
+        "app": {"inner": fails},
+        "verifier": {"verify_token": fails},
+        "observer": {"observer": observes},
+        "store": {"store": store_that_breaks},
+    }
+    api = make_api(**broken[part], nonces=None)
+    fields = await api.fields(nonce=NONCE)
+    with contextlib.suppress(RuntimeError):
+        await search.ask(part, api.app, http_scope(headers=[("host", "rs.example"), *fields.items()]))
+    search.know(*fields["DPoP"].split("."), *api.token.split("."))
+    assert search.whole() == {}
+
+
+@pytest.fixture
+def store_that_breaks(clock):
+    class Store:
+        async def put_if_absent(self, *_, **__):
+            raise RuntimeError("broken")
+
+    return Store()
+
+
+async def test_a_denied_websocket(make_api, search):
+    api = make_api()
+    fields = await api.fields(nonce=NONCE)
+    search.know(*fields["DPoP"].split("."), *api.token.split("."), NONCE)
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        search.transcript.say([line for line in message.get("headers", ()) if line[0] != b"dpop-nonce"])
+        search.transcript.say(message.get("body"))
+
+    await api.app(websocket_scope(fields.items()), receive, send)
+    assert search.whole() == {}
+    assert search.reasons
+
+
+async def test_an_event_loop_that_is_debugged(make_api, search, redis_server):
+    """It logs each callback with what it works on, here every one of them."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.0
+    store = RedisStore(redis_server.url, timeout=5.0)
+    api = make_api(store=store)
+    try:
+        await refused_by(search, api)
+        fields = await api.fields()
+        await search.ask("good", api.app, http_scope(headers=[("host", "rs.example"), *fields.items()]))
+        await search.ask("replay", api.app, http_scope(headers=[("host", "rs.example"), *fields.items()]))
+    finally:
+        loop.set_debug(False)
+        await store.aclose()
+    assert any("Executing" in text for text in search.transcript.texts)
+    assert search.whole() == {}
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "unix", "redis+sentinel", "redis+cluster", "postgres", ""])
+@pytest.mark.parametrize("rest", ["user:PASSWORD@:port", "PASSWORD", ":PASSWORD@[::", "x:1/?socket_timeout=PASSWORD"])
+def test_a_setting_that_is_refused(search, scheme, rest):
+    url = f"{scheme}://{rest}".replace("PASSWORD", PASSWORD)
+    environment = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": AUDIENCE, "DPOP_STORE": url}
+    for make in (lambda: RedisStore(url), lambda: Settings.from_environment(environment)):
+        try:
+            search.transcript.say(repr(make()))
+        except ValueError as error:
+            search.transcript.hear(error)
+    assert search.whole() == {}
