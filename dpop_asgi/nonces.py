@@ -13,6 +13,7 @@ import secrets
 from dataclasses import dataclass
 
 from dpop_asgi.core.caller import AcceptedNonce
+from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock, Store
 from dpop_asgi.errors import Reason, StoreError, UseNonce
 
@@ -25,6 +26,9 @@ _NQCHAR = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
 # In the last fifth of a slot its nonce has too little life left for a slow client: the next one is handed out.
 _HANDED_OUT_EARLY = 0.2
+
+# Each slot is a call to the store when a window is fetched: more than this is a slip of the hand.
+_MOST_SLOTS = 1000
 
 # While the store is away the window lives from memory; asking more often than this would only add load.
 _RETRY_SECONDS = 0.25
@@ -49,14 +53,12 @@ class NoncePolicy:
 
     def __post_init__(self) -> None:
         """Refuse a window that could not work."""
-        if type(self.period) not in {int, float} or not 0 < self.period < math.inf:
-            msg = f"period: {self.period!r} is not a number of seconds above 0"
-            raise ValueError(msg)
+        fits = type(self.period) in {int, float} and 0 < self.period < math.inf
+        require("period", fits, "a number of seconds above 0")
         for option, least in (("grace", 0), ("lookahead", 1)):
             value = getattr(self, option)
-            if type(value) is not int or value < least:
-                msg = f"{option}: {value!r} is not a whole number of at least {least}"
-                raise ValueError(msg)
+            fits = type(value) is int and least <= value <= _MOST_SLOTS
+            require(option, fits, f"a whole number from {least} to {_MOST_SLOTS}")
 
 
 def _why_unknown(nonce: object) -> Reason:
