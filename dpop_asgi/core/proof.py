@@ -1,5 +1,6 @@
 """Reads a DPoP proof, and puts its parts before the table of checks (RFC 9449 §4.3)."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -68,7 +69,7 @@ class ProofReader:
 
     def __init__(self, policy: ProofPolicy) -> None:
         self._policy = policy
-        self._headers: dict[bytes, ProofHeader] = {}
+        self._headers: OrderedDict[bytes, ProofHeader] = OrderedDict()
 
     def read(self, value: bytes) -> Proof:
         """The proof in `value`.
@@ -91,11 +92,11 @@ class ProofReader:
         segment = proof.header_segment
         if len(segment) > _CACHED_HEADER_BYTES:
             return
-        # Least recently used goes first: a dict keeps the order in which its keys were put in.
-        self._headers.pop(segment, None)
+        # Least recently used goes first.
         self._headers[segment] = proof.header
+        self._headers.move_to_end(segment)
         if len(self._headers) > _CACHED_HEADERS:
-            del self._headers[next(iter(self._headers))]
+            self._headers.popitem(last=False)
 
     def _read_header(self, segment: bytes) -> ProofHeader:
         header = _decoded(segment, strict_json_object)

@@ -1,0 +1,84 @@
+"""What one request costs in process, in units of one raw P-256 verification."""
+
+import secrets
+import time
+
+from dpop_asgi import MemoryStore
+from tests.benchmarks import cores
+from tests.benchmarks.bench import Bench, Worker, run
+from tests.benchmarks.figures import Spread, Table
+from tests.benchmarks.material import FastClient, FastIssuer, Fields, fields_of
+from tests.benchmarks.rounds import CHUNK, VERIFY, Row, in_turn, requests, verifications
+from tests.benchmarks.subjects import App, bare, nonce_of, protected
+
+SECTION = "in process"
+UNIT = "verifications"
+BARE = "bare app, for comparison"
+ACCEPTED = "accepted request, warm client key and token, memory store"
+FIRST = "first request of a new client: key and token never seen"
+CHALLENGE = "nonce challenge, key seen before"
+COLD_CHALLENGE = "nonce challenge, key never seen"
+GARBAGE = "garbage of 64 KiB in DPoP"
+BOUNDS = {ACCEPTED: 1.5, FIRST: 3.3, CHALLENGE: 0.35, COLD_CHALLENGE: 0.35, GARBAGE: 0.2}
+
+_GARBAGE_BYTES = 65_536
+
+
+async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
+    """All rows with `count` distinct, pre-signed requests each; the warm clients have been there before."""
+    now = time.time()
+    warm = [FastClient(issuer, now=now) for _ in range(8)]
+    nonce = await nonce_of(app, warm[0].fields(now=now, nonce=None))
+    first = requests(app, fields_of(warm, 64, now=now, nonce=nonce), status=200)
+    await first.run(first.operations)
+    new = [FastClient(issuer, now=now) for _ in range(2 * count)]
+    accepted = list(fields_of(warm, count, now=now, nonce=nonce))
+    return {
+        VERIFY: verifications(count),
+        BARE: requests(bare, accepted, status=200),
+        ACCEPTED: requests(app, accepted, status=200),
+        FIRST: requests(app, fields_of(new[:count], count, now=now, nonce=nonce), status=200),
+        CHALLENGE: requests(app, fields_of(warm, count, now=now, nonce=None), status=401),
+        COLD_CHALLENGE: requests(app, fields_of(new[count:], count, now=now, nonce=None), status=401),
+        GARBAGE: requests(app, _garbage(accepted[0][0], count), status=401),
+    }
+
+
+def _garbage(authorization: bytes, count: int) -> list[Fields]:
+    """A few different ones, shared: together they would not fit in memory."""
+    some = [secrets.token_urlsafe(_GARBAGE_BYTES)[:_GARBAGE_BYTES].encode("ascii") for _ in range(8)]
+    return [(authorization, some[number % len(some)]) for number in range(count)]
+
+
+def measure(secret: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds per operation of each row in each round; runs in a process of its own."""
+    issuer = FastIssuer(secret)
+    app = protected(MemoryStore(), issuer.jwks)
+
+    async def all_rows() -> dict[str, list[float]]:
+        return await in_turn(await prepared(app, issuer, rounds * CHUNK), rounds)
+
+    return run(all_rows)
+
+
+def run_section(bench: Bench) -> None:
+    pooled: dict[str, list[float]] = {}
+    secret = FastIssuer().secret
+    with Worker(cores.tested()) as worker:
+        for number in range(bench.repeat):
+            bench.step(f"run {number + 1}")
+            for name, seconds in worker.call(measure, secret, bench.size(120, 12)).items():
+                pooled.setdefault(name, []).extend(seconds)
+    _report(bench, pooled)
+
+
+def _report(bench: Bench, pooled: dict[str, list[float]]) -> None:
+    rows = []
+    for name, seconds in pooled.items():
+        spread = Spread.of([second * 1e6 for second in seconds])
+        bench.results.measured[f"{SECTION}: {name}, µs"] = spread.middle
+        ratio = Spread.of_ratios(seconds, pooled[VERIFY])
+        rows.append((name, round(spread.middle, 1), round(ratio.middle, 3)))
+        if name in BOUNDS:
+            bench.results.add(SECTION, name, ratio, UNIT, at_most=BOUNDS[name])
+    bench.results.tables.append(Table("One request in process", ("what", "µs", UNIT), rows))

@@ -1,0 +1,107 @@
+"""What the Redis store costs Redis: commands, bytes, processor time."""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from typing import Any
+
+from redis import Redis
+
+from dpop_asgi.replay import SpentProofs
+from tests.benchmarks import cores
+from tests.benchmarks.bench import Bench, Worker, run
+from tests.benchmarks.in_flight import many_at_a_time
+from tests.benchmarks.material import ISSUER, URI, FastClient, FastIssuer, fields_of, scope
+from tests.benchmarks.subjects import App, nonce_of, protected, redis_store
+
+SECTION = "Redis"
+BYTES = "Redis: bytes per proof"
+MICROSECONDS = "Redis: µs of its CPU per proof, one by one"
+BATCHED_MICROSECONDS = "Redis: µs of its CPU per proof, 256 at a time"
+
+_REQUESTS = 200
+# How long a proof is remembered at most, with the default nonces.
+_LIFETIME = 130.0
+
+
+async def _ask(app: App, clients: list[FastClient], *, nonce: str | None, status: int, spoil: bool = False) -> None:
+    requests = fields_of(clients, _REQUESTS, now=time.time(), nonce=nonce)
+    if spoil:
+        # Well-formed, and wrong.
+        requests = ((token, proof[:-86] + b"A" * 86) for token, proof in requests)
+    await many_at_a_time(app, [scope(one) for one in requests], status=status)
+
+
+def _commands(connection: Redis) -> Counter[str]:
+    """So far, but for this counting."""
+    stats: dict[str, Any] = connection.info("commandstats")
+    return Counter({name: stat["calls"] for name, stat in stats.items() if name != "cmdstat_info"})
+
+
+def commands(url: str) -> dict[str, float]:
+    """Commands that Redis ran for each kind of request, per request; runs in a process of its own."""
+    issuer, store = FastIssuer(), redis_store(url)
+    app = protected(store, issuer.jwks)
+    clients = [FastClient(issuer, now=time.time()) for _ in range(8)]
+
+    async def count(connection: Redis) -> dict[str, float]:
+        nonce = await nonce_of(app, clients[0].fields(now=time.time(), nonce=None))
+        await _ask(app, clients, nonce=nonce, status=200)
+        # The self-check at start is over by then.
+        await asyncio.sleep(0.5)
+        found = {}
+        for kind, changes in (
+            ("accepted request", {"nonce": nonce, "status": 200}),
+            ("refused request", {"nonce": nonce, "status": 401, "spoil": True}),
+            ("nonce check", {"nonce": None, "status": 401}),
+        ):
+            before = _commands(connection)
+            await _ask(app, clients, **changes)
+            found[kind] = (_commands(connection) - before).total() / _REQUESTS
+        await store.aclose()
+        return found
+
+    with Redis.from_url(url, single_connection_client=True) as connection:
+        return run(lambda: count(connection))
+
+
+def remember(url: str, count: int, at_a_time: int = 256) -> dict[str, float]:
+    """Bytes and processor time of Redis for each of `count` proofs; runs in a process of its own."""
+    store = redis_store(url)
+    spent = SpentProofs(store, namespace="dpop")
+
+    async def spend(number: int) -> bool:
+        jti = secrets.token_urlsafe(32)
+        return await spent.first_use(key_thumbprint=ISSUER, target_uri=URI, jti=jti, seconds_left=_LIFETIME)
+
+    async def spend_all() -> None:
+        for start in range(0, count, at_a_time):
+            await asyncio.gather(*map(spend, range(start, min(start + at_a_time, count))))
+        await store.aclose()
+
+    with Redis.from_url(url, single_connection_client=True) as connection:
+        before = connection.info("everything")
+        run(spend_all)
+        after = connection.info("everything")
+    assert after["db0"]["keys"] - before.get("db0", {"keys": 0})["keys"] == count
+    cpu = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
+    return {"bytes": (after["used_memory"] - before["used_memory"]) / count, "microseconds": cpu / count * 1e6}
+
+
+def run_section(bench: Bench) -> None:
+    with bench.redis() as redis, Worker(cores.tested()) as worker:
+        bench.step("commands")
+        for kind, count in worker.call(commands, redis.url).items():
+            bound = 1 if kind == "accepted request" else 0
+            bench.results.add(SECTION, f"commands per {kind}", count, "commands", at_most=bound)
+        with redis.client() as connection:
+            connection.flushall()
+        bench.step("memory")
+        found = worker.call(remember, redis.url, bench.size(100_000, 10_000))
+        # Each of many workers has few proofs to spend at the same time.
+        alone = worker.call(remember, redis.url, bench.size(5_000, 500), 1)
+    bench.results.add(SECTION, "memory per remembered proof", found["bytes"], "bytes", at_most=160)
+    bench.results.measured[BYTES] = found["bytes"]
+    bench.results.measured[BATCHED_MICROSECONDS] = found["microseconds"]
+    bench.results.measured[MICROSECONDS] = alone["microseconds"]

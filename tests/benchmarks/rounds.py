@@ -1,0 +1,66 @@
+"""Several rows measured in turn, a few dozen operations of each at a time.
+
+Whatever else happens on the machine then happens to all of them, and a ratio is formed within each round.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.benchmarks.bench import steady_heap
+from tests.benchmarks.material import RawVerification, scope
+from tests.benchmarks.subjects import App, Sink
+
+CHUNK = 25
+VERIFY = "raw P-256 verification (the unit)"
+# A signing input of a proof.
+_MESSAGE_BYTES = 470
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Operations that are ready, and what runs a few of them."""
+
+    operations: list[Any]
+    run: Callable[[list[Any]], Awaitable[None]]
+
+
+def verifications(count: int) -> Row:
+    """The unit of all figures in process."""
+    raw = RawVerification()
+
+    async def verify_all(signed: list[Any]) -> None:
+        for signature, message in signed:
+            raw.verify(signature, message)
+
+    return Row(raw.signed(count, _MESSAGE_BYTES), verify_all)
+
+
+def requests(app: App, fields: Any, *, status: int) -> Row:
+    """Requests to an app, one after the other; all answered with `status`."""
+    sink = Sink()
+    receive, send = sink.receive, sink.send
+
+    async def serve_all(scopes: list[Any]) -> None:
+        for one in scopes:
+            await app(one, receive, send)
+        sink.expect(status)
+
+    return Row([scope(one) for one in fields], serve_all)
+
+
+async def in_turn(rows: dict[str, Row], rounds: int) -> dict[str, list[float]]:
+    """CPU seconds per operation, for each row in each round."""
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
+    order = list(rows.items())
+    with steady_heap():
+        for number in range(rounds):
+            for name, row in order:
+                part = row.operations[number * CHUNK : (number + 1) * CHUNK]
+                began = time.thread_time()
+                await row.run(part)
+                seconds[name].append((time.thread_time() - began) / CHUNK)
+            # So that each row follows others.
+            order = order[1:] + order[:1] if number % 2 else order[::-1]
+    return seconds

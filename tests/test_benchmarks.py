@@ -1,0 +1,235 @@
+"""That the benchmarks work, with tiny sizes; and what a request costs in counts that no clock can change.
+
+No test here looks at how long anything takes: `python3 -m tests.benchmarks` does.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dpop_asgi import MemoryStore, NoncePolicy
+from tests.benchmarks import cold_start, in_process, session, sizing
+from tests.benchmarks.counts import Switches, calls
+from tests.benchmarks.figures import Figure, Results, Spread, Table
+from tests.benchmarks.material import FastClient, FastIssuer, fields_of, scope
+from tests.benchmarks.plot import draw
+from tests.benchmarks.subjects import Sink, bare, nonce_of, protected, redis_store
+from tests.support.processes import ROOT
+
+WITHOUT_COVERAGE = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+
+
+def _benchmarks(*arguments, before=(), environment=WITHOUT_COVERAGE):
+    command = [sys.executable, *before, "-m", "tests.benchmarks", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+
+
+# The harness
+
+
+@pytest.mark.parametrize(
+    ("section", "figures"),
+    [
+        pytest.param("in-process", 5, id="in process"),
+        pytest.param("throughput", 4, id="throughput"),
+        pytest.param("latency", 2, id="latency"),
+        pytest.param("concurrency", 0, id="concurrency"),
+        pytest.param("redis", 4, id="Redis"),
+        pytest.param("processes", 1, id="processes"),
+        pytest.param("growth", 0, id="growth"),
+        pytest.param("hot-spots", 0, id="hot spots"),
+    ],
+)
+def test_each_section_measures_something_and_writes_it(section, figures, tmp_path, redis_binary):
+    paths = ("--json", str(tmp_path / "f.json"), "--plot", str(tmp_path / "p.png"))
+    environment = {**WITHOUT_COVERAGE, "REDIS_SERVER": redis_binary}
+    done = _benchmarks("--quick", "--only", section, *paths, environment=environment)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "f.json").read_text())
+    assert written["settings"]["sections"] == [section]
+    assert len(written["figures"]) == figures
+    assert all(table["rows"] for table in written["tables"])
+    assert written["tables"] or written["figures"]
+    assert (tmp_path / "p.png").exists() == (section == "concurrency")
+
+
+def test_under_coverage_nothing_is_measured(tmp_path):
+    run = ("-m", "coverage", "run", f"--data-file={tmp_path / 'data'}")
+    done = _benchmarks("--quick", "--only", "in-process", before=run)
+    assert done.returncode == 1
+    assert "under coverage" in done.stderr
+    assert done.stdout == ""
+
+
+def test_what_only_extras_bring_is_told_by_who_imports_it():
+    assert cold_start.imported_extras("dpop_asgi") == []
+    assert "typer" in cold_start.imported_extras("dpop_asgi.cli.app")
+
+
+def test_a_chosen_section_brings_what_it_computes_with():
+    assert list(session.chosen(["sizing"])) == ["throughput", "redis", "processes", "sizing"]
+
+
+def test_without_a_choice_everything_runs_that_has_a_bound():
+    assert list(session.chosen(None)) == [name for name in session.SECTIONS if name != "hot-spots"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "holds"),
+    [
+        pytest.param({}, None, id="no bound"),
+        pytest.param({"at_most": 1.5}, True, id="at the upper bound"),
+        pytest.param({"at_most": 1.4}, False, id="above"),
+        pytest.param({"at_least": 1.5}, True, id="at the lower bound"),
+        pytest.param({"at_least": 1.6}, False, id="below"),
+    ],
+)
+def test_a_figure_says_whether_its_bound_holds(bound, holds):
+    figure = Figure("section", "what", Spread(1.5, 1.0, 2.0), "times", **bound)
+    assert figure.holds is holds
+    assert Results(figures=[figure]).all_hold is (holds is not False)
+
+
+def test_a_ratio_is_formed_round_by_round():
+    """The second round was disturbed: ten times slower, for both."""
+    assert Spread.of_ratios([2.0, 20.0, 2.0], [1.0, 10.0, 1.0]) == Spread(2.0, 2.0, 2.0)
+
+
+def test_the_plot_is_drawn(tmp_path):
+    points = [{"app": "one", "clients": n, "per_second": 9.0 * n, "p50": 0.001, "p99": 0.01} for n in (1, 2, 4)]
+    draw(points, tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+# Sizing
+
+
+COSTS = sizing.Costs(worker=200e-6, shard=10e-6, proof=150.0, lifetime=112.0)
+
+
+@pytest.mark.parametrize(
+    ("rate", "workers", "shards"),
+    [
+        pytest.param(100, 1, 1, id="100/s"),
+        pytest.param(10_000, 3, 1, id="10,000/s"),
+        pytest.param(1_000_000, 286, 20, id="1,000,000/s"),
+    ],
+)
+def test_sizes_follow_from_the_costs(rate, workers, shards):
+    needed = sizing.size(rate, COSTS)
+    assert (needed.workers, needed.shards) == (workers, shards)
+    assert needed.memory == rate * 112 * 150
+
+
+def test_memory_decides_the_shards_where_it_is_dearer_than_commands():
+    hoarder = sizing.Costs(worker=1e-6, shard=1e-9, proof=150.0, lifetime=3600.0)
+    assert sizing.size(1_000_000, hoarder).shards == 63
+
+
+def test_a_proof_is_remembered_for_what_its_nonce_has_left_on_average():
+    assert sizing.lifetime(NoncePolicy()) == pytest.approx(112.0)
+
+
+def test_the_sizing_table_is_markdown():
+    table = Table("Sizing", ("requests/s", "shards"), [("100", "1")])
+    assert sizing.markdown(table) == "| requests/s | shards |\n| ---: | ---: |\n| 100 | 1 |"
+
+
+# What a request costs
+
+# Calls of Python and built-in functions, on Python 3.11, and a fifth more. What needs more than that has to say why.
+CALLS = {
+    in_process.ACCEPTED: 265,
+    in_process.FIRST: 690,
+    in_process.CHALLENGE: 190,
+    in_process.COLD_CHALLENGE: 460,
+    in_process.GARBAGE: 100,
+}
+
+
+_issuer = FastIssuer()
+
+
+@pytest.fixture
+def app(clock):
+    return protected(MemoryStore(clock=clock), _issuer.jwks, clock=clock)
+
+
+async def _warmed(app, clock, count):
+    """Requests of a client that was here before."""
+    client = FastClient(_issuer, now=clock.now)
+    nonce = await nonce_of(app, client.fields(now=clock.now, nonce=None))
+    first, *others = map(scope, fields_of([client], count + 1, now=clock.now, nonce=nonce))
+    await _accept(app, first)
+    return others
+
+
+async def _accept(app, *scopes):
+    sink = Sink()
+    await asyncio.gather(*(app(one, sink.receive, sink.send) for one in scopes))
+    assert sink.statuses == [200] * len(scopes)
+
+
+@pytest.mark.parametrize("row", CALLS)
+async def test_a_request_costs_no_more_calls_than_it_did(row):
+    app = protected(MemoryStore(), _issuer.jwks)
+    rows = await in_process.prepared(app, _issuer, 5)
+    counted = [calls(app, one) for one in rows[row].operations]
+    # The least: now and then one also renews the nonces.
+    assert min(counted) <= CALLS[row], counted
+
+
+async def test_counting_calls_counts_those_of_the_app():
+    async def twice(scope, receive, send):
+        await bare(scope, receive, send)
+        await bare(scope, receive, send)
+
+    assert calls(twice, {}) > calls(bare, {}) > 0
+
+
+async def test_with_the_memory_store_a_request_never_waits(app, clock):
+    (request,) = await _warmed(app, clock, 1)
+    sink = Sink()
+    switches = Switches(app(request, sink.receive, sink.send))
+    await switches
+    assert (sink.statuses, switches.count) == ([200], 0)
+
+
+async def test_a_challenge_never_waits_once_the_nonces_are_known(app, clock):
+    await _warmed(app, clock, 0)
+    sink = Sink()
+    fields = FastClient(_issuer, now=clock.now).fields(now=clock.now, nonce=None)
+    switches = Switches(app(scope(fields), sink.receive, sink.send))
+    await switches
+    assert (sink.statuses, switches.count) == ([401], 0)
+
+
+@pytest.fixture
+async def shared(redis_server, clock):
+    """The middleware on Redis, connected and warm."""
+    store = redis_store(redis_server.url)
+    yield protected(store, _issuer.jwks, clock=clock)
+    await store.aclose()
+
+
+async def test_with_the_redis_store_a_request_waits_once(shared, clock):
+    (request,) = await _warmed(shared, clock, 1)
+    sink = Sink()
+    switches = Switches(shared(request, sink.receive, sink.send))
+    await switches
+    assert (sink.statuses, switches.count) == ([200], 1)
+
+
+async def test_requests_that_wait_at_the_same_time_share_round_trips(shared, clock, redis_server):
+    requests = await _warmed(shared, clock, 200)
+    with redis_server.client(single_connection_client=True) as connection:
+        before = connection.info("everything")
+        await _accept(shared, *requests)
+        after = connection.info("everything")
+    assert after["cmdstat_set"]["calls"] - before["cmdstat_set"]["calls"] == 200
+    # 200 commands of some 110 bytes are more than Redis reads at a time, and the self-check asks something too.
+    assert after["total_reads_processed"] - before["total_reads_processed"] <= 20
