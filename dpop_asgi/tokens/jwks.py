@@ -1,184 +1,158 @@
-"""The issuer's keys: found by its metadata (RFC 8414, OpenID Connect Discovery), cached, kept when it is down."""
+"""The issuer's keys: fetched once for all who wait, kept while it is away, but not trusted for ever."""
 
 import asyncio
 import logging
 import math
-import re
-from collections.abc import Mapping
-from functools import lru_cache
-from ssl import SSLContext
-from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 
-from dpop_asgi.core.encoding import strict_json_object
-from dpop_asgi.core.htu import is_loopback
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
+from dpop_asgi.tokens.discovery import check_address, fetch_keys
 from dpop_asgi.tokens.key_set import KeySet
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# For one document. A request that needs the first key set waits for at most three of them.
-_FETCH_SECONDS = 3.0
+# The issuer is asked again at most this often: anybody can invent a `kid`.
+_COOL_DOWN_SECONDS = 10.0
 
-# A hundred RSA-4096 keys have about 80 KB.
-_MAX_DOCUMENT_BYTES = 262_144
-_MAX_OPENERS = 1000
-
-# How long a key set counts as fresh; `Cache-Control: max-age` is respected between the bounds.
-_DEFAULT_FRESH_SECONDS = 300.0
-_FRESH_BOUNDS = (60.0, 86_400.0)
-_MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
-
-# For so long a stale key set serves while it is being refreshed; after that requests wait for the refresh.
-_STALE_SECONDS = 300.0
-
-# An unknown `kid` asks the issuer at most this often: anybody can invent one.
-_UNKNOWN_KEY_COOLDOWN_SECONDS = 10.0
-
-# While the issuer is down and no keys are known, one request in this time finds out; the others fail at once.
+# While requests have to be answered 503 for want of it, somewhat more often: as their `Retry-After` says.
 _RETRY_SECONDS = 1.0
+
+# After so long without a look, a process that was idle looks first: a key may have been withdrawn meanwhile.
+_IDLE_SECONDS = 300.0
 
 
 class RemoteKeys:
     """The keys behind an issuer's metadata, or behind `jwks_uri`.
 
-    Single flight; refreshed in the background when stale, at once for an unknown `kid` (with a cool-down);
-    the old keys are kept while the issuer is down.
+    Args:
+        issuer: who is asked.
+        jwks_uri: where its keys are, when its metadata need not be asked.
+        timeout: seconds for a whole look-up, discovery included. Nobody waits for longer.
+        max_stale_seconds: for so long after their freshness has ended keys are used while the issuer is away.
+        clock: seconds since the epoch.
 
     Raises:
         ValueError: naming the option whose address is neither https nor on this machine.
     """
 
-    def __init__(self, issuer: str, *, jwks_uri: str | None, clock: Clock) -> None:
-        _check_address("issuer" if jwks_uri is None else "jwks_uri", jwks_uri or issuer)
-        self.current: KeySet | None = None
+    def __init__(
+        self, issuer: str, *, jwks_uri: str | None, timeout: float, max_stale_seconds: float, clock: Clock
+    ) -> None:
+        check_address("issuer" if jwks_uri is None else "jwks_uri", jwks_uri or issuer)
         self._issuer = issuer
         self._jwks_uri = jwks_uri
+        self._timeout = timeout
+        self._max_stale_seconds = max_stale_seconds
         self._clock = clock
+        self._known: KeySet | None = None
+        self._fresh_from = self._stale_at = self._asked_at = -math.inf
         self._fetching: asyncio.Task[None] | None = None
-        self._stale_at = -math.inf
-        self._attempted_at = -math.inf
-        self._failed = False
+        self._failure: str | None = None
+        self._outlook: str | None = None
+
+    def current(self, now: float) -> KeySet | None:
+        """The keys that may be used at once; when they are stale, a refresh is started and nobody waits for it.
+
+        `None` when there are none, or none that may be trusted before the issuer was asked.
+        """
+        if self._known is None or self._fresh_from <= now < self._stale_at:
+            return self._known
+        if self._is_too_old(now) or now - max(self._stale_at, self._asked_at) >= _IDLE_SECONDS:
+            return None
+        if self._is_due(_COOL_DOWN_SECONDS):
+            self._fetch_once()
+        return self._known
 
     async def key_set(self) -> KeySet:
         """The keys as far as they are known.
 
         Raises:
-            IssuerUnavailable: none are known, and they cannot be fetched now.
+            IssuerUnavailable: none are known, or they are too old, and they cannot be fetched now.
         """
-        now = self._clock()
-        if self.current is None:
-            if self._failed and 0 <= now - self._attempted_at < _RETRY_SECONDS:
-                msg = f"the keys of {self._issuer} could not be fetched a moment ago"
-                raise IssuerUnavailable(msg)
-            await asyncio.shield(self._single_flight())
-        elif now >= self._stale_at and not 0 <= now - self._attempted_at < _RETRY_SECONDS:
-            refresh = self._single_flight()
-            if now >= self._stale_at + _STALE_SECONDS:
-                # A process that was idle must not trust keys that may have been withdrawn long ago.
-                await asyncio.wait([refresh])
-        assert self.current is not None  # noqa: S101 - the fetch above raised otherwise
-        return self.current
+        keys = self.current(self._clock())
+        if keys is None:
+            await self._look()
+            keys = self.current(self._clock())
+        if keys is None:
+            raise self._unavailable()
+        return keys
 
     async def key_set_for_unknown_key(self) -> KeySet:
-        """The keys after the issuer was asked again, if that is due: it may have rotated them."""
-        under_way = self._fetching is not None and not self._fetching.done()
-        if under_way or not 0 <= self._clock() - self._attempted_at < _UNKNOWN_KEY_COOLDOWN_SECONDS:
-            # A failure is logged by `_note`; the old keys are still good.
-            await asyncio.wait([self._single_flight()])
+        """The keys after the issuer was asked again, if that is due: it may have rotated them.
+
+        Raises:
+            IssuerUnavailable: it cannot be asked, so nobody can tell whether the key is one of its own.
+        """
+        await self._look()
+        if self._failure is not None:
+            raise self._unavailable()
         return await self.key_set()
 
-    def _single_flight(self) -> asyncio.Task[None]:
+    async def _look(self) -> None:
+        """Wait for the fetch that is under way, or for a new one when that is due."""
+        pause = _COOL_DOWN_SECONDS if self._failure is None else _RETRY_SECONDS
+        if self._under_way() is not None or self._is_due(pause):
+            await asyncio.wait([self._fetch_once()])
+
+    def _is_due(self, pause: float) -> bool:
+        return not 0 <= self._clock() - self._asked_at < pause
+
+    def _is_too_old(self, now: float) -> bool:
+        return now >= self._stale_at + self._max_stale_seconds
+
+    def _unavailable(self) -> IssuerUnavailable:
+        return IssuerUnavailable(self._failure or f"the keys of {self._issuer} are not known yet")
+
+    def _under_way(self) -> asyncio.Task[None] | None:
         task = self._fetching
-        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
-            self._attempted_at = self._clock()
-            task = self._fetching = asyncio.get_running_loop().create_task(self._fetch())
-            task.add_done_callback(self._note)
+        # One left over from another event loop will never end.
+        usable = task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop()
+        return task if usable else None
+
+    def _fetch_once(self) -> asyncio.Task[None]:
+        """The fetch that is under way, or a new one. It never fails: what came of it is in `_failure`."""
+        task = self._under_way() or asyncio.get_running_loop().create_task(self._fetch())
+        self._fetching = task
         return task
 
     async def _fetch(self) -> None:
         try:
-            document, fresh_seconds = await _get(self._jwks_uri or await self._discover())
-            keys = KeySet(document)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, RecursionError, ValueError) as error:
-            msg = f"the keys of {self._issuer} cannot be fetched: {str(error) or type(error).__name__}"
-            raise IssuerUnavailable(msg) from error
+            keys, fresh_seconds = await fetch_keys(self._issuer, self._jwks_uri, seconds=self._timeout)
+        except Exception as error:  # noqa: BLE001 - whatever an issuer's answer does to the libraries below: 503
+            self._note_failure(error)
+        else:
+            self._keep(keys, fresh_seconds)
+        # Not from when it was asked: an issuer that hangs has used that time up.
+        self._asked_at = self._clock()
+
+    def _keep(self, keys: KeySet, fresh_seconds: float) -> None:
         # The same object as long as nothing changed: verified tokens are remembered with it.
-        if self.current is None or self.current.keys != keys.keys:
-            self.current = keys
-        self._stale_at = self._clock() + fresh_seconds
-
-    async def _discover(self) -> str:
-        """`jwks_uri` from RFC 8414 §3 metadata, else from OpenID Connect Discovery §4."""
-        parts = urlsplit(self._issuer)
-        path = parts.path.rstrip("/")
-        well_known = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{path}"
-        try:
-            metadata, _ = await _get(well_known)
-        except ValueError:
-            # Not there, or not JSON: some servers answer every address with a page.
-            metadata, _ = await _get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")
-        # RFC 8414 §3.3: metadata of somebody else must not be used.
-        if metadata.get("issuer") != self._issuer or not isinstance(metadata.get("jwks_uri"), str):
-            msg = "its metadata names another issuer or no jwks_uri"
-            raise ValueError(msg)
-        _check_address("jwks_uri", metadata["jwks_uri"])
-        return str(metadata["jwks_uri"])
-
-    def _note(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not self._failed:
-            logger.warning("%s%s", error, "; going on with the keys that are known" if self.current else "")
-        elif error is None and self._failed:
+        if self._known is None or self._known.keys != keys.keys:
+            self._known = keys
+        self._fresh_from = self._clock()
+        self._stale_at = self._fresh_from + fresh_seconds
+        if self._failure is not None:
             logger.warning("the keys of %s can be fetched again", self._issuer)
-        self._failed = error is not None
-        if self._failed:
-            # From now, not from when it was asked: an issuer that hangs has used that time up.
-            self._attempted_at = self._clock()
+        self._failure = self._outlook = None
 
+    def _note_failure(self, error: Exception) -> None:
+        """Remember it; log it when it changes what requests can expect."""
+        self._failure = f"the keys of {self._issuer} cannot be fetched: {self._cause(error)}"
+        if self._known is None:
+            outlook = "none are known, so its tokens are answered with 503"
+        elif self._is_too_old(self._clock()):
+            outlook = "those that are known are too old, so its tokens are answered with 503"
+        else:
+            outlook = "going on with the keys that are known"
+        if outlook != self._outlook:
+            logger.warning("%s; %s", self._failure, outlook)
+        self._outlook = outlook
 
-async def _get(url: str) -> tuple[dict[str, Any], float]:
-    """A JSON object and for how many seconds it is fresh. No redirects: an address is trusted as it is written."""
-    async with (
-        asyncio.timeout(_FETCH_SECONDS),
-        httpx2.AsyncClient(timeout=_FETCH_SECONDS, follow_redirects=False, verify=_tls()) as http,
-        http.stream("GET", url, headers={"accept": "application/json"}) as response,
-    ):
-        if response.status_code != httpx2.codes.OK:
-            msg = f"{url} answers {response.status_code}"
-            raise ValueError(msg)
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > _MAX_DOCUMENT_BYTES:
-                msg = f"{url} answers with more than {_MAX_DOCUMENT_BYTES} bytes"
-                raise ValueError(msg)
-        return strict_json_object(bytes(body), most_openers=_MAX_OPENERS), _fresh_seconds(response.headers)
-
-
-def _fresh_seconds(headers: Mapping[str, str]) -> float:
-    max_age = _MAX_AGE.search(headers.get("cache-control", "").lower())
-    if max_age is None:
-        return _DEFAULT_FRESH_SECONDS
-    return min(max(float(max_age[1]), _FRESH_BOUNDS[0]), _FRESH_BOUNDS[1])
-
-
-@lru_cache(1)
-def _tls() -> SSLContext:
-    """Reading the certificate store takes some ten milliseconds, and is done once."""
-    return httpx2.create_ssl_context()
-
-
-def _check_address(option: str, url: str) -> None:
-    """Keys fetched over plain http could be anybody's (RFC 8414 §6.1)."""
-    try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
-    except ValueError:
-        scheme, host = "", ""
-    if (scheme == "https" and host) or (scheme == "http" and is_loopback(host)):
-        return
-    msg = f"{option}: {url!r} is neither an https address nor one on this machine"
-    raise ValueError(msg)
+    def _cause(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError | httpx2.TimeoutException):
+            return f"no answer in time (timeout: {self._timeout:g} s)"
+        # What was no HTTP stands in the message, which is not ours to log.
+        quotes_the_answer = isinstance(error, httpx2.ProtocolError)
+        return type(error).__name__ if quotes_the_answer else str(error) or type(error).__name__

@@ -1,19 +1,23 @@
 """Signed access tokens (RFC 9068)."""
 
+import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from dpop_asgi.core import jose
 from dpop_asgi.core.access_token import AccessToken
-from dpop_asgi.core.encoding import COMPACT_JWS, b64url_decode, strict_json_object
+from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.jwks import RemoteKeys
 from dpop_asgi.tokens.key_set import KeySet, StaticKeys
+from dpop_asgi.tokens.signed_token import SignedToken
 
 # RFC 9068 §2.1 wants RS256 supported, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it: give a list there.
 _ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
@@ -23,9 +27,6 @@ _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
 # Verified tokens that are remembered: about 2 KB each.
 _CACHED_TOKENS = 4096
-
-# Keys tried for a token without `kid`: each costs a signature check.
-_MOST_CANDIDATES = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,15 +50,9 @@ class TrustedIssuer:
     def __post_init__(self) -> None:
         """Refuse what could never accept a token."""
         audience = (self.audience,) if isinstance(self.audience, str) else tuple(self.audience)
-        if not all(audience) or not audience:
-            msg = f"audience: {self.audience!r} names no audience"
-            raise ValueError(msg)
-        if not self.issuer:
-            msg = f"issuer: {self.issuer!r} is not an issuer identifier"
-            raise ValueError(msg)
-        if self.jwks is not None and self.jwks_uri is not None:
-            msg = "jwks: give jwks or jwks_uri, not both"
-            raise ValueError(msg)
+        require("audience", audience and all(audience), "the name of an audience, or several, none of them empty")
+        require("issuer", self.issuer, "an issuer identifier, not empty")
+        require("jwks", self.jwks is None or self.jwks_uri is None, "given without jwks_uri")
         object.__setattr__(self, "audience", audience)
         object.__setattr__(self, "algorithms", jose.check_algorithms("algorithms", self.algorithms))
 
@@ -66,7 +61,7 @@ class TrustedIssuer:
 class _Verified:
     token: AccessToken
     forget_at: float
-    issuer: str
+    source: RemoteKeys | StaticKeys
     keys: KeySet
 
 
@@ -82,6 +77,8 @@ class JWTVerifier:
         issuers: several issuers, instead of the arguments above.
         leeway: seconds by which `exp` may be past and `nbf` ahead (RFC 9068 §4).
         cache_seconds: how long a verified token is remembered, at most until it expires; 0 = not at all.
+        timeout: seconds that a request waits at most while an issuer's keys are looked up, discovery included.
+        max_stale_seconds: how long keys are used, after they should have been fetched anew, while their issuer is away.
         clock: seconds since the epoch.
 
     Raises:
@@ -99,26 +96,19 @@ class JWTVerifier:
         issuers: Iterable[TrustedIssuer] = (),
         leeway: float = 5.0,
         cache_seconds: float = 300.0,
+        timeout: float = 3.0,
+        max_stale_seconds: float = 86_400.0,
         clock: Clock = time.time,
     ) -> None:
-        trusted = tuple(issuers)
-        if bool(trusted) == (issuer is not None):
-            msg = "issuer: give either one issuer, or a list in issuers"
-            raise ValueError(msg)
-        if issuer is not None:
-            one = TrustedIssuer(
-                issuer=issuer, audience=audience or (), jwks_uri=jwks_uri, jwks=jwks, algorithms=algorithms
-            )
-            trusted = (one,)
-        if len({one.issuer for one in trusted}) != len(trusted):
-            msg = "issuers: an issuer stands twice"
-            raise ValueError(msg)
-        for option, value in (("leeway", leeway), ("cache_seconds", cache_seconds)):
-            if not 0 <= value < float("inf"):
-                msg = f"{option}: {value!r} is not a number of seconds of at least 0"
-                raise ValueError(msg)
+        one = {"issuer": issuer, "audience": audience or (), "jwks_uri": jwks_uri, "jwks": jwks}
+        trusted = _trusted(tuple(issuers), {**one, "algorithms": algorithms})
+        not_negative = {"leeway": leeway, "cache_seconds": cache_seconds, "max_stale_seconds": max_stale_seconds}
+        for option, value in not_negative.items():
+            require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
+        require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
+        source = partial(_source, timeout=timeout, max_stale_seconds=max_stale_seconds, clock=clock)
         self._trusted = {one.issuer: one for one in trusted}
-        self._sources = {one.issuer: _source(one, clock) for one in trusted}
+        self._sources = {one.issuer: source(one) for one in trusted}
         self._leeway = leeway
         self._cache_seconds = cache_seconds
         self._clock = clock
@@ -130,66 +120,46 @@ class JWTVerifier:
         known = self._recall(digest)
         if known is not None:
             return known
-        header, claims, signing_input, signature = _parse(token)
-        trusted, algorithm, kid = self._trust(header, claims)
-        keys = await self._keys(trusted, algorithm, kid)
+        signed = SignedToken.parse(token)
+        trusted = self._trust(signed)
+        source = self._sources[trusted.issuer]
+        keys = await _keys_for(signed, source)
         # Of those who waited for the keys together, one verifies.
         known = self._recall(digest)
         if known is not None:
             return known
-        keys = await self._verify_signature(keys, trusted, algorithm, kid, signing_input, signature)
-        if not _audiences(claims) & set(trusted.audience):
-            raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=trusted.audience)
-        if "exp" not in claims:
-            raise InvalidToken(Reason.TOKEN_MALFORMED, claim="exp")
-        access_token = AccessToken.from_claims(claims)
+        keys = await _verify_signature(signed, source, keys)
+        access_token = _access_token(signed, trusted)
         now = self._clock()
         self._check_times(access_token, now)
-        self._remember(digest, _Verified(access_token, now + self._cache_seconds, trusted.issuer, keys))
+        self._remember(digest, _Verified(access_token, now + self._cache_seconds, source, keys))
         return access_token
 
-    def _trust(self, header: Mapping[str, Any], claims: Mapping[str, Any]) -> tuple[TrustedIssuer, str, str | None]:
-        typ, algorithm, issuer, kid = header.get("typ"), header.get("alg"), claims.get("iss"), header.get("kid")
+    async def ready(self) -> None:
+        """Load the keys of every issuer whose keys are not known yet: for readiness probes, and to start up warm.
+
+        Raises:
+            IssuerUnavailable: naming an issuer whose keys cannot be had.
+        """
+        await asyncio.gather(*(source.key_set() for source in self._sources.values()))
+
+    def _trust(self, signed: SignedToken) -> TrustedIssuer:
+        typ, issuer = signed.header.get("typ"), signed.claims.get("iss")
         if not isinstance(typ, str) or typ.lower() not in _TYPES:
             raise InvalidToken(Reason.TOKEN_TYPE)
         trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
         if trusted is None:
             raise InvalidToken(Reason.TOKEN_ISSUER, expected=tuple(self._trusted))
-        if not isinstance(algorithm, str) or algorithm not in trusted.algorithms:
+        if signed.algorithm not in trusted.algorithms:
             raise InvalidToken(Reason.TOKEN_ALGORITHM, expected=trusted.algorithms)
-        if header.keys() & {"crit", "b64"} or not (kid is None or isinstance(kid, str)):
-            raise InvalidToken(Reason.TOKEN_MALFORMED)
-        return trusted, algorithm, kid
+        return trusted
 
     def _recall(self, digest: bytes) -> AccessToken | None:
         known, now = self._cache.get(digest), self._clock()
-        if known is None or now >= known.forget_at or known.keys is not self._sources[known.issuer].current:
+        if known is None or now >= known.forget_at or known.keys is not known.source.current(now):
             return None
         self._check_times(known.token, now)
         return known.token
-
-    async def _keys(self, trusted: TrustedIssuer, algorithm: str, kid: str | None) -> KeySet:
-        source = self._sources[trusted.issuer]
-        keys = await source.key_set()
-        return keys if keys.candidates(algorithm, kid) else await source.key_set_for_unknown_key()
-
-    async def _verify_signature(
-        self,
-        keys: KeySet,
-        trusted: TrustedIssuer,
-        algorithm: str,
-        kid: str | None,
-        signing_input: bytes,
-        signature: bytes,
-    ) -> KeySet:
-        signed = _is_signed(keys.candidates(algorithm, kid), algorithm, signing_input, signature)
-        if not signed and kid is None:
-            keys = await self._sources[trusted.issuer].key_set_for_unknown_key()
-            signed = _is_signed(keys.candidates(algorithm, kid), algorithm, signing_input, signature)
-        if not signed:
-            known = keys.candidates(algorithm, kid)
-            raise InvalidToken(Reason.TOKEN_SIGNATURE if known else Reason.TOKEN_KEY_UNKNOWN)
-        return keys
 
     def _check_times(self, token: AccessToken, now: float) -> None:
         not_before = token.claims.get("nbf")
@@ -205,39 +175,45 @@ class JWTVerifier:
                 self._cache.popitem(last=False)
 
 
-def _source(trusted: TrustedIssuer, clock: Clock) -> RemoteKeys | StaticKeys:
+def _trusted(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:
+    require("issuer", bool(several) != (one["issuer"] is not None), "one issuer, or a list in issuers instead")
+    require("issuers", len({each.issuer for each in several}) == len(several), "different from each other")
+    return several or (TrustedIssuer(**one),)
+
+
+def _source(
+    trusted: TrustedIssuer, *, timeout: float, max_stale_seconds: float, clock: Clock
+) -> RemoteKeys | StaticKeys:
     if trusted.jwks is not None:
         try:
             return StaticKeys(trusted.jwks)
         except ValueError as error:
             msg = f"jwks: {error}"
             raise ValueError(msg) from None
-    return RemoteKeys(trusted.issuer, jwks_uri=trusted.jwks_uri, clock=clock)
+    return RemoteKeys(
+        trusted.issuer, jwks_uri=trusted.jwks_uri, timeout=timeout, max_stale_seconds=max_stale_seconds, clock=clock
+    )
 
 
-def _parse(token: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    """Header, claims, signing input and signature; nothing of it is verified."""
-    try:
-        raw = token.encode("ascii")
-        if COMPACT_JWS.fullmatch(raw) is None:
-            raise InvalidToken(Reason.TOKEN_MALFORMED)
-        signing_input, _, signature = raw.rpartition(b".")
-        header, _, payload = signing_input.partition(b".")
-        return (
-            strict_json_object(b64url_decode(header)),
-            strict_json_object(b64url_decode(payload)),
-            signing_input,
-            b64url_decode(signature),
-        )
-    except (ValueError, RecursionError):
-        raise InvalidToken(Reason.TOKEN_MALFORMED) from None
+async def _keys_for(signed: SignedToken, source: RemoteKeys | StaticKeys) -> KeySet:
+    keys = await source.key_set()
+    return keys if signed.may_be_signed_by(keys) else await source.key_set_for_unknown_key()
 
 
-def _is_signed(keys: tuple[jose.PublicKey, ...], algorithm: str, signing_input: bytes, signature: bytes) -> bool:
-    return any(key.verify(algorithm, signing_input, signature) for key in keys[:_MOST_CANDIDATES])
+async def _verify_signature(signed: SignedToken, source: RemoteKeys | StaticKeys, keys: KeySet) -> KeySet:
+    """The key set with the key that made the signature; without `kid` it may be one that is not known yet."""
+    if signed.is_signed_by(keys):
+        return keys
+    if signed.kid is None:
+        newer = await source.key_set_for_unknown_key()
+        if newer is not keys and signed.is_signed_by(newer):
+            return newer
+    raise InvalidToken(Reason.TOKEN_SIGNATURE if signed.may_be_signed_by(keys) else Reason.TOKEN_KEY_UNKNOWN)
 
 
-def _audiences(claims: Mapping[str, Any]) -> set[str]:
-    audience = claims.get("aud")
-    names = audience if isinstance(audience, list) else [audience]
-    return {name for name in names if isinstance(name, str)}
+def _access_token(signed: SignedToken, trusted: TrustedIssuer) -> AccessToken:
+    if not signed.audiences & set(trusted.audience):
+        raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=trusted.audience)
+    if "exp" not in signed.claims:
+        raise InvalidToken(Reason.TOKEN_MALFORMED, claim="exp")
+    return AccessToken.from_claims(signed.claims)

@@ -25,30 +25,31 @@ class KeySet:
             msg = "not a JWK Set, or too large"
             raise ValueError(msg)
         self.keys: list[dict[str, Any]] = [key for key in keys if isinstance(key, dict)]
-        self._candidates = lru_cache(128)(self._find)
+        # By algorithm alone: anybody can invent a `kid`, and would have every key without one imported again.
+        self._fitting = lru_cache(len(jose.KEY_TYPES))(self._import)
 
     def candidates(self, algorithm: str, kid: str | None) -> tuple[jose.PublicKey, ...]:
         """The keys that may have signed a token with this `alg` and `kid`; all that fit when it has no `kid`."""
-        return self._candidates(algorithm, kid)
+        fitting = self._fitting(algorithm)
+        return tuple(key for members, key in fitting if kid is None or members.get("kid", kid) == kid)
 
-    def _find(self, algorithm: str, kid: str | None) -> tuple[jose.PublicKey, ...]:
+    def _import(self, algorithm: str) -> list[tuple[dict[str, Any], jose.PublicKey]]:
         found = []
         for members in self.keys:
-            if _may_sign(members, algorithm, kid):
+            if _may_sign(members, algorithm):
                 try:
-                    found.append(jose.import_public_key(members, algorithm))
+                    found.append((members, jose.import_public_key(members, algorithm)))
                 except ValueError:
                     logger.warning(
                         "a key of the issuer's key set is not acceptable and left out (kty %s)", members.get("kty")
                     )
-        return tuple(found)
+        return found
 
 
-def _may_sign(members: Mapping[str, Any], algorithm: str, kid: str | None) -> bool:
+def _may_sign(members: Mapping[str, Any], algorithm: str) -> bool:
     operations = members.get("key_ops", ["verify"])
     return (
         jose.fits(members, algorithm)
-        and (kid is None or members.get("kid", kid) == kid)
         and members.get("use", "sig") == "sig"
         and isinstance(operations, list)
         and "verify" in operations
@@ -60,11 +61,14 @@ class StaticKeys:
     """A key set that is configured and does not change."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
-        self.current: KeySet | None = KeySet(document)
+        self._keys = KeySet(document)
+
+    def current(self, _now: float) -> KeySet:
+        """The configured keys."""
+        return self._keys
 
     async def key_set(self) -> KeySet:
         """The configured keys."""
-        assert self.current is not None  # noqa: S101 - set once above
-        return self.current
+        return self._keys
 
     key_set_for_unknown_key = key_set

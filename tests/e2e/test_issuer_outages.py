@@ -1,66 +1,121 @@
-"""The issuer is away: with its keys known nothing changes, without them the answer is 503."""
+"""The issuer is away or hangs: what callers of a real server see."""
 
 import asyncio
-import contextlib
-import socket
 
 import pytest
 
 from dpop_asgi.testing import Issuer
+from tests.support.fault_proxy import Cut, FaultProxy
+from tests.support.issuer_scene import PATIENCE, assert_unavailable
 from tests.support.load import SteadyClient, connections
-from tests.support.processes import AUDIENCE, IssuerServer, ResourceServer, wait_until
+from tests.support.processes import AUDIENCE, IssuerServer, ResourceServer
+
+DEFAULT_TIMEOUT = 3.0
+# Nobody waits for longer than the time-out; the rest is for a busy machine.
+TIMEOUT, BUSY = 0.5, 3.0
+FRESH = 300.0
+DAY = 86_400.0
+LASTING = {"claims": {"exp": 4_000_000_000}}
 
 
-async def _ask(server, issuer, *, times=1):
-    """The answers to so many clients at once, each of which has a nonce already."""
-    async with connections() as http:
-        clients = [SteadyClient(http, server.url, issuer=issuer) for _ in range(times)]
-        challenge = await clients[0].ask()
-        assert challenge.is_challenge
-        for client in clients:
-            client.nonce = challenge.nonce
-        return await asyncio.gather(*(client.ask() for client in clients))
+async def test_the_issuer_is_down_and_its_keys_are_known(warm):
+    before = warm.token(**LASTING)
+    assert await warm.passes(before)
+    warm.network.door = "closed"
+    for _ in range(5):
+        warm.clock.advance(FRESH)
+        assert await warm.passes(before, *warm.tokens(5))
 
 
-def _assert_unavailable(answer):
-    assert answer.status == 503
-    assert answer.headers["retry-after"] == "1"
-    assert not {"www-authenticate", "dpop-nonce"} & answer.headers.keys()
+async def test_the_issuer_is_down_and_a_token_that_may_be_of_a_new_key_is_not_refused(warm):
+    warm.network.door = "closed"
+    warm.issuer.rotate()
+    assert_unavailable(*await warm.asks(warm.tokens(5)))
+    warm.heal()
+    warm.clock.advance(1.0)
+    assert await warm.passes(warm.token())
 
 
-async def test_an_issuer_that_starts_later_is_found_without_a_restart():
+async def test_the_issuer_is_away_for_longer_than_max_stale_seconds(scene):
+    token = scene.token(**LASTING)
+    assert await scene.passes(token)
+    scene.network.door = "closed"
+    scene.clock.advance(FRESH + DAY - 1)
+    assert await scene.passes(token, scene.token())
+    scene.clock.advance(1.0)
+    assert_unavailable(*await scene.asks([token, scene.token()]))
+    scene.heal()
+    scene.clock.advance(1.0)
+    assert await scene.passes(token)
+
+
+@pytest.mark.parametrize(
+    "door",
+    [pytest.param("closed", id="refused"), pytest.param("reset", id="reset"), pytest.param("backlog", id="gone")],
+)
+async def test_the_issuer_is_down_at_cold_start(scene, door):
+    scene.network.door = door
+    scene.wait_no_longer_than(TIMEOUT)
+    assert_unavailable(*await scene.asks(scene.tokens(20)), *await scene.asks(scene.tokens(20)))
+    assert scene.network.connections <= 1
+    scene.heal()
+    scene.clock.advance(1.0)
+    assert await scene.passes(*scene.tokens(5))
+
+
+async def test_the_issuer_is_down_at_cold_start_of_a_server_as_users_start_it():
     issuer_server = IssuerServer()
     with ResourceServer(issuer_server.issuer) as server:
-        for answer in await _ask(server, issuer_server.issuer, times=5):
-            _assert_unavailable(answer)
-        with issuer_server:
-            await asyncio.to_thread(
-                wait_until,
-                lambda: asyncio.run(_ask(server, issuer_server.issuer))[0].status == 200,
-                "still unavailable",
-            )
+        async with connections() as http:
+            caller = SteadyClient(http, server.url, issuer=issuer_server.issuer)
+            assert (await caller.ask()).is_challenge
+            assert_unavailable(await caller.ask())
+            with issuer_server:
+                async with asyncio.timeout(PATIENCE):
+                    while (answer := await caller.ask()).status != 200:
+                        assert_unavailable(answer)
+                        await asyncio.sleep(0.1)
 
 
-@pytest.fixture
-def silent_issuer():
-    """It takes connections and never answers."""
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        yield Issuer(f"http://127.0.0.1:{listening.getsockname()[1]}", audience=AUDIENCE)
+async def test_the_issuer_hangs_and_nobody_waits_for_it_while_its_keys_are_known(warm):
+    warm.network.silent = True
+    warm.clock.advance(FRESH)
+    for _ in range(5):
+        assert await warm.passes(*warm.tokens(10))
+        warm.clock.advance(1.0)
+    assert not warm.source._fetching.done()
+    assert warm.network.connections == 2
 
 
-async def test_an_issuer_that_hangs_does_not_make_every_request_hang(silent_issuer):
-    with ResourceServer(silent_issuer) as server:
-        found_out = await _ask(server, silent_issuer, times=5)
-        afterwards = await _ask(server, silent_issuer, times=20)
-    for answer in [*found_out, *afterwards]:
-        _assert_unavailable(answer)
-    assert max(answer.seconds for answer in afterwards) < min(answer.seconds for answer in found_out) / 2
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [
+        pytest.param("requests", {"silent": True}, id="black-hole"),
+        pytest.param("replies", {"cut": Cut(300, "hang")}, id="in-its-answer"),
+        pytest.param("replies", {"pace": 0.05}, id="slow-trickle"),
+    ],
+)
+async def test_the_issuer_hangs(scene, where, fault):
+    for name, value in fault.items():
+        setattr(getattr(scene.network, where), name, value)
+    scene.wait_no_longer_than(TIMEOUT)
+    answers = await scene.asks(scene.tokens(20))
+    assert_unavailable(*answers)
+    assert max(answer.seconds for answer in answers) < TIMEOUT + BUSY
+    assert scene.network.connections == 1
+    scene.heal()
+    scene.clock.advance(1.0)
+    assert await scene.passes(scene.token())
 
 
-async def test_tokens_are_verified_with_the_known_keys_when_the_issuer_has_gone():
-    issuer_server = IssuerServer()
-    with ResourceServer(issuer_server.issuer) as server:
-        with issuer_server:
-            await _ask(server, issuer_server.issuer)
-        answers = await _ask(server, issuer_server.issuer, times=5)
-    assert [answer.status for answer in answers] == [200] * 5
+async def test_the_issuer_hangs_and_callers_of_a_server_wait_three_seconds_at_most(own_issuer_server):
+    async with FaultProxy(own_issuer_server.port) as network, connections() as http:
+        network.silent = True
+        issuer = Issuer(f"http://127.0.0.1:{network.port}", audience=AUDIENCE)
+        with ResourceServer(issuer) as server:
+            callers = [SteadyClient(http, server.url, issuer=issuer) for _ in range(10)]
+            await asyncio.gather(*(caller.ask() for caller in callers))
+            answers = await asyncio.gather(*(caller.ask() for caller in callers))
+    assert_unavailable(*answers)
+    assert max(answer.seconds for answer in answers) < DEFAULT_TIMEOUT + BUSY
+    assert network.connections == 1

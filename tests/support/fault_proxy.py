@@ -1,88 +1,126 @@
-"""A TCP proxy in front of a real server that misbehaves when told to."""
+"""A TCP proxy in front of a real server that misbehaves when told to.
+
+Everything can be switched at any time, for connections that stand as for new ones:
+
+    latency                         proxy.replies.delay = 0.2
+    slow trickle                    proxy.replies.pace = 0.05
+    black hole                      proxy.silent = True
+    one direction of it             proxy.replies.silent = True
+    cut mid-reply                   proxy.replies.cut = Cut(after=100, ending="close")
+    lost reply                      proxy.lose_reply_to = b"SET"; proxy.lost_reply_ending = "hang"
+    reset on the next request       proxy.reset_at = b"SET"
+    reset at once                   proxy.reset_connections()
+    half-open                       proxy.forget_connections()
+    reset new connections           proxy.door = "reset"
+    taken by the backlog alone      proxy.door = "backlog"
+    connection refused              proxy.door = "closed"
+    all is well                     proxy.heal()
+"""
 
 import asyncio
 import contextlib
 import socket
-import struct
-from typing import Self
+from typing import Literal, Self
 
-_CHUNK = 65536
+from tests.support.fault_line import Cut, Faults, Line, reset
+
+__all__ = ["Cut", "FaultProxy"]
+
+_BACKLOG = 1024
+_PATIENCE = 10.0
+
+Door = Literal["open", "reset", "backlog", "closed"]
 
 
-class FaultProxy:
-    """Forwards to `port` on loopback, and counts connections.
+class FaultProxy(Faults):
+    """Forwards to `port` on loopback; see above for what else it does.
 
-    Set `silent` to swallow everything in both directions without closing: a host that is gone. Set `lose_reply_to` to
-    some bytes: the next request with them reaches the server, its reply is lost and the connection is reset, once.
+    Attributes:
+        port: where it listens; always the same.
+        connections: how many were taken.
     """
 
     def __init__(self, port: int) -> None:
         self._upstream = port
-        self._connections: set[asyncio.Task[None]] = set()
-        self.silent = False
-        self.lose_reply_to: bytes | None = None
-        self.replies_lost = 0
+        self._lines: dict[asyncio.Task[None], Line] = {}
+        self._listening: socket.socket | None = None
+        self.port = 0
         self.connections = 0
+        super().__init__()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        self.door = "open"
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        self.door = "closed"
+        tasks = list(self._lines)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        upstream, server = await asyncio.open_connection("127.0.0.1", self._upstream)
-        doomed = asyncio.Event()
-        pumps = [
-            asyncio.create_task(self._requests(reader, server, doomed)),
-            asyncio.create_task(self._replies(upstream, writer, doomed)),
-        ]
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            _end(server)
-            _end(writer)
-            self._connections.discard(task)
+    async def emptied(self) -> None:
+        """Wait until all connections have been ended by their clients or servers."""
+        async with asyncio.timeout(_PATIENCE):
+            while self._lines:
+                await asyncio.wait(list(self._lines))
 
-    async def _requests(
-        self, client: asyncio.StreamReader, server: asyncio.StreamWriter, doomed: asyncio.Event
-    ) -> None:
-        while data := await client.read(_CHUNK):
-            if self.silent:
-                continue
-            if self.lose_reply_to is not None and self.lose_reply_to in data:
-                self.lose_reply_to = None
-                doomed.set()
-            server.write(data)
+    def heal(self) -> None:
+        """From now on all is well; what was lost is lost."""
+        super().heal()
+        if self.port:
+            self.door = "open"
 
-    async def _replies(self, server: asyncio.StreamReader, client: asyncio.StreamWriter, doomed: asyncio.Event) -> None:
-        while data := await server.read(_CHUNK):
-            if doomed.is_set():
-                self.replies_lost += 1
+    @property
+    def door(self) -> Door:
+        """What becomes of new connections: served, reset, left to the kernel's backlog, or refused."""
+        return self._door
+
+    @door.setter
+    def door(self, door: Door) -> None:
+        self._door: Door = door
+        if self._listening is not None:
+            asyncio.get_running_loop().remove_reader(self._listening)
+        if door == "closed":
+            self._close()
+            return
+        listening = self._listening or self._listen()
+        if door != "backlog":
+            asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+
+    def _listen(self) -> socket.socket:
+        self._listening = socket.create_server(("127.0.0.1", self.port), backlog=_BACKLOG)
+        self._listening.setblocking(False)
+        self.port = int(self._listening.getsockname()[1])
+        return self._listening
+
+    def _close(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+
+    def _accept(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            client, _ = listening.accept()
+            self.connections += 1
+            if self._door == "reset":
+                reset(client)
                 return
-            if not self.silent:
-                client.write(data)
+            line = Line(client, self)
+            task = asyncio.get_running_loop().create_task(line.run(self._upstream))
+            self._lines[task] = line
+            task.add_done_callback(lambda task: self._lines.pop(task).close())
 
+    def reset_connections(self) -> None:
+        """Reset all that stand."""
+        for task in self._lines:
+            task.cancel()
 
-def _end(writer: asyncio.StreamWriter) -> None:
-    """Reset, so that nothing waits for a connection to linger."""
-    connection = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()
+    def forget_connections(self) -> None:
+        """Those that stand are dead from now on and nobody is told: bytes are taken and never answered."""
+        for line in self._lines.values():
+            line.dead = True

@@ -4,7 +4,9 @@ import pytest
 
 from dpop_asgi import InvalidToken, JWTVerifier
 from dpop_asgi.testing import Issuer
-from tests.support.processes import AUDIENCE
+from tests.support.distant_issuer import PATIENCE, Distant
+from tests.support.fault_proxy import FaultProxy
+from tests.support.processes import AUDIENCE, IssuerServer
 from tests.support.website import Website
 
 
@@ -37,7 +39,7 @@ def remote(website, clock):
 @pytest.fixture
 def verify_remote(remote, clock):
     """Knows the remote issuer's name only."""
-    return JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock)
+    return JWTVerifier(issuer=remote.url, audience=AUDIENCE, timeout=PATIENCE, clock=clock)
 
 
 @pytest.fixture
@@ -50,3 +52,28 @@ def reason_of():
         return refused.value.reason
 
     return reason_of
+
+
+@pytest.fixture(scope="session")
+def _issuer_server():
+    with IssuerServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def distant(_issuer_server, clock, client):
+    """An issuer behind a proxy."""
+    async with FaultProxy(_issuer_server.port) as proxy:
+        issuer = _issuer_server.issuer
+        issuer.url, issuer._clock, issuer.fetches = f"http://127.0.0.1:{proxy.port}", clock, 0
+        issuer.rotate(keep_old=False)
+        verify = JWTVerifier(issuer=issuer.url, audience=AUDIENCE, timeout=PATIENCE, clock=clock)
+        yield Distant(issuer, proxy, verify, clock, client)
+
+
+@pytest.fixture
+async def warm_distant(distant):
+    """The same; its keys are known, and were looked up a minute ago."""
+    await distant.verify(distant.token())
+    distant.clock.advance(60.0)
+    return distant

@@ -121,3 +121,10 @@ def test_several_event_loops_in_turn_share_one_verifier(website, remote, verify_
         asyncio.run(verify_remote(remote.access_token(client)))
         verify_remote._clock.advance(60.0)
     assert website.requests.count("/jwks") == 3
+
+
+async def test_event_loops_of_several_threads_share_one_verifier(website, remote, verify_remote, client):
+    website.pages["/jwks"].pause = 0.3
+    tokens = [remote.access_token(client) for _ in range(3)]
+    threads = (asyncio.to_thread(asyncio.run, verify_remote(token)) for token in tokens)
+    assert [token.subject for token in await asyncio.gather(*threads)] == ["alice"] * 3

@@ -7,14 +7,12 @@ import logging
 import pytest
 
 from dpop_asgi import IssuerUnavailable, JWTVerifier
-from dpop_asgi.tokens import jwks
 from tests.support.processes import AUDIENCE, free_port
 from tests.support.website import Page
 
 METADATA = "/.well-known/oauth-authorization-server"
 BAD_ANSWERS = [
     pytest.param(Page(b"x" * 300_000), id="oversized"),
-    pytest.param(Page(b" ", endless=True), id="endless"),
     pytest.param(Page(gzip.compress(b" " * 10_000_000), headers={"content-encoding": "gzip"}), id="zip-bomb"),
     pytest.param(Page(b"junk", headers={"content-encoding": "gzip"}), id="not-gzip"),
     pytest.param(Page(b"<html>", headers={"content-type": "text/html"}), id="html"),
@@ -32,14 +30,7 @@ BAD_ANSWERS = [
     pytest.param(Page({"keys": []}, status=500), id="status-500"),
     pytest.param(Page({"keys": []}, status=204), id="status-204"),
     pytest.param(Page({"keys": []}, status=404), id="status-404"),
-    pytest.param(Page({"keys": []}, pause=1.0), id="slow"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch):
-    """Three seconds for a document are right for users, and long for a test."""
-    monkeypatch.setattr(jwks, "_FETCH_SECONDS", 0.4)
 
 
 @pytest.mark.parametrize("page", BAD_ANSWERS)
@@ -69,7 +60,7 @@ async def test_keys_that_are_known_survive_an_answer_that_is_no_key_set(
     old = remote.access_token(
         client, header={"kid": next(iter(remote.keys))}, signed_by=next(iter(remote.keys.values()))
     )
-    with pytest.raises(Exception, match="token_key_unknown"):
+    with pytest.raises(IssuerUnavailable):
         await verify_remote(remote.access_token(client))
     assert await verify_remote(old)
 

@@ -1,0 +1,137 @@
+"""Where an issuer publishes its keys (RFC 8414, OpenID Connect Discovery), and what of its answers is believed."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache, partial
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from dpop_asgi.core.encoding import strict_json_object
+from dpop_asgi.core.htu import is_loopback
+from dpop_asgi.tokens.key_set import KeySet
+
+# A hundred RSA-4096 keys have about 80 KB.
+_MAX_DOCUMENT_BYTES = 262_144
+# Each costs some 20 µs, in which nobody else is served.
+_MAX_CHUNKS = 1000
+_MAX_OPENERS = 1000
+_MAX_VALUES = 10_000
+
+# Several on top of each other could be unpacked for minutes before the first byte of the document is there.
+_CONTENT_CODINGS = frozenset({"", "identity", "gzip"})
+_HEADERS = {"accept": "application/json", "accept-encoding": "gzip"}
+
+# Of the time that is left, for TCP and once more for TLS.
+_CONNECTING = 0.45
+
+_USER = re.compile(r"//[^/?#]*@")
+
+# How long a key set counts as fresh; `Cache-Control: max-age` is respected between the bounds.
+_DEFAULT_FRESH_SECONDS = 300.0
+_FRESH_BOUNDS = (60.0, 86_400.0)
+_MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
+
+
+_Get = Callable[[str], Awaitable[tuple[dict[str, Any], Mapping[str, str]]]]
+
+
+async def fetch_keys(issuer: str, jwks_uri: str | None, *, seconds: float) -> tuple[KeySet, float]:
+    """The key set at `jwks_uri`, or where the issuer's metadata says; and for how many seconds it is fresh.
+
+    No redirects: an address is trusted as it is written. All of it takes at most so many `seconds`.
+
+    Raises:
+        ValueError: the answer is not what it should be.
+        TimeoutError, httpx2.HTTPError: there is none. Other errors may come from below.
+    """
+    async with (
+        asyncio.timeout(seconds) as limit,
+        httpx2.AsyncClient(follow_redirects=False, verify=_tls(), headers=_HEADERS) as http,
+    ):
+        get = partial(_get, http, limit)
+        document, headers = await get(jwks_uri or await _discover(get, issuer))
+        return KeySet(document), _fresh_seconds(headers)
+
+
+async def _discover(get: _Get, issuer: str) -> str:
+    """`jwks_uri` from RFC 8414 §3 metadata, else from OpenID Connect Discovery §4."""
+    parts = urlsplit(issuer)
+    path = parts.path.rstrip("/")
+    try:
+        metadata, _ = await get(f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{path}")
+    except ValueError:
+        # Not there, or not JSON: some servers answer every address with a page.
+        metadata, _ = await get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+    # RFC 8414 §3.3: metadata of somebody else must not be used.
+    if metadata.get("issuer") != issuer or not isinstance(metadata.get("jwks_uri"), str):
+        msg = "its metadata names another issuer or no jwks_uri"
+        raise ValueError(msg)
+    check_address("jwks_uri", metadata["jwks_uri"])
+    return str(metadata["jwks_uri"])
+
+
+async def _get(http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str) -> tuple[dict[str, Any], Mapping[str, str]]:
+    """A JSON object, and the header fields that came with it."""
+    async with http.stream("GET", url, timeout=_waiting(limit)) as response:
+        if response.status_code != httpx2.codes.OK:
+            msg = f"{url} answers {response.status_code}"
+            raise ValueError(msg)
+        if response.headers.get("content-encoding", "").lower() not in _CONTENT_CODINGS:
+            msg = f"{url} answers in a content coding that was not asked for"
+            raise ValueError(msg)
+        document = strict_json_object(await _body(response), most_openers=_MAX_OPENERS, most_values=_MAX_VALUES)
+        return document, response.headers
+
+
+def _waiting(limit: asyncio.Timeout) -> httpx2.Timeout:
+    """Connecting ends by itself before the limit: httpx2 leaves a socket open when it is cancelled in a handshake."""
+    left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
+    return httpx2.Timeout(None, connect=max(0.0, _CONNECTING * left))
+
+
+async def _body(response: httpx2.Response) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_bytes():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > _MAX_DOCUMENT_BYTES or len(chunks) > _MAX_CHUNKS:
+            msg = f"{response.url} answers with more than {_MAX_DOCUMENT_BYTES} bytes, or {_MAX_CHUNKS} chunks"
+            raise ValueError(msg)
+    return b"".join(chunks)
+
+
+def _fresh_seconds(headers: Mapping[str, str]) -> float:
+    max_age = _MAX_AGE.search(headers.get("cache-control", "").lower())
+    if max_age is None:
+        return _DEFAULT_FRESH_SECONDS
+    return min(max(float(max_age[1]), _FRESH_BOUNDS[0]), _FRESH_BOUNDS[1])
+
+
+@lru_cache(1)
+def _tls() -> SSLContext:
+    """Reading the certificate store takes some ten milliseconds, and is done once."""
+    return httpx2.create_ssl_context()
+
+
+def check_address(option: str, url: str) -> None:
+    """Keys fetched over plain http could be anybody's (RFC 8414 §6.1). Addresses stand in logs: none has a password.
+
+    Raises:
+        ValueError: naming the option whose address is neither https nor on this machine.
+    """
+    if _USER.search(url):
+        msg = f"{option}: the address has a user name or password, which would stand in logs"
+        raise ValueError(msg)
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
+    except ValueError:
+        scheme, host = "", ""
+    if (scheme == "https" and host) or (scheme == "http" and is_loopback(host)):
+        return
+    msg = f"{option}: {url!r} is neither an https address nor one on this machine"
+    raise ValueError(msg)

@@ -1,0 +1,113 @@
+"""Every way in which the network to a real issuer can fail, at the first request and when its keys are known."""
+
+import asyncio
+import time
+
+import pytest
+
+from dpop_asgi import IssuerUnavailable
+from tests.support.distant_issuer import PROMISED, TIMEOUT
+from tests.support.fault_proxy import Cut
+
+# Longer than the metadata with its header fields, shorter than both answers.
+METADATA_BYTES = 250
+FAULTS = [
+    pytest.param(lambda proxy: _set(proxy, silent=True), id="black-hole"),
+    pytest.param(lambda proxy: _set(proxy.requests, silent=True), id="requests-swallowed"),
+    pytest.param(lambda proxy: _set(proxy.replies, silent=True), id="replies-swallowed"),
+    pytest.param(lambda proxy: _set(proxy, door="closed"), id="refused"),
+    pytest.param(lambda proxy: _set(proxy, door="backlog"), id="not-taken"),
+    pytest.param(lambda proxy: _set(proxy, door="reset"), id="reset"),
+    pytest.param(lambda proxy: _set(proxy.requests, cut=Cut(10)), id="reset-in-the-request"),
+    pytest.param(lambda proxy: _set(proxy.replies, cut=Cut(20)), id="reset-in-the-metadata"),
+    pytest.param(lambda proxy: _set(proxy.replies, cut=Cut(METADATA_BYTES)), id="reset-in-the-keys"),
+    pytest.param(lambda proxy: _set(proxy.replies, cut=Cut(METADATA_BYTES, "close")), id="closed-in-the-keys"),
+    pytest.param(lambda proxy: _set(proxy.replies, cut=Cut(METADATA_BYTES, "hang")), id="hangs-in-the-keys"),
+    pytest.param(lambda proxy: _set(proxy, lose_reply_to=b"/jwks"), id="reply-lost-and-reset"),
+    pytest.param(
+        lambda proxy: _set(proxy, lose_reply_to=b"/jwks", lost_reply_ending="hang"), id="reply-lost-and-hangs"
+    ),
+    pytest.param(lambda proxy: _set(proxy.replies, pace=0.02), id="slow-trickle"),
+    pytest.param(lambda proxy: _set(proxy.replies, delay=TIMEOUT * 4), id="latency"),
+]
+
+
+def _set(target, **values):
+    for name, value in values.items():
+        setattr(target, name, value)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_first_request_is_unavailable_within_the_time_out(distant, fault):
+    distant.suffer(fault)
+    start = time.monotonic()
+    await distant.is_unavailable(distant.token())
+    assert time.monotonic() - start < PROMISED
+    await distant.proxy.emptied()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_after_a_fault_the_next_request_a_second_later_is_accepted(distant, fault):
+    distant.suffer(fault)
+    await distant.is_unavailable(distant.token())
+    distant.heal()
+    distant.clock.advance(1.0)
+    assert await distant.verify(distant.token())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_50_first_requests_share_one_attempt_and_its_failure(distant, fault):
+    distant.suffer(fault)
+    start = time.monotonic()
+    answers = await asyncio.gather(*(distant.verify(distant.token()) for _ in range(50)), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {IssuerUnavailable}
+    assert len({id(answer) for answer in answers}) == 50
+    assert time.monotonic() - start < PROMISED
+    assert distant.proxy.connections <= 1
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_requests_in_the_second_after_a_failure_ask_nobody(distant, fault):
+    distant.suffer(fault)
+    await distant.is_unavailable(distant.token())
+    taken = distant.proxy.connections
+    for _ in range(20):
+        await distant.is_unavailable(distant.token())
+        assert not distant.is_fetching
+    distant.clock.advance(0.99)
+    await distant.is_unavailable(distant.token())
+    assert distant.proxy.connections == taken
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_known_keys_go_on_being_used_and_nobody_waits(warm_distant, fault):
+    warm_distant.suffer(fault)
+    warm_distant.clock.advance(300.0)
+    remembered = warm_distant.token()
+    assert await warm_distant.verify(remembered)
+    # The refresh has begun and has not got anywhere: this request was answered before.
+    assert warm_distant.is_fetching
+    for token in (warm_distant.token(), remembered):
+        assert await warm_distant.verify(token)
+    await warm_distant.settled()
+    assert await warm_distant.verify(warm_distant.token())
+    assert not warm_distant.is_fetching
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_an_unknown_key_is_unavailable_within_the_time_out_and_not_refused(warm_distant, fault):
+    warm_distant.suffer(fault)
+    start = time.monotonic()
+    await warm_distant.is_unavailable(warm_distant.new_key())
+    assert time.monotonic() - start < PROMISED
+    assert await warm_distant.verify(warm_distant.token())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_new_key_is_found_a_second_after_the_fault(warm_distant, fault):
+    warm_distant.suffer(fault)
+    warm_distant.issuer.rotate()
+    await warm_distant.is_unavailable(warm_distant.token())
+    warm_distant.heal()
+    warm_distant.clock.advance(1.0)
+    assert await warm_distant.verify(warm_distant.token())

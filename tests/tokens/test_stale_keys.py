@@ -1,0 +1,195 @@
+"""For how long the issuer's keys are believed when they cannot be, or were not, fetched anew."""
+
+import asyncio
+import logging
+
+import pytest
+
+from dpop_asgi import IssuerUnavailable, JWTVerifier, Reason
+from tests.support.distant_issuer import PATIENCE
+from tests.support.processes import AUDIENCE
+from tests.support.website import Page
+
+FRESH = 300.0
+DAY = 86_400.0
+YEAR = 365 * DAY
+LASTING = {"claims": {"exp": 4_000_000_000}}
+
+
+@pytest.fixture
+def make_verify(remote, clock):
+    """Remembers tokens for ever, so that what ends is the trust in keys."""
+    return lambda **options: JWTVerifier(
+        issuer=remote.url, audience=AUDIENCE, timeout=PATIENCE, cache_seconds=YEAR, clock=clock, **options
+    )
+
+
+@pytest.fixture
+async def warm(remote, make_verify, client):
+    verify = make_verify()
+    await verify(remote.access_token(client))
+    return verify
+
+
+async def _settled(verify):
+    [source] = verify._sources.values()
+    if source._fetching is not None:
+        await asyncio.wait([source._fetching])
+
+
+def _fetches(website):
+    return website.requests.count("/jwks")
+
+
+async def test_while_stale_keys_are_refreshed_once_all_requests_go_on_with_them(website, remote, warm, client, clock):
+    website.pages["/jwks"].pause = 0.2
+    clock.advance(FRESH)
+    tokens = [remote.access_token(client) for _ in range(50)]
+    await asyncio.gather(*map(warm, tokens))
+    assert _fetches(website) == 1
+    await _settled(warm)
+    assert _fetches(website) == 2
+
+
+async def test_a_remembered_token_has_stale_keys_refreshed_too(website, remote, warm, client, clock, reason_of):
+    token = remote.access_token(client, **LASTING)
+    await warm(token)
+    remote.rotate(keep_old=False)
+    website.publish(remote)
+    clock.advance(FRESH)
+    assert await warm(token)
+    await _settled(warm)
+    assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_an_empty_key_set_withdraws_every_key(website, remote, warm, client, clock, reason_of):
+    website.pages["/jwks"] = Page({"keys": []})
+    clock.advance(FRESH)
+    assert await warm(remote.access_token(client))
+    await _settled(warm)
+    assert await reason_of(warm, remote.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
+
+
+async def _go_on(verify, token, clock, *, seconds, step=100.0):
+    """Ask every `step` seconds, as the requests of a busy server do."""
+    until = clock() + seconds
+    while clock() + step < until:
+        clock.advance(step)
+        await verify(token)
+        await _settled(verify)
+    clock.now = until
+
+
+async def test_keys_are_used_for_a_day_while_the_issuer_is_away_and_no_longer(
+    website, remote, warm, client, clock, caplog
+):
+    token = remote.access_token(client, **LASTING)
+    await warm(token)
+    website.pages.clear()
+    await _go_on(warm, token, clock, seconds=FRESH + DAY - 1, step=250.0)
+    assert await warm(remote.access_token(client))
+    await _settled(warm)
+    clock.advance(1.0)
+    for one in (token, remote.access_token(client)):
+        with pytest.raises(IssuerUnavailable, match=f"the keys of {remote.url} cannot be fetched"):
+            await warm(one)
+    away, given_up = caplog.messages
+    assert away.endswith("; going on with the keys that are known")
+    assert given_up.endswith("; those that are known are too old, so its tokens are answered with 503")
+
+
+async def test_after_the_limit_the_issuer_is_asked_once_a_second(website, remote, make_verify, client, clock):
+    verify = make_verify(max_stale_seconds=100.0)
+    token = remote.access_token(client, **LASTING)
+    await verify(token)
+    website.pages.clear()
+    clock.advance(FRESH + 100.0)
+    asked = len(website.requests)
+    for _ in range(50):
+        with pytest.raises(IssuerUnavailable):
+            await verify(token)
+        clock.advance(0.1)
+    # Each time at both addresses that metadata can have.
+    assert len(website.requests) - asked == 5 * 2
+
+
+async def test_after_the_limit_an_issuer_that_is_back_is_believed_again(website, remote, make_verify, client, clock):
+    verify = make_verify(max_stale_seconds=100.0)
+    token = remote.access_token(client, **LASTING)
+    await verify(token)
+    website.pages.clear()
+    clock.advance(FRESH + 100.0)
+    with pytest.raises(IssuerUnavailable):
+        await verify(token)
+    website.publish(remote)
+    clock.advance(1.0)
+    assert await verify(token)
+
+
+async def test_with_no_time_to_be_stale_requests_wait_for_the_refresh(
+    website, remote, make_verify, client, clock, reason_of
+):
+    verify = make_verify(max_stale_seconds=0)
+    token = remote.access_token(client, **LASTING)
+    await verify(token)
+    remote.rotate(keep_old=False)
+    website.publish(remote)
+    clock.advance(FRESH - 1)
+    assert await verify(token)
+    clock.advance(1.0)
+    assert await reason_of(verify, token) == Reason.TOKEN_KEY_UNKNOWN
+
+
+async def test_the_limit_counts_from_when_the_issuer_was_last_heard(website, remote, make_verify, client, clock):
+    verify = make_verify(max_stale_seconds=100.0)
+    token = remote.access_token(client, **LASTING)
+    for _ in range(5):
+        await verify(token)
+        await _settled(verify)
+        clock.advance(FRESH + 99.0)
+    assert await verify(token)
+
+
+async def test_an_idle_process_waits_once_and_no_more_while_the_issuer_is_away(
+    website, remote, warm, client, clock, caplog
+):
+    website.pages.clear()
+    clock.advance(FRESH + 600.0)
+    with caplog.at_level(logging.WARNING, "dpop_asgi"):
+        assert await warm(remote.access_token(client))
+    # The issuer was asked, and has failed, before the request was answered.
+    assert len(caplog.messages) == 1
+    asked = len(website.requests)
+    for _ in range(9):
+        clock.advance(1.0)
+        assert await warm(remote.access_token(client))
+    assert len(website.requests) == asked
+
+
+async def test_a_process_that_was_idle_during_an_outage_asks_before_it_believes(
+    website, remote, warm, client, clock, reason_of
+):
+    token = remote.access_token(client, **LASTING)
+    await warm(token)
+    pages = dict(website.pages)
+    website.pages.clear()
+    clock.advance(FRESH)
+    await warm(token)
+    await _settled(warm)
+    website.pages.update(pages)
+    remote.rotate(keep_old=False)
+    website.publish(remote)
+    clock.advance(600.0)
+    assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
+
+
+@pytest.mark.parametrize("jump", [-1.0, -3600.0, -YEAR])
+async def test_a_clock_that_jumps_back_does_not_keep_keys_fresh(website, remote, warm, client, clock, reason_of, jump):
+    token = remote.access_token(client, claims={"exp": 4_000_000_000, "iat": 0})
+    await warm(token)
+    remote.rotate(keep_old=False)
+    website.publish(remote)
+    clock.advance(jump)
+    assert await warm(token)
+    await _settled(warm)
+    assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
