@@ -4,12 +4,14 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
-from redis.asyncio import Redis, RedisCluster, Sentinel
+from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+
+from dpop_asgi.stores.sentinels import Sentinels
 
 SCHEMES = (
     *("redis", "rediss", "unix"),
@@ -59,7 +61,7 @@ def _master(url: str, ours: dict[str, Any], timeout: float) -> Redis:
     for name in ("username", "password"):
         asking[name] = options.pop(f"sentinel_{name}", None)
     asking |= {name: value for name, value in options.items() if name.startswith("ssl")}
-    sentinel = Sentinel(hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    sentinel = Sentinels(hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
     master: Redis = sentinel.master_for(service, **ours | options)
     return master
 

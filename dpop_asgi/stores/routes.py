@@ -4,12 +4,14 @@ import asyncio
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode, PipelineCommand
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
 from dpop_asgi.errors import StoreError
 from dpop_asgi.stores.lane import Lane
+from dpop_asgi.stores.sentinels import MasterWatch
 from dpop_asgi.stores.wire import Command, Wire, explain
 
 # A slot moves once; a second redirection means that the nodes themselves do not agree yet.
@@ -36,9 +38,14 @@ class SingleRoute:
         pool = client.connection_pool
         self._wire = Wire(pool.get_connection, pool.release, ours=ours)
         self._lane = Lane("the Redis store", self._wire.exchange, timeout=timeout)
+        self._watch = (
+            MasterWatch(pool, self._wire, timeout=timeout) if isinstance(pool, SentinelConnectionPool) else None
+        )
 
     async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
         """The reply. See `Lane.call`."""
+        if self._watch is not None:
+            await self._watch.look()
         return await self._lane.call(command)
 
     async def everywhere(self, command: Command) -> list[Any]:
@@ -47,6 +54,8 @@ class SingleRoute:
 
     async def aclose(self) -> None:
         """Fail what is under way, and give the connection back."""
+        if self._watch is not None:
+            await self._watch.aclose()
         await self._lane.aclose()
         await self._wire.aclose()
 
@@ -65,6 +74,7 @@ class ClusterRoute:
         self._timeout = timeout
         self._ours = ours
         self._lanes: dict[str, tuple[Lane, Wire]] = {}
+        self._newcomers: dict[str, ClusterNode] = {}
         self._learning: asyncio.Task[None] | None = None
         self._learn_not_before = 0.0
 
@@ -108,7 +118,7 @@ class ClusterRoute:
     def _lane(self, node: ClusterNode) -> Lane:
         known = self._lanes.get(node.name)
         if known is None:
-            wire = _wire_of(node, ours=self._ours)
+            wire = _wire_of(node, ours=self._ours or node.name in self._newcomers)
             lane = Lane(f"the Redis node {node.name}", wire.exchange, timeout=self._timeout)
             known = self._lanes[node.name] = lane, wire
         return known[0]
@@ -117,12 +127,10 @@ class ClusterRoute:
         """A slot that is moving: this key is at the new node already, which wants to be asked in so many words."""
         node = self._client.get_node(host=error.host, port=error.port)
         if node is None:
-            raise SlotNotCoveredError(str(error))
-        asking, asked = PipelineCommand(0, "ASKING"), PipelineCommand(1, *command, get=True)
-        await node.execute_pipeline([asking, asked])
-        if isinstance(asked.result, Exception):
-            raise asked.result
-        return asked.result
+            # A new master's first slot: until it has come, the map does not name that master.
+            new = ClusterNode(error.host, error.port, **self._client.nodes_manager.connection_kwargs)
+            node = self._newcomers.setdefault(new.name, new)
+        return await self._lane(node).call(("ASKING", *command))
 
     def _learn(self) -> asyncio.Task[None]:
         """Ask for the map of slots, off any request's path, and once for all who want it."""
@@ -135,10 +143,13 @@ class ClusterRoute:
 
     async def _fetch_map(self) -> None:
         try:
-            await self._client.nodes_manager.initialize()
+            # redis-py begins with a node at random, each time another: one that hangs is not waited for, however
+            # patient a client of yours may be.
+            async with asyncio.timeout(self._timeout):
+                await self._client.nodes_manager.initialize()
         except Exception as error:  # noqa: BLE001 - redis-py wraps what happened in kinds that share no base
             raise StoreError(explain(_root(error))) from None
-        for name in self._lanes.keys() - self._client.nodes_manager.nodes_cache.keys():
+        for name in self._lanes.keys() - self._client.nodes_manager.nodes_cache.keys() - self._newcomers.keys():
             await self._close_lane(name)
 
     async def everywhere(self, command: Command) -> list[Any]:

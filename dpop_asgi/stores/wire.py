@@ -1,9 +1,10 @@
 """Pipelines over one connection of redis-py, and what its errors mean to an operator."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
     AskError,
@@ -21,6 +22,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Command = tuple[str | int, ...]
+
+# How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError.
+_LOST = (RedisConnectionError, OSError, RuntimeError)
 
 
 class Wire:
@@ -43,6 +47,19 @@ class Wire:
         self._release = release
         self._ours = ours
         self._connection: AbstractConnection | None = None
+        self._is_outdated = False
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port that it is connected to."""
+        connection = self._connection
+        if not isinstance(connection, Connection) or not connection.is_connected:
+            return None
+        return connection.host, connection.port
+
+    def renew(self) -> None:
+        """Connect anew for the next pipeline; the one under way is brought to its end."""
+        self._is_outdated = True
 
     async def exchange(self, commands: list[Command]) -> list[Any]:
         """The replies, in order; a refusal of a single command stands in its place as an exception.
@@ -52,7 +69,7 @@ class Wire:
         """
         try:
             replies = await self._attempt(commands)
-        except RedisConnectionError as error:
+        except _LOST as error:
             if isinstance(error, (AuthenticationError, BusyLoadingError)):
                 raise
             return await self._attempt(commands)
@@ -63,14 +80,18 @@ class Wire:
 
     async def _attempt(self, commands: list[Command]) -> list[Any]:
         try:
+            if self._is_outdated:
+                await self.disconnect()
+                self._is_outdated = False
             if self._connection is None:
                 self._connection = await self._acquire()
             # Not left to `send_packed_command`: it would not ask the Sentinels for the master's new address.
             if not self._connection.is_connected:
                 await self._connection.connect()  # type: ignore[no-untyped-call]
             connection = self._connection
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            return [await _reply(connection) for _ in commands]
+            words = [part for command in commands for part in _parts(command)]
+            await connection.send_packed_command(connection.pack_commands(words), check_health=False)
+            return [await _reply_to(command, connection) for command in commands]
         except BaseException:
             # What was asked may still be answered: nobody must read that as the answer to something else.
             await self.disconnect()
@@ -91,6 +112,19 @@ class Wire:
         await self._release(connection)
 
 
+def _parts(command: Command) -> tuple[Command, ...]:
+    """A node of a cluster is asked for a key that is just coming with two commands in a row."""
+    return (command[:1], command[1:]) if command[0] == "ASKING" else (command,)
+
+
+async def _reply_to(command: Command, connection: AbstractConnection) -> Any:  # noqa: ANN401 - whatever it answers
+    reply = await _reply(connection)
+    if command[0] != "ASKING":
+        return reply
+    answer = await _reply(connection)
+    return reply if isinstance(reply, Exception) else answer
+
+
 async def _reply(connection: AbstractConnection) -> Any:  # noqa: ANN401 - whatever the command answers
     try:
         return await connection.read_response(disable_decoding=True)
@@ -106,25 +140,44 @@ def is_redirection(reply: object) -> bool:
 # The first that fits is told. Kinds of connection errors stand before the connection error itself.
 _EXPLANATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     ((AuthenticationError, AuthorizationError), "the Redis store refuses the user name or password"),
-    (NoPermissionError, "the Redis store's ACL must allow this user SET and PING on our keys"),
+    (
+        NoPermissionError,
+        (
+            "the Redis store's ACL must allow this user SET and PING on our keys,"
+            " on a cluster CLUSTER SLOTS and ASKING too, on Sentinels SENTINEL GET-MASTER-ADDR-BY-NAME"
+        ),
+    ),
     (ReadOnlyError, "the Redis store is a read-only replica: give the master's address, or use redis+sentinel://"),
     (BusyLoadingError, "the Redis store is still loading its data"),
     (MasterDownError, "the Redis store is a replica that lost its master"),
     (MovedError, "the Redis store is a node of a cluster: use redis+cluster://"),
     (ClusterDownError, "the Redis Cluster is down: some slots have no master"),
-    (MasterNotFoundError, "no Sentinel names a master"),
     ((RedisTimeoutError, TimeoutError), "the Redis store did not answer in time"),
 )
 
 
 def explain(error: Exception) -> str:
     """What an operator can do about it. redis-py reports a wrong password as a kind of connection error."""
-    said = str(error) or type(error).__name__
+    # Redis repeats the arguments of a command that it does not know: one of ours may be a nonce.
+    said = str(error).partition(", with args")[0] or type(error).__name__
     if isinstance(error, ResponseError) and "syntax" in said.lower():
         return (
             "the Redis store is older than 7.0: it does not know SET with NX and GET. Use Redis 7.0, Valkey, or newer"
         )
+    if isinstance(error, ResponseError) and "command 'SENTINEL'" in said:
+        return "this is a Redis server and no Sentinel: use redis://, or give the Sentinels' addresses"
+    if isinstance(error, MasterNotFoundError):
+        return _no_master(said)
     for kind, meaning in _EXPLANATIONS:
         if isinstance(error, kind):
             return f"{meaning}: {said}"
     return f"the Redis store failed: {type(error).__name__}: {said}"
+
+
+def _no_master(said: str) -> str:
+    """redis-py tells of each Sentinel in vain with all options of its connections, and of the failures the kind."""
+    outcome, _, failures = said.partition(" :")
+    kinds = sorted(set(re.findall(r" - (?:\w+:)?(\w+Error)\b", failures)))
+    refused = AuthenticationError.__name__ in kinds
+    meaning = "the Sentinels refuse the user name or password" if refused else "no Sentinel names a master"
+    return f"{meaning}: {outcome} ({', '.join(kinds) or 'none knows it'})"
