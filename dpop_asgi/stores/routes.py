@@ -96,10 +96,11 @@ class ClusterRoute:
     async def _redirected(self, command: Command, error: Exception) -> Any:  # noqa: ANN401 - see call
         for _ in range(_MAX_REDIRECTIONS):
             try:
-                if isinstance(error, AskError):
-                    return await self._ask(error, command)
+                # In this order: to redis-py a slot that has moved is a kind of one that is moving.
                 if isinstance(error, MovedError):
                     await self._client.nodes_manager.move_slot(error)
+                elif isinstance(error, AskError):
+                    return await self._ask(error, command)
                 else:
                     await asyncio.shield(self._learn())
                 return await self._lane_of(command).call(command)

@@ -1,0 +1,77 @@
+"""What many workers share: replay keys spread over a cluster, and one nonce for all."""
+
+import asyncio
+import math
+
+import pytest
+
+from dpop_asgi import NoncePolicy, RedisStore
+from dpop_asgi.nonces import NonceWindow
+from dpop_asgi.replay import SpentProofs
+from tests.support.topologies import SLOTS
+
+PROOFS = 3000
+WORKERS = 6
+
+
+@pytest.fixture(params=[pytest.param(name, id=name) for name in ("sentinel", "cluster")])
+def topology(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+async def stores(topology):
+    """Each as another worker has it."""
+    stores = [RedisStore(topology.url(), timeout=10.0) for _ in range(WORKERS)]
+    yield stores
+    for store in stores:
+        await store.aclose()
+
+
+async def _spend(store, jti):
+    spent = SpentProofs(store, namespace="dpop")
+    return await spent.first_use(key_thumbprint="t", target_uri="https://rs.example/r", jti=jti, seconds_left=60.0)
+
+
+async def test_a_cluster_spreads_proofs_evenly_over_its_masters(cluster):
+    store = RedisStore(cluster.url(), timeout=10.0)
+    assert all(await asyncio.gather(*(_spend(store, f"jti-{number}") for number in range(PROOFS))))
+    await store.aclose()
+    found = {master: master.ask("DBSIZE") for master in cluster.masters}
+    assert sum(found.values()) == PROOFS
+    for master, count in found.items():
+        share = sum(len(slots) for slots, owner in cluster.owners.items() if owner is master) / SLOTS
+        # Five standard deviations of the binomial distribution: an even spread is outside once in a million runs.
+        tolerance = 5 * math.sqrt(PROOFS * share * (1 - share)) + 1
+        assert abs(count - PROOFS * share) < tolerance
+
+
+async def test_no_key_has_a_hash_tag_that_would_keep_proofs_together(cluster):
+    store = RedisStore(cluster.url(), timeout=10.0)
+    await asyncio.gather(*(_spend(store, f"{{tag}}-{number}") for number in range(20)))
+    await store.aclose()
+    keys = [key for master in cluster.masters for key in master.ask("KEYS", "*")]
+    assert len(keys) == 20
+    assert not any("{" in key for key in keys)
+
+
+async def test_of_all_workers_that_spend_a_proof_at_the_same_time_one_is_the_first(stores):
+    for turn in range(20):
+        uses = await asyncio.gather(*(_spend(store, f"jti-{turn}") for store in stores))
+        assert sorted(uses) == [False] * (WORKERS - 1) + [True]
+
+
+async def test_workers_that_start_at_the_same_time_agree_on_the_nonces(stores, clock):
+    policy = NoncePolicy(period=60.0, grace=1, lookahead=5)
+    windows = [NonceWindow(store, policy, namespace="dpop", clock=clock) for store in stores]
+    for _ in range(3):
+        await asyncio.gather(*(window.ready(clock.now) for window in windows))
+        assert len({window.offered(clock.now) for window in windows} - {None}) == 1
+        clock.advance(policy.period * policy.lookahead * 2)
+
+
+async def test_a_worker_that_starts_later_knows_the_nonces_of_the_others(stores, clock):
+    first, last = (NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock) for store in stores[:2])
+    await first.ready(clock.now)
+    await last.ready(clock.now)
+    assert last.check(first.offered(clock.now), clock.now).value == first.offered(clock.now)

@@ -1,0 +1,119 @@
+"""Servers that answer, but cannot serve yet, or not any more."""
+
+import asyncio
+
+import pytest
+
+from dpop_asgi import RedisStore, StoreError
+from tests.support.api import Api, App
+from tests.support.fault_proxy import FaultProxy
+from tests.support.nodes import HOST, Node
+from tests.support.processes import wait_until
+
+ENTRIES = 4000
+# Microseconds for each entry: loading takes longer than any call may.
+LOADING_SLOWLY = [("key-load-delay", "500"), ("loading-process-events-interval-bytes", "1024")]
+
+
+@pytest.fixture
+def loading(redis_binary):
+    """A server that has begun to load its data."""
+    with Node(redis_binary, *LOADING_SLOWLY) as node:
+        with node.client() as connection:
+            connection.mset({f"entry-{number}": "x" * 100 for number in range(ENTRIES)})
+        node.ask("SAVE")
+        node.stop()
+        yield node.start()
+
+
+def _is_loading(node):
+    return node.facts("persistence")["loading"] == 1
+
+
+async def test_while_redis_loads_its_data_requests_are_answered_503_and_then_200(loading, issuer, client, clock):
+    store = RedisStore(loading.url)
+    api = Api(App(), issuer, client, clock, store=store, nonces=None)
+    meanwhile = set()
+    while _is_loading(loading):
+        meanwhile.add((await api.request()).status)
+        await asyncio.sleep(0.05)
+    # The answer may have come in the last moment of loading.
+    assert meanwhile - {200} == {503}
+    # Once more it is looked for, then everything is as before.
+    await asyncio.sleep(0.3)
+    assert {(await api.request()).status for _ in range(20)} == {200}
+    await store.aclose()
+
+
+async def test_a_server_that_loads_its_data_says_so(loading):
+    store = RedisStore(loading.url)
+    with pytest.raises(StoreError, match="still loading its data"):
+        await store.put_if_absent("key", "mine", ttl=60.0)
+    await store.aclose()
+
+
+@pytest.fixture
+def forsaken(request, redis_binary):
+    """A replica that lost its master, and is not to answer from what it remembers."""
+    with Node(redis_binary, ("repl-diskless-sync", "no")) as master:
+        of_master = ("replicaof", HOST, str(master.port)), ("replica-serve-stale-data", "no")
+        with Node(redis_binary, *of_master, ("replica-read-only", request.param)) as replica:
+            wait_until(lambda: replica.follows(master), "the replica does not follow")
+            master.stop()
+            wait_until(lambda: replica.ask("ROLE")[3] != "connected", "the replica does not notice")
+            yield replica
+
+
+@pytest.mark.parametrize(
+    ("forsaken", "message"),
+    [
+        pytest.param("yes", "read-only replica", id="read-only"),
+        pytest.param("no", "a replica that lost its master", id="writable"),
+    ],
+    indirect=["forsaken"],
+)
+async def test_a_replica_that_lost_its_master_says_what_it_is(forsaken, message):
+    store = RedisStore(forsaken.url)
+    for _ in range(2):
+        with pytest.raises(StoreError, match=message):
+            await store.put_if_absent("key", "mine", ttl=60.0)
+    await store.aclose()
+
+
+async def test_an_address_that_leads_to_another_master_meanwhile_is_asked_again(redis_binary):
+    with Node(redis_binary) as old, Node(redis_binary) as new:
+        async with FaultProxy(old.port) as address:
+            store = RedisStore(address.url, timeout=5.0)
+            await store.put_if_absent("before", "mine", ttl=60.0)
+            address._upstream = new.port
+            old.ask("REPLICAOF", HOST, new.port)
+            assert await store.put_if_absent("after", "mine", ttl=60.0) == "mine"
+            await store.aclose()
+        assert new.ask("GET", "after") == "mine"
+
+
+async def test_a_single_node_of_a_cluster_says_what_to_give_instead(cluster):
+    stores = [RedisStore(f"redis://{node.address}/0") for node in cluster.masters]
+    said = []
+    for store in stores:
+        try:
+            await store.put_if_absent("key", "mine", ttl=60.0)
+        except StoreError as error:
+            said.append(str(error))
+        await store.aclose()
+    assert len(said) == len(stores) - 1
+    assert all("redis+cluster://" in message for message in said)
+
+
+async def test_a_single_server_taken_for_a_cluster_says_what_it_is(redis_server):
+    store = RedisStore(f"redis+cluster://{HOST}:{redis_server.port}")
+    with pytest.raises(StoreError, match=r"[Cc]luster"):
+        await store.put_if_absent("key", "mine", ttl=60.0)
+    await store.aclose()
+
+
+async def test_a_single_server_taken_for_a_sentinel_says_what_it_is(redis_server):
+    store = RedisStore(f"redis+sentinel://{HOST}:{redis_server.port}/main")
+    with pytest.raises(StoreError, match="Sentinel"):
+        await store.put_if_absent("key", "mine", ttl=60.0)
+    await store.aclose()

@@ -1,0 +1,192 @@
+"""Requests at a steady rate whatever is answered, each proof sent twice, and a ledger of what came of it."""
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Self
+from urllib.parse import urlsplit
+
+from dpop_asgi.testing import Client, Issuer
+from tests.support.processes import ResourceServer
+
+# Far beyond any promise: a request that takes so long hangs, and fails the test that waits for it.
+HANGS_AFTER = 5.0
+
+# The server ends connections that are idle for five seconds: none is used that could be among them.
+_IDLE_SECONDS = 2.0
+
+# How often each server is asked, by the way, for what is open to everybody.
+_GLANCE_SECONDS = 0.02
+
+# Half of the second uses follow at once, the other half after a pause of up to so many seconds.
+_LONGEST_PAUSE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a proof at one of the servers, and its answer; times are `time.monotonic`'s."""
+
+    port: int
+    asked_at: float
+    answered_at: float
+    status: int
+
+    @property
+    def seconds(self) -> float:
+        return self.answered_at - self.asked_at
+
+
+@dataclass(slots=True)
+class Sheet:
+    """A proof, as the request that carries it, and its uses."""
+
+    request: bytes
+    uses: list[Use] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> list[Use]:
+        return sorted((use for use in self.uses if use.status == 200), key=lambda use: use.asked_at)
+
+
+class _Connection(asyncio.Protocol):
+    """HTTP/1.1, one request at a time."""
+
+    def __init__(self) -> None:
+        self.used_at = 0.0
+        self.is_closed = False
+        self._received = b""
+        self._status: asyncio.Future[int] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.is_closed = True
+        if self._status is not None and not self._status.done():
+            self._status.set_exception(error or ConnectionError("closed without an answer"))
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, blank, body = self._received.partition(b"\r\n\r\n")
+        if blank and len(body) >= _content_length(head):
+            self._received = b""
+            assert self._status is not None
+            self._status.set_result(int(head[9:12]))
+
+    async def ask(self, request: bytes) -> int:
+        self._status = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        return await self._status
+
+
+def _content_length(head: bytes) -> int:
+    return int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+
+
+class Barrage:
+    """Asks servers on loopback for `/resource` with proofs of one client, each time one of them.
+
+    It also looks at how long they take for what is open to everybody: longer while the machine is busy with others.
+
+    Args:
+        servers: that have one and the same public URL.
+        public_url: what the proofs are made for.
+        issuer: of the client's token.
+        rate: requests per second.
+    """
+
+    def __init__(self, *servers: ResourceServer, public_url: str, issuer: Issuer, rate: int = 500) -> None:
+        self.sheets: list[Sheet] = []
+        self.glances: list[Use] = []
+        self._ports = [server.port for server in servers]
+        self._host = urlsplit(public_url).netloc
+        self._target = f"{public_url}/resource"
+        self._pause = 1 / rate
+        self._client = Client()
+        self._token = issuer.access_token(self._client)
+        self._idle: dict[int, list[_Connection]] = {port: [] for port in self._ports}
+        self._repeats: list[tuple[int, int, Sheet]] = []
+        self.nonce: str | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for connection in itertools.chain(*self._idle.values()):
+            connection.transport.abort()
+
+    def fields(self) -> dict[str, str]:
+        """Of a request with a new proof."""
+        return self._client.headers("GET", self._target, self._token, nonce=self.nonce)
+
+    def _request(self, path: str, fields: Mapping[str, str] = MappingProxyType({})) -> bytes:
+        lines = [f"GET {path} HTTP/1.1", f"Host: {self._host}", *(f"{name}: {fields[name]}" for name in fields)]
+        return "\r\n".join([*lines, "", ""]).encode()
+
+    async def go_on(self, *, until: asyncio.Event) -> None:
+        """Send new proofs, and each of them a second time at once or later, at the rate, until the event."""
+        turn, begin = 0, time.monotonic()
+        async with asyncio.TaskGroup() as uses:
+            for port in self._ports:
+                uses.create_task(self._glance(port, until))
+            while not until.is_set():
+                uses.create_task(self.use(self._next(turn)))
+                turn += 1
+                await asyncio.sleep(begin + turn * self._pause - time.monotonic())
+
+    async def _glance(self, port: int, until: asyncio.Event) -> None:
+        request = self._request("/public")
+        while not until.is_set():
+            self.glances.append(await self._ask(port, request))
+            await asyncio.sleep(_GLANCE_SECONDS)
+
+    def _next(self, turn: int) -> Sheet:
+        """A repetition that is due, or else a new proof."""
+        if self._repeats and self._repeats[0][0] <= turn:
+            return heapq.heappop(self._repeats)[2]
+        sheet = Sheet(self._request("/resource", self.fields()))
+        self.sheets.append(sheet)
+        pause = random.choice([0.0, random.uniform(0, _LONGEST_PAUSE)])
+        heapq.heappush(self._repeats, (turn + 1 + int(pause / self._pause), turn, sheet))
+        return sheet
+
+    async def send_again(self, sheets: Iterable[Sheet]) -> None:
+        """Every one of these once more, at twice the rate."""
+        async with asyncio.TaskGroup() as uses:
+            for sheet in sheets:
+                uses.create_task(self.use(sheet))
+                await asyncio.sleep(self._pause / 2)
+
+    async def use(self, sheet: Sheet) -> None:
+        sheet.uses.append(await self._ask(random.choice(self._ports), sheet.request))
+
+    async def _ask(self, port: int, request: bytes) -> Use:
+        asked_at = time.monotonic()
+        async with asyncio.timeout(HANGS_AFTER):
+            connection = self._take(port) or await self._connect(port)
+            status = await connection.ask(request)
+        connection.used_at = time.monotonic()
+        self._idle[port].append(connection)
+        return Use(port, asked_at, connection.used_at, status)
+
+    def _take(self, port: int) -> _Connection | None:
+        while self._idle[port]:
+            connection = self._idle[port].pop()
+            if not connection.is_closed and time.monotonic() - connection.used_at < _IDLE_SECONDS:
+                return connection
+            connection.transport.abort()
+        return None
+
+    @staticmethod
+    async def _connect(port: int) -> _Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
+        return connection
+
+    def forget(self) -> None:
+        """Begin a new ledger."""
+        self.sheets, self.glances, self._repeats = [], [], []

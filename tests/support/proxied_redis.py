@@ -1,0 +1,123 @@
+"""A real Redis behind a fault proxy that runs in a thread, for tests whose own event loop stands still meanwhile."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any, Self
+
+from dpop_asgi import RedisStore, StoreError
+from tests.support.fault_proxy import FaultProxy
+from tests.support.flaky_store import HEALTHY, Fault, slot_of
+from tests.support.processes import PATIENCE, RedisServer
+
+# Far beyond what a busy machine needs: no call may fail by being slow.
+_TIMEOUT = 10.0
+_AWAY = Fault("refuse", frozenset({"nonce", "proof"}))
+
+
+class ProxyThread:
+    """A `FaultProxy` with an event loop of its own."""
+
+    def __init__(self, port: int) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._proxy = FaultProxy(port)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._run(self._proxy.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._proxy.__aexit__())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE)
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        return self._proxy.url
+
+    def tell(self, change: Callable[[FaultProxy], object]) -> None:
+        """Change what it does, in its own loop."""
+
+        async def told() -> None:
+            change(self._proxy)
+
+        self._run(told())
+
+    def _run(self, coroutine: Any) -> None:
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
+
+
+class ProxiedRedis:
+    """The same as a `FlakyStore`, in reality; `connect` gives each worker a `RedisStore` of its own.
+
+    Attributes:
+        fault: what is wrong with it now.
+        nonces: those that stand in it, each with its slot; `ever` has those too that were lost.
+    """
+
+    def __init__(self, redis: RedisServer, proxy: ProxyThread) -> None:
+        self._redis, self._proxy = redis, proxy
+        self.stores: list[RedisStore] = []
+        self.ever: dict[str, int] = {}
+        self.repair()
+        self.lose_everything()
+
+    def connect(self) -> Any:
+        self.stores.append(RedisStore(self._proxy.url, timeout=_TIMEOUT))
+        return _Recorder(self.stores[-1], self)
+
+    def begin_request(self) -> None:
+        """It is never slow."""
+
+    def lose_everything(self) -> None:
+        with self._redis.client() as connection:
+            connection.flushall()
+        self.nonces: dict[str, int] = {}
+
+    def go_away(self) -> None:
+        """Connections are reset, and new ones refused."""
+        self.fault = _AWAY
+
+        def close(proxy: FaultProxy) -> None:
+            proxy.door = "closed"
+            proxy.reset_connections()
+
+        self._proxy.tell(close)
+
+    def repair(self) -> None:
+        self.fault = HEALTHY
+        self._proxy.tell(FaultProxy.heal)
+
+    def lose_the_next_reply_to(self, text: bytes) -> None:
+        """To the next request with this text, once: what it asked for is done."""
+        self._proxy.tell(lambda proxy: setattr(proxy, "lose_reply_to", text))
+
+    async def answers_everybody(self) -> None:
+        """Wait until each worker's store has found out that Redis is back."""
+        async with asyncio.timeout(PATIENCE):
+            for store in self.stores:
+                while not await _answers(store):  # noqa: ASYNC110 - the server can only be asked
+                    await asyncio.sleep(0.01)
+
+
+class _Recorder:
+    def __init__(self, store: RedisStore, shared: ProxiedRedis) -> None:
+        self._store, self._shared = store, shared
+
+    async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
+        standing = await self._store.put_if_absent(key, value, ttl=ttl)
+        slot = slot_of(key)
+        if slot is not None:
+            self._shared.nonces[standing] = self._shared.ever[standing] = slot
+        return standing
+
+
+async def _answers(store: RedisStore) -> bool:
+    try:
+        await store.put_if_absent("is-it-back", "yes", ttl=1.0)
+    except StoreError:
+        return False
+    return True
