@@ -1,0 +1,60 @@
+"""Thousands of changed proofs before the library and before a verifier by hand: both say the same.
+
+Where the library refuses more, a rule of `rules.py` says so by name, and each rule is met here.
+"""
+
+from collections import Counter
+from functools import cache
+from random import Random
+
+import pytest
+
+from tests.differential.comparison import compare
+from tests.differential.drafts import draft
+from tests.differential.drawn import Drawn
+from tests.differential.library import Library
+from tests.differential.mutations import MUTATIONS, mutated
+from tests.differential.rules import RULES
+from tests.differential.verifier import ALGORITHMS
+
+PER_MUTATION = 16
+SEVERAL = 800
+nonces = pytest.mark.parametrize("nonces", [pytest.param(True, id="nonces"), pytest.param(False, id="no-nonces")])
+algorithms = pytest.mark.parametrize("algorithm", ALGORITHMS)
+
+
+@cache
+def library(nonces):
+    return Library(nonces=nonces)
+
+
+def said(draft, nonces):
+    return compare(library(nonces), draft.proofs(), draft.request)
+
+
+@nonces
+@algorithms
+def test_a_correct_proof_is_accepted_by_both(algorithm, nonces):
+    made = draft(algorithm, nonces=nonces)
+    assert said(made, nonces) == "accepted"
+
+
+@algorithms
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
+def test_both_say_the_same_of_a_proof_with_one_change(mutation, algorithm):
+    random = Random(f"{mutation.__name__} {algorithm}")
+    for number in range(PER_MUTATION):
+        with_nonces = number % 4 != 3
+        made = draft(algorithm, nonces=with_nonces)
+        mutation(Drawn(random.randbytes(64)), made)
+        said(made, with_nonces)
+
+
+@nonces
+def test_both_say_the_same_of_proofs_with_several_changes(nonces):
+    random = Random(9449)
+    counted = Counter(said(mutated(Drawn(random.randbytes(96)), nonces=nonces), nonces) for _ in range(SEVERAL))
+    # That both refuse everything would be no agreement worth having.
+    assert counted["accepted"] > SEVERAL / 10
+    assert counted["refused"] > SEVERAL / 10
+    assert sum(counted[name] for name in RULES) > SEVERAL / 100

@@ -1,0 +1,45 @@
+"""Which targets there are. Imports nothing of the library: a worker does that itself, instrumented."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = Path(__file__).with_name("corpus")
+DICTIONARY = Path(__file__).with_name("words.dict")
+
+Target = Callable[[bytes], None]
+
+# What each is fed with at most, in bytes: enough to pass every limit on sizes.
+TARGETS = {
+    "credentials": 4096,
+    "encoding": 16384,
+    "htu": 4096,
+    "target_uri": 4096,
+    "token": 4096,
+    "nonce": 256,
+    "proof": 9000,
+    "proof_signed": 4096,
+    "proof_changed": 256,
+    "middleware": 1024,
+}
+
+
+class FindingError(AssertionError):
+    """The library did what it must not do."""
+
+
+def load(name: str) -> Target:
+    """The function that tries one input; everything that it raises is a finding."""
+    make: Callable[[], Target] = importlib.import_module(f"tests.fuzz.targets.{name}").make
+    return make()
+
+
+def kept(name: str) -> list[Path]:
+    """The inputs that the repository keeps for a target."""
+    return sorted((CORPUS / name).iterdir())
+
+
+def demand(holds: object, what: str) -> None:
+    if not holds:
+        raise FindingError(what)

@@ -1,0 +1,22 @@
+"""What the fuzzer has found, each by name."""
+
+import pytest
+
+from dpop_asgi import NoncePolicy, StoreError
+from dpop_asgi.nonces import NonceWindow
+from tests.fuzz.targets.nonce import SharedStore
+
+
+async def test_a_clock_that_jumps_ahead_during_an_outage_and_back_finds_its_nonces_again(clock):
+    store = SharedStore()
+    window = NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock)
+    await window.ready(clock.now)
+    nonce, then = window.offered(clock.now), clock.now
+    store.down = True
+    clock.advance(3600)
+    with pytest.raises(StoreError):
+        await window.ready(clock.now)
+    store.down, clock.now = False, then
+    await window.ready(clock.now)
+    assert window.offered(clock.now) == nonce
+    assert window.check(nonce, clock.now).value == nonce

@@ -1,0 +1,158 @@
+"""A library with one check less: the targets notice. Else their silence would say nothing."""
+
+import json
+import time
+
+import pytest
+
+from dpop_asgi import Reason
+from dpop_asgi.asgi import middleware
+from dpop_asgi.asgi.proxies import Proxies
+from dpop_asgi.asgi.public_paths import PublicPaths
+from dpop_asgi.core import credentials, encoding, htu, jose, proof
+from dpop_asgi.core.caller import AcceptedNonce
+from dpop_asgi.core.checks import REQUEST_CHECKS
+from dpop_asgi.nonces import NonceWindow
+from dpop_asgi.replay import SpentProofs
+from dpop_asgi.tokens.jwt import JWTVerifier
+from dpop_asgi.tokens.signed_token import SignedToken
+from tests.differential.stopwatch import aside
+from tests.fuzz.catalogue import load
+from tests.fuzz.inputs import inputs
+from tests.fuzz.worker import LIMIT_SECONDS, TooSlowError, check_time
+
+ENOUGH = 1000
+
+
+def busy(_):
+    until = time.thread_time() + 1.1 * LIMIT_SECONDS
+    while time.thread_time() < until:
+        pass
+
+
+def test_an_input_for_which_the_library_takes_too_long_is_a_finding():
+    with pytest.raises(TooSlowError, match=r"^\d+ ms$"):
+        check_time(busy, b"")
+
+
+def test_the_time_of_the_judges_does_not_count():
+    assert check_time(aside(busy), b"") < LIMIT_SECONDS
+
+
+def every_signature(monkeypatch):
+    monkeypatch.setattr(jose.PublicKey, "verify", lambda *_: True)
+
+
+def every_private_key(monkeypatch):
+    monkeypatch.setattr(jose, "PRIVATE_MEMBERS", frozenset())
+
+
+def every_nonce(monkeypatch):
+    monkeypatch.setattr(NonceWindow, "check", lambda _, nonce, now: AcceptedNonce(nonce, now, 0.0))
+
+
+def every_replay(monkeypatch):
+    async def first_use(_, **__):
+        return True
+
+    monkeypatch.setattr(SpentProofs, "first_use", first_use)
+
+
+def every_binding(monkeypatch):
+    monkeypatch.setattr("dpop_asgi.authenticator.check_binding", lambda *_: None)
+
+
+def every_time_of_a_token(monkeypatch):
+    monkeypatch.setattr(JWTVerifier, "_check_times", lambda *_: None)
+
+
+def every_audience(monkeypatch):
+    monkeypatch.setattr(SignedToken, "audiences", {"https://api.example.com"})
+
+
+def every_json(monkeypatch):
+    for module in (encoding, proof):
+        monkeypatch.setattr(module, "strict_json_object", lambda raw, **_: json.loads(raw))
+
+
+def every_path_in_lower_case(monkeypatch):
+    exact = htu.normalise
+    monkeypatch.setattr(htu, "normalise", lambda uri, **options: exact(uri.lower(), **options))
+
+
+def every_size(monkeypatch):
+    monkeypatch.setattr(credentials, "MAX_AUTHORIZATION_BYTES", 1_000_000)
+
+
+def every_proxy(monkeypatch):
+    monkeypatch.setattr(Proxies, "trust", lambda *_: True)
+
+
+def every_path_that_begins_alike(monkeypatch):
+    monkeypatch.setattr(
+        PublicPaths, "match", lambda self, scope: scope["path"].startswith(tuple(self._exact) or ("\0",))
+    )
+
+
+def every_options_request(monkeypatch):
+    monkeypatch.setattr(middleware, "is_preflight", lambda scope: scope.get("method") == "OPTIONS")
+
+
+def without(reason):
+    def remove(monkeypatch):
+        rows = tuple(row for row in REQUEST_CHECKS if row.reason != reason)
+        assert len(rows) == len(REQUEST_CHECKS) - 1
+        monkeypatch.setattr(proof, "REQUEST_CHECKS", rows)
+
+    return remove
+
+
+@pytest.mark.parametrize(
+    ("name", "accept"),
+    [
+        *(
+            pytest.param(name, accept, id=f"{name}-{accept.__name__}")
+            for name, accept in [
+                ("credentials", every_size),
+                ("encoding", every_json),
+                ("htu", every_path_in_lower_case),
+                ("target_uri", every_proxy),
+                ("token", every_signature),
+                ("token", every_time_of_a_token),
+                ("token", every_audience),
+                ("nonce", every_nonce),
+                ("proof", every_signature),
+                ("proof_signed", every_json),
+                ("proof_signed", every_private_key),
+                ("proof_changed", every_signature),
+                ("proof_changed", every_private_key),
+                ("proof_changed", every_nonce),
+                ("proof_changed", every_replay),
+                ("proof_changed", every_binding),
+                ("middleware", every_replay),
+                ("middleware", every_binding),
+                ("middleware", every_nonce),
+                ("middleware", every_path_that_begins_alike),
+                ("middleware", every_options_request),
+            ]
+        ),
+        *(
+            pytest.param("proof_changed", without(row.reason), id=f"proof_changed-without-{row.reason}")
+            for row in REQUEST_CHECKS
+            # That a proof is too old is found again, when it is asked for how long it must be remembered.
+            if row.reason != Reason.ISSUED_TOO_EARLY
+        ),
+        pytest.param("proof_signed", without(Reason.METHOD_MISMATCH), id="proof_signed-without-method_mismatch"),
+        pytest.param("middleware", without(Reason.METHOD_MISMATCH), id="middleware-without-method_mismatch"),
+    ],
+)
+def test_a_library_that_accepts_too_much_is_noticed(name, accept, monkeypatch):
+    accept(monkeypatch)
+    target = load(name)
+
+    def try_all():
+        for data in inputs(name, ENOUGH):
+            target(data)
+
+    with pytest.raises(AssertionError):
+        try_all()
