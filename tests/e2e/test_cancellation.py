@@ -1,0 +1,114 @@
+"""Clients that go away at any point: of those who stay nobody loses a reply or gets another's."""
+
+import asyncio
+import random
+from collections import Counter
+from functools import partial
+
+import pytest
+import uvloop
+
+from dpop_asgi import RedisStore
+from dpop_asgi.testing import Client
+from tests.support.cancelling import CANCELLED, Chaos
+from tests.support.service import Caller, Service
+
+AT_ONCE, COPIES = 250, 50
+LOOPS = [
+    pytest.param(asyncio.new_event_loop, 40, id="asyncio, 10,000"),
+    pytest.param(uvloop.new_event_loop, 12, id="uvloop, 3,000"),
+]
+
+
+@pytest.fixture
+def callers(issuer_server):
+    clients = [Client() for _ in range(5)]
+    return [Caller(f"subject-{number}", clients[number % 5], issuer_server.issuer) for number in range(50)]
+
+
+def _answers_by_request(asked, answers):
+    """What was answered to each request and its copies; whoever was accepted is told who they are."""
+    found = {id(scope): [] for _, scope in asked}
+    for (caller, scope), answer in zip(asked, answers, strict=True):
+        found[id(scope)].append(answer if answer is CANCELLED else answer.status)
+        assert (
+            answer is CANCELLED
+            or answer.status == 401
+            or (answer.status, answer.body) == (200, caller.subject.encode())
+        )
+    return found
+
+
+def _check_first_uses(found):
+    """Of a request and its copies one is accepted; none only where some were cancelled. Gives those that may be new."""
+    for statuses in found.values():
+        assert statuses.count(200) == 1 or (CANCELLED in statuses and 200 not in statuses), statuses
+    return {request for request, statuses in found.items() if 200 not in statuses}
+
+
+async def _wave(service, chaos, callers):
+    """New requests and copies of some, half of them cancelled; then again those that may pass, and some others."""
+    nonce = await service.authenticator.challenge_nonce()
+    if random.random() < 0.5:
+        service.restart()
+    asked = [(caller, caller.request(nonce)) for caller in random.choices(callers, k=AT_ONCE - COPIES)]
+    asked += random.choices(asked, k=COPIES)
+    random.shuffle(asked)
+    found = _answers_by_request(asked, await chaos.all_of([partial(service.ask, scope) for _, scope in asked]))
+    unspent = _check_first_uses(found)
+    scopes = {id(scope): scope for _, scope in asked}
+    chosen = unspent | set(random.choices(list(scopes), k=COPIES))
+    again = dict(zip(chosen, await asyncio.gather(*(service.ask(scopes[one]) for one in chosen)), strict=True))
+    assert {request for request, answer in again.items() if answer.status == 200} <= unspent
+    return Counter(
+        {
+            "requests": len(asked),
+            "cancelled before use": sum(answer.status == 200 for answer in again.values()),
+            "cancelled after use": sum(again[request].status == 401 for request in unspent),
+        }
+    )
+
+
+@pytest.mark.parametrize(("new_loop", "waves"), LOOPS)
+def test_of_thousands_of_requests_cancelled_at_random_those_that_stay_get_their_own_answer(
+    redis_server, issuer_server, callers, new_loop, waves
+):
+    async def all_waves():
+        store, chaos, seen = RedisStore(redis_server.url, timeout=10.0), Chaos(), Counter()
+        service = Service(issuer_server.issuer, store)
+        for _ in range(waves):
+            seen += await _wave(service, chaos, callers)
+        await chaos.check_nothing_is_left()
+        await store.aclose()
+        await chaos.check_nothing_is_left()
+        return seen
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        seen = runner.run(all_waves())
+        assert seen["requests"] == waves * AT_ONCE
+    assert min(seen["cancelled before use"], seen["cancelled after use"]) > waves, seen
+
+
+async def _put(store, key, value):
+    return await store.put_if_absent(key, value, ttl=60.0)
+
+
+@pytest.mark.parametrize(("new_loop", "waves"), LOOPS)
+def test_calls_that_are_cancelled_at_random_take_no_reply_from_the_others(redis_server, new_loop, waves):
+    async def all_waves():
+        store, chaos = RedisStore(redis_server.url, timeout=10.0), Chaos(turns=10)
+        for wave in range(waves):
+            keys = [f"{wave}-{number}" for number in range(AT_ONCE)]
+            first = await chaos.all_of([partial(_put, store, key, f"first-{key}") for key in keys])
+            assert all(value in {CANCELLED, f"first-{key}"} for key, value in zip(keys, first, strict=True))
+            second = await asyncio.gather(*(_put(store, key, f"second-{key}") for key in keys))
+            for key, one, two in zip(keys, first, second, strict=True):
+                assert two in ({f"first-{key}"} if one is not CANCELLED else {f"first-{key}", f"second-{key}"})
+            if wave % 10 == 9:
+                await store.aclose()
+        await chaos.check_nothing_is_left()
+        await store.aclose()
+        await chaos.check_nothing_is_left()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(all_waves())

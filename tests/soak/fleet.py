@@ -1,0 +1,214 @@
+"""Everything that runs: Redis that forgets nothing, the network to it, an issuer, servers."""
+
+import asyncio
+import contextlib
+import os
+import re
+import secrets
+import signal
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+from redis import Redis, RedisError
+
+from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.testing import Issuer
+from tests.soak.options import Options
+from tests.support.fault_proxy import FaultProxy
+from tests.support.load import wait_for_workers
+from tests.support.processes import AUDIENCE, PATIENCE, RedisServer, ResourceServer, free_port, wait_until
+
+PUBLIC_URL = "https://api.example.com"
+STEADY = "a"
+
+# Every write is in the file before it is answered. Rewritten when it is small, so that a soak sees that too.
+_PERSISTENCE = ("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "1mb")
+
+# Killing Redis does not take away what is in a file in memory, and other programs' disk traffic does not slow it down.
+_IN_MEMORY = Path("/dev/shm")
+
+# What no server may ever write, whatever is broken.
+_COMPLAINTS = re.compile(r"Traceback|was never (?:retrieved|awaited)|Task was destroyed|[Uu]nclosed")
+_WORKER = re.compile(r"Started server process \[(\d+)\]")
+_PARENT = re.compile(r"Started parent process \[(\d+)\]")
+
+# Published keys that stay: tokens of older ones are not in use any more.
+_KEPT_KEYS = 3
+
+_Result = TypeVar("_Result")
+
+
+async def to_the_end(work: Callable[..., _Result], *arguments: Any) -> _Result:
+    """In a thread, and not to be interrupted: a server that is half started would be left behind."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+class SoakServer(ResourceServer):
+    """Remembers what it complained of before it was stopped."""
+
+    def __init__(self, name: str, issuer: Issuer, **settings: Any) -> None:
+        super().__init__(issuer, **settings)
+        self.name = name
+        self.complaints: list[str] = []
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        super().stop(how)
+        if self._process is not None and self._process.output.exists():
+            self.complaints += _complaints(self.log)
+            self._process.output.unlink()
+
+    @property
+    def worker_ids(self) -> list[int]:
+        """All that were started, the oldest first."""
+        return [int(found) for found in _WORKER.findall(self.log)]
+
+    @property
+    def manager_id(self) -> int:
+        return int(_PARENT.findall(self.log)[0])
+
+
+def _complaints(log: str) -> list[str]:
+    lines = log.splitlines()
+    found = [number for number, line in enumerate(lines) if _COMPLAINTS.search(line)]
+    return ["\n".join(lines[max(0, number - 1) : number + 40]) for number in found[:3]]
+
+
+class SoakIssuer:
+    """An issuer on a real socket that can go away and come back."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.issuer = Issuer(f"http://127.0.0.1:{self.port}", audience=AUDIENCE)
+
+    def start(self) -> None:
+        config = uvicorn.Config(self.issuer.app, port=self.port, log_level="error", lifespan="off", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        wait_until(lambda: self._server.started, "the issuer does not start")
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(PATIENCE)
+
+    def publish_key(self) -> str:
+        """A new key among those published; nothing is signed with it yet. In one go: the server may be reading."""
+        kid = secrets.token_hex(4)
+        kept = dict(list(self.issuer.keys.items())[-_KEPT_KEYS:])
+        self.issuer.keys = {**kept, kid: PrivateKey.generate()}
+        return kid
+
+
+class Fleet:
+    """All of it, running."""
+
+    def __init__(self, options: Options) -> None:
+        self._folder = tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None, prefix="soak-")
+        self.redis = RedisServer(options.redis, *_PERSISTENCE, "--dir", self._folder.name)
+        self.network = FaultProxy(self.redis.port)
+        self.issuer = SoakIssuer()
+        self.redis_id = 0
+        self._options = options
+        self.servers: dict[str, SoakServer] = {}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Fleet"]:
+        async with contextlib.AsyncExitStack() as stack:
+            # Whatever happens while something starts, it is stopped.
+            stack.callback(self._folder.cleanup)
+            stack.push_async_callback(to_the_end, self.redis.__exit__)
+            await to_the_end(self.start_redis)
+            await stack.enter_async_context(self.network)
+            await to_the_end(self.issuer.start)
+            stack.push_async_callback(to_the_end, self.issuer.stop)
+            for number in range(self._options.servers):
+                server = self._server("abcdefghijklmnopqrstuvwxyz"[number])
+                stack.push_async_callback(to_the_end, server.stop)
+                self.servers[server.name] = server
+            await asyncio.gather(*(to_the_end(server.start) for server in self.servers.values()))
+            workers = self._options.servers * self._options.workers
+            await to_the_end(wait_for_workers, self.redis, workers, *self.servers.values())
+            yield self
+
+    def _server(self, name: str) -> SoakServer:
+        return SoakServer(
+            name,
+            self.issuer.issuer,
+            workers=self._options.workers,
+            store=self.network.url,
+            public_url=PUBLIC_URL,
+            nonce_period=self._options.nonce_period,
+        )
+
+    @property
+    def everywhere(self) -> frozenset[str]:
+        return frozenset(self.servers)
+
+    @property
+    def restartable(self) -> list[SoakServer]:
+        return [server for name, server in self.servers.items() if name != STEADY]
+
+    def start_redis(self) -> None:
+        """Return when it answers: it loads its file first."""
+        self.redis.start()
+        with self.redis.client() as connection:
+            wait_until(connection.ping, "Redis does not load its file")
+            self.redis_id = int(connection.info("server")["process_id"])
+
+    def what_redis_keeps(self) -> dict[str, int]:
+        """How many keys, how many bytes, and for how long at most a proof is remembered from now on.
+
+        Nothing, when a soak was interrupted while Redis was away.
+        """
+        with contextlib.suppress(RedisError), self.redis.client(socket_timeout=PATIENCE) as connection:
+            return self._kept(connection)
+        return {}
+
+    @staticmethod
+    def _kept(connection: Redis) -> dict[str, int]:
+        lives = {key: connection.pttl(key) for key in connection.scan_iter(count=1000)}
+        memory = connection.info("memory")["used_memory"]
+        return {
+            "keys": len(lives),
+            "bytes": memory,
+            "without_end": list(lives.values()).count(-1),
+            "longest_proof_ms": max((life for key, life in lives.items() if ":jti:" in key), default=0),
+        }
+
+    def process_ids(self) -> dict[str, int]:
+        """The workers and Redis, by name; while it is being restarted, a server has none."""
+        found = {"Redis": self.redis_id}
+        for name, server in self.servers.items():
+            with contextlib.suppress(FileNotFoundError):
+                for number, process in enumerate(server.worker_ids[-self._options.workers :], 1):
+                    found[f"server {name}, worker {number}"] = process
+        return found
+
+    def kill_worker(self, server: SoakServer) -> None:
+        """The oldest; the manager starts another."""
+        workers = server.worker_ids
+        os.kill(workers[-self._options.workers], signal.SIGKILL)
+        wait_until(lambda: len(server.worker_ids) > len(workers), f"server {server.name} has no new worker")
+
+    def replace_workers(self, server: SoakServer) -> None:
+        """uvicorn on SIGHUP: each worker ends when another stands in for it."""
+        replaced = server.worker_ids[-self._options.workers :]
+        os.kill(server.manager_id, signal.SIGHUP)
+        wait_until(lambda: not any(map(_exists, replaced)), f"server {server.name} keeps its workers")
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True

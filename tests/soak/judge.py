@@ -1,0 +1,178 @@
+"""Holds every answer against what it may be: given what was sent, which nonce it had, and what was broken then."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.soak import faults
+from tests.soak.exchanges import (
+    ACCEPTED,
+    CHALLENGED,
+    INTERRUPTED,
+    KEY_UNKNOWN,
+    LOST,
+    NOT_CONNECTED,
+    REPLAYED,
+    SILENCE,
+    UNAVAILABLE,
+    Attempt,
+    Exchange,
+    Outcome,
+)
+from tests.soak.timeline import Timeline, Window
+
+# Redis is looked for five times a second, so within this time after it is back everything is as before.
+RECOVERY = 1.0
+
+# An issuer that was away is asked again once in a second.
+_ISSUER_RECOVERY = 1.5
+
+# An unknown key is looked for every ten seconds at most.
+KEY_COOLDOWN = 10.5
+
+# So long after its start a worker may not have been asked anything yet, and then has neither nonces nor keys.
+_COLD = 10.0
+
+# Connections that are being closed while the process ends.
+_CLOSING = 0.5
+
+# What was broken so long ago is told beside what is wrong.
+_LATELY = 5.0
+
+# No fault of ours: see `pulse`. After it Redis is looked for once more.
+MACHINE_STALLED = "machine stalled"
+_NEXT_LOOK = 0.25
+
+STORE = frozenset({faults.REDIS_KILLED, faults.REDIS_FROZEN, faults.NETWORK_SILENT})
+_SERVER = frozenset({faults.SERVER_RESTARTED, faults.SERVER_KILLED, faults.WORKERS_REPLACED, faults.WORKER_KILLED})
+_ISSUER = frozenset({faults.ISSUER_AWAY})
+
+Wrong = Literal["accepted twice", "lost", "unexplained"]
+
+
+def clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at)) + f".{int(at % 1 * 1000):03}"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that the model does not allow."""
+
+    at: float
+    wrong: Wrong
+    server: str
+    kind: str
+    got: str
+    expected: str
+
+    def __str__(self) -> str:
+        where = f"{self.kind}, server {self.server}" if self.server else self.kind
+        return f"{clock(self.at)} {self.wrong}: {where}: got {self.got}; expected {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Of one attempt: what was expected instead, or which fault explains it; neither when all is as it should be."""
+
+    expected: str | None = None
+    explained_by: str | None = None
+
+
+_FINE = Verdict()
+
+
+class Judge:
+    """Judges by the timeline of what was broken."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+
+    def violations(self, exchange: Exchange) -> Iterator[Violation]:
+        accepted = [attempt for attempt in exchange.attempts if attempt.outcome == ACCEPTED]
+        for again in sorted(accepted, key=lambda attempt: attempt.answered_at)[1:]:
+            got = f"{self._told(again)} once more"
+            yield Violation(again.answered_at, "accepted twice", again.server, exchange.kind, got, str(REPLAYED))
+        for attempt in exchange.attempts:
+            expected = self.verdict(exchange, attempt).expected
+            if expected is not None:
+                wrong: Wrong = "lost" if attempt.outcome in {NOT_CONNECTED, LOST, SILENCE} else "unexplained"
+                yield Violation(
+                    attempt.answered_at, wrong, attempt.server, exchange.kind, self._told(attempt), expected
+                )
+
+    def describe(self, exchange: Exchange, attempt: Attempt) -> str:
+        return f"{clock(attempt.answered_at)} {exchange.kind}, server {attempt.server}: {self._told(attempt)}"
+
+    def _told(self, attempt: Attempt) -> str:
+        return f"{attempt.flaw or attempt.outcome} after {attempt.seconds:.3f} s ({self._lately(attempt)})"
+
+    def _lately(self, attempt: Attempt) -> str:
+        every = frozenset(window.fault for window in self._timeline.since(attempt.asked_at - _LATELY))
+        ago = {window: attempt.asked_at - window.ended for window in self._windows(every, attempt, after=_LATELY)}
+        found = [f"{gap:.3f} s after {w.fault}" if gap > 0 else f"during {w.fault}" for w, gap in ago.items()]
+        return ", ".join(found) or "nothing was broken"
+
+    def verdict(self, exchange: Exchange, attempt: Attempt) -> Verdict:
+        if attempt.flaw is not None:
+            return Verdict("an answer without this flaw")
+        if attempt.outcome == INTERRUPTED:
+            return Verdict(explained_by="interruption")
+        if attempt.outcome in {NOT_CONNECTED, LOST, SILENCE}:
+            return self._of_no_answer(attempt)
+        return self._of_an_answer(exchange, attempt)
+
+    def _of_an_answer(self, exchange: Exchange, attempt: Attempt) -> Verdict:
+        expected = self._expected(exchange, attempt)
+        if attempt.outcome in expected:
+            of_the_key = attempt.outcome == KEY_UNKNOWN != exchange.wanted
+            return Verdict(explained_by=faults.KEY_ROTATED) if of_the_key else _FINE
+        broken = self._what_makes_unavailable(exchange, attempt) if attempt.outcome == UNAVAILABLE else None
+        return Verdict(" or ".join(map(str, expected))) if broken is None else Verdict(explained_by=broken.fault)
+
+    def _of_no_answer(self, attempt: Attempt) -> Verdict:
+        broken = next(self._windows(_SERVER, attempt, after=_CLOSING), None)
+        return Verdict("an answer: the server was up") if broken is None else Verdict(explained_by=broken.fault)
+
+    def _expected(self, exchange: Exchange, attempt: Attempt) -> list[Outcome]:
+        if exchange.must_be_challenged(attempt):
+            return [CHALLENGED]
+        expected = [exchange.wanted]
+        if exchange.may_be_spent(attempt):
+            expected.append(REPLAYED)
+        if exchange.asks_keys and attempt.asked_at < exchange.key_published_at + KEY_COOLDOWN:
+            expected.append(KEY_UNKNOWN)
+        if exchange.may_be_challenged(attempt):
+            expected.append(CHALLENGED)
+        return expected
+
+    def _what_makes_unavailable(self, exchange: Exchange, attempt: Attempt) -> Window | None:
+        """Only what is accepted needs the store, only a new key the issuer; a cold server needs both for everything.
+
+        A server that is just starting may be too busy for the deadline of the store.
+        """
+        needs_store = exchange.wanted == ACCEPTED and not exchange.must_be_challenged(attempt)
+        for window in self._windows(STORE, attempt, after=RECOVERY):
+            if needs_store or self._was_cold(attempt.server, window):
+                return window
+        needs_issuer = exchange.asks_keys and self._may_be_a_new_key(exchange, attempt)
+        for window in self._windows(_ISSUER, attempt, after=_ISSUER_RECOVERY):
+            if needs_issuer or (exchange.asks_keys and self._was_cold(attempt.server, window)):
+                return window
+        for window in self._windows(frozenset({MACHINE_STALLED}), attempt, after=_NEXT_LOOK):
+            return window
+        return next(self._windows(_SERVER, attempt, after=RECOVERY), None)
+
+    def _may_be_a_new_key(self, exchange: Exchange, attempt: Attempt) -> bool:
+        """To the server: a key for which it had to wait, and then the issuer was away."""
+        known_from = exchange.key_published_at + KEY_COOLDOWN
+        for window in self._timeline.since(exchange.key_published_at):
+            if window.fault in _ISSUER and window.began < known_from:
+                known_from = max(known_from, window.ended + _ISSUER_RECOVERY)
+        return exchange.wanted == KEY_UNKNOWN or attempt.asked_at < known_from
+
+    def _was_cold(self, server: str, during: Window) -> bool:
+        return any(self._timeline.find(_SERVER, server, during.began, during.ended, after=_COLD))
+
+    def _windows(self, kinds: frozenset[str], attempt: Attempt, *, after: float) -> Iterator[Window]:
+        return self._timeline.find(kinds, attempt.server, attempt.asked_at, attempt.answered_at, after=after)

@@ -1,0 +1,45 @@
+"""The same fleet, each worker with a store of its own on one real Redis, which goes away and comes back."""
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from tests.state_machine.machine import examine
+from tests.state_machine.rules import Fleet
+from tests.state_machine.test_fleet import HAPPENED
+from tests.support.flaky_store import HEALTHY
+from tests.support.proxied_redis import ProxiedRedis, ProxyThread
+
+pytestmark = pytest.mark.timeout(900)
+
+
+class RedisFleet(Fleet):
+    """Whoever derives from it says which server."""
+
+    def worker_store(self):
+        return self.store.connect()
+
+    @rule()
+    def break_the_store(self):
+        self.store.go_away()
+
+    @rule()
+    def repair_the_store(self):
+        self.store.repair()
+        self.runner.run(self.store.answers_everybody())
+
+    @precondition(lambda self: self.store.fault is HEALTHY)
+    @rule(to=st.sampled_from([b":jti:", b":nonce:"]))
+    def lose_a_reply(self, to):
+        """The store asks again, and does not take its own value for a replay."""
+        self.store.lose_the_next_reply_to(to)
+
+
+def test_every_answer_of_a_fleet_on_redis_is_right(redis_server):
+    with ProxyThread(redis_server.port) as proxy:
+
+        class Fleet(RedisFleet):
+            def make_store(self):
+                return ProxiedRedis(redis_server, proxy)
+
+        assert examine(Fleet, examples=30, steps=40).keys() >= HAPPENED
