@@ -91,7 +91,9 @@ class RedisStore:
 
     async def _open(self) -> _Way:
         loop = asyncio.get_running_loop()
-        self._ways = {other: way for other, way in self._ways.items() if not other.is_closed()}
+        # In place and from a copy: other threads, each with a loop of its own, may do the same just now.
+        for closed in [other for other in list(self._ways) if other.is_closed()]:
+            self._ways.pop(closed, None)
         client = make_client(self._redis, timeout=self._timeout) if isinstance(self._redis, str) else self._redis
         ours = client is not self._redis
         kind = ClusterRoute if isinstance(client, RedisCluster) else SingleRoute
