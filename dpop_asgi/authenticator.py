@@ -93,7 +93,7 @@ class Authenticator:
         self._reader = ProofReader(proof_policy)
         self._spent = SpentProofs(store, namespace=namespace)
         self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
-        self.self_check = SelfCheck(store, clock=clock, forgets=on_store_failure == "accept")
+        self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=on_store_failure == "accept")
         self._store_failed = False
 
     async def authenticate(self, request: IncomingRequest) -> Caller:

@@ -16,7 +16,7 @@ _PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]++|%[0-9A-Fa-f]{
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _HEX = "0123456789ABCDEFabcdef"
 # What each escape stands for in normal form, by its two digits: a long URI of nothing else is still read in no time.
-_NORMAL_ESCAPES = {
+_NORMAL_ESCAPES: dict[str, str] = {
     high + low: character if (character := chr(int(high + low, 16))) in _UNRESERVED else f"%{high}{low}".upper()
     for high in _HEX
     for low in _HEX

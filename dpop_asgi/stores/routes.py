@@ -75,13 +75,15 @@ class ClusterRoute:
         self._ours = ours
         self._lanes: dict[str, tuple[Lane, Wire]] = {}
         self._newcomers: dict[str, ClusterNode] = {}
+        self._silent: str | None = None
         self._learning: asyncio.Task[None] | None = None
         self._learn_not_before = 0.0
 
     async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
         """The reply, from whichever node has the key (the command's second word). See `Lane.call`."""
         try:
-            return await self._lane_of(command).call(command)
+            node = self._owner(command)
+            return await self._lane(node).call(command)
         except _ELSEWHERE as error:
             try:
                 async with asyncio.timeout(self._timeout):
@@ -90,6 +92,7 @@ class ClusterRoute:
                 msg = f"the Redis Cluster did not answer within {self._timeout:g} s"
                 raise StoreError(msg) from None
         except (StoreError, ResponseError):
+            self._silent = node.name
             self._learn()
             raise
 
@@ -103,18 +106,18 @@ class ClusterRoute:
                     return await self._ask(error, command)
                 else:
                     await asyncio.shield(self._learn())
-                return await self._lane_of(command).call(command)
+                return await self._lane(self._owner(command)).call(command)
             except _ELSEWHERE as again:
                 error = again
         self._learn()
         raise StoreError(explain(error))
 
-    def _lane_of(self, command: Command) -> Lane:
+    def _owner(self, command: Command) -> ClusterNode:
         slot = self._client.keyslot(command[1])
         nodes = self._client.nodes_manager.slots_cache.get(slot)
         if not nodes:
             raise SlotNotCoveredError(f"slot {slot} has no master")
-        return self._lane(nodes[0])
+        return nodes[0]
 
     def _lane(self, node: ClusterNode) -> Lane:
         known = self._lanes.get(node.name)
@@ -144,10 +147,10 @@ class ClusterRoute:
 
     async def _fetch_map(self) -> None:
         try:
-            # redis-py begins with a node at random, each time another: one that hangs is not waited for, however
-            # patient a client of yours may be.
+            # redis-py asks one node after the other, in random order but the one that failed us last of all. None that
+            # hangs is waited for, however patient a client of yours may be.
             async with asyncio.timeout(self._timeout):
-                await self._client.nodes_manager.initialize()
+                await self._client.nodes_manager.initialize(last_failed_node_name=self._silent)
         except Exception as error:  # noqa: BLE001 - redis-py wraps what happened in kinds that share no base
             raise StoreError(explain(_root(error))) from None
         for name in self._lanes.keys() - self._client.nodes_manager.nodes_cache.keys() - self._newcomers.keys():

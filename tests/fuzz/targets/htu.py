@@ -70,7 +70,7 @@ def check(first: str, second: str, *, websocket: bool) -> None:
     meant = [_meaning(uri, websocket=websocket) for uri in (first, second)]
     normal = [htu.normalise(uri, websocket=websocket) for uri in (first, second)]
     for uri, one_meant, one_normal in zip((first, second), meant, normal, strict=True):
-        demand((one_meant is None) == (one_normal is None), f"{uri!r}: {one_normal!r}, meaning {one_meant}")
+        demand((one_meant is None) == (one_normal is None), f"{uri!r}: {one_normal!r}")
         if one_normal is not None:
             demand(_meaning(one_normal) == one_meant, f"{uri!r}: {one_normal!r} means something else")
             demand(htu.normalise(one_normal) == one_normal, f"{one_normal!r} has another normal form")
