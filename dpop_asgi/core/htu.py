@@ -15,12 +15,15 @@ _AUTHORITY = re.compile(
 _PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]++|%[0-9A-Fa-f]{2})*+)?", re.ASCII)
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _HEX = "0123456789ABCDEFabcdef"
+
+
+def _normal_escape(digits: str) -> str:
+    character = chr(int(digits, 16))
+    return character if character in _UNRESERVED else f"%{digits}".upper()
+
+
 # What each escape stands for in normal form, by its two digits: a long URI of nothing else is still read in no time.
-_NORMAL_ESCAPES: dict[str, str] = {
-    high + low: character if (character := chr(int(high + low, 16))) in _UNRESERVED else f"%{high}{low}".upper()
-    for high in _HEX
-    for low in _HEX
-}
+_NORMAL_ESCAPES: dict[str, str] = {high + low: _normal_escape(high + low) for high in _HEX for low in _HEX}
 # Not allowed in a path, but browsers send them as they are: compared as their escapes.
 _ESCAPED = str.maketrans({"[": "%5B", "]": "%5D", "|": "%7C", "^": "%5E"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
