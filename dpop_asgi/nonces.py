@@ -24,8 +24,8 @@ _NONCE_BYTES = 16
 _MAX_NONCE_LENGTH = 64
 _NQCHAR = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
-# In the last fifth of a slot its nonce has too little life left for a slow client: the next one is handed out.
-_HANDED_OUT_EARLY = 0.2
+# From here on a slot has too little life left for a slow client: the next nonce is handed out.
+_LATE_IN_SLOT = 0.8
 
 # Each slot is a call to the store when a window is fetched: more than this is a slip of the hand.
 _MOST_SLOTS = 1000
@@ -97,7 +97,9 @@ class NonceWindow:
 
     def offered(self, now: float) -> str | None:
         """The nonce to hand out now, `None` when it is not in memory (`ready` fetches it)."""
-        return self._nonces.get(math.floor(now / self._policy.period + _HANDED_OUT_EARLY))
+        slot = self._slot(now)
+        late = now / self._policy.period - slot >= _LATE_IN_SLOT
+        return self._nonces.get(slot + 1 if late else slot)
 
     def newer(self, nonce: str, now: float) -> str | None:
         """The nonce to hand out now, unless it is `nonce`, or `nonce` is of a later slot."""

@@ -125,7 +125,6 @@ async def test_clients_of_ones_own_speak_tls_too(sentinel, cluster, access):
     ("rules", "names"),
     [
         pytest.param(("~dpop:*", "+ping", "+cluster|slots", "+asking"), "'set'", id="set"),
-        pytest.param(("~other:*", "+set", "+ping", "+cluster|slots", "+asking"), "keys", id="key"),
         pytest.param(("~dpop:*", "+set", "+ping", "+asking"), "cluster|slots", id="cluster-slots"),
         pytest.param(("~dpop:*", "+set", "+ping", "+cluster|slots"), "asking", id="asking"),
     ],

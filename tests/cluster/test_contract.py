@@ -35,7 +35,6 @@ async def _open(redis):
 STORES = [
     pytest.param(("sentinel", lambda topology: topology.url()), id="sentinel-url"),
     pytest.param(("sentinel", _master), id="sentinel-client"),
-    pytest.param(("sentinel", lambda it: _master(it, decode_responses=True)), id="sentinel-client-that-decodes"),
     pytest.param(("cluster", lambda topology: topology.url()), id="cluster-url"),
     pytest.param(("cluster", _cluster_client), id="cluster-client"),
     pytest.param(("cluster", lambda it: _cluster_client(it, decode_responses=True)), id="cluster-client-that-decodes"),

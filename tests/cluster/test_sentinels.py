@@ -73,7 +73,7 @@ async def test_while_no_sentinel_answers_the_master_is_used_that_was_known(topol
     for sentinel in topology.sentinels:
         sentinel.freeze() if how is signal.SIGSTOP else sentinel.stop()
     # With pauses: then the sentinels are asked first.
-    for _ in range(3):
+    for _ in range(2):
         await asyncio.sleep(0.5)
         assert await _put(store) == "mine"
 

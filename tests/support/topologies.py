@@ -110,11 +110,9 @@ class SentinelTopology(Topology):
 
     def all_name(self, master: Node) -> bool:
         """Whether every sentinel has ended the failover; the one that leads it is the last."""
-        named = []
-        for sentinel in self.sentinels:
-            with sentinel.client() as connection:
-                named.append(connection.sentinel_masters()[self.SERVICE]["port"])
-        return set(named) == {master.port}
+        port = 5  # after name and address, each with its label before it
+        named = {sentinel.ask("SENTINEL", "MASTER", self.SERVICE)[port] for sentinel in self.sentinels}
+        return named == {str(master.port)}
 
     @property
     def replicas(self) -> list[Node]:
@@ -208,8 +206,7 @@ class ClusterTopology(Topology):
         return key_slot(key.encode())
 
     def master_of(self, key: str) -> Node:
-        slot = self.slot_of(key)
-        return next(node for slots, node in self.owners.items() if slot in slots)
+        return next(node for slots, node in self.owners.items() if self.slot_of(key) in slots)
 
     @property
     def masters(self) -> list[Node]:
