@@ -11,8 +11,7 @@ from tests.support.nodes import BUS, HOST, OPEN, Access, Node, SentinelNode
 from tests.support.processes import wait_until
 
 SLOTS = 16_384
-# Milliseconds until a node that does not answer counts as dead.
-DEAD_AFTER = "1000"
+DEAD_AFTER = "1000"  # milliseconds without an answer
 
 # Without the pauses that are meant for real networks: after a diskless sync, a replica is told nothing for a second.
 _QUICK = [("repl-diskless-sync", "no"), ("repl-ping-replica-period", "1")]
@@ -111,8 +110,7 @@ class SentinelTopology(Topology):
     def all_name(self, master: Node) -> bool:
         """Whether every sentinel has ended the failover; the one that leads it is the last."""
         port = 5  # after name and address, each with its label before it
-        named = {sentinel.ask("SENTINEL", "MASTER", self.SERVICE)[port] for sentinel in self.sentinels}
-        return named == {str(master.port)}
+        return {each.ask("SENTINEL", "MASTER", self.SERVICE)[port] for each in self.sentinels} == {str(master.port)}
 
     @property
     def replicas(self) -> list[Node]:
