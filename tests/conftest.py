@@ -6,7 +6,9 @@ import shutil
 import pytest
 
 from dpop_asgi.testing import Client, Issuer, ManualClock
-from tests.support.processes import AUDIENCE, IssuerServer, RedisServer
+from tests.support.processes import AUDIENCE, RedisServer
+from tests.support.serving import IssuerServer
+from tests.support.website import Website
 
 
 @pytest.hookimpl(wrapper=True)
@@ -83,3 +85,15 @@ def issuer_server():
     """An issuer on a real socket, for tests that start servers as processes."""
     with IssuerServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _website():
+    with Website() as website:
+        yield website
+
+
+@pytest.fixture
+def website(_website):
+    _website.clear()
+    return _website

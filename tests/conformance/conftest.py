@@ -6,7 +6,8 @@ from functools import cache
 import pytest
 
 from tests.conformance.peer import Peer
-from tests.support.processes import IssuerServer, ResourceServer
+from tests.support.processes import ResourceServer
+from tests.support.serving import IssuerServer
 
 PUBLIC_URL = "https://api.example.com"
 

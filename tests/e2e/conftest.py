@@ -1,9 +1,12 @@
-"""Scenes with an issuer of their own."""
+"""Scenes with an issuer of their own; a caller and what is called, in process."""
 
 import pytest
 
+from dpop_asgi import RedisStore
+from dpop_asgi.testing import Client
 from tests.support.issuer_scene import staged
-from tests.support.processes import IssuerServer
+from tests.support.service import Caller, Service
+from tests.support.serving import IssuerServer
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +28,13 @@ async def warm(scene):
     assert await scene.passes(scene.token())
     scene.clock.advance(60.0)
     return scene
+
+
+@pytest.fixture
+def alice(issuer_server):
+    return Caller("alice", Client(), issuer_server.issuer)
+
+
+@pytest.fixture
+def service(redis_server, issuer_server):
+    return Service(issuer_server.issuer, RedisStore(redis_server.url, timeout=10.0))

@@ -15,7 +15,7 @@ import requests
 from requests_oauth2client import DPoPKey, DPoPToken
 
 from dpop_asgi.testing import Client
-from tests.support.processes import RedisServer, ResourceServer
+from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 CLIENTS = Path(__file__).parent / "clients"
 PERIOD, GRACE = 1, 1
@@ -95,7 +95,7 @@ def _run_requests(client, url, token):
 def sessions(redis_binary, issuer_server, node):
     """All clients at the same time: for each, its thumbprint and the future of what it saw."""
     with RedisServer(redis_binary) as redis, ThreadPoolExecutor(len(READERS) + 1) as pool:
-        settings = {"store": redis.url, "nonce_period": PERIOD, "nonce_grace": GRACE}
+        settings = {**patient_with(redis.url), "nonce_period": PERIOD, "nonce_grace": GRACE}
         with ResourceServer(issuer_server.issuer, workers=2, **settings) as server:
             started = {}
             for name, alg in [*READERS, LEARNER]:

@@ -15,20 +15,11 @@ from dpop_asgi.testing import Client
 from tests.support.api import PUBLIC_URL
 from tests.support.complaints import no_complaints
 from tests.support.loops import WAYS, ask, begin_many, nobody_is_connected, run_in, statuses_of
-from tests.support.processes import ROOT, IssuerServer
+from tests.support.processes import ROOT
 from tests.support.service import Caller, Service
+from tests.support.serving import IssuerServer
 
 TURNS = 5
-
-
-@pytest.fixture
-def alice(issuer_server):
-    return Caller("alice", Client(), issuer_server.issuer)
-
-
-@pytest.fixture
-def service(redis_server, issuer_server):
-    return Service(issuer_server.issuer, RedisStore(redis_server.url, timeout=10.0))
 
 
 @pytest.mark.parametrize("run", WAYS)

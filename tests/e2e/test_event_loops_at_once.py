@@ -9,20 +9,8 @@ import pytest
 import uvloop
 
 from dpop_asgi import RedisStore
-from dpop_asgi.testing import Client
 from tests.support.complaints import no_complaints
 from tests.support.loops import answers_to, ask, begin_many, nobody_is_connected, statuses_of
-from tests.support.service import Caller, Service
-
-
-@pytest.fixture
-def alice(issuer_server):
-    return Caller("alice", Client(), issuer_server.issuer)
-
-
-@pytest.fixture
-def service(redis_server, issuer_server):
-    return Service(issuer_server.issuer, RedisStore(redis_server.url, timeout=10.0))
 
 
 @pytest.mark.parametrize("turns", [1, 3, 10, 20, 40])

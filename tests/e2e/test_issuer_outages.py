@@ -8,7 +8,8 @@ from dpop_asgi.testing import Issuer
 from tests.support.fault_proxy import Cut, FaultProxy
 from tests.support.issuer_scene import PATIENCE, assert_unavailable
 from tests.support.load import SteadyClient, connections
-from tests.support.processes import AUDIENCE, IssuerServer, ResourceServer
+from tests.support.processes import AUDIENCE, ResourceServer
+from tests.support.serving import IssuerServer
 
 DEFAULT_TIMEOUT = 3.0
 # Nobody waits for longer than the time-out; the rest is for a busy machine.

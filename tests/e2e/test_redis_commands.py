@@ -8,7 +8,7 @@ import pytest
 
 from dpop_asgi.testing import Client
 from tests.support.load import connections
-from tests.support.processes import RedisServer, ResourceServer
+from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 # Now is half-way through slot 1, so that no rotation falls into the test: the nonces of a slot are agreed by SET too.
 PERIOD = time.time() / 1.5
@@ -23,7 +23,7 @@ def redis(redis_binary):
 @pytest.fixture(scope="module")
 def server(redis, issuer_server):
     redis_server, _ = redis
-    settings = {"store": redis_server.url, "nonce_period": PERIOD}
+    settings = {**patient_with(redis_server.url), "nonce_period": PERIOD}
     with ResourceServer(issuer_server.issuer, **settings) as running:
         yield running
 

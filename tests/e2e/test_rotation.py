@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from tests.support.load import SteadyClient, all_go_on, connections
-from tests.support.processes import RedisServer, ResourceServer
+from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 PERIOD, GRACE = 1, 1
 SECONDS = 12
@@ -30,7 +30,7 @@ async def _observe(url, issuer):
 def observed(redis_binary, issuer_server):
     """What clients of each kind saw in the same twelve seconds: one of its kind, one, and fifty."""
     with RedisServer(redis_binary) as redis:
-        settings = {"store": redis.url, "nonce_period": PERIOD, "nonce_grace": GRACE}
+        settings = {**patient_with(redis.url), "nonce_period": PERIOD, "nonce_grace": GRACE}
         with ResourceServer(issuer_server.issuer, workers=4, **settings) as server:
             return asyncio.run(_observe(server.url, issuer_server.issuer))
 

@@ -8,7 +8,7 @@ import pytest
 
 from dpop_asgi.testing import Client
 from tests.support.load import connections, wait_for_workers
-from tests.support.processes import RedisServer, ResourceServer
+from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 PUBLIC_URL = "https://api.example.com"
 HTU = f"{PUBLIC_URL}/resource"
@@ -24,7 +24,7 @@ def redis(redis_binary):
 
 @pytest.fixture(scope="module")
 def fleet(redis, issuer_server):
-    settings = {"workers": WORKERS, "public_url": PUBLIC_URL, "store": redis.url}
+    settings = {"workers": WORKERS, "public_url": PUBLIC_URL, **patient_with(redis.url)}
     servers = [ResourceServer(issuer_server.issuer, **settings) for _ in range(2)]
     with contextlib.ExitStack() as running:
         for server in servers:

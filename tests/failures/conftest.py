@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.fault_proxy import FaultProxy
 from tests.support.load import Answer, SteadyClient, connections
-from tests.support.processes import IssuerServer, RedisServer, ResourceServer
+from tests.support.processes import RedisServer, ResourceServer
+from tests.support.serving import IssuerServer
 
 # For every answer, whatever fails: twice the deadline of a call to Redis.
 PROMISED = 0.5

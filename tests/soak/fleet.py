@@ -7,12 +7,10 @@ import re
 import secrets
 import signal
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import uvicorn
 from redis import Redis, RedisError
 
 from dpop_asgi.core.jose import PrivateKey
@@ -20,7 +18,8 @@ from dpop_asgi.testing import Issuer
 from tests.soak.options import Options
 from tests.support.fault_proxy import FaultProxy
 from tests.support.load import wait_for_workers
-from tests.support.processes import AUDIENCE, PATIENCE, RedisServer, ResourceServer, free_port, wait_until
+from tests.support.processes import PATIENCE, RedisServer, ResourceServer, wait_until
+from tests.support.serving import IssuerServer
 
 PUBLIC_URL = "https://api.example.com"
 STEADY = "a"
@@ -82,23 +81,8 @@ def _complaints(log: str) -> list[str]:
     return ["\n".join(lines[max(0, number - 1) : number + 40]) for number in found[:3]]
 
 
-class SoakIssuer:
-    """An issuer on a real socket that can go away and come back."""
-
-    def __init__(self) -> None:
-        self.port = free_port()
-        self.issuer = Issuer(f"http://127.0.0.1:{self.port}", audience=AUDIENCE)
-
-    def start(self) -> None:
-        config = uvicorn.Config(self.issuer.app, port=self.port, log_level="error", lifespan="off", ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        wait_until(lambda: self._server.started, "the issuer does not start")
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join(PATIENCE)
+class SoakIssuer(IssuerServer):
+    """Its keys are rotated in two steps."""
 
     def publish_key(self) -> str:
         """A new key among those published; nothing is signed with it yet. In one go: the server may be reading."""

@@ -9,7 +9,6 @@ from random import Random
 from typing import Any, NamedTuple
 
 from dpop_asgi.testing import Client, Issuer
-from tests.soak.connections import AnswerLost, Connections, NotConnected
 from tests.soak.exchanges import (
     INTERRUPTED,
     LOST,
@@ -27,6 +26,7 @@ from tests.soak.judge import Judge
 from tests.soak.ledger import Ledger
 from tests.soak.options import Options
 from tests.soak.timeline import Timeline
+from tests.support.connections import AnswerLost, Connections, NotConnected
 from tests.support.wire import Field, request_bytes
 
 TARGET = "/resource"

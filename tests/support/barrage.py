@@ -2,7 +2,6 @@
 
 import asyncio
 import heapq
-import itertools
 import random
 import time
 from collections.abc import Iterable, Mapping
@@ -12,13 +11,8 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from dpop_asgi.testing import Client, Issuer
+from tests.support.connections import Connections
 from tests.support.processes import ResourceServer
-
-# Far beyond any promise: a request that takes so long hangs, and fails the test that waits for it.
-HANGS_AFTER = 5.0
-
-# The server ends connections that are idle for five seconds: none is used that could be among them.
-_IDLE_SECONDS = 2.0
 
 # How often each server is asked, by the way, for what is open to everybody.
 _GLANCE_SECONDS = 0.02
@@ -53,41 +47,6 @@ class Sheet:
         return sorted((use for use in self.uses if use.status == 200), key=lambda use: use.asked_at)
 
 
-class _Connection(asyncio.Protocol):
-    """HTTP/1.1, one request at a time."""
-
-    def __init__(self) -> None:
-        self.used_at = 0.0
-        self.is_closed = False
-        self._received = b""
-        self._status: asyncio.Future[int] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.is_closed = True
-        if self._status is not None and not self._status.done():
-            self._status.set_exception(error or ConnectionError("closed without an answer"))
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, blank, body = self._received.partition(b"\r\n\r\n")
-        if blank and len(body) >= _content_length(head):
-            self._received = b""
-            assert self._status is not None
-            self._status.set_result(int(head[9:12]))
-
-    async def ask(self, request: bytes) -> int:
-        self._status = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return await self._status
-
-
-def _content_length(head: bytes) -> int:
-    return int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-
-
 class Barrage:
     """Asks servers on loopback for `/resource` with proofs of one client, each time one of them.
 
@@ -109,7 +68,7 @@ class Barrage:
         self._pause = 1 / rate
         self._client = Client()
         self._token = issuer.access_token(self._client)
-        self._idle: dict[int, list[_Connection]] = {port: [] for port in self._ports}
+        self._connections = {port: Connections(port) for port in self._ports}
         self._repeats: list[tuple[int, int, Sheet]] = []
         self.nonce: str | None = None
 
@@ -117,8 +76,8 @@ class Barrage:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for connection in itertools.chain(*self._idle.values()):
-            connection.transport.abort()
+        for connections in self._connections.values():
+            connections.close()
 
     def fields(self) -> dict[str, str]:
         """Of a request with a new proof."""
@@ -167,25 +126,8 @@ class Barrage:
 
     async def _ask(self, port: int, request: bytes) -> Use:
         asked_at = time.monotonic()
-        async with asyncio.timeout(HANGS_AFTER):
-            connection = self._take(port) or await self._connect(port)
-            status = await connection.ask(request)
-        connection.used_at = time.monotonic()
-        self._idle[port].append(connection)
-        return Use(port, asked_at, connection.used_at, status)
-
-    def _take(self, port: int) -> _Connection | None:
-        while self._idle[port]:
-            connection = self._idle[port].pop()
-            if not connection.is_closed and time.monotonic() - connection.used_at < _IDLE_SECONDS:
-                return connection
-            connection.transport.abort()
-        return None
-
-    @staticmethod
-    async def _connect(port: int) -> _Connection:
-        _, connection = await asyncio.get_running_loop().create_connection(_Connection, "127.0.0.1", port)
-        return connection
+        answer = await self._connections[port].exchange(request)
+        return Use(port, asked_at, time.monotonic(), answer.status)
 
     def forget(self) -> None:
         """Begin a new ledger."""

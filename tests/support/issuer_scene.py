@@ -13,8 +13,7 @@ from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.support.api import App
 from tests.support.fault_proxy import FaultProxy
 from tests.support.load import connections
-from tests.support.processes import IssuerServer
-from tests.support.serving import Served
+from tests.support.serving import IssuerServer, Served
 
 # The machine may be busy: while all is well there is no hurry.
 PATIENCE = 30.0

@@ -2,15 +2,12 @@
 
 import asyncio
 import json
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
-
-import uvicorn
+from typing import Any
 
 from dpop_asgi.testing import Issuer
-from tests.support.processes import PATIENCE, free_port, wait_until
+from tests.support.serving import Served
 
 
 @dataclass
@@ -28,19 +25,14 @@ class Page:
         return self.content if isinstance(self.content, bytes) else json.dumps(self.content).encode()
 
 
-class Website:
+class Website(Served):
     """`pages` by path; what is not there is a 404. `requests` are the paths that were asked for, in order."""
 
     def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
-        self.port = free_port()
-        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self.pages: dict[str, Page] = {}
         self.requests: list[str] = []
         tls = {"ssl_certfile": certificate[0], "ssl_keyfile": certificate[1]} if certificate else {}
-        options = {"log_level": "critical", "interface": "asgi3", "lifespan": "off", "ws": "none", **tls}
-        config = uvicorn.Config(self._serve, port=self.port, **options)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        super().__init__(self._serve, log_level="critical", **tls)
 
     def clear(self) -> None:
         self.pages.clear()
@@ -63,12 +55,3 @@ class Website:
             await send({"type": "http.response.body", "body": b" ", "more_body": True})
             await asyncio.sleep(0.02)
         await send({"type": "http.response.body", "body": page.body})
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        wait_until(lambda: self._server.started, "the website does not start")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(PATIENCE)

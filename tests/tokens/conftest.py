@@ -6,26 +6,14 @@ from dpop_asgi import InvalidToken, JWTVerifier
 from dpop_asgi.testing import Issuer
 from tests.support.distant_issuer import PATIENCE, Distant
 from tests.support.fault_proxy import FaultProxy
-from tests.support.processes import AUDIENCE, IssuerServer
-from tests.support.website import Website
+from tests.support.processes import AUDIENCE
+from tests.support.serving import IssuerServer
 
 
 @pytest.fixture
 def verify(issuer, clock):
     """Knows the issuer's keys from the start."""
     return JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
-
-
-@pytest.fixture(scope="session")
-def _website():
-    with Website() as website:
-        yield website
-
-
-@pytest.fixture
-def website(_website):
-    _website.clear()
-    return _website
 
 
 @pytest.fixture

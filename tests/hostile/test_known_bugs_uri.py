@@ -11,19 +11,8 @@ import pytest
 
 from dpop_asgi import Reason
 from tests.support.api import PUBLIC_URL
-from tests.support.watched import WatchedApi
 
 BY_HOST = {"public_url": None, "allowed_hosts": ["rs.example", "r", "other"]}
-
-
-@pytest.fixture
-def make_api(issuer, client, clock):
-    return lambda **options: WatchedApi(issuer, client, clock, **options)
-
-
-@pytest.fixture
-def api(make_api):
-    return make_api()
 
 
 HOSTS = [

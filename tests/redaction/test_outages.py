@@ -11,20 +11,16 @@ from dpop_asgi.settings import Settings
 from tests.support.api import http_scope
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE, RedisServer, free_port
-from tests.support.transcript import Search, everything_logged
-from tests.support.watched import WatchedApi, websocket_scope
-from tests.support.website import Page, Website
+from tests.support.watched import websocket_scope
+from tests.support.website import Page
 
 PASSWORD = "hunter2-Zq7vXk3RtYb9Wm"
 NONCE = "a-nonce-of-the-client"
 
 
-@pytest.fixture
-def search():
-    with everything_logged() as transcript:
-        search = Search(transcript)
-        search.know(PASSWORD)
-        yield search
+@pytest.fixture(autouse=True)
+def password(search):
+    search.know(PASSWORD)
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +34,6 @@ def candidates(search, monkeypatch):
         return value
 
     monkeypatch.setattr(secrets, "token_urlsafe", remembered)
-
-
-@pytest.fixture
-def make_api(issuer, client, clock, search):
-    return lambda **options: search.watch(WatchedApi(issuer, client, clock, **options))
 
 
 async def refused_by(search, api, *, requests=4):
@@ -120,12 +111,6 @@ async def test_a_store_that_goes_away_and_comes_back(make_api, search, redis_ser
     assert search.whole() == {}
 
 
-@pytest.fixture(scope="module")
-def website():
-    with Website() as website:
-        yield website
-
-
 ANSWERS = {
     "gone": {},
     "error": {"/jwks": Page("x", 500)},
@@ -138,7 +123,6 @@ ANSWERS = {
 
 @pytest.mark.parametrize("pages", ANSWERS.values(), ids=ANSWERS)
 async def test_an_issuer_that_is_away_or_answers_nonsense(make_api, search, website, issuer, clock, pages):
-    website.clear()
     website.pages.update(pages)
     search.know("PRIVATE" * 5)
     verifier = JWTVerifier(issuer=issuer.url, audience=AUDIENCE, jwks_uri=f"{website.url}/jwks", clock=clock)

@@ -1,51 +1,29 @@
-"""Every bound on what the issuer's keys and tokens may be, and on how often and how long the issuer is asked."""
+"""Every bound on keys and tokens, on what is kept of them, and on how often and how long the issuer is asked."""
 
 import asyncio
+import json
 
 import pytest
 
 from dpop_asgi import InvalidToken, IssuerUnavailable, JWTVerifier, Reason
 from dpop_asgi.core import encoding, jose
-from dpop_asgi.testing import Issuer
-from dpop_asgi.tokens import discovery, jwks, key_set, signed_token
+from dpop_asgi.core.encoding import b64url_decode, b64url_encode
+from dpop_asgi.tokens import discovery, jwks, jwt, key_set, signed_token
 from dpop_asgi.tokens.key_set import KeySet
+from tests.support.bounds import over
 from tests.support.processes import AUDIENCE
-from tests.support.website import Page, Website
-
-
-@pytest.fixture(scope="module")
-def _website():
-    with Website() as website:
-        yield website
+from tests.support.website import Page
 
 
 @pytest.fixture
-def website(_website):
-    _website.clear()
-    return _website
+def malformed_only_if(verify_remote, reason_of):
+    async def malformed_only_if(over, token):
+        if over:
+            assert await reason_of(verify_remote, token) is Reason.TOKEN_MALFORMED
+        else:
+            assert await verify_remote(token)
 
-
-@pytest.fixture
-def remote(website, clock):
-    issuer = Issuer(website.url, audience=AUDIENCE, clock=clock)
-    website.publish(issuer)
-    return issuer
-
-
-@pytest.fixture
-def verify(remote, clock):
-    return JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock)
-
-
-def over(limit):
-    """Two rows: at the bound and over it."""
-    return pytest.mark.parametrize(("size", "over"), [(limit, False), (limit + 1, True)], ids=["at", "over"])
-
-
-async def _reason(verify, token):
-    with pytest.raises(InvalidToken) as refused:
-        await verify(token)
-    return refused.value.reason
+    return malformed_only_if
 
 
 def _nested(brackets):
@@ -57,61 +35,54 @@ def _nested(brackets):
 
 # The claims are one bracket, `cnf` another.
 @over(encoding._MOST_OPENERS - 2)
-async def test_most_openers_in_a_token(verify, remote, client, size, over):
-    await _malformed_only_if(over, verify, remote.access_token(client, claims={"x": _nested(size)}))
+async def test_most_openers_in_a_token(malformed_only_if, remote, client, size, over):
+    await malformed_only_if(over, remote.access_token(client, claims={"x": _nested(size)}))
 
 
 # Nine claims and `x` come with a token: nine commas more than in the list.
 @over(signed_token._MOST_VALUES - 9)
 @pytest.mark.parametrize("claim", ["aud", "x"])
-async def test_most_values_in_a_token(verify, remote, client, claim, size, over):
+async def test_most_values_in_a_token(malformed_only_if, remote, client, claim, size, over):
     values = [AUDIENCE, *[""] * (size - 1)]
-    await _malformed_only_if(over, verify, remote.access_token(client, claims={"x": 1, claim: values}))
+    await malformed_only_if(over, remote.access_token(client, claims={"x": 1, claim: values}))
 
 
-async def test_a_token_full_of_names_is_accepted(verify, remote, client):
+async def test_a_token_full_of_names_is_accepted(verify_remote, remote, client):
     """Of `_MOST_VALUES`: it is no bound on roles, groups or scopes that a token of 16 KB could have."""
     names = [f"{number:04}" for number in range(1400)]
     token = remote.access_token(client, claims={"groups": names})
     assert len(token) < 16_384
-    assert len((await verify(token)).claims["groups"]) == 1400
+    assert len((await verify_remote(token)).claims["groups"]) == 1400
     scopes = remote.access_token(client, claims={"scope": " ".join(names)})
-    assert len((await verify(scopes)).scopes) == 1400
-
-
-async def _malformed_only_if(over, verify, token):
-    if over:
-        assert await _reason(verify, token) is Reason.TOKEN_MALFORMED
-    else:
-        assert await verify(token)
+    assert len((await verify_remote(scopes)).scopes) == 1400
 
 
 @over(discovery._MAX_DOCUMENT_BYTES)
-async def test_max_document_bytes(website, remote, verify, client, size, over):
+async def test_max_document_bytes(website, remote, verify_remote, client, size, over):
     document = Page(remote.jwks).body
     website.pages["/jwks"] = Page(document + b" " * (size - len(document)))
-    await _unavailable_only_if(over, verify, remote.access_token(client))
+    await _unavailable_only_if(over, verify_remote, remote.access_token(client))
 
 
 # The set is one bracket, its list and the key two more.
 @over(discovery._MAX_OPENERS - 3)
-async def test_max_openers_in_a_key_set(website, remote, verify, client, size, over):
+async def test_max_openers_in_a_key_set(website, remote, verify_remote, client, size, over):
     website.pages["/jwks"] = Page({**remote.jwks, "x": [[]] * (size - 1)})
-    await _unavailable_only_if(over, verify, remote.access_token(client))
+    await _unavailable_only_if(over, verify_remote, remote.access_token(client))
 
 
 # Six members of the key and the list itself: six commas.
 @over(discovery._MAX_VALUES - 6)
-async def test_max_values_in_a_key_set(website, remote, verify, client, size, over):
+async def test_max_values_in_a_key_set(website, remote, verify_remote, client, size, over):
     website.pages["/jwks"] = Page({**remote.jwks, "x": [1] * size})
-    await _unavailable_only_if(over, verify, remote.access_token(client))
+    await _unavailable_only_if(over, verify_remote, remote.access_token(client))
 
 
 @over(key_set._MAX_KEYS)
-async def test_max_keys(website, remote, verify, client, size, over):
+async def test_max_keys(website, remote, verify_remote, client, size, over):
     others = [{"kty": "EC", "kid": str(number)} for number in range(size - 1)]
     website.pages["/jwks"] = Page({"keys": [*remote.jwks["keys"], *others]})
-    await _unavailable_only_if(over, verify, remote.access_token(client))
+    await _unavailable_only_if(over, verify_remote, remote.access_token(client))
 
 
 async def _unavailable_only_if(over, verify, token):
@@ -122,14 +93,14 @@ async def _unavailable_only_if(over, verify, token):
         assert await verify(token)
 
 
-async def test_most_candidates(remote, client, clock, monkeypatch):
+async def test_most_candidates(remote, client, clock, reason_of, monkeypatch):
     """A token without `kid` fits every key of its kind."""
     for _ in range(20):
         remote.rotate()
     verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, jwks=remote.jwks, clock=clock)
     checks = []
     monkeypatch.setattr(jose.PublicKey, "verify", lambda *_: checks.append(1))
-    assert await _reason(verify, remote.access_token(client, without=["kid"])) is Reason.TOKEN_SIGNATURE
+    assert await reason_of(verify, remote.access_token(client, without=["kid"])) is Reason.TOKEN_SIGNATURE
     assert len(checks) == signed_token._MOST_CANDIDATES
 
 
@@ -146,20 +117,20 @@ def test_an_invented_kid_imports_no_key_again(monkeypatch, caplog):
     assert len(caplog.records) == 1
 
 
-async def test_cool_down_seconds(website, remote, verify, client, clock):
-    await verify(remote.access_token(client))
+async def test_cool_down_seconds(website, remote, verify_remote, reason_of, client, clock):
+    await verify_remote(remote.access_token(client))
     clock.advance(60.0)
     for number in range(50):
-        await _reason(verify, remote.access_token(client, header={"kid": str(number)}))
+        await reason_of(verify_remote, remote.access_token(client, header={"kid": str(number)}))
         clock.advance(jwks._COOL_DOWN_SECONDS / 50)
     assert website.requests.count("/jwks") == 2
-    await _reason(verify, remote.access_token(client, header={"kid": "after"}))
+    await reason_of(verify_remote, remote.access_token(client, header={"kid": "after"}))
     assert website.requests.count("/jwks") == 3
 
 
-async def test_a_thousand_waiters_make_one_request(website, remote, verify, client):
+async def test_a_thousand_waiters_make_one_request(website, remote, verify_remote, client):
     token = remote.access_token(client)
-    assert len(set(map(id, await asyncio.gather(*(verify(token) for _ in range(1000)))))) == 1
+    assert len(set(map(id, await asyncio.gather(*(verify_remote(token) for _ in range(1000)))))) == 1
     assert website.requests.count("/jwks") == 1
 
 
@@ -182,3 +153,32 @@ def test_an_address_with_a_password_is_refused_when_it_is_configured(option, use
     with pytest.raises(ValueError, match=f"^{option}: ") as refused:
         JWTVerifier(audience=AUDIENCE, **given)
     assert "hunter2" not in str(refused.value)
+
+
+async def test_cached_tokens(verify, issuer, client, monkeypatch):
+    monkeypatch.setattr(jose.PublicKey, "verify", lambda *_: True)
+    for number in range(jwt._CACHED_TOKENS + 100):
+        await verify(issuer.access_token(client, claims={"sub": str(number)}))
+    assert len(verify._cache) == jwt._CACHED_TOKENS
+
+
+@pytest.mark.timeout(400)
+async def test_100_000_bad_tokens_leave_nothing_behind(verify, issuer, client):
+    header, payload, signature = issuer.access_token(client).split(".")
+    claims = json.loads(b64url_decode(payload.encode()))
+    for number in range(100_000):
+        changed = b64url_encode(json.dumps({**claims, "sub": str(number), "iss": f"https://{number}.example"}).encode())
+        with pytest.raises(InvalidToken):
+            await verify(f"{header}.{changed}.{signature}")
+    assert len(verify._cache) == 0
+
+
+async def test_5_000_tokens_with_invented_kids_and_bad_signatures_leave_nothing_behind(verify, issuer, client):
+    for number in range(2500):
+        for header in ({"kid": str(number)}, {}):
+            token = issuer.access_token(client, header=header, signed_by=client.key)
+            with pytest.raises(InvalidToken):
+                await verify(token)
+    keys = verify._sources[issuer.url].current(0.0)
+    assert len(verify._cache) == 0
+    assert keys._fitting.cache_info().currsize == 1

@@ -4,11 +4,10 @@ import asyncio
 
 import pytest
 
-from dpop_asgi import MemoryStore, NoncePolicy, StoreError, nonces
+from dpop_asgi import NoncePolicy, StoreError, nonces
 from dpop_asgi.stores import lane
 from dpop_asgi.stores.lane import Lane
-from tests.support.decisions import CountingStore, Resource
-from tests.support.watched import WatchedApi
+from tests.support.decisions import Resource
 
 COMMAND = ("SET", "key", "value", "NX", "GET", "PX", 1000)
 
@@ -75,8 +74,7 @@ async def test_calls_that_were_given_up_are_no_burden():
 
 
 @pytest.mark.parametrize("size", [1, 100])
-async def test_keys_and_values_stay_within_what_a_store_is_promised(clock, client, size):
-    store = CountingStore(clock)
+async def test_keys_and_values_stay_within_what_a_store_is_promised(clock, client, store, size):
     policy = NoncePolicy(period=12.3456789)
     resource = Resource(clock, client, store=store, nonces=policy, namespace="n" * size)
     nonce = await resource.authenticator.challenge_nonce()
@@ -93,12 +91,11 @@ def test_a_namespace_that_would_break_the_promise_is_refused(clock, client, name
 
 
 @pytest.mark.parametrize("over", [False, True])
-async def test_max_nonce_length_of_what_the_store_holds(issuer, client, clock, over):
-    store, slot = MemoryStore(clock=clock), int(clock.now // 60)
+async def test_max_nonce_length_of_what_the_store_holds(api, store, clock, over):
+    slot = int(clock.now // 60)
     for number in range(slot - 1, slot + 6):
         foreign = str(number).ljust(nonces._MAX_NONCE_LENGTH + over, "n")
         await store.put_if_absent(f"dpop:nonce:v1:60:{number}", foreign, ttl=600.0)
-    api = WatchedApi(issuer, client, clock, store=store)
     if not over:
         assert len(await api.authenticator.challenge_nonce()) == nonces._MAX_NONCE_LENGTH
         return
@@ -106,9 +103,7 @@ async def test_max_nonce_length_of_what_the_store_holds(issuer, client, clock, o
         await api.authenticator.challenge_nonce()
 
 
-async def test_a_thousand_requests_to_a_cold_process_ask_for_one_window(issuer, client, clock):
-    store = CountingStore(clock)
-    api = WatchedApi(issuer, client, clock, store=store)
+async def test_a_thousand_requests_to_a_cold_process_ask_for_one_window(api, store):
     answers = await asyncio.gather(*(api.anonymous() for _ in range(1000)))
     policy = NoncePolicy()
     assert {answer.status for answer in answers} == {401}

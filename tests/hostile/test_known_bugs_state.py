@@ -13,25 +13,8 @@ import pytest
 from dpop_asgi import MemoryStore, NoncePolicy, Reason, RedisStore
 from dpop_asgi.core.jose import PrivateKey
 from tests.support.api import call, http_scope
-from tests.support.decisions import CountingStore
-from tests.support.watched import WatchedApi
 
 JTI = {"jti": "the-one-jti"}
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
-
-
-@pytest.fixture
-def make_api(issuer, client, clock, store):
-    return lambda **options: WatchedApi(issuer, client, clock, **{"store": store, **options})
-
-
-@pytest.fixture
-def api(make_api):
-    return make_api()
 
 
 @pytest.fixture

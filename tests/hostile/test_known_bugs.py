@@ -22,16 +22,6 @@ from tests.support.watched import WatchedApi, websocket_scope
 
 
 @pytest.fixture
-def make_api(issuer, client, clock):
-    return lambda **options: WatchedApi(issuer, client, clock, **options)
-
-
-@pytest.fixture
-def api(make_api):
-    return make_api()
-
-
-@pytest.fixture
 def mixed(make_api):
     return make_api(mode="mixed")
 

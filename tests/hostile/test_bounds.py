@@ -12,25 +12,10 @@ from dpop_asgi.core.jose import import_public_key
 from dpop_asgi.errors import InvalidRequest
 from dpop_asgi.tokens import signed_token
 from tests.support.api import http_scope
+from tests.support.bounds import over
 from tests.support.keys import number
-from tests.support.watched import WatchedApi
 
 BEHIND_A_PROXY = {"public_url": None, "allowed_hosts": ["rs.example"], "trusted_proxies": ["10.0.0.0/8"]}
-
-
-@pytest.fixture
-def make_api(issuer, client, clock):
-    return lambda **options: WatchedApi(issuer, client, clock, **options)
-
-
-@pytest.fixture
-def api(make_api):
-    return make_api()
-
-
-def over(limit):
-    """Two rows: at the bound and over it."""
-    return pytest.mark.parametrize(("size", "over"), [(limit, False), (limit + 1, True)], ids=["at", "over"])
 
 
 @over(credentials.MAX_AUTHORIZATION_BYTES)

@@ -16,8 +16,6 @@ from tests.conformance.peer import Peer
 from tests.support.api import PUBLIC_URL, http_scope
 from tests.support.decisions import Resource
 from tests.support.faults import FAULTS, Draft
-from tests.support.transcript import Search, everything_logged
-from tests.support.watched import WatchedApi
 
 JTI = "the-jti-of-a-proof-that-leaks"
 NONCE = "the-nonce-of-a-proof-that-leaks"
@@ -29,22 +27,6 @@ class Sender(Peer):
     def __init__(self, api, nonce):
         self.client, self.issuer, self.token, self.nonce = api.client, api.issuer, api.token, nonce
         self.method, self.path, self.origin = "GET", "/r", PUBLIC_URL
-
-
-@pytest.fixture
-def transcript():
-    with everything_logged() as transcript:
-        yield transcript
-
-
-@pytest.fixture
-def search(transcript):
-    return Search(transcript)
-
-
-@pytest.fixture
-def make_api(issuer, client, clock, search):
-    return lambda **options: search.watch(WatchedApi(issuer, client, clock, **options))
 
 
 def scope_of(fields, **changes):

@@ -13,23 +13,6 @@ from dpop_asgi import Authenticator, DPoPMiddleware, MemoryStore, Reason
 from dpop_asgi.settings import Settings
 from tests.support.api import PUBLIC_URL, App
 from tests.support.challenges import checked_challenges
-from tests.support.decisions import CountingStore
-from tests.support.watched import WatchedApi
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
-
-
-@pytest.fixture
-def make_api(issuer, client, clock, store):
-    return lambda **options: WatchedApi(issuer, client, clock, **{"store": store, **options})
-
-
-@pytest.fixture
-def api(make_api):
-    return make_api()
 
 
 def error(answer):
@@ -163,7 +146,7 @@ def test_no_setting_that_is_not_understood_is_passed_over(name, value):
 
 # APISIX #13165, WSO2, dedalus-mcp: what happens without the store is a setting whose weak value works with anything.
 def test_accepting_without_the_store_is_no_default_and_needs_nonces(api):
-    assert api.authenticator._on_store_failure == "refuse"
+    assert api.authenticator._spent._required
     with pytest.raises(ValueError, match=r"^on_store_failure: "):
         Authenticator(
             verify_token=api.authenticator._verify_token, store=MemoryStore(), nonces=None, on_store_failure="accept"

@@ -15,26 +15,9 @@ from dpop_asgi.core import access_token, checks
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.jose import PrivateKey
 from dpop_asgi.testing import Issuer
-from tests.support.decisions import CountingStore
-from tests.support.watched import WatchedApi
 
 OTHER_KEY = PrivateKey.generate()
 JTI = {"jti": "the-one-jti"}
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
-
-
-@pytest.fixture
-def make_api(issuer, client, clock, store):
-    return lambda **options: WatchedApi(issuer, client, clock, **{"store": store, **options})
-
-
-@pytest.fixture
-def api(make_api):
-    return make_api()
 
 
 @pytest.fixture

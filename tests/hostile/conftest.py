@@ -1,0 +1,21 @@
+"""A protected app in process that tells why it refused, over a store that counts."""
+
+import pytest
+
+from tests.support.decisions import CountingStore
+from tests.support.watched import WatchedApi
+
+
+@pytest.fixture
+def store(clock):
+    return CountingStore(clock)
+
+
+@pytest.fixture
+def make_api(issuer, client, clock, store):
+    return lambda **options: WatchedApi(issuer, client, clock, **{"store": store, **options})
+
+
+@pytest.fixture
+def api(make_api):
+    return make_api()
