@@ -64,7 +64,7 @@ def of_population(size: int, kind: str, rounds: int) -> Seconds:
     async def measured() -> Seconds:
         nonce = await nonce_of(app, population.draw().fields(now=time.time(), nonce=None))
         warm_up = requests(app, population.fields(min(_WARM_UP, 4 * size), nonce), status=200)
-        await warm_up.run(warm_up.operations)
+        await warm_up.run(warm_up.arrived(0))
         asked = requests(app, population.fields(rounds * CHUNK, nonce), status=200)
         return await in_turn({VERIFY: verifications(rounds * CHUNK), "request": asked}, rounds)
 

@@ -30,7 +30,7 @@ async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
     warm = [FastClient(issuer, now=now) for _ in range(8)]
     nonce = await nonce_of(app, warm[0].fields(now=now, nonce=None))
     first = requests(app, fields_of(warm, 64, now=now, nonce=nonce), status=200)
-    await first.run(first.operations)
+    await first.run(first.arrived(0))
     new = [FastClient(issuer, now=now) for _ in range(2 * count)]
     accepted = list(fields_of(warm, count, now=now, nonce=nonce))
     return {

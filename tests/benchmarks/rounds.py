@@ -20,10 +20,20 @@ _MESSAGE_BYTES = 470
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Operations that are ready, and what runs a few of them."""
+    """What operations are made of, and what runs a few of them.
+
+    Attributes:
+        operations: one for each.
+        run: takes those that have arrived.
+        arrive: copies one, just before it is timed: a server has just received its request too.
+    """
 
     operations: list[Any]
     run: Callable[[list[Any]], Awaitable[None]]
+    arrive: Callable[[Any], Any]
+
+    def arrived(self, begin: int, end: int | None = None) -> list[Any]:
+        return [self.arrive(one) for one in self.operations[begin:end]]
 
 
 def verifications(count: int) -> Row:
@@ -34,7 +44,7 @@ def verifications(count: int) -> Row:
         for signature, message in signed:
             raw.verify(signature, message)
 
-    return Row(raw.signed(count, _MESSAGE_BYTES), verify_all)
+    return Row(raw.signed(count, _MESSAGE_BYTES), verify_all, _copied)
 
 
 def requests(app: App, fields: Any, *, status: int) -> Row:
@@ -47,7 +57,11 @@ def requests(app: App, fields: Any, *, status: int) -> Row:
             await app(one, receive, send)
         sink.expect(status)
 
-    return Row([scope(one) for one in fields], serve_all)
+    return Row(list(fields), serve_all, lambda one: scope(_copied(one)))
+
+
+def _copied(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    return bytes(bytearray(pair[0])), bytes(bytearray(pair[1]))
 
 
 async def in_turn(rows: dict[str, Row], rounds: int) -> dict[str, list[float]]:
@@ -57,7 +71,7 @@ async def in_turn(rows: dict[str, Row], rounds: int) -> dict[str, list[float]]:
     with steady_heap():
         for number in range(rounds):
             for name, row in order:
-                part = row.operations[number * CHUNK : (number + 1) * CHUNK]
+                part = row.arrived(number * CHUNK, (number + 1) * CHUNK)
                 began = time.thread_time()
                 await row.run(part)
                 seconds[name].append((time.thread_time() - began) / CHUNK)
