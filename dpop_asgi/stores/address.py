@@ -13,11 +13,7 @@ from redis.backoff import NoBackoff
 
 from dpop_asgi.stores.sentinels import Sentinels
 
-SCHEMES = (
-    *("redis", "rediss", "unix"),
-    *("redis+sentinel", "rediss+sentinel"),
-    *("redis+cluster", "rediss+cluster"),
-)
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster")
 
 Client = Redis | RedisCluster
 
@@ -42,7 +38,8 @@ def make_client(url: str, *, timeout: float) -> Client:
         ValueError: the URL is not well-formed. Without the URL: it may hold a password.
     """
     # One more attempt is made by the wire; with more of them here nothing would be left of the deadline.
-    ours: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": timeout, "retry": _never(), "protocol": 2}
+    never = Retry(NoBackoff(), 0)
+    ours: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": timeout, "retry": never, "protocol": 2}
     scheme = url.partition("://")[0]
     if scheme.endswith("+sentinel"):
         return _master(url, ours, timeout)
@@ -96,10 +93,6 @@ def _several(url: str, default_port: int) -> tuple[list[tuple[str, int]], str, d
     if url.startswith("rediss+"):
         found[0]["ssl"] = True
     return hosts, unquote(parts["service"] or ""), found[0]
-
-
-def _never() -> Retry:
-    return Retry(NoBackoff(), 0)
 
 
 async def close_client(client: Client) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 INFO = ("INFO", "server", "memory", "replication")
 
+READ_ONLY = "the Redis store is a read-only replica: give the master's address, or use redis+sentinel://"
+
 _LEAST_VERSION = (7, 0)
 
 # Hosts may differ by ten seconds before a spent proof could pass again; half of that is time to act.
@@ -30,7 +32,7 @@ def findings(info: bytes, *, now: float) -> Iterator[str]:
             "then be used again. Set maxmemory-policy noeviction, or give it an instance of its own"
         )
     if facts.get("role") == "slave":
-        yield "the Redis store is a read-only replica: give the master's address, or use redis+sentinel://"
+        yield READ_ONLY
     difference = now - int(facts.get("server_time_usec", now * 1e6)) / 1e6
     if abs(difference) > _MAX_CLOCK_DIFFERENCE_SECONDS:
         yield (

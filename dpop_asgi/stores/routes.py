@@ -158,8 +158,7 @@ class ClusterRoute:
 
     async def everywhere(self, command: Command) -> list[Any]:
         """The replies of all masters."""
-        async with asyncio.timeout(self._timeout):
-            await asyncio.shield(self._learn())
+        await asyncio.shield(self._learn())
         return [await self._lane(node).call(command) for node in self._client.get_primaries()]
 
     async def aclose(self) -> None:

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnectionPool
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.utils import str_if_bytes
 
-from dpop_asgi.stores.wire import Wire
+from dpop_asgi.stores.wire import LOST, Wire
 
 # A question to a Sentinel costs as much as one call; so late at most a master is left that was replaced.
 _LOOK_EVERY_SECONDS = 0.2
@@ -31,7 +30,7 @@ class Sentinels(Sentinel):
             try:
                 command = "SENTINEL GET-MASTER-ADDR-BY-NAME"
                 address = await sentinel.execute_command(command, service_name)  # type: ignore[no-untyped-call]
-            except (RedisConnectionError, RedisTimeoutError, OSError, RuntimeError) as error:
+            except (*LOST, RedisTimeoutError) as error:
                 failures.append(f" - {error!r}")
                 continue
             if address:

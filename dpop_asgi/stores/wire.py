@@ -21,10 +21,12 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from dpop_asgi.stores.inspection import READ_ONLY
+
 Command = tuple[str | int, ...]
 
 # How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError.
-_LOST = (RedisConnectionError, OSError, RuntimeError)
+LOST = (RedisConnectionError, OSError, RuntimeError)
 
 
 class Wire:
@@ -69,7 +71,7 @@ class Wire:
         """
         try:
             replies = await self._attempt(commands)
-        except _LOST as error:
+        except LOST as error:
             if isinstance(error, (AuthenticationError, BusyLoadingError)):
                 raise
             return await self._attempt(commands)
@@ -147,7 +149,7 @@ _EXPLANATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], 
             " on a cluster CLUSTER SLOTS and ASKING too, on Sentinels SENTINEL GET-MASTER-ADDR-BY-NAME"
         ),
     ),
-    (ReadOnlyError, "the Redis store is a read-only replica: give the master's address, or use redis+sentinel://"),
+    (ReadOnlyError, READ_ONLY),
     (BusyLoadingError, "the Redis store is still loading its data"),
     (MasterDownError, "the Redis store is a replica that lost its master"),
     (MovedError, "the Redis store is a node of a cluster: use redis+cluster://"),
