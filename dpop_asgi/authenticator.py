@@ -16,9 +16,10 @@ The questions, in this order, cheap before dear, local before remote, nothing wr
 import logging
 import re
 import time
+from collections.abc import Callable
 from typing import Literal, get_args
 
-from dpop_asgi.core.access_token import check_binding
+from dpop_asgi.core.access_token import AccessToken, check_binding
 from dpop_asgi.core.caller import AcceptedNonce, Caller
 from dpop_asgi.core.challenge import Mode
 from dpop_asgi.core.checks import Situation
@@ -26,8 +27,8 @@ from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_creden
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Outcome, Store, TokenVerifier
-from dpop_asgi.core.proof import Proof, ProofReader
-from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, StoreError, UseNonce
+from dpop_asgi.core.proof import ProofReader
+from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindow
 from dpop_asgi.replay import SpentProofs
 from dpop_asgi.self_check import SelfCheck
@@ -86,15 +87,14 @@ class Authenticator:
         self.proof_policy = proof_policy
         self.store = store
         self._verify_token = verify_token
-        self._on_store_failure = on_store_failure
+        self._recall: Callable[[str], AccessToken | None] = getattr(verify_token, "recall", _unknown)
         self._observer = observer
         self._clock = clock
         self._namespace = namespace
         self._reader = ProofReader(proof_policy)
-        self._spent = SpentProofs(store, namespace=namespace)
+        self._spent = SpentProofs(store, namespace=namespace, required=on_store_failure == "refuse")
         self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
         self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=on_store_failure == "accept")
-        self._store_failed = False
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
         """Ask every question about `request`.
@@ -122,41 +122,40 @@ class Authenticator:
             return await self._bearer(credentials), True
         proof = self._reader.read(credentials.proof())
         target_uri, now, before = request.resolved_uri(), self._clock(), request.accepted_before
-        last_instant = proof.check(self._situation(request, target_uri, credentials, now))
+        token_hash = credentials.token_hash
+        situation = Situation(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
+        last_instant = proof.check(situation)
         nonce = None
         if self._window is not None and (before is None or before.nonce is None):
-            await self._window.ready(now)
-            nonce = self._window.check(proof.claims.get("nonce"), now)
+            nonce = await self._window.accept(proof.claims.get("nonce"), now)
         proof.verify_signature()
         self._reader.remember(proof)
-        token = await self._verify_token(credentials.token)
+        token = self._recall(token_hash) or await self._verify_token(credentials.token)
         check_binding(token, proof.header.key.thumbprint)
-        remembered = True
+        remembered: bool | None = True
         if before is None or before.key_thumbprint is None:
-            remembered = await self._spend(proof, target_uri, self._seconds_left(last_instant, nonce))
+            remembered = await self._spent.first_use(
+                key_thumbprint=proof.header.key.thumbprint,
+                target_uri=target_uri,
+                jti=proof.claims["jti"],
+                seconds_left=self._seconds_left(last_instant, nonce),
+            )
+            if remembered is False:
+                raise InvalidProof(Reason.PROOF_REPLAYED)
             # Once more: a store that answers late (a long timeout, a process that stood still) may have forgotten the
             # first use of a proof that has died meanwhile.
             self._seconds_left(last_instant, nonce)
-        return Caller.of(token, nonce=nonce), remembered
+        return Caller.of(token, nonce=nonce), remembered is not None
 
     def _seconds_left(self, last_instant: float, nonce: AcceptedNonce | None) -> float:
         """How long the proof could still be accepted: by now the issuer may have been asked, and time has passed."""
-        now = self._clock()
-        if nonce is not None and nonce.until < now:
+        until = last_instant if nonce is None or last_instant < nonce.until else nonce.until
+        seconds_left = until - self._clock()
+        if seconds_left >= 0:
+            return seconds_left
+        if nonce is not None and nonce.until == until:
             raise UseNonce(Reason.NONCE_EXPIRED)
-        if last_instant < now:
-            raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=last_instant, now=now)
-        return (last_instant if nonce is None else min(last_instant, nonce.until)) - now
-
-    def _situation(self, request: IncomingRequest, target_uri: str, credentials: Credentials, now: float) -> Situation:
-        return Situation(
-            method=request.method,
-            target_uri=target_uri,
-            token_hash=credentials.token_hash,
-            now=now,
-            policy=self.proof_policy,
-            websocket=request.websocket,
-        )
+        raise InvalidProof(Reason.ISSUED_TOO_EARLY, seconds_ago=-seconds_left)
 
     async def _bearer(self, credentials: Credentials) -> Caller:
         """RFC 9449 §7.2: during a migration an unbound token may pass as Bearer, a bound one never."""
@@ -171,29 +170,6 @@ class Authenticator:
             refusal.scheme = "Bearer"
             raise
         return Caller.of(token)
-
-    async def _spend(self, proof: Proof, target_uri: str, seconds_left: float) -> bool:
-        """Whether the store now remembers the proof; `False` only with `on_store_failure="accept"`."""
-        try:
-            first = await self._spent.first_use(
-                key_thumbprint=proof.header.key.thumbprint,
-                target_uri=target_uri,
-                jti=proof.claims["jti"],
-                seconds_left=seconds_left,
-            )
-        except StoreError as error:
-            if self._on_store_failure == "refuse":
-                raise
-            if not self._store_failed:
-                logger.warning("replay: proofs are accepted without being remembered: %s", error)
-            self._store_failed = True
-            return False
-        if self._store_failed:
-            logger.warning("replay: proofs are remembered again")
-        self._store_failed = False
-        if not first:
-            raise InvalidProof(Reason.PROOF_REPLAYED)
-        return True
 
     async def challenge_nonce(self) -> str | None:
         """The `DPoP-Nonce` for a challenge; `None` while nonces are off.
@@ -238,3 +214,7 @@ class Authenticator:
             self._observer(Decision(outcome, reason, replay_checked))
         except Exception:
             logger.exception("the observer failed")
+
+
+def _unknown(_: str) -> None:
+    """The memory of a verifier that has none."""

@@ -97,8 +97,9 @@ class NonceWindow:
 
     def offered(self, now: float) -> str | None:
         """The nonce to hand out now, `None` when it is not in memory (`ready` fetches it)."""
-        slot = self._slot(now)
-        late = now / self._policy.period - slot >= _LATE_IN_SLOT
+        slots = now / self._policy.period
+        slot = math.floor(slots)
+        late = slots - slot >= _LATE_IN_SLOT
         return self._nonces.get(slot + 1 if late else slot)
 
     def newer(self, nonce: str, now: float) -> str | None:
@@ -108,24 +109,24 @@ class NonceWindow:
             return None
         return offered
 
-    def check(self, nonce: object, now: float) -> AcceptedNonce:
-        """RFC 9449 §4.3 item 10. `ready` must have been awaited for the same `now`.
+    async def accept(self, nonce: object, now: float) -> AcceptedNonce:
+        """RFC 9449 §4.3 item 10.
 
         Raises:
             UseNonce: whatever is wrong; only the reason differs.
+            StoreError: the window is not in memory and the store does not answer.
         """
-        slot = self._slots.get(nonce) if isinstance(nonce, str) else None
-        if not isinstance(nonce, str) or slot is None:
+        policy = self._policy
+        current = math.floor(now / policy.period)
+        if current != self._complete_for:
+            await self.ready(now)
+        if type(nonce) is not str or (slot := self._slots.get(nonce)) is None:
             raise UseNonce(_why_unknown(nonce))
-        current, policy = self._slot(now), self._policy
         if slot > current + 1:
             raise UseNonce(Reason.NONCE_UNKNOWN)
         if slot < current - policy.grace:
             raise UseNonce(Reason.NONCE_EXPIRED, slots_ago=current - slot)
-        return AcceptedNonce(nonce, self._end(slot), now - slot * policy.period)
-
-    def _end(self, slot: int) -> float:
-        return (slot + 1 + self._policy.grace) * self._policy.period
+        return AcceptedNonce(nonce, (slot + 1 + policy.grace) * policy.period, now - slot * policy.period)
 
     async def ready(self, now: float) -> None:
         """Have the window of `now` in memory; asks the store only when it is not, or runs low.
@@ -174,7 +175,7 @@ class NonceWindow:
 
     async def _agree(self, slot: int) -> None:
         # One period longer than any worker accepts it, so that no clock that is a little behind finds it gone.
-        ttl = self._end(slot) + self._policy.period - self._clock()
+        ttl = (slot + 2 + self._policy.grace) * self._policy.period - self._clock()
         candidate = self._nonces.get(slot) or secrets.token_urlsafe(_NONCE_BYTES)
         nonce = await self._store.put_if_absent(f"{self._prefix}{slot}", candidate, ttl=max(ttl, self._policy.period))
         if len(nonce) > _MAX_NONCE_LENGTH or _NQCHAR.fullmatch(nonce) is None:

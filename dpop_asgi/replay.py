@@ -1,10 +1,14 @@
 """A proof is used once (RFC 9449 §11.1)."""
 
+import logging
 from hashlib import sha256
-from secrets import token_bytes
+from os import urandom
 
 from dpop_asgi.core.encoding import b64url_encode
 from dpop_asgi.core.ports import Store
+from dpop_asgi.errors import StoreError
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # An entry outlives the proof by this, and by so much the clocks of the hosts may differ: where one is behind
 # the one that accepted the proof, it would accept it for that much longer.
@@ -24,14 +28,17 @@ class SpentProofs:
     Args:
         store: shared by all workers that accept the same tokens.
         namespace: prefix of the keys.
+        required: whether a store that fails is an error; otherwise proofs then pass unremembered.
     """
 
-    def __init__(self, store: Store, *, namespace: str) -> None:
+    def __init__(self, store: Store, *, namespace: str, required: bool = True) -> None:
         self._store = store
         self._prefix = f"{namespace}:jti:v1:"
+        self._required = required
+        self._store_failed = False
 
-    async def first_use(self, *, key_thumbprint: str, target_uri: str, jti: str, seconds_left: float) -> bool:
-        """Whether this is the first use; from now on none is.
+    async def first_use(self, *, key_thumbprint: str, target_uri: str, jti: str, seconds_left: float) -> bool | None:
+        """Whether this is the first use, and from now on none is; `None` when nobody knows, and that is not required.
 
         Args:
             key_thumbprint: of the proof's key, so that no client can spend another's `jti`.
@@ -40,9 +47,26 @@ class SpentProofs:
             seconds_left: how long this very proof could still be accepted.
 
         Raises:
-            StoreError: when the store cannot say.
+            StoreError: when the store cannot say, and that is required.
         """
         context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
         key = self._prefix + b64url_encode(sha256(context).digest()[:_DIGEST_BYTES])
-        mine = b64url_encode(token_bytes(_VALUE_BYTES))
-        return await self._store.put_if_absent(key, mine, ttl=max(seconds_left, 0.0) + _MARGIN_SECONDS) == mine
+        mine = urandom(_VALUE_BYTES).hex()
+        try:
+            standing = await self._store.put_if_absent(key, mine, ttl=max(seconds_left, 0.0) + _MARGIN_SECONDS)
+        except StoreError as error:
+            if self._required:
+                raise
+            self._note(error)
+            return None
+        if self._store_failed:
+            self._note(None)
+        return standing == mine
+
+    def _note(self, error: StoreError | None) -> None:
+        """Log once per change."""
+        if error is None:
+            logger.warning("replay: proofs are remembered again")
+        elif not self._store_failed:
+            logger.warning("replay: proofs are accepted without being remembered: %s", error)
+        self._store_failed = error is not None

@@ -42,9 +42,8 @@ async def offered(window, clock):
 
 
 async def accepts(window, nonce, clock):
-    await window.ready(clock())
     try:
-        window.check(nonce, clock())
+        await window.accept(nonce, clock())
     except UseNonce:
         return False
     return True
@@ -110,7 +109,7 @@ async def test_the_end_of_a_nonce_is_told_exactly(clock, store):
     worker, start = window_over(store, clock), clock.now
     nonce = await offered(worker, clock)
     clock.advance(10)
-    good = worker.check(nonce, clock())
+    good = await worker.accept(nonce, clock())
     assert (good.value, good.until, good.age) == (nonce, start + 2 * PERIOD, 10.0)
     clock.now = good.until - 0.001
     assert await accepts(worker, nonce, clock)
@@ -196,7 +195,7 @@ async def test_a_jump_far_ahead_starts_a_new_window(clock, store):
     clock.advance(10_000 * PERIOD)
     assert await offered(worker, clock) != before
     with pytest.raises(UseNonce) as refused:
-        worker.check(before, clock())
+        await worker.accept(before, clock())
     assert refused.value.reason is Reason.NONCE_UNKNOWN
 
 
@@ -223,7 +222,7 @@ async def test_a_nonce_that_is_not_ours_is_refused(clock, store, nonce, reason):
     worker = window_over(store, clock)
     await worker.ready(clock())
     with pytest.raises(UseNonce) as refused:
-        worker.check(nonce, clock())
+        await worker.accept(nonce, clock())
     assert refused.value.reason is reason
 
 

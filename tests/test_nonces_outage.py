@@ -159,7 +159,7 @@ async def test_a_store_that_forgot_everything_is_told_the_nonces_again(clock):
     await offered(worker, clock)
     newcomer = window_over(store, clock)
     assert await offered(newcomer, clock) == await offered(worker, clock)
-    assert newcomer.check(nonce, clock()).value == nonce
+    assert (await newcomer.accept(nonce, clock())).value == nonce
 
 
 async def test_workers_that_differ_since_the_store_forgot_agree_again(clock):
@@ -170,7 +170,7 @@ async def test_workers_that_differ_since_the_store_forgot_agree_again(clock):
     assert await offered(two, clock) != before
     clock.advance(PERIOD)
     assert await offered(one, clock) == await offered(two, clock)
-    assert one.check(before, clock()).value == before
+    assert (await one.accept(before, clock())).value == before
 
 
 @pytest.mark.parametrize(

@@ -96,15 +96,15 @@ async def _promised(policy, start, jumps, ahead):
         await two.ready(clock.now + ahead * policy.period)
         await one.ready(clock.now)
         slot = math.floor(clock.now / policy.period)
-        accepted = {number for number, nonce in store.nonces.items() if _accepts(one, nonce, clock.now)}
+        accepted = {number for number, nonce in store.nonces.items() if await _accepts(one, nonce, clock.now)}
         assert accepted == set(range(slot - policy.grace, slot + 2))
         late = clock.now / policy.period - slot >= 0.8
         assert one.offered(clock.now) == store.nonces[slot + late]
 
 
-def _accepts(window, nonce, now):
+async def _accepts(window, nonce, now):
     try:
-        window.check(nonce, now)
+        await window.accept(nonce, now)
     except UseNonce:
         return False
     return True
@@ -122,8 +122,7 @@ async def _bounded(policy, start, part):
     nonce = window.offered(start)
     least, most = (policy.grace + 0.2) * policy.period, (policy.grace + 1.2) * policy.period
     for later, good in ((part * least * 0.999, True), (most * 1.001, False)):
-        await window.ready(start + later)
-        assert _accepts(window, nonce, start + later) is good
+        assert await _accepts(window, nonce, start + later) is good
 
 
 # Paths: every atom has one meaning and some spellings; nothing but spelling may be folded.

@@ -159,7 +159,7 @@ async def test_an_entry_has_one_size_whatever_the_jti(resource, size):
     await resource.accept(resource.headers(claims={"jti": "x" * size}))
     (call,) = resource.store.proofs
     assert call.key.startswith("dpop:jti:v1:")
-    assert (len(call.key), len(call.value)) == (len("dpop:jti:v1:") + 16, 8)
+    assert (len(call.key), len(call.value)) == (len("dpop:jti:v1:") + 16, 12)
     assert call.key.isascii()
 
 

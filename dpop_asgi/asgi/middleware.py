@@ -1,13 +1,12 @@
 """The resource server: http, websocket and lifespan."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
 
 from starlette.authentication import AuthCredentials
 
-from dpop_asgi.asgi.public_paths import PublicPaths, is_preflight
+from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.asgi.replies import HTTPReply, Message, Receive, Scope, Send, WebSocketReply
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.authenticator import Authenticator
@@ -75,8 +74,7 @@ class DPoPMiddleware:
         ways = [public_url is not None, target_uri is not None, request_url.is_configured]
         require("public_url", sum(ways) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
         self._target_uri = target_uri or (request_url if public_url is None else PublicURL(public_url))
-        self._public = PublicPaths(public_paths)
-        self._preflights_pass = preflights == "pass"
+        self._public = PublicRequests(public_paths, preflights=preflights == "pass")
         self._as_bearer = present_as == "bearer"
         self._challenger = Challenger(
             algorithms=authenticator.proof_policy.algorithms, mode=authenticator.mode, realm=realm
@@ -84,24 +82,19 @@ class DPoPMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point; scope types other than http, websocket and lifespan are handed through."""
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, partial(self._send_lifespan, send))
-        elif scope["type"] not in _REPLIES:
-            await self.app(scope, receive, send)
-        elif scope.get(_VOUCHED_KEY) is self._authenticator:
-            await self.app(_presented_as_bearer(scope) if self._as_bearer else scope, receive, send)
-        else:
-            await self._guard(scope, _REPLIES[scope["type"]](scope, receive, send, self._authenticator))
-
-    async def _guard(self, scope: Scope, reply: HTTPReply | WebSocketReply) -> None:
-        """Authenticate, then run the app. What the app refuses by raising is answered as if we had refused it."""
+        kind = _REPLIES.get(scope["type"])
+        if kind is None or scope.get(_VOUCHED_KEY) is self._authenticator:
+            await self._hand_through(scope, receive, send)
+            return
+        reply = kind(scope, receive, send, self._authenticator)
         try:
-            if self._is_protected(scope):
+            if not self._public.match(scope):
                 reply.caller = await self._authenticator.authenticate(self._facts(scope))
                 _introduce(scope, reply.caller, self._authenticator)
                 if self._as_bearer:
                     scope = _presented_as_bearer(scope)
             await self.app(scope, reply.receive, reply.send)
+        # What the app refuses by raising is answered as if we had refused it.
         except DPoPError as error:
             if reply.started:
                 raise
@@ -111,13 +104,14 @@ class DPoPMiddleware:
         except BaseException:
             await reply.release()
             raise
-        if reply.held:
-            await reply.release()
+        await reply.release()
 
-    def _is_protected(self, scope: Scope) -> bool:
-        if self._preflights_pass and scope.get("method") == "OPTIONS" and is_preflight(scope):
-            return False
-        return not self._public.match(scope)
+    async def _hand_through(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            send = partial(self._send_lifespan, send)
+        elif self._as_bearer and scope["type"] in _REPLIES:
+            scope = _presented_as_bearer(scope)
+        await self.app(scope, receive, send)
 
     def _facts(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(
@@ -156,8 +150,8 @@ def _introduce(scope: Scope, caller: Caller, authenticator: Authenticator) -> No
     scope[CALLER_KEY] = scope["user"] = caller
     scope[_VOUCHED_KEY] = authenticator
     scope["auth"] = AuthCredentials(sorted(caller.scopes))
-    state: Any = scope.setdefault("state", {})
-    if isinstance(state, MutableMapping):
+    state = scope.setdefault("state", {})
+    if hasattr(state, "__setitem__"):
         state["dpop"] = caller
 
 

@@ -1,6 +1,7 @@
 """How a request is answered: the app's own messages with a nonce added, or an answer of ours."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from operator import itemgetter
 from typing import Any
 
 from dpop_asgi.authenticator import Authenticator
@@ -15,6 +16,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _EXPOSE = b"access-control-expose-headers"
 _EXPOSED = (b"DPoP-Nonce", b"WWW-Authenticate")
+_NAME = itemgetter(0)
 _SERVER_ERROR = 500
 _POLICY_VIOLATION = 1008
 
@@ -31,7 +33,6 @@ class HTTPReply:
     Attributes:
         started: whether anything was sent.
         caller: set once the request was accepted.
-        held: messages that wait for the app to be done.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
@@ -41,46 +42,41 @@ class HTTPReply:
         self._scope = scope
         self._send = send
         self._authenticator = authenticator
-        self.held: list[Message] = []
+        self._held: list[Message] = []
 
     async def receive(self) -> Message:
         """The `receive` for the app inside, which may wait here for the client to have the answer and go."""
-        if self.held:
-            await self.release()
+        await self.release()
         return await self._receive()
 
     async def send(self, message: Message) -> None:
         """The `send` for the app inside."""
-        if self.started and not self.held:
+        if self.started:
             await self._send(message)
             return
-        if message["type"] == "http.response.start" and not self.started:
-            if self.caller is not None:
-                headers = _with_nonce(list(message.get("headers", ())), self.caller, self._authenticator)
-                message = {**message, "headers": self._with_exposure(headers)}
-            # Starlette answers 500 before it lets an exception out. If that turns out to be a refusal,
-            # ours is the right answer: so a 500 waits until the app is done.
-            if message["status"] == _SERVER_ERROR:
-                self.held.append(message)
-                return
-            self.started = True
-        if self.held and not message.get("more_body"):
-            self.held.append(message)
+        if message["type"] == "http.response.start" and self.caller is not None:
+            headers = _with_nonce(message, self.caller, self._authenticator)
+            message = {**message, "headers": self._with_exposure(headers)}
+        # Starlette answers 500 before it lets an exception out. If that turns out to be a refusal,
+        # ours is the right answer: so a 500 waits until the app is done.
+        if message.get("status") == _SERVER_ERROR or (self._held and not message.get("more_body")):
+            self._held.append(message)
             return
-        if self.held:
+        if self._held:
             await self.release()
+        self.started = True
         await self._send(message)
 
     async def release(self) -> None:
-        """Send what was held back."""
-        held, self.held = self.held, []
+        """Send what was held back until the app is done."""
+        held, self._held = self._held, []
         for message in held:
             self.started = True
             await self._send(message)
 
     async def answer(self, answer: Answer) -> None:
         """Send an answer of ours instead of the app's."""
-        self.held = []
+        self._held = []
         self.started = True
         headers = self._with_exposure(list(answer.headers))
         body = b"" if self._scope["method"] == "HEAD" else answer.body
@@ -89,7 +85,7 @@ class HTTPReply:
 
     def _with_exposure(self, headers: Headers) -> Headers:
         """Let scripts of other origins read challenge and nonce, beside what the app exposes (WHATWG Fetch §3.2.5)."""
-        if b"origin" not in dict(self._scope["headers"]):
+        if b"origin" not in map(_NAME, self._scope["headers"]):
             return headers
         said = b",".join(value for name, value in headers if name.lower() == _EXPOSE)
         exposed = [name.strip() for name in said.split(b",") if name.strip()]
@@ -100,8 +96,6 @@ class HTTPReply:
 
 class WebSocketReply:
     """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
-
-    held: tuple[Message, ...] = ()
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
         self.started: bool = False
@@ -120,7 +114,7 @@ class WebSocketReply:
     async def send(self, message: Message) -> None:
         """The `send` for the app inside."""
         if message["type"] == "websocket.accept" and self.caller is not None:
-            headers = _with_nonce(list(message.get("headers", ())), self.caller, self._authenticator)
+            headers = _with_nonce(message, self.caller, self._authenticator)
             message = {**message, "headers": headers}
         self.started = True
         await self._send(message)
@@ -141,10 +135,11 @@ class WebSocketReply:
         await self._send({"type": "websocket.http.response.body", "body": answer.body})
 
 
-def _with_nonce(headers: Headers, caller: Caller, authenticator: Authenticator) -> Headers:
+def _with_nonce(message: Message, caller: Caller, authenticator: Authenticator) -> Headers:
     """RFC 9449 §8.2: a newer nonce on any answer, which then must not be cached; one of the app's never passes."""
+    headers = message.get("headers", ())
     if caller.nonce is None:
-        return headers
+        return list(headers)
     nonce = authenticator.newer_nonce(caller)
     if nonce is None:
         return _without(headers, b"dpop-nonce")
@@ -152,5 +147,5 @@ def _with_nonce(headers: Headers, caller: Caller, authenticator: Authenticator) 
     return [*kept, (b"dpop-nonce", nonce.encode("ascii")), (b"cache-control", b"no-store")]
 
 
-def _without(headers: Headers, *names: bytes) -> Headers:
+def _without(headers: Iterable[tuple[bytes, bytes]], *names: bytes) -> Headers:
     return [(name, value) for name, value in headers if name.lower() not in names]

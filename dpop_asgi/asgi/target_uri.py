@@ -6,10 +6,11 @@ cannot tell `/a%2Fb` from `/a/b`. Host and forwarding fields are hostile until c
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 from dpop_asgi.asgi.proxies import Proxies, Scope, rfc7239, x_forwarded
-from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
+from dpop_asgi.core.htu import CACHED_LENGTH, CACHED_URIS, is_loopback, normalise, normalise_authority
 from dpop_asgi.errors import InvalidRequest, Reason
 
 TargetURI = Callable[[Scope], str]
@@ -30,8 +31,12 @@ def path_of(scope: Scope) -> str:
     Raises:
         InvalidRequest: when there is no path.
     """
-    raw = scope.get("raw_path") or quote(scope["path"], safe=_PATH_SAFE, errors="surrogateescape").encode("ascii")
+    raw: bytes = scope.get("raw_path") or _quoted(scope["path"])
     raw = raw.partition(b"?")[0]
+    return (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
+
+
+def _path(raw: bytes) -> str:
     # A fragment is never sent (RFC 9112 §3.2); a URI parser would cut off what stands behind it.
     if len(raw) > _MAX_TARGET_BYTES or b"#" in raw:
         raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(raw))
@@ -40,7 +45,14 @@ def path_of(scope: Scope) -> str:
         raw = raw[absolute.end() :] or b"/"
     if not raw.startswith(b"/"):
         raise InvalidRequest(Reason.TARGET_MALFORMED)
-    return str(raw.decode("latin-1"))
+    return raw.decode("latin-1")
+
+
+def _quoted(path: str) -> bytes:
+    return quote(path, safe=_PATH_SAFE, errors="surrogateescape").encode("ascii")
+
+
+_cached_path = lru_cache(CACHED_URIS)(_path)
 
 
 class PublicURL:

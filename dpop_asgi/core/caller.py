@@ -23,7 +23,7 @@ class AcceptedNonce:
     age: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Caller:
     """Who sent a request that passed every check.
 
@@ -50,7 +50,9 @@ class Caller:
     @classmethod
     def of(cls, token: AccessToken, *, nonce: AcceptedNonce | None = None) -> Self:
         """The caller with this token, and with this nonce in its proof."""
-        return cls(
+        caller = object.__new__(cls)
+        # Not by its `__init__`: that of a frozen class takes a microsecond more.
+        caller.__dict__.update(
             subject=token.subject,
             client_id=token.client_id,
             scopes=token.scopes,
@@ -60,6 +62,7 @@ class Caller:
             nonce=None if nonce is None else nonce.value,
             _claims=token.claims,
         )
+        return caller
 
     @property
     def claims(self) -> dict[str, Any]:

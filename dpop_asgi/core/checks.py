@@ -7,7 +7,7 @@ last and on its own, since everything before costs an attacker more than us.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
-from typing import Any, NamedTuple
+from typing import Any
 
 from dpop_asgi.core import jose
 from dpop_asgi.core.htu import normalise
@@ -24,7 +24,7 @@ _CLAIM_KINDS: Mapping[str, frozenset[type]] = {
 }
 
 
-@dataclass(kw_only=True, slots=True)  # not frozen, as it is made for each request: that would cost a microsecond
+@dataclass(slots=True)  # not frozen, as it is made for each request: that would cost a microsecond
 class Situation:
     """What a proof is compared with.
 
@@ -45,13 +45,17 @@ class Situation:
     websocket: bool = False
 
 
-class Check(NamedTuple):
-    """One row of the table: why it refuses, where the RFC says so, when it passes, and numbers for the log."""
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One row of the table: why it refuses, where the RFC says so, when it passes, and numbers for the log.
+
+    Both functions take what is looked at, header or claims, and what it is held against: policy or situation.
+    """
 
     reason: Reason
     section: str
     passes: Callable[..., bool]
-    facts: Callable[..., dict[str, object]] = lambda *_: {}
+    facts: Callable[..., dict[str, object]] = lambda _, __: {}
 
 
 def _has_jwk(header: Mapping[str, Any], _: ProofPolicy) -> bool:
@@ -76,30 +80,26 @@ HEADER_CHECKS = (
 )
 
 
-def _missing(claims: Mapping[str, Any]) -> dict[str, object]:
-    return {"claim": next(name for name in _REQUIRED_CLAIMS if name not in claims)}
-
-
-def _well_formed(claims: Mapping[str, Any]) -> bool:
+def _malformed(claims: Mapping[str, Any]) -> str | None:
     for name, value in claims.items():
         kinds = _CLAIM_KINDS.get(name)
         if kinds is not None and type(value) not in kinds:
-            return False
-    return not claims["jti"].isspace() and claims["jti"] != ""
-
-
-def _malformed(claims: Mapping[str, Any]) -> dict[str, object]:
-    wrong = (name for name, kinds in _CLAIM_KINDS.items() if name in claims and type(claims[name]) not in kinds)
-    return {"claim": next(wrong, "jti")}
+            return name
+    return "jti" if claims["jti"].isspace() or not claims["jti"] else None
 
 
 CLAIM_CHECKS = (
-    Check(Reason.CLAIM_MISSING, "RFC 9449 §4.3 item 3", lambda claims: claims.keys() >= _REQUIRED, _missing),
+    Check(
+        Reason.CLAIM_MISSING,
+        "RFC 9449 §4.3 item 3",
+        lambda claims, _: claims.keys() >= _REQUIRED,
+        lambda claims, _: {"claim": next(name for name in _REQUIRED_CLAIMS if name not in claims)},
+    ),
     Check(
         Reason.CLAIM_MALFORMED,
         "RFC 9449 §4.2",
-        _well_formed,
-        _malformed,
+        lambda claims, _: _malformed(claims) is None,
+        lambda claims, _: {"claim": _malformed(claims)},
     ),
 )
 
@@ -163,12 +163,12 @@ REQUEST_CHECKS = (
 CHECKS = HEADER_CHECKS + CLAIM_CHECKS + REQUEST_CHECKS
 
 
-def ask(checks: tuple[Check, ...], *subject: object) -> None:
+def ask(checks: tuple[Check, ...], subject: Mapping[str, Any], against: ProofPolicy | Situation) -> None:
     """Walk the rows of a part of the table.
 
     Raises:
         InvalidProof: at the first that fails.
     """
     for check in checks:
-        if not check.passes(*subject):
-            raise InvalidProof(check.reason, **check.facts(*subject))
+        if not check.passes(subject, against):
+            raise InvalidProof(check.reason, **check.facts(subject, against))

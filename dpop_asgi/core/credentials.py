@@ -52,12 +52,16 @@ class IncomingRequest:
 
 @dataclass(slots=True)  # not frozen: see Situation
 class Credentials:
-    """One access token as sent, under one scheme, with its base64url SHA-256, and the `DPoP` fields."""
+    """One access token as sent, under one scheme, and the `DPoP` fields."""
 
     scheme: str
     token: str = field(repr=False)
-    token_hash: str = field(repr=False)
-    proofs: tuple[bytes, ...] = field(repr=False)
+    proofs: list[bytes] = field(repr=False)
+
+    @property
+    def token_hash(self) -> str:
+        """Base64url SHA-256 of the token, as `ath` has it."""
+        return sha256_b64url(self.token)
 
     def proof(self) -> bytes:
         """The one proof (RFC 9449 §4.3 item 1).
@@ -89,19 +93,26 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
     if len(authorizations) > 1:
         raise InvalidRequest(Reason.AUTHORIZATION_REPEATED)
     scheme, token = _split(authorizations[0])
-    return Credentials(scheme, token.decode("ascii"), sha256_b64url(token), tuple(proofs))
+    return Credentials(scheme, token.decode("ascii"), proofs)
 
 
 def _split(authorization: bytes) -> tuple[str, bytes]:
     if len(authorization) > MAX_AUTHORIZATION_BYTES:
         raise InvalidRequest(Reason.AUTHORIZATION_TOO_LARGE, size=len(authorization), limit=MAX_AUTHORIZATION_BYTES)
-    name = _SCHEME.match(authorization)
-    scheme = _SCHEMES.get(name[0].lower()) if name else None
-    if name is None or scheme is None:
-        raise MissingCredentials(Reason.AUTHORIZATION_SCHEME)
-    spaced = authorization[name.end() :]
-    token = spaced.lstrip(b" ")
+    name, _, token = authorization.partition(b" ")
+    scheme = _SCHEMES.get(name.lower())
+    if scheme is None:
+        raise _no_scheme(name)
+    token = token.lstrip(b" ")
     characters = token.rstrip(b"=")
-    if len(spaced) == len(token) or not characters or characters.translate(None, _TOKEN68):
+    if not characters or characters.translate(None, _TOKEN68):
         raise InvalidRequest(Reason.AUTHORIZATION_MALFORMED)
     return scheme, token
+
+
+def _no_scheme(name: bytes) -> MissingCredentials | InvalidRequest:
+    """Another scheme, or one of ours with something else than a space behind it."""
+    scheme = _SCHEME.match(name)
+    if scheme is not None and scheme[0].lower() in _SCHEMES:
+        return InvalidRequest(Reason.AUTHORIZATION_MALFORMED)
+    return MissingCredentials(Reason.AUTHORIZATION_SCHEME)

@@ -34,8 +34,8 @@ _MAX_AUTHORITY = 260
 
 # One entry per distinct path of an API. Anybody can send long ones: they are worked out each time,
 # so that the cache stays under 4 MB.
-_CACHED_URIS = 1024
-_CACHED_LENGTH = 1024
+CACHED_URIS = 1024
+CACHED_LENGTH = 1024
 
 
 def normalise(uri: str, *, websocket: bool = False) -> str | None:
@@ -48,7 +48,7 @@ def normalise(uri: str, *, websocket: bool = False) -> str | None:
     Returns:
         `None` when it is not an absolute http or https URI, or has userinfo or characters outside RFC 3986.
     """
-    return (_cached if len(uri) <= _CACHED_LENGTH else _normalise)(uri, websocket)
+    return (_cached if len(uri) <= CACHED_LENGTH else _normalise)(uri, websocket)
 
 
 def _normalise(uri: str, websocket: bool) -> str | None:  # noqa: FBT001 - one name for both readers
@@ -65,7 +65,7 @@ def _normalise(uri: str, websocket: bool) -> str | None:  # noqa: FBT001 - one n
     return f"{scheme}://{host}{normal_path}"
 
 
-_cached = lru_cache(_CACHED_URIS)(_normalise)
+_cached = lru_cache(CACHED_URIS)(_normalise)
 
 
 def normalise_authority(authority: str, scheme: str) -> str | None:

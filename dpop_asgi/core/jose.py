@@ -8,11 +8,12 @@ are refused, `b64` and private keys accepted, and many malformed inputs raise so
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from joserfc import jwk
 from joserfc.jws import JWSRegistry
 
@@ -40,9 +41,10 @@ PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 # The members that RFC 7638 §3.2 hashes; everything else in a JWK is left aside.
 _PUBLIC_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
 
-# R and S (RFC 7518 §3.4).
+# R and S, 32 bytes each (RFC 7518 §3.4).
 _ES256_BYTES = 64
-_ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
+# Of a digest: `hashlib` is half a microsecond faster than to have `cryptography` hash.
+_ECDSA_SHA256 = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 _COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "Ed25519": 32}
 
@@ -74,21 +76,16 @@ class PublicKey:
     def verify(self, algorithm: str, message: bytes, signature: bytes) -> bool:
         """Whether `signature` over `message` was made by this key; `False` for malformed signatures too."""
         try:
-            if algorithm == "ES256":
-                return _verify_es256(self._key, message, signature)
-            return bool(JWSRegistry.algorithms[algorithm].verify(message, signature, self._key))
+            if algorithm != "ES256":
+                return bool(JWSRegistry.algorithms[algorithm].verify(message, signature, self._key))
+            if len(signature) != _ES256_BYTES:
+                return False
+            # What nearly every client uses: joserfc does the same in 9 us more, beside 62 us of the check itself.
+            r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+            self._key.verify(encode_dss_signature(r, s), sha256(message).digest(), _ECDSA_SHA256)
         except Exception:  # noqa: BLE001 - whatever the libraries below raise for hostile bytes means "no"
             return False
-
-
-def _verify_es256(key: ec.EllipticCurvePublicKey, message: bytes, signature: bytes) -> bool:
-    """RFC 7518 §3.4, what nearly every client uses: joserfc does the same in 9 us more, beside 62 us of the check."""
-    if len(signature) != _ES256_BYTES:
-        return False
-    half = _ES256_BYTES // 2
-    r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-    key.verify(encode_dss_signature(r, s), message, _ECDSA_SHA256)
-    return True
+        return True
 
 
 def fits(members: Mapping[str, object], algorithm: str) -> bool:
@@ -108,7 +105,7 @@ def import_public_key(members: Mapping[str, object], algorithm: str) -> PublicKe
         msg = "kty or crv does not fit alg"
         raise ValueError(msg)
     public = {name: members.get(name) for name in _PUBLIC_MEMBERS[KEY_TYPES[algorithm][0]]}
-    if not all(type(value) is str for value in public.values()):
+    if set(map(type, public.values())) != {str}:
         msg = "a member is missing or not a string"
         raise ValueError(msg)
     try:
@@ -141,7 +138,7 @@ def _sound_numbers(public: Mapping[str, Any]) -> dict[str, bytes]:
             and int.from_bytes(raw["e"], "big").bit_length() <= _RSA_EXPONENT_BITS
         )
     else:
-        sound = all(len(value) == _COORDINATE_BYTES[public["crv"]] for value in raw.values())
+        sound = set(map(len, raw.values())) == {_COORDINATE_BYTES[public["crv"]]}
         sound = sound and (public["kty"] != "OKP" or _is_sound_ed25519(raw["x"]))
     if not sound:
         msg = "size, encoding or order"

@@ -7,11 +7,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 from dpop_asgi.core import jose
 from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import InvalidToken, Reason
@@ -57,10 +57,11 @@ class TrustedIssuer:
         object.__setattr__(self, "algorithms", jose.check_algorithms("algorithms", self.algorithms))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Verified:
     token: AccessToken
-    forget_at: float
+    good_from: float
+    good_until: float
     source: RemoteKeys | StaticKeys
     keys: KeySet
 
@@ -112,12 +113,12 @@ class JWTVerifier:
         self._leeway = leeway
         self._cache_seconds = cache_seconds
         self._clock = clock
-        self._cache: OrderedDict[bytes, _Verified] = OrderedDict()
+        self._cache: OrderedDict[str, _Verified] = OrderedDict()
 
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""
-        digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-        known = self._recall(digest)
+        token_hash = sha256_b64url(token.encode("utf-8", "surrogatepass"))
+        known = self.recall(token_hash)
         if known is not None:
             return known
         signed = SignedToken.parse(token)
@@ -125,14 +126,13 @@ class JWTVerifier:
         source = self._sources[trusted.issuer]
         keys = await _keys_for(signed, source)
         # Of those who waited for the keys together, one verifies.
-        known = self._recall(digest)
+        known = self.recall(token_hash)
         if known is not None:
             return known
         keys = await _verify_signature(signed, source, keys)
         access_token = _access_token(signed, trusted)
-        now = self._clock()
-        self._check_times(access_token, now)
-        self._remember(digest, _Verified(access_token, now + self._cache_seconds, source, keys))
+        good_from, good_until = self._check_times(access_token)
+        self._remember(token_hash, _Verified(access_token, good_from, good_until, source, keys))
         return access_token
 
     async def ready(self) -> None:
@@ -154,23 +154,27 @@ class JWTVerifier:
             raise InvalidToken(Reason.TOKEN_ALGORITHM, expected=trusted.algorithms)
         return trusted
 
-    def _recall(self, digest: bytes) -> AccessToken | None:
-        known, now = self._cache.get(digest), self._clock()
-        if known is None or now >= known.forget_at or known.keys is not known.source.current(now):
+    def recall(self, token_hash: str) -> AccessToken | None:
+        """The token with this base64url SHA-256, if it was verified a short while ago and still holds."""
+        known, now = self._cache.get(token_hash), self._clock()
+        if known is None or not known.good_from <= now < known.good_until:
             return None
-        self._check_times(known.token, now)
-        return known.token
+        return known.token if known.keys is known.source.current(now) else None
 
-    def _check_times(self, token: AccessToken, now: float) -> None:
-        not_before = token.claims.get("nbf")
-        if token.expires_at is not None and now >= token.expires_at + self._leeway:
+    def _check_times(self, token: AccessToken) -> tuple[float, float]:
+        """From when and until when the token may be recalled."""
+        now = self._clock()
+        good_from = token.claims.get("nbf", -math.inf) - self._leeway
+        expires_at = math.inf if token.expires_at is None else token.expires_at + self._leeway
+        if now >= expires_at:
             raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
-        if not_before is not None and now < not_before - self._leeway:
-            raise InvalidToken(Reason.TOKEN_NOT_YET_VALID, nbf=not_before, now=now)
+        if now < good_from:
+            raise InvalidToken(Reason.TOKEN_NOT_YET_VALID, nbf=token.claims["nbf"], now=now)
+        return good_from, min(expires_at, now + self._cache_seconds)
 
-    def _remember(self, digest: bytes, verified: _Verified) -> None:
+    def _remember(self, token_hash: str, verified: _Verified) -> None:
         if self._cache_seconds:
-            self._cache[digest] = verified
+            self._cache[token_hash] = verified
             if len(self._cache) > _CACHED_TOKENS:
                 self._cache.popitem(last=False)
 

@@ -28,10 +28,10 @@ class KeySet:
         # By algorithm alone: anybody can invent a `kid`, and would have every key without one imported again.
         self._fitting = lru_cache(len(jose.KEY_TYPES))(self._import)
 
-    def candidates(self, algorithm: str, kid: str | None) -> tuple[jose.PublicKey, ...]:
+    def candidates(self, algorithm: str, kid: str | None) -> list[jose.PublicKey]:
         """The keys that may have signed a token with this `alg` and `kid`; all that fit when it has no `kid`."""
         fitting = self._fitting(algorithm)
-        return tuple(key for members, key in fitting if kid is None or members.get("kid", kid) == kid)
+        return [key for members, key in fitting if kid is None or members.get("kid", kid) == kid]
 
     def _import(self, algorithm: str) -> list[tuple[dict[str, Any], jose.PublicKey]]:
         found = []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dpop_asgi.core.encoding import COMPACT_JWS, b64url_decode, strict_json_object
+from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.key_set import KeySet
 
@@ -15,7 +15,7 @@ _MOST_VALUES = 2000
 _MOST_CANDIDATES = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: see Situation
 class SignedToken:
     """The parts of a token; `algorithm` is empty where the header has none."""
 
@@ -35,11 +35,7 @@ class SignedToken:
                 or has a `crit` or `b64` that nobody here understands.
         """
         try:
-            raw = token.encode("ascii")
-            if COMPACT_JWS.fullmatch(raw) is None:
-                raise InvalidToken(Reason.TOKEN_MALFORMED)
-            signing_input, _, signature = raw.rpartition(b".")
-            protected, _, payload = signing_input.partition(b".")
+            signing_input, protected, payload, signature = split_jws(token.encode("ascii"))
             header = strict_json_object(b64url_decode(protected))
             claims = strict_json_object(b64url_decode(payload), most_values=_MOST_VALUES)
             return cls(header, claims, *_algorithm_and_kid(header), signing_input, b64url_decode(signature))

@@ -39,11 +39,9 @@ async def test_a_nonce_is_good_up_to_the_instant_that_the_demo_computes(window, 
     nonce, slot = await offered_at(window, clock, phase)
     end = conversation._refused_from(slot)
     before = math.nextafter(end, 0)
-    await window.ready(before)
-    assert window.check(nonce, before).until == end
-    await window.ready(end)
+    assert (await window.accept(nonce, before)).until == end
     with pytest.raises(UseNonce) as refused:
-        window.check(nonce, end)
+        await window.accept(nonce, end)
     assert refused.value.reason is Reason.NONCE_EXPIRED
 
 
@@ -51,8 +49,7 @@ async def test_a_nonce_is_good_up_to_the_instant_that_the_demo_computes(window, 
 async def test_a_rotated_nonce_is_sent_when_it_is_old_and_still_good(window, clock, phase):
     nonce, slot = await offered_at(window, clock, phase)
     sent = (slot + 1 + conversation._INTO_SLOT) * NONCES.period
-    await window.ready(sent)
-    assert window.check(nonce, sent).age > NONCES.period
+    assert (await window.accept(nonce, sent)).age > NONCES.period
     assert window.offered(sent) != nonce
     assert conversation._refused_from(slot) - sent > NONCES.period / 2, "time for a slow machine"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dpop_asgi.core.encoding import COMPACT_JWS, b64url_decode, b64url_encode, sha256_b64url, strict_json_object
+from dpop_asgi.core.encoding import b64url_decode, b64url_encode, sha256_b64url, split_jws, strict_json_object
 
 
 @pytest.mark.parametrize("length", range(10))
@@ -68,6 +68,7 @@ def test_strict_json_is_read_as_it_is(text, value):
         pytest.param(b"{}x", id="more-behind"),
         pytest.param(b"{} {}", id="two"),
         pytest.param(b'{"a":1,"a":1}', id="name-twice"),
+        pytest.param(b'{"a":"x,y","a":1}', id="name-twice-and-a-comma"),
         pytest.param(b'{"a":1,"\\u0061":1}', id="name-twice-by-escape"),
         pytest.param(b'{"x":[{"a":1,"a":2}]}', id="name-twice-deep"),
         pytest.param(b'{"a":NaN}', id="nan"),
@@ -99,6 +100,24 @@ def test_the_bound_on_brackets_is_exact(openers):
         strict_json_object(raw, most_openers=openers - 1)
 
 
-@pytest.mark.parametrize(("value", "fits"), [(b"a.b.c", True), (b"a.b.", False), (b"a.b.c\n", False), (b".b.c", False)])
-def test_a_compact_jws_has_three_parts_with_something_in_each(value, fits):
-    assert (COMPACT_JWS.fullmatch(value) is not None) is fits
+def test_a_compact_jws_is_taken_apart():
+    assert split_jws(b"a.b.c") == (b"a.b", b"a", b"b", b"c")
+
+
+@pytest.mark.parametrize("value", [b"", b"a", b"a.b", b"a.b.", b"a.b.c.d", b"..", b"a.b.c."])
+def test_what_has_not_three_parts_with_a_signature_is_no_compact_jws(value):
+    with pytest.raises(ValueError, match=r"."):
+        split_jws(value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (b'{"a":"x,y"}', {"a": "x,y"}),
+        (b'{"a":"{","b":[]}', {"a": "{", "b": []}),
+        (b" {} ", {}),
+        (b'{"a":",,"}', {"a": ",,"}),
+    ],
+)
+def test_commas_and_brackets_in_strings_are_text(raw, value):
+    assert strict_json_object(raw) == value

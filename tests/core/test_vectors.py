@@ -56,7 +56,7 @@ def test_the_signature_of_every_printed_proof_verifies(example):
     signing_input, _, signature = example["proof"].rpartition(".")
     header = json.loads(b64url_decode(signing_input.partition(".")[0].encode()))
     key = jose.import_public_key(header["jwk"], header["alg"])
-    proof = Proof(ProofHeader(header["alg"], key), {}, signing_input.encode(), b64url_decode(signature.encode()))
+    proof = Proof(ProofHeader(b"", header["alg"], key), {}, signing_input.encode(), b64url_decode(signature.encode()))
     proof.verify_signature()
     assert key.thumbprint == VECTORS["thumbprint"]
 

@@ -1,14 +1,15 @@
 """A library with one check less: the targets notice. Else their silence would say nothing."""
 
 import json
+import math
 import time
 
 import pytest
 
 from dpop_asgi import Reason
-from dpop_asgi.asgi import middleware
+from dpop_asgi.asgi import public_paths
 from dpop_asgi.asgi.proxies import Proxies
-from dpop_asgi.asgi.public_paths import PublicPaths
+from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.core import credentials, encoding, htu, jose, proof
 from dpop_asgi.core.caller import AcceptedNonce
 from dpop_asgi.core.checks import REQUEST_CHECKS
@@ -48,7 +49,10 @@ def every_private_key(monkeypatch):
 
 
 def every_nonce(monkeypatch):
-    monkeypatch.setattr(NonceWindow, "check", lambda _, nonce, now: AcceptedNonce(nonce, now, 0.0))
+    async def accept(_, nonce, now):
+        return AcceptedNonce(nonce, now, 0.0)
+
+    monkeypatch.setattr(NonceWindow, "accept", accept)
 
 
 def every_replay(monkeypatch):
@@ -63,7 +67,7 @@ def every_binding(monkeypatch):
 
 
 def every_time_of_a_token(monkeypatch):
-    monkeypatch.setattr(JWTVerifier, "_check_times", lambda *_: None)
+    monkeypatch.setattr(JWTVerifier, "_check_times", lambda *_: (-math.inf, math.inf))
 
 
 def every_audience(monkeypatch):
@@ -90,12 +94,12 @@ def every_proxy(monkeypatch):
 
 def every_path_that_begins_alike(monkeypatch):
     monkeypatch.setattr(
-        PublicPaths, "match", lambda self, scope: scope["path"].startswith(tuple(self._exact) or ("\0",))
+        PublicRequests, "match", lambda self, scope: scope["path"].startswith(tuple(self._exact) or ("\0",))
     )
 
 
 def every_options_request(monkeypatch):
-    monkeypatch.setattr(middleware, "is_preflight", lambda scope: scope.get("method") == "OPTIONS")
+    monkeypatch.setattr(public_paths, "_is_preflight", lambda _: True)
 
 
 def without(reason):

@@ -93,7 +93,7 @@ class _Fleet:
         )
         promised = -1 <= age <= self.policy.grace
         try:
-            accepted = window.check(nonce, self.clock.now)
+            accepted = await window.accept(nonce, self.clock.now)
         except UseNonce:
             # What the other worker alone has agreed on while the store was away cannot be known.
             demand(not promised or self.store.has_failed, f"refused, {age} slots old")
@@ -110,10 +110,9 @@ class _Fleet:
             return
         nonce = window.offered(self.clock.now)
         demand(nonce is not None, "nothing to hand out")
-        demand(
-            window.check(nonce, self.clock.now).until >= self.clock.now + 0.2 * self.policy.period * 0.999, "too old"
-        )
+        accepted = await window.accept(nonce, self.clock.now)
+        demand(accepted.until >= self.clock.now + 0.2 * self.policy.period * 0.999, "too old")
         demand(window.newer(nonce, self.clock.now) is None, "newer than the newest")
         other = await self.window()
         if other is not None and not self.store.has_failed:
-            other.check(nonce, self.clock.now)
+            await other.accept(nonce, self.clock.now)
