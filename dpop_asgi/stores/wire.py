@@ -4,6 +4,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection
 from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
@@ -92,8 +93,10 @@ class Wire:
                 await self._connection.connect()  # type: ignore[no-untyped-call]
             connection = self._connection
             words = [part for command in commands for part in _parts(command)]
-            await connection.send_packed_command(connection.pack_commands(words), check_health=False)
-            return [await _reply_to(command, connection) for command in commands]
+            # Not by the connection, which packs in Python: 5 us for each command.
+            packed = b"".join([pack_command(command) for command in words])  # type: ignore[arg-type]  # of any length
+            await connection.send_packed_command(packed, check_health=False)
+            return _by_command(commands, [await _reply(connection) for _ in words])
         except BaseException:
             # What was asked may still be answered: nobody must read that as the answer to something else.
             await self.disconnect()
@@ -119,12 +122,17 @@ def _parts(command: Command) -> tuple[Command, ...]:
     return (command[:1], command[1:]) if command[0] == "ASKING" else (command,)
 
 
-async def _reply_to(command: Command, connection: AbstractConnection) -> Any:  # noqa: ANN401 - whatever it answers
-    reply = await _reply(connection)
-    if command[0] != "ASKING":
-        return reply
-    answer = await _reply(connection)
-    return reply if isinstance(reply, Exception) else answer
+def _by_command(commands: list[Command], replies: list[Any]) -> list[Any]:
+    if len(replies) == len(commands):
+        return replies
+    found, rest = [], iter(replies)
+    for command in commands:
+        reply = next(rest)
+        if command[0] == "ASKING":
+            answer = next(rest)
+            reply = reply if isinstance(reply, Exception) else answer
+        found.append(reply)
+    return found
 
 
 async def _reply(connection: AbstractConnection) -> Any:  # noqa: ANN401 - whatever the command answers
