@@ -50,7 +50,7 @@ async def fetch_keys(issuer: str, jwks_uri: str | None, *, seconds: float) -> tu
     """
     async with (
         asyncio.timeout(seconds) as limit,
-        httpx2.AsyncClient(follow_redirects=False, verify=_tls(), headers=_HEADERS) as http,
+        httpx2.AsyncClient(follow_redirects=False, verify=tls(), headers=_HEADERS) as http,
     ):
         get = partial(_get, http, limit)
         document, headers = await get(jwks_uri or await _discover(get, issuer))
@@ -113,8 +113,8 @@ def _fresh_seconds(headers: Mapping[str, str]) -> float:
 
 
 @lru_cache(1)
-def _tls() -> SSLContext:
-    """Reading the certificate store takes some ten milliseconds, and is done once."""
+def tls() -> SSLContext:
+    """Reading the certificate store takes some ten milliseconds, and is done once: before any request waits for it."""
     return httpx2.create_ssl_context()
 
 

@@ -8,7 +8,7 @@ import httpx2
 
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
-from dpop_asgi.tokens.discovery import check_address, fetch_keys
+from dpop_asgi.tokens.discovery import check_address, fetch_keys, tls
 from dpop_asgi.tokens.key_set import KeySet
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -41,6 +41,7 @@ class RemoteKeys:
         self, issuer: str, *, jwks_uri: str | None, timeout: float, max_stale_seconds: float, clock: Clock
     ) -> None:
         check_address("issuer" if jwks_uri is None else "jwks_uri", jwks_uri or issuer)
+        tls()
         self._issuer = issuer
         self._jwks_uri = jwks_uri
         self._timeout = timeout

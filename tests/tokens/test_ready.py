@@ -7,6 +7,7 @@ import pytest
 
 from dpop_asgi import Authenticator, IssuerUnavailable, JWTVerifier, MemoryStore, TrustedIssuer
 from dpop_asgi.testing import Issuer
+from dpop_asgi.tokens import discovery
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE
 
@@ -96,3 +97,11 @@ async def test_the_decision_is_not_ready_without_the_issuers_keys(website, remot
     website.publish(remote)
     clock.advance(1.0)
     await authenticator.ready()
+
+
+async def test_no_request_waits_until_the_certificate_store_is_read(website, remote, client):
+    discovery.tls.cache_clear()
+    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE)
+    assert discovery.tls.cache_info().misses == 1
+    await verify(remote.access_token(client))
+    assert discovery.tls.cache_info().misses == 1
