@@ -99,9 +99,9 @@ async def test_the_decision_is_not_ready_without_the_issuers_keys(website, remot
     await authenticator.ready()
 
 
-async def test_no_request_waits_until_the_certificate_store_is_read(website, remote, client):
+async def test_no_request_waits_until_the_certificate_store_is_read(remote, client, clock):
     discovery.tls.cache_clear()
-    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE)
+    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock)
     assert discovery.tls.cache_info().misses == 1
     await verify(remote.access_token(client))
     assert discovery.tls.cache_info().misses == 1
