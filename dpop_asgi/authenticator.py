@@ -87,7 +87,7 @@ class Authenticator:
         self.proof_policy = proof_policy
         self.store = store
         self._verify_token = verify_token
-        self._recall: Callable[[str], AccessToken | None] = getattr(verify_token, "recall", _unknown)
+        self._recall = _memory_of(verify_token)
         self._observer = observer
         self._clock = clock
         self._namespace = namespace
@@ -216,5 +216,11 @@ class Authenticator:
             logger.exception("the observer failed")
 
 
-def _unknown(_: str) -> None:
-    """The memory of a verifier that has none."""
+def _memory_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
+    """Its `recall`, but not one that it inherits while its `__call__` is its own: what that asks must be asked."""
+    for kind in type(verify_token).__mro__:
+        if "recall" in vars(kind):
+            return verify_token.recall  # type: ignore[attr-defined, no-any-return]
+        if "__call__" in vars(kind):
+            break
+    return lambda _: None
