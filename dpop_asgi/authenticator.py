@@ -17,6 +17,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Literal, get_args
 
 from dpop_asgi.core.access_token import AccessToken, check_binding
@@ -132,30 +133,29 @@ class Authenticator:
         self._reader.remember(proof)
         token = self._recall(token_hash) or await self._verify_token(credentials.token)
         check_binding(token, proof.header.key.thumbprint)
-        remembered: bool | None = True
+        is_first_use: bool | None = True
         if before is None or before.key_thumbprint is None:
-            remembered = await self._spent.first_use(
+            is_first_use = await self._spent.first_use(
                 key_thumbprint=proof.header.key.thumbprint,
                 target_uri=target_uri,
                 jti=proof.claims["jti"],
                 seconds_left=self._seconds_left(last_instant, nonce),
             )
-            if remembered is False:
+            if is_first_use is False:
                 raise InvalidProof(Reason.PROOF_REPLAYED)
             # Once more: a store that answers late (a long timeout, a process that stood still) may have forgotten the
             # first use of a proof that has died meanwhile.
             self._seconds_left(last_instant, nonce)
-        return Caller.of(token, nonce=nonce), remembered is not None
+        return Caller.of(token, nonce=nonce), is_first_use is not None
 
     def _seconds_left(self, last_instant: float, nonce: AcceptedNonce | None) -> float:
         """How long the proof could still be accepted: by now the issuer may have been asked, and time has passed."""
-        until = last_instant if nonce is None or last_instant < nonce.until else nonce.until
-        seconds_left = until - self._clock()
-        if seconds_left >= 0:
-            return seconds_left
-        if nonce is not None and nonce.until == until:
+        now = self._clock()
+        if nonce is not None and nonce.until < now:
             raise UseNonce(Reason.NONCE_EXPIRED)
-        raise InvalidProof(Reason.ISSUED_TOO_EARLY, seconds_ago=-seconds_left)
+        if last_instant < now:
+            raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=last_instant, now=now)
+        return (last_instant if nonce is None or last_instant < nonce.until else nonce.until) - now
 
     async def _bearer(self, credentials: Credentials) -> Caller:
         """RFC 9449 §7.2: during a migration an unbound token may pass as Bearer, a bound one never."""
@@ -218,9 +218,8 @@ class Authenticator:
 
 def _memory_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
     """Its `recall`, but not one that it inherits while its `__call__` is its own: what that asks must be asked."""
-    for kind in type(verify_token).__mro__:
-        if "recall" in vars(kind):
-            return verify_token.recall  # type: ignore[attr-defined, no-any-return]
-        if "__call__" in vars(kind):
-            break
-    return lambda _: None
+    owner = next(kind for kind in type(verify_token).__mro__ if vars(kind).keys() & {"recall", "__call__"})
+    recall = vars(owner).get("recall") and verify_token.recall  # type: ignore[attr-defined]
+    fits = recall is None or (callable(recall) and not iscoroutinefunction(recall))
+    require("verify_token", fits, "a verifier whose recall is a plain method, or None")
+    return recall or (lambda _: None)

@@ -116,8 +116,7 @@ class NonceWindow:
             UseNonce: whatever is wrong; only the reason differs.
             StoreError: the window is not in memory and the store does not answer.
         """
-        policy = self._policy
-        current = math.floor(now / policy.period)
+        current, policy = self._slot(now), self._policy
         if current != self._complete_for:
             await self.ready(now)
         if type(nonce) is not str or (slot := self._slots.get(nonce)) is None:
@@ -126,7 +125,10 @@ class NonceWindow:
             raise UseNonce(Reason.NONCE_UNKNOWN)
         if slot < current - policy.grace:
             raise UseNonce(Reason.NONCE_EXPIRED, slots_ago=current - slot)
-        return AcceptedNonce(nonce, (slot + 1 + policy.grace) * policy.period, now - slot * policy.period)
+        return AcceptedNonce(nonce, self._end(slot), now - slot * policy.period)
+
+    def _end(self, slot: int) -> float:
+        return (slot + 1 + self._policy.grace) * self._policy.period
 
     async def ready(self, now: float) -> None:
         """Have the window of `now` in memory; asks the store only when it is not, or runs low.
@@ -175,7 +177,7 @@ class NonceWindow:
 
     async def _agree(self, slot: int) -> None:
         # One period longer than any worker accepts it, so that no clock that is a little behind finds it gone.
-        ttl = (slot + 2 + self._policy.grace) * self._policy.period - self._clock()
+        ttl = self._end(slot) + self._policy.period - self._clock()
         candidate = self._nonces.get(slot) or secrets.token_urlsafe(_NONCE_BYTES)
         nonce = await self._store.put_if_absent(f"{self._prefix}{slot}", candidate, ttl=max(ttl, self._policy.period))
         if len(nonce) > _MAX_NONCE_LENGTH or _NQCHAR.fullmatch(nonce) is None:

@@ -34,6 +34,15 @@ class AskingAndRemembering(AskingMore):
         return None if self.revoked else super().recall(token_hash)
 
 
+class Asynchronous(Remembering):
+    async def recall(self, token_hash):
+        return super().recall(token_hash)
+
+
+class Forgetful(Remembering):
+    recall = None
+
+
 @pytest.fixture
 def token(client):
     return AccessToken(subject="alice", key_thumbprint=client.thumbprint)
@@ -55,3 +64,16 @@ async def test_what_a_verifier_asks_besides_is_asked_each_time(clock, client, to
     await resource.accept()
     verify.revoked = True
     assert await resource.reason() is Reason.TOKEN_REJECTED
+
+
+async def test_a_memory_that_is_switched_off_is_not_asked(clock, client, token):
+    verify = Forgetful(token)
+    resource = Resource(clock, client, verify_token=verify)
+    for _ in range(3):
+        await resource.accept()
+    assert verify.calls == 3
+
+
+def test_a_memory_that_would_have_to_be_awaited_is_refused(clock, client, token):
+    with pytest.raises(ValueError, match=r"^verify_token: .*recall"):
+        Resource(clock, client, verify_token=Asynchronous(token))

@@ -1,8 +1,9 @@
 """The resource server: http, websocket and lifespan."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
+from typing import Any
 
 from starlette.authentication import AuthCredentials
 
@@ -150,8 +151,8 @@ def _introduce(scope: Scope, caller: Caller, authenticator: Authenticator) -> No
     scope[CALLER_KEY] = scope["user"] = caller
     scope[_VOUCHED_KEY] = authenticator
     scope["auth"] = AuthCredentials(sorted(caller.scopes))
-    state = scope.setdefault("state", {})
-    if hasattr(state, "__setitem__"):
+    state: Any = scope.setdefault("state", {})
+    if type(state) is dict or isinstance(state, MutableMapping):
         state["dpop"] = caller
 
 

@@ -64,7 +64,9 @@ class HTTPReply:
             return
         if self._held:
             await self.release()
-        self.started = True
+        # An early hint or a push promise may come before it.
+        if message["type"] == "http.response.start":
+            self.started = True
         await self._send(message)
 
     async def release(self) -> None:

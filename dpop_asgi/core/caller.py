@@ -23,7 +23,7 @@ class AcceptedNonce:
     age: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots: see `of`
 class Caller:
     """Who sent a request that passed every check.
 

@@ -14,6 +14,8 @@ _MOST_OPENERS = 128
 
 # Each value has a price of its own, a number the highest; a proof of a real client has about ten.
 _MOST_VALUES = 256
+# A flat document is first read without a look at its names, which a comma in a string makes futile: a short one only.
+_FLAT_MEMBERS = 32
 # Without its end too: to look for one from each quotation mark anew would take the square of the length.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
@@ -94,7 +96,7 @@ def strict_json_object(
         msg = "too many values"
         raise ValueError(msg)
     text = raw.decode("utf-8")
-    if openers == 1:
+    if openers == 1 and commas < _FLAT_MEMBERS:
         value = _decode(_FLAT, text)
         # With a comma before each member but the first, no name can stand twice.
         if type(value) is dict and len(value) == commas + 1:

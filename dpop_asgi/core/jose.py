@@ -41,8 +41,8 @@ PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 # The members that RFC 7638 §3.2 hashes; everything else in a JWK is left aside.
 _PUBLIC_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
 
-# R and S, 32 bytes each (RFC 7518 §3.4).
-_ES256_BYTES = 64
+# Each of R and S (RFC 7518 §3.4).
+_ES256_BYTES = 32
 # Of a digest: `hashlib` is half a microsecond faster than to have `cryptography` hash.
 _ECDSA_SHA256 = ec.ECDSA(Prehashed(hashes.SHA256()))
 
@@ -78,10 +78,10 @@ class PublicKey:
         try:
             if algorithm != "ES256":
                 return bool(JWSRegistry.algorithms[algorithm].verify(message, signature, self._key))
-            if len(signature) != _ES256_BYTES:
+            if len(signature) != 2 * _ES256_BYTES:
                 return False
             # What nearly every client uses: joserfc does the same in 9 us more, beside 62 us of the check itself.
-            r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+            r, s = int.from_bytes(signature[:_ES256_BYTES], "big"), int.from_bytes(signature[_ES256_BYTES:], "big")
             self._key.verify(encode_dss_signature(r, s), sha256(message).digest(), _ECDSA_SHA256)
         except Exception:  # noqa: BLE001 - whatever the libraries below raise for hostile bytes means "no"
             return False

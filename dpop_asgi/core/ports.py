@@ -35,9 +35,9 @@ class Store(Protocol):
 class TokenVerifier(Protocol):
     """Any `async def verify(token: str) -> AccessToken` is one.
 
-    Two methods are used where there are any. `recall(token_hash)` gives the token with this base64url SHA-256, if it
-    was verified before and is still good, and spares the call; it is not inherited by a class with a `__call__` of its
-    own. `ready()` is awaited by `Authenticator.ready`.
+    Two methods are used where there are any. `recall(token_hash)`, not async, gives the token with this base64url
+    SHA-256, if it was verified before and is still good, and spares the call for requests under DPoP; it is not
+    inherited by a class with a `__call__` of its own. `ready()` is awaited by `Authenticator.ready`.
     """
 
     async def __call__(self, token: str, /) -> AccessToken:

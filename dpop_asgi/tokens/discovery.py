@@ -114,8 +114,16 @@ def _fresh_seconds(headers: Mapping[str, str]) -> float:
 
 @lru_cache(1)
 def tls() -> SSLContext:
-    """Reading the certificate store takes some ten milliseconds, and is done once: before any request waits for it."""
-    return httpx2.create_ssl_context()
+    """Reading the certificate store takes some ten milliseconds, and is done once: before any request waits for it.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:
+        msg = f"the certificate store cannot be read (is SSL_CERT_FILE or SSL_CERT_DIR set?): {error}"
+        raise ValueError(msg) from error
 
 
 def check_address(option: str, url: str) -> None:

@@ -34,7 +34,8 @@ class RemoteKeys:
         clock: seconds since the epoch.
 
     Raises:
-        ValueError: naming the option whose address is neither https nor on this machine.
+        ValueError: naming the option whose address is neither https nor on this machine, or that no
+            certificates can be read.
     """
 
     def __init__(

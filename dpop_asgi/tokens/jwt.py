@@ -57,7 +57,7 @@ class TrustedIssuer:
         object.__setattr__(self, "algorithms", jose.check_algorithms("algorithms", self.algorithms))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # not frozen: see Situation
 class _Verified:
     token: AccessToken
     good_from: float
@@ -135,6 +135,13 @@ class JWTVerifier:
         self._remember(token_hash, _Verified(access_token, good_from, good_until, source, keys))
         return access_token
 
+    def recall(self, token_hash: str) -> AccessToken | None:
+        """The token with this base64url SHA-256, if it was verified a short while ago and still holds."""
+        known, now = self._cache.get(token_hash), self._clock()
+        if known is None or not known.good_from <= now < known.good_until:
+            return None
+        return known.token if known.keys is known.source.current(now) else None
+
     async def ready(self) -> None:
         """Load the keys of every issuer whose keys are not known yet: for readiness probes, and to start up warm.
 
@@ -153,13 +160,6 @@ class JWTVerifier:
         if signed.algorithm not in trusted.algorithms:
             raise InvalidToken(Reason.TOKEN_ALGORITHM, expected=trusted.algorithms)
         return trusted
-
-    def recall(self, token_hash: str) -> AccessToken | None:
-        """The token with this base64url SHA-256, if it was verified a short while ago and still holds."""
-        known, now = self._cache.get(token_hash), self._clock()
-        if known is None or not known.good_from <= now < known.good_until:
-            return None
-        return known.token if known.keys is known.source.current(now) else None
 
     def _check_times(self, token: AccessToken) -> tuple[float, float]:
         """From when and until when the token may be recalled."""

@@ -28,9 +28,10 @@ async def test_state_that_others_keep_there_is_left_alone(api):
     assert api.inner.scopes[0]["state"]["database"] == 1
 
 
-async def test_state_that_is_no_mapping_is_left_alone(api):
-    await api.request(scope={"state": 5})
-    assert api.inner.scopes[0]["state"] == 5
+@pytest.mark.parametrize("state", [5, None, [], "state"], ids=repr)
+async def test_state_that_is_no_mapping_is_left_alone(api, state):
+    assert (await api.request(scope={"state": state})).status == 200
+    assert api.inner.scopes[0]["state"] == state
     assert api.inner.scopes[0]["user"].subject == "alice"
 
 

@@ -105,3 +105,10 @@ async def test_no_request_waits_until_the_certificate_store_is_read(remote, clie
     assert discovery.tls.cache_info().misses == 1
     await verify(remote.access_token(client))
     assert discovery.tls.cache_info().misses == 1
+
+
+def test_a_certificate_store_that_cannot_be_read_is_told_at_start(monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    discovery.tls.cache_clear()
+    with pytest.raises(ValueError, match="SSL_CERT_FILE"):
+        JWTVerifier(issuer="https://id.example.com", audience=AUDIENCE)
