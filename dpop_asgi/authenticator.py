@@ -28,7 +28,7 @@ from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_creden
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Outcome, Store, TokenVerifier
-from dpop_asgi.core.proof import ProofReader
+from dpop_asgi.core.proof import CACHED_HEADERS, ProofReader
 from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindow
 from dpop_asgi.replay import SpentProofs
@@ -55,6 +55,7 @@ class Authenticator:
         nonces: how nonces rotate; `None` switches them off.
         mode: `required` accepts DPoP only; `mixed` lets unbound tokens pass under Bearer too, for a migration.
         namespace: prefix of the keys in the store. Services on one origin share it: clients keep one nonce per origin.
+        cached_keys: clients whose imported keys are remembered, about 3 KB each; others cost one import per request.
         on_store_failure: `refuse` answers 503; `accept` lets a proof pass unremembered, bounded by its nonce alone.
         observer: is told each decision.
         clock: seconds since the epoch.
@@ -72,6 +73,7 @@ class Authenticator:
         nonces: NoncePolicy | None = _NONCE_POLICY,
         mode: Mode = "required",
         namespace: str = "dpop",
+        cached_keys: int = CACHED_HEADERS,
         on_store_failure: OnStoreFailure = "refuse",
         observer: Observer | None = None,
         clock: Clock = time.time,
@@ -82,6 +84,7 @@ class Authenticator:
         require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
         require("mode", mode in get_args(Mode), "required or mixed")
         require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
+        require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
         require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
         self.mode: Mode = mode
@@ -92,7 +95,7 @@ class Authenticator:
         self._observer = observer
         self._clock = clock
         self._namespace = namespace
-        self._reader = ProofReader(proof_policy)
+        self._reader = ProofReader(proof_policy, cached=cached_keys)
         self._spent = SpentProofs(store, namespace=namespace, required=on_store_failure == "refuse")
         self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
         self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=on_store_failure == "accept")

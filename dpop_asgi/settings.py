@@ -11,6 +11,7 @@ from dpop_asgi.asgi.target_uri import PublicURL
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Store
+from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis import RedisStore
@@ -32,6 +33,8 @@ VARIABLES = {
     "period": "DPOP_NONCE_PERIOD",
     "grace": "DPOP_NONCE_GRACE",
     "lookahead": "DPOP_NONCE_LOOKAHEAD",
+    "cached_keys": "DPOP_CACHED_CLIENTS",
+    "cached_tokens": "DPOP_CACHED_CLIENTS",
     "algorithms": "DPOP_ALGORITHMS",
     "max_age": "DPOP_PROOF_MAX_AGE",
     "max_future": "DPOP_PROOF_MAX_FUTURE",
@@ -88,11 +91,13 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
             issuer=_required(environment, "issuer"),
             audience=_required(environment, "audience"),
             jwks_uri=_given(environment, "jwks_uri"),
+            cached_tokens=_number(environment, "cached_tokens", int, CACHED_HEADERS),
         ),
         store=_store(environment),
         proof_policy=_proof_policy(environment),
         nonces=_nonces(environment),
         namespace=_given(environment, "namespace") or "dpop",
+        cached_keys=_number(environment, "cached_keys", int, CACHED_HEADERS),
         **modes,
     )
 

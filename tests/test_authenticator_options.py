@@ -21,6 +21,7 @@ async def no_token(_):
         pytest.param({"namespace": "caf\u00e9"}, "namespace", id="namespace-not-ascii"),
         pytest.param({"namespace": "a\nb"}, "namespace", id="namespace-with-line-feed"),
         pytest.param({"namespace": None}, "namespace", id="namespace-none"),
+        *(pytest.param({"cached_keys": n}, "cached_keys", id=f"{n}-keys") for n in (-1, 1.5, "9", True)),
         pytest.param({"on_store_failure": "ignore"}, "on_store_failure", id="failure-unknown"),
         pytest.param({"on_store_failure": "accept", "nonces": None}, "on_store_failure", id="accept-without-nonces"),
     ],

@@ -61,6 +61,8 @@ GOOD = [
         "JWKS_URI", "https://id.example/j", lambda s: _trusted(s).jwks_uri, "https://id.example/j", id="jwks-uri"
     ),
     pytest.param("NAMESPACE", "orders", lambda s: s.authenticator._namespace, "orders", id="namespace"),
+    pytest.param("CACHED_CLIENTS", "9", lambda s: s.authenticator._reader._cached, 9, id="cached-keys"),
+    pytest.param("CACHED_CLIENTS", "9", lambda s: _verifier(s)._cached_tokens, 9, id="cached-tokens"),
     pytest.param("NONCE_PERIOD", "30", lambda s: _window(s)._policy.period, 30.0, id="period"),
     pytest.param("NONCE_PERIOD", " 0.5 ", lambda s: _window(s)._policy.period, 0.5, id="period-with-spaces"),
     pytest.param("NONCE_PERIOD", "0", _window, None, id="no-nonces"),
@@ -129,6 +131,7 @@ BAD = {
     "NONCE_PERIOD": ("soon", "-1", "nan", "inf", "1e999", "60s"),
     "NONCE_GRACE": ("one", "-1", "1.5", "nan"),
     "NONCE_LOOKAHEAD": ("0", "-1", "2.5", "many"),
+    "CACHED_CLIENTS": ("-1", "1.5", "many"),
     "ALGORITHMS": ("none", "HS256", "ES256,", "es256", "ES256 PS256", ","),
     "PROOF_MAX_AGE": ("0", "-1", "long", "nan", "inf"),
     "PROOF_MAX_FUTURE": ("-1", "long", "nan", "inf"),

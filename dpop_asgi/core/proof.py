@@ -13,7 +13,7 @@ from dpop_asgi.errors import InvalidProof, Reason
 
 # A client's header segment is the same in every proof of one key. Entries are made only for keys that have signed,
 # and only of the size that real ones have, so that nobody can fill the cache with variations: 4096 take 12 MB.
-_CACHED_HEADERS = 4096
+CACHED_HEADERS = 4096
 _CACHED_HEADER_BYTES = 2048
 
 
@@ -60,10 +60,16 @@ class Proof:
 
 
 class ProofReader:
-    """Reads the value of a `DPoP` field (RFC 9449 §4.3 items 2, 3, 4, 5, 7)."""
+    """Reads the value of a `DPoP` field (RFC 9449 §4.3 items 2, 3, 4, 5, 7).
 
-    def __init__(self, policy: ProofPolicy) -> None:
+    Args:
+        policy: the numbers.
+        cached: so many headers are remembered.
+    """
+
+    def __init__(self, policy: ProofPolicy, *, cached: int = CACHED_HEADERS) -> None:
         self._policy = policy
+        self._cached = cached
         self._headers: OrderedDict[bytes, ProofHeader] = OrderedDict()
 
     def read(self, value: bytes) -> Proof:
@@ -93,7 +99,7 @@ class ProofReader:
         # Least recently used goes first.
         self._headers[header.segment] = header
         self._headers.move_to_end(header.segment)
-        if len(self._headers) > _CACHED_HEADERS:
+        if len(self._headers) > self._cached:
             self._headers.popitem(last=False)
 
     def _read_header(self, segment: bytes) -> ProofHeader:

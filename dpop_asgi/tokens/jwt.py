@@ -78,6 +78,7 @@ class JWTVerifier:
         issuers: several issuers, instead of the arguments above.
         leeway: seconds by which `exp` may be past and `nbf` ahead (RFC 9068 §4).
         cache_seconds: how long a verified token is remembered, at most until it expires; 0 = not at all.
+        cached_tokens: so many of them, about 2 KB each; others cost one signature check per request.
         timeout: seconds that a request waits at most while an issuer's keys are looked up, discovery included.
         max_stale_seconds: how long keys are used, after they should have been fetched anew, while their issuer is away.
         clock: seconds since the epoch.
@@ -97,6 +98,7 @@ class JWTVerifier:
         issuers: Iterable[TrustedIssuer] = (),
         leeway: float = 5.0,
         cache_seconds: float = 300.0,
+        cached_tokens: int = _CACHED_TOKENS,
         timeout: float = 3.0,
         max_stale_seconds: float = 86_400.0,
         clock: Clock = time.time,
@@ -106,12 +108,14 @@ class JWTVerifier:
         not_negative = {"leeway": leeway, "cache_seconds": cache_seconds, "max_stale_seconds": max_stale_seconds}
         for option, value in not_negative.items():
             require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
+        require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
         require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
         source = partial(_source, timeout=timeout, max_stale_seconds=max_stale_seconds, clock=clock)
         self._trusted = {one.issuer: one for one in trusted}
         self._sources = {one.issuer: source(one) for one in trusted}
         self._leeway = leeway
         self._cache_seconds = cache_seconds
+        self._cached_tokens = cached_tokens
         self._clock = clock
         self._cache: OrderedDict[str, _Verified] = OrderedDict()
 
@@ -175,7 +179,7 @@ class JWTVerifier:
     def _remember(self, token_hash: str, verified: _Verified) -> None:
         if self._cache_seconds:
             self._cache[token_hash] = verified
-            if len(self._cache) > _CACHED_TOKENS:
+            if len(self._cache) > self._cached_tokens:
                 self._cache.popitem(last=False)
 
 

@@ -3,7 +3,6 @@
 import pytest
 
 from dpop_asgi import InvalidProof, ProofPolicy, Reason
-from dpop_asgi.core import proof as module
 from dpop_asgi.core.proof import ProofReader
 from tests.support.proofs import TOKEN, URI
 
@@ -39,8 +38,8 @@ def test_a_remembered_header_does_not_spare_the_claims(reader, client):
     assert refused.value.reason is Reason.CLAIM_MISSING
 
 
-def test_the_header_used_least_recently_is_forgotten_first(reader, client, monkeypatch):
-    monkeypatch.setattr(module, "_CACHED_HEADERS", 2)
+def test_the_header_used_least_recently_is_forgotten_first(client):
+    reader = ProofReader(ProofPolicy(), cached=2)
     one, two, three = (read(reader, client, header={"kid": kid}) for kid in "123")
     for proof in (one, two, one, three):
         reader.remember(proof)

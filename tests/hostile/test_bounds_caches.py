@@ -31,13 +31,13 @@ def read_and_remember(reader, client, header):
 def test_cached_headers(client):
     reader = ProofReader(ProofPolicy())
     first = read_and_remember(reader, client, {"kid": "0"})
-    for number in range(1, proof._CACHED_HEADERS):
+    for number in range(1, proof.CACHED_HEADERS):
         read_and_remember(reader, client, {"kid": str(number)})
     # Used again, so that it is not the one to go.
     reader.remember(reader.read(first))
-    assert len(reader._headers) == proof._CACHED_HEADERS
+    assert len(reader._headers) == proof.CACHED_HEADERS
     read_and_remember(reader, client, {"kid": "one more"})
-    assert len(reader._headers) == proof._CACHED_HEADERS
+    assert len(reader._headers) == proof.CACHED_HEADERS
     assert first.partition(b".")[0] in reader._headers
 
 

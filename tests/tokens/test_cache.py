@@ -6,7 +6,6 @@ import pytest
 
 from dpop_asgi import JWTVerifier, Reason
 from dpop_asgi.core.jose import PublicKey
-from dpop_asgi.tokens import jwt
 
 
 @pytest.fixture
@@ -121,8 +120,8 @@ async def test_remembered_tokens_outlive_a_refresh_that_changes_nothing(
     assert len(checks) == 1
 
 
-async def test_the_number_of_remembered_tokens_is_bounded(verify, issuer, client, monkeypatch, checks):
-    monkeypatch.setattr(jwt, "_CACHED_TOKENS", 2)
+async def test_the_number_of_remembered_tokens_is_bounded(issuer, client, clock, checks):
+    verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, cached_tokens=2, clock=clock)
     tokens = [issuer.access_token(client) for _ in range(3)]
     for token in tokens:
         await verify(token)

@@ -125,10 +125,10 @@ def trusted_website(tmp_path, monkeypatch):
     """An issuer's website over TLS, with a certificate that is believed here."""
     certificate, key = write_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    discovery._tls.cache_clear()
+    discovery.tls.cache_clear()
     with Website((certificate, key)) as website:
         yield website
-    discovery._tls.cache_clear()
+    discovery.tls.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ ONE = TrustedIssuer(**GOOD)
         pytest.param({"leeway": float("inf")}, "leeway", id="endless-leeway"),
         pytest.param({"leeway": float("nan")}, "leeway", id="leeway-is-nan"),
         pytest.param({"cache_seconds": -1}, "cache_seconds", id="negative-cache"),
+        *(pytest.param({"cached_tokens": n}, "cached_tokens", id=f"{n}-tokens") for n in (-1, 1.5, "9", True)),
         pytest.param({"timeout": 0}, "timeout", id="no-time"),
         pytest.param({"timeout": float("inf")}, "timeout", id="endless-timeout"),
         pytest.param({"timeout": float("nan")}, "timeout", id="timeout-is-nan"),
