@@ -74,4 +74,4 @@ async def test_a_worker_that_starts_later_knows_the_nonces_of_the_others(stores,
     first, last = (NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock) for store in stores[:2])
     await first.ready(clock.now)
     await last.ready(clock.now)
-    assert last.check(first.offered(clock.now), clock.now).value == first.offered(clock.now)
+    assert (await last.accept(first.offered(clock.now), clock.now)).value == first.offered(clock.now)
