@@ -96,9 +96,10 @@ class Authenticator:
         self._clock = clock
         self._namespace = namespace
         self._reader = ProofReader(proof_policy, cached=cached_keys)
-        self._spent = SpentProofs(store, namespace=namespace, required=on_store_failure == "refuse")
+        required = on_store_failure == "refuse"
+        self._spent = SpentProofs(store, namespace=namespace, required=required)
         self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
-        self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=on_store_failure == "accept")
+        self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=not required)
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
         """Ask every question about `request`.

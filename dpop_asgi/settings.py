@@ -15,7 +15,7 @@ from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis import RedisStore
-from dpop_asgi.tokens.jwt import JWTVerifier
+from dpop_asgi.tokens.jwt import CACHED_TOKENS, JWTVerifier
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -91,7 +91,7 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
             issuer=_required(environment, "issuer"),
             audience=_required(environment, "audience"),
             jwks_uri=_given(environment, "jwks_uri"),
-            cached_tokens=_number(environment, "cached_tokens", int, CACHED_HEADERS),
+            cached_tokens=_number(environment, "cached_tokens", int, CACHED_TOKENS),
         ),
         store=_store(environment),
         proof_policy=_proof_policy(environment),

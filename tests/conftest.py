@@ -88,6 +88,13 @@ def issuer_server():
 
 
 @pytest.fixture(scope="session")
+def own_issuer_server():
+    """Another one, whose issuer may be renamed."""
+    with IssuerServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def _website():
     with Website() as website:
         yield website

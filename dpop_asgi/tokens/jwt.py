@@ -26,7 +26,7 @@ _ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
 # Verified tokens that are remembered: about 2 KB each.
-_CACHED_TOKENS = 4096
+CACHED_TOKENS = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ class JWTVerifier:
         issuers: Iterable[TrustedIssuer] = (),
         leeway: float = 5.0,
         cache_seconds: float = 300.0,
-        cached_tokens: int = _CACHED_TOKENS,
+        cached_tokens: int = CACHED_TOKENS,
         timeout: float = 3.0,
         max_stale_seconds: float = 86_400.0,
         clock: Clock = time.time,

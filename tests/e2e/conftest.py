@@ -6,14 +6,6 @@ from dpop_asgi import RedisStore
 from dpop_asgi.testing import Client
 from tests.support.issuer_scene import staged
 from tests.support.service import Caller, Service
-from tests.support.serving import IssuerServer
-
-
-@pytest.fixture(scope="session")
-def own_issuer_server():
-    """An issuer whose name may be changed."""
-    with IssuerServer() as server:
-        yield server
 
 
 @pytest.fixture

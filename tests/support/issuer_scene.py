@@ -80,11 +80,9 @@ class Scene:
 @asynccontextmanager
 async def staged(server: IssuerServer, clock: ManualClock, client: Client) -> AsyncIterator[Scene]:
     """A scene with the issuer of `server`, which has one new key."""
-    issuer = server.issuer
     async with FaultProxy(server.port) as network, connections() as http:
         http.timeout = PATIENCE
-        issuer.url, issuer._clock, issuer.fetches = f"http://127.0.0.1:{network.port}", clock, 0
-        issuer.rotate(keep_old=False)
+        issuer = server.issuer_behind(network.port, clock)
         verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, timeout=PATIENCE, clock=clock)
         authenticator = Authenticator(verify_token=verify, store=MemoryStore(clock=clock), clock=clock)
         with Served(DPoPMiddleware(App(), authenticator=authenticator)) as served:

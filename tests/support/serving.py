@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import uvicorn
 
-from dpop_asgi.testing import Issuer
+from dpop_asgi.testing import Issuer, ManualClock
 from tests.support.processes import AUDIENCE, PATIENCE, free_port, wait_until
 
 
@@ -49,3 +49,9 @@ class IssuerServer(Served):
         port = free_port()
         self.issuer = Issuer(f"http://127.0.0.1:{port}", audience=AUDIENCE)
         super().__init__(self.issuer.app, port=port)
+
+    def issuer_behind(self, port: int, clock: ManualClock) -> Issuer:
+        """Its issuer, with one new key, under the name that it has behind a proxy on `port`."""
+        self.issuer.url, self.issuer._clock, self.issuer.fetches = f"http://127.0.0.1:{port}", clock, 0
+        self.issuer.rotate(keep_old=False)
+        return self.issuer

@@ -45,6 +45,11 @@ class Website(Served):
         if metadata is not None:
             self.pages[metadata] = Page({"issuer": issuer.url, "jwks_uri": f"{self.url}{path}/jwks"})
 
+    def replace_keys(self, issuer: Issuer) -> None:
+        """The old key is withdrawn."""
+        issuer.rotate(keep_old=False)
+        self.publish(issuer)
+
     async def _serve(self, scope: Any, _: Any, send: Any) -> None:
         self.requests.append(scope["path"])
         page = self.pages.get(scope["path"], Page("not here", 404))

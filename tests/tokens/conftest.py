@@ -7,7 +7,6 @@ from dpop_asgi.testing import Issuer
 from tests.support.distant_issuer import PATIENCE, Distant
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE
-from tests.support.serving import IssuerServer
 
 
 @pytest.fixture
@@ -42,19 +41,11 @@ def reason_of():
     return reason_of
 
 
-@pytest.fixture(scope="session")
-def _issuer_server():
-    with IssuerServer() as server:
-        yield server
-
-
 @pytest.fixture
-async def distant(_issuer_server, clock, client):
+async def distant(own_issuer_server, clock, client):
     """An issuer behind a proxy."""
-    async with FaultProxy(_issuer_server.port) as proxy:
-        issuer = _issuer_server.issuer
-        issuer.url, issuer._clock, issuer.fetches = f"http://127.0.0.1:{proxy.port}", clock, 0
-        issuer.rotate(keep_old=False)
+    async with FaultProxy(own_issuer_server.port) as proxy:
+        issuer = own_issuer_server.issuer_behind(proxy.port, clock)
         verify = JWTVerifier(issuer=issuer.url, audience=AUDIENCE, timeout=PATIENCE, clock=clock)
         yield Distant(issuer, proxy, verify, clock, client)
 

@@ -157,9 +157,9 @@ def test_an_address_with_a_password_is_refused_when_it_is_configured(option, use
 
 async def test_cached_tokens(verify, issuer, client, monkeypatch):
     monkeypatch.setattr(jose.PublicKey, "verify", lambda *_: True)
-    for number in range(jwt._CACHED_TOKENS + 100):
+    for number in range(jwt.CACHED_TOKENS + 100):
         await verify(issuer.access_token(client, claims={"sub": str(number)}))
-    assert len(verify._cache) == jwt._CACHED_TOKENS
+    assert len(verify._cache) == jwt.CACHED_TOKENS
 
 
 @pytest.mark.timeout(400)

@@ -54,8 +54,7 @@ async def test_a_new_key_is_found_when_its_first_token_comes(website, remote, wa
 
 
 async def test_a_new_key_is_found_for_a_token_without_kid_too(website, remote, warm, client):
-    remote.rotate(keep_old=False)
-    website.publish(remote)
+    website.replace_keys(remote)
     assert await warm(remote.access_token(client, without={"kid"}))
 
 
@@ -138,8 +137,7 @@ async def test_a_key_that_was_withdrawn_verifies_nothing_once_the_keys_are_refre
 ):
     token = remote.access_token(client)
     await warm(token)
-    remote.rotate(keep_old=False)
-    website.publish(remote)
+    website.replace_keys(remote)
     clock.advance(300.0)
     await warm(token)
     await _settled(warm)
@@ -151,8 +149,7 @@ async def test_a_process_that_was_idle_for_long_does_not_trust_a_key_that_was_wi
 ):
     token = remote.access_token(client, claims={"exp": clock() + 100_000})
     await warm(token)
-    remote.rotate(keep_old=False)
-    website.publish(remote)
+    website.replace_keys(remote)
     clock.advance(86_400.0)
     assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
 
@@ -240,8 +237,7 @@ async def test_a_token_with_an_unknown_kid_is_not_refused_while_the_issuer_canno
 async def test_keys_from_jwks_uri_rotate_too(website, remote, client, clock):
     verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, jwks_uri=f"{website.url}/jwks", clock=clock)
     await verify(remote.access_token(client))
-    remote.rotate(keep_old=False)
-    website.publish(remote)
+    website.replace_keys(remote)
     clock.advance(10.0)
     assert await verify(remote.access_token(client))
     assert website.requests == ["/jwks"] * 2

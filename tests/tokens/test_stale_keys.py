@@ -54,8 +54,7 @@ async def test_while_stale_keys_are_refreshed_once_all_requests_go_on_with_them(
 async def test_a_remembered_token_has_stale_keys_refreshed_too(website, remote, warm, client, clock, reason_of):
     token = remote.access_token(client, **LASTING)
     await warm(token)
-    remote.rotate(keep_old=False)
-    website.publish(remote)
+    website.replace_keys(remote)
     clock.advance(FRESH)
     assert await warm(token)
     await _settled(warm)
@@ -132,8 +131,7 @@ async def test_with_no_time_to_be_stale_requests_wait_for_the_refresh(
     verify = make_verify(max_stale_seconds=0)
     token = remote.access_token(client, **LASTING)
     await verify(token)
-    remote.rotate(keep_old=False)
-    website.publish(remote)
+    website.replace_keys(remote)
     clock.advance(FRESH - 1)
     assert await verify(token)
     clock.advance(1.0)
@@ -177,8 +175,7 @@ async def test_a_process_that_was_idle_during_an_outage_asks_before_it_believes(
     await warm(token)
     await _settled(warm)
     website.pages.update(pages)
-    remote.rotate(keep_old=False)
-    website.publish(remote)
+    website.replace_keys(remote)
     clock.advance(600.0)
     assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
 
@@ -187,8 +184,7 @@ async def test_a_process_that_was_idle_during_an_outage_asks_before_it_believes(
 async def test_a_clock_that_jumps_back_does_not_keep_keys_fresh(website, remote, warm, client, clock, reason_of, jump):
     token = remote.access_token(client, claims={"exp": 4_000_000_000, "iat": 0})
     await warm(token)
-    remote.rotate(keep_old=False)
-    website.publish(remote)
+    website.replace_keys(remote)
     clock.advance(jump)
     assert await warm(token)
     await _settled(warm)
