@@ -16,18 +16,18 @@ The questions, in this order, cheap before dear, local before remote, nothing wr
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from inspect import iscoroutinefunction
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from dpop_asgi.core.access_token import AccessToken, check_binding
-from dpop_asgi.core.caller import AcceptedNonce, Caller
+from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.challenge import Mode
 from dpop_asgi.core.checks import Situation
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import ProofPolicy
-from dpop_asgi.core.ports import Clock, Decision, Observer, Outcome, Store, TokenVerifier
+from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS, ProofReader
 from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindow
@@ -101,65 +101,75 @@ class Authenticator:
         self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
         self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=not required)
 
-    async def authenticate(self, request: IncomingRequest) -> Caller:
-        """Ask every question about `request`.
+    def authenticate(self, request: IncomingRequest) -> Coroutine[Any, Any, Caller]:
+        """Ask every question about `request`; to be awaited.
 
         Raises:
             Refusal: the first check that failed.
             StoreError: the store cannot say whether the proof is new, or which nonces are good.
             IssuerUnavailable: the issuer's keys are not known.
         """
-        self.self_check.start()
+        return self._decide(request) if self._observer is None else self._observed(request, self._observer)
+
+    async def _observed(self, request: IncomingRequest, observer: Observer) -> Caller:
         try:
-            caller, remembered = await self._authenticate(request)
+            return await self._decide(request)
         except Refusal as refusal:
-            self._tell("refused", refusal.reason)
+            _tell(observer, Decision("refused", refusal.reason))
             raise
         except DPoPError:
-            self._tell("unavailable")
+            _tell(observer, Decision("unavailable"))
             raise
-        self._tell("accepted", replay_checked=remembered)
-        return caller
 
-    async def _authenticate(self, request: IncomingRequest) -> tuple[Caller, bool]:
+    async def _decide(self, request: IncomingRequest) -> Caller:
+        self.self_check.start()
         credentials = read_credentials(request.headers)
         if credentials.scheme == "Bearer":
-            return await self._bearer(credentials), True
+            return await self._bearer(credentials)
         proof = self._reader.read(credentials.proof())
         target_uri, now, before = request.resolved_uri(), self._clock(), request.accepted_before
         token_hash = credentials.token_hash
-        situation = Situation(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
-        last_instant = proof.check(situation)
-        nonce = None
+        last_instant = proof.check(
+            Situation(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
+        )
+        nonce, until = None, last_instant
         if self._window is not None and (before is None or before.nonce is None):
-            nonce = await self._window.accept(proof.claims.get("nonce"), now)
-        proof.verify_signature()
+            if not self._window.is_ready(now):
+                await self._window.ready(now)
+            nonce = self._window.accept(proof.claims.get("nonce"), now)
+            until = min(until, nonce.until)
+        thumbprint = proof.verify_signature()
         self._reader.remember(proof)
         token = self._recall(token_hash) or await self._verify_token(credentials.token)
-        check_binding(token, proof.header.key.thumbprint)
+        check_binding(token, thumbprint)
         is_first_use: bool | None = True
         if before is None or before.key_thumbprint is None:
             is_first_use = await self._spent.first_use(
-                key_thumbprint=proof.header.key.thumbprint,
+                key_thumbprint=thumbprint,
                 target_uri=target_uri,
                 jti=proof.claims["jti"],
-                seconds_left=self._seconds_left(last_instant, nonce),
+                seconds_left=self._seconds_left(last_instant, until),
             )
             if is_first_use is False:
                 raise InvalidProof(Reason.PROOF_REPLAYED)
             # Once more: a store that answers late (a long timeout, a process that stood still) may have forgotten the
             # first use of a proof that has died meanwhile.
-            self._seconds_left(last_instant, nonce)
-        return Caller.of(token, nonce=nonce), is_first_use is not None
+            self._seconds_left(last_instant, until)
+        if self._observer is not None:
+            _tell(self._observer, Decision("accepted", replay_checked=is_first_use is not None))
+        return Caller.of(token, nonce=nonce)
 
-    def _seconds_left(self, last_instant: float, nonce: AcceptedNonce | None) -> float:
-        """How long the proof could still be accepted: by now the issuer may have been asked, and time has passed."""
+    def _seconds_left(self, last_instant: float, until: float) -> float:
+        """How long proof and nonce could still be accepted: by now the issuer may have been asked, and time has passed.
+
+        `until` is when the nonce dies, where that is before the proof's `last_instant`.
+        """
         now = self._clock()
-        if nonce is not None and nonce.until < now:
+        if until >= now:
+            return until - now
+        if until < last_instant:
             raise UseNonce(Reason.NONCE_EXPIRED)
-        if last_instant < now:
-            raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=last_instant, now=now)
-        return (last_instant if nonce is None or last_instant < nonce.until else nonce.until) - now
+        raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=last_instant, now=now)
 
     async def _bearer(self, credentials: Credentials) -> Caller:
         """RFC 9449 §7.2: during a migration an unbound token may pass as Bearer, a bound one never."""
@@ -173,6 +183,8 @@ class Authenticator:
         except Refusal as refusal:
             refusal.scheme = "Bearer"
             raise
+        if self._observer is not None:
+            _tell(self._observer, Decision("accepted"))
         return Caller.of(token)
 
     async def challenge_nonce(self) -> str | None:
@@ -184,7 +196,8 @@ class Authenticator:
         if self._window is None:
             return None
         now = self._clock()
-        await self._window.ready(now)
+        if not self._window.is_ready(now):
+            await self._window.ready(now)
         return self._window.offered(now)
 
     def newer_nonce(self, caller: Caller) -> str | None:
@@ -211,13 +224,12 @@ class Authenticator:
         """Release what the store itself opened."""
         await self.store.aclose()
 
-    def _tell(self, outcome: Outcome, reason: Reason | None = None, *, replay_checked: bool = True) -> None:
-        if self._observer is None:
-            return
-        try:
-            self._observer(Decision(outcome, reason, replay_checked))
-        except Exception:
-            logger.exception("the observer failed")
+
+def _tell(observer: Observer, decision: Decision) -> None:
+    try:
+        observer(decision)
+    except Exception:
+        logger.exception("the observer failed")
 
 
 def _memory_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:

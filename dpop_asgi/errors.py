@@ -169,7 +169,7 @@ class Refusal(DPoPError):
     scheme: str = "DPoP"
 
     def __init__(self, reason: Reason, **facts: object) -> None:
-        super().__init__(reason.value)
+        super().__init__(reason)
         self.reason = reason
         self.facts = facts
 

@@ -99,8 +99,7 @@ class NonceWindow:
         """The nonce to hand out now, `None` when it is not in memory (`ready` fetches it)."""
         slots = now / self._policy.period
         slot = math.floor(slots)
-        late = slots - slot >= _LATE_IN_SLOT
-        return self._nonces.get(slot + 1 if late else slot)
+        return self._nonces.get(slot if slots - slot < _LATE_IN_SLOT else slot + 1)
 
     def newer(self, nonce: str, now: float) -> str | None:
         """The nonce to hand out now, unless it is `nonce`, or `nonce` is of a later slot."""
@@ -109,23 +108,25 @@ class NonceWindow:
             return None
         return offered
 
-    async def accept(self, nonce: object, now: float) -> AcceptedNonce:
-        """RFC 9449 §4.3 item 10.
+    def is_ready(self, now: float) -> bool:
+        """Whether the window of `now` is in memory, with all its slots ahead: `ready` would do nothing."""
+        return math.floor(now / self._policy.period) == self._complete_for
+
+    def accept(self, nonce: object, now: float) -> AcceptedNonce:
+        """RFC 9449 §4.3 item 10, once the window is `ready`.
 
         Raises:
             UseNonce: whatever is wrong; only the reason differs.
-            StoreError: the window is not in memory and the store does not answer.
         """
-        current, policy = self._slot(now), self._policy
-        if current != self._complete_for:
-            await self.ready(now)
+        period, grace = self._policy.period, self._policy.grace
         if type(nonce) is not str or (slot := self._slots.get(nonce)) is None:
             raise UseNonce(_why_unknown(nonce))
+        current = math.floor(now / period)
         if slot > current + 1:
             raise UseNonce(Reason.NONCE_UNKNOWN)
-        if slot < current - policy.grace:
+        if slot < current - grace:
             raise UseNonce(Reason.NONCE_EXPIRED, slots_ago=current - slot)
-        return AcceptedNonce(nonce, self._end(slot), now - slot * policy.period)
+        return AcceptedNonce(nonce, (slot + 1 + grace) * period, now - slot * period)
 
     def _end(self, slot: int) -> float:
         return (slot + 1 + self._policy.grace) * self._policy.period

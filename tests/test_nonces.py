@@ -8,6 +8,7 @@ from dpop_asgi import MemoryStore, NoncePolicy, Reason, UseNonce
 from dpop_asgi.nonces import NonceWindow
 from tests.support.challenges import NQCHAR
 from tests.support.decisions import CountingStore
+from tests.support.windows import accepted_nonce
 
 PERIOD = 60.0
 POLICIES = [
@@ -43,7 +44,7 @@ async def offered(window, clock):
 
 async def accepts(window, nonce, clock):
     try:
-        await window.accept(nonce, clock())
+        await accepted_nonce(window, nonce, clock())
     except UseNonce:
         return False
     return True
@@ -109,7 +110,7 @@ async def test_the_end_of_a_nonce_is_told_exactly(clock, store):
     worker, start = window_over(store, clock), clock.now
     nonce = await offered(worker, clock)
     clock.advance(10)
-    good = await worker.accept(nonce, clock())
+    good = await accepted_nonce(worker, nonce, clock())
     assert (good.value, good.until, good.age) == (nonce, start + 2 * PERIOD, 10.0)
     clock.now = good.until - 0.001
     assert await accepts(worker, nonce, clock)
@@ -195,7 +196,7 @@ async def test_a_jump_far_ahead_starts_a_new_window(clock, store):
     clock.advance(10_000 * PERIOD)
     assert await offered(worker, clock) != before
     with pytest.raises(UseNonce) as refused:
-        await worker.accept(before, clock())
+        await accepted_nonce(worker, before, clock())
     assert refused.value.reason is Reason.NONCE_UNKNOWN
 
 
@@ -222,7 +223,7 @@ async def test_a_nonce_that_is_not_ours_is_refused(clock, store, nonce, reason):
     worker = window_over(store, clock)
     await worker.ready(clock())
     with pytest.raises(UseNonce) as refused:
-        await worker.accept(nonce, clock())
+        await accepted_nonce(worker, nonce, clock())
     assert refused.value.reason is reason
 
 

@@ -8,6 +8,7 @@ import pytest
 from dpop_asgi import MemoryStore, NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
 from tests.support.decisions import CountingStore, settle
+from tests.support.windows import accepted_nonce
 
 PERIOD = 60.0
 WHOLE_WINDOW = 7  # one slot of grace, the present one, five ahead
@@ -159,7 +160,7 @@ async def test_a_store_that_forgot_everything_is_told_the_nonces_again(clock):
     await offered(worker, clock)
     newcomer = window_over(store, clock)
     assert await offered(newcomer, clock) == await offered(worker, clock)
-    assert (await newcomer.accept(nonce, clock())).value == nonce
+    assert (await accepted_nonce(newcomer, nonce, clock())).value == nonce
 
 
 async def test_workers_that_differ_since_the_store_forgot_agree_again(clock):
@@ -170,7 +171,7 @@ async def test_workers_that_differ_since_the_store_forgot_agree_again(clock):
     assert await offered(two, clock) != before
     clock.advance(PERIOD)
     assert await offered(one, clock) == await offered(two, clock)
-    assert (await one.accept(before, clock())).value == before
+    assert (await accepted_nonce(one, before, clock())).value == before
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from dpop_asgi.core.htu import normalise, normalise_path
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.testing import Client, ManualClock
 from tests.support.decisions import Resource
+from tests.support.windows import accepted_nonce
 
 CLIENT = Client()
 thorough = settings(max_examples=300, deadline=None)
@@ -104,7 +105,7 @@ async def _promised(policy, start, jumps, ahead):
 
 async def _accepts(window, nonce, now):
     try:
-        await window.accept(nonce, now)
+        await accepted_nonce(window, nonce, now)
     except UseNonce:
         return False
     return True

@@ -102,10 +102,9 @@ class DPoPMiddleware:
             if isinstance(error, Refusal) and reply.caller is not None and reply.caller.key_thumbprint is None:
                 error.scheme = "Bearer"
             await reply.answer(await self._answer_to(error))
-        except BaseException:
-            await reply.release()
-            raise
-        await reply.release()
+        finally:
+            if reply.held:
+                await reply.release()
 
     async def _hand_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -116,19 +115,19 @@ class DPoPMiddleware:
 
     def _facts(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(
-            method=scope.get("method", "GET"),
-            target_uri=partial(self._target_uri, scope),
-            headers=scope["headers"],
-            websocket=scope["type"] == "websocket",
-            accepted_before=scope.get(CALLER_KEY),
+            scope.get("method", "GET"),
+            partial(self._target_uri, scope),
+            scope["headers"],
+            scope["type"] == "websocket",
+            scope.get(CALLER_KEY),
         )
 
     async def _answer_to(self, error: DPoPError) -> Answer:
         if isinstance(error, Refusal):
-            # Cut: facts may have two URIs of 8 KB, and many collectors lose or split lines over 2 KB.
-            logger.info(
-                "refused: %s %.1900s", error.reason.value, error.facts, extra={"dpop_reason": error.reason.value}
-            )
+            if logger.isEnabledFor(logging.INFO):
+                # Cut: facts may have two URIs of 8 KB, and many collectors lose or split lines over 2 KB.
+                reason = error.reason.value
+                logger.info("refused: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
             try:
                 challenged = status_of(error) == UNAUTHORIZED
                 nonce = await self._authenticator.challenge_nonce() if challenged else None

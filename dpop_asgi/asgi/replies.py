@@ -21,8 +21,8 @@ _SERVER_ERROR = 500
 _POLICY_VIOLATION = 1008
 
 
-class HTTPReply:
-    """Hands the app's messages on; changes `http.response.start` only, and that only for a caller.
+class _Reply:
+    """To one request.
 
     Args:
         scope: of the request.
@@ -33,52 +33,65 @@ class HTTPReply:
     Attributes:
         started: whether anything was sent.
         caller: set once the request was accepted.
+        held: what waits until the app is done.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
         self.started: bool = False
         self.caller: Caller | None = None
-        self._receive = receive
+        self.held: list[Message] = []
         self._scope = scope
+        self._receive = receive
         self._send = send
         self._authenticator = authenticator
-        self._held: list[Message] = []
+
+    async def release(self) -> None:
+        """Send what was held back until the app is done."""
+        held, self.held = self.held, []
+        for message in held:
+            self.started = True
+            await self._send(message)
+
+
+class HTTPReply(_Reply):
+    """Hands the app's messages on; changes `http.response.start` only, and that only for a caller."""
 
     async def receive(self) -> Message:
         """The `receive` for the app inside, which may wait here for the client to have the answer and go."""
         await self.release()
         return await self._receive()
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """The `send` for the app inside."""
         if self.started:
-            await self._send(message)
-            return
-        if message["type"] == "http.response.start" and self.caller is not None:
-            headers = _with_nonce(message, self.caller, self._authenticator)
-            message = {**message, "headers": self._with_exposure(headers)}
-        # Starlette answers 500 before it lets an exception out. If that turns out to be a refusal,
-        # ours is the right answer: so a 500 waits until the app is done.
-        if message.get("status") == _SERVER_ERROR or (self._held and not message.get("more_body")):
-            self._held.append(message)
-            return
-        if self._held:
-            await self.release()
+            return self._send(message)
+        if self.held:
+            return self._go_on(message)
         # An early hint or a push promise may come before it.
         if message["type"] == "http.response.start":
+            if self.caller is not None:
+                headers = self._with_exposure(_with_nonce(message, self.caller, self._authenticator))
+                message = {**message, "headers": headers}
+            if message["status"] == _SERVER_ERROR:
+                return self._hold(message)
             self.started = True
-        await self._send(message)
+        return self._send(message)
 
-    async def release(self) -> None:
-        """Send what was held back until the app is done."""
-        held, self._held = self._held, []
-        for message in held:
-            self.started = True
+    async def _hold(self, message: Message) -> None:
+        """Starlette answers 500 before it lets an exception out. If that is a refusal, ours is the right answer."""
+        self.held.append(message)
+
+    async def _go_on(self, message: Message) -> None:
+        """A held answer waits until the app is done, but not while its body is streamed."""
+        if message.get("more_body"):
+            await self.release()
             await self._send(message)
+        else:
+            self.held.append(message)
 
     async def answer(self, answer: Answer) -> None:
         """Send an answer of ours instead of the app's."""
-        self._held = []
+        self.held = []
         self.started = True
         headers = self._with_exposure(list(answer.headers))
         body = b"" if self._scope["method"] == "HEAD" else answer.body
@@ -96,17 +109,10 @@ class HTTPReply:
         return [*_without(headers, _EXPOSE), (_EXPOSE, b", ".join(exposed))]
 
 
-class WebSocketReply:
+class WebSocketReply(_Reply):
     """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, authenticator: Authenticator) -> None:
-        self.started: bool = False
-        self.caller: Caller | None = None
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._authenticator = authenticator
-        self._connected = False
+    _connected = False
 
     async def receive(self) -> Message:
         """The `receive` for the app inside."""
@@ -120,9 +126,6 @@ class WebSocketReply:
             message = {**message, "headers": headers}
         self.started = True
         await self._send(message)
-
-    async def release(self) -> None:
-        """Nothing is ever held back."""
 
     async def answer(self, answer: Answer) -> None:
         """Refuse the handshake: with status and headers where the server can, else by closing (HTTP 403)."""

@@ -10,6 +10,9 @@ from dpop_asgi.errors import InvalidToken, Reason
 
 _SHA256_BYTES = 32
 _END_OF_TIME = 2.0**63
+_TEXTS = ("sub", "client_id", "scope")
+_TIMES = ("exp", "nbf", "iat")
+_NUMBER = frozenset({int, float})
 
 # Confirmation methods that somebody else has to check (RFC 8705 §3.1, RFC 7800 §3.2-3.5).
 # Beside a `jkt` that we can check they would stay unchecked, so they refuse.
@@ -43,8 +46,12 @@ class AccessToken:
         Raises:
             InvalidToken: `token_malformed`, `binding_malformed` or `binding_unsupported`.
         """
-        for name, types in _CLAIM_TYPES.items():
-            if name in claims and not _is_sound(claims[name], types):
+        for name in _TEXTS:
+            if type(claims.get(name, "")) is not str:
+                raise InvalidToken(Reason.TOKEN_MALFORMED, claim=name)
+        for name in _TIMES:
+            # Told from what cannot be compared: whatever a user's JSON parser lets pass, no time is later than NaN.
+            if type(time := claims.get(name, 0)) not in _NUMBER or not abs(time) < _END_OF_TIME:
                 raise InvalidToken(Reason.TOKEN_MALFORMED, claim=name)
         expires_at = claims.get("exp")
         return cls(
@@ -55,21 +62,6 @@ class AccessToken:
             key_thumbprint=_key_thumbprint(claims),
             expires_at=None if expires_at is None else float(expires_at),
         )
-
-
-_CLAIM_TYPES: dict[str, tuple[type, ...]] = {
-    "sub": (str,),
-    "client_id": (str,),
-    "scope": (str,),
-    "exp": (int, float),
-    "nbf": (int, float),
-    "iat": (int, float),
-}
-
-
-def _is_sound(value: Any, types: tuple[type, ...]) -> bool:  # noqa: ANN401 - whatever a user's JSON parser lets pass
-    """Whether it has one of these types and, as a time, can be compared: no time is later than NaN."""
-    return type(value) in types and (type(value) is str or abs(value) < _END_OF_TIME)
 
 
 def _key_thumbprint(claims: Mapping[str, Any]) -> str | None:
@@ -99,7 +91,8 @@ def check_binding(token: AccessToken, key_thumbprint: str) -> None:
     Raises:
         InvalidToken: `binding_missing` or `binding_mismatch` (the code of the RFC's figure 16).
     """
-    if token.key_thumbprint is None:
+    bound_to = token.key_thumbprint
+    if bound_to is None:
         raise InvalidToken(Reason.BINDING_MISSING)
-    if not compare_digest(token.key_thumbprint.encode("utf-8", "surrogatepass"), key_thumbprint.encode("ascii")):
+    if not (bound_to.isascii() and compare_digest(bound_to, key_thumbprint)):
         raise InvalidToken(Reason.BINDING_MISMATCH)

@@ -10,18 +10,19 @@ from dpop_asgi.errors import (
     InvalidRequest,
     InvalidToken,
     MissingCredentials,
-    Reason,
     Refusal,
     UseNonce,
 )
 
 Mode = Literal["required", "mixed"]
 
-_STATUS: dict[type[Refusal], int] = {InvalidRequest: 400, InsufficientScope: 403}
 UNAUTHORIZED = 401
+_STATUS: dict[type, int] = {InvalidRequest: 400, InsufficientScope: 403, Refusal: UNAUTHORIZED}
 
-# Refusals whose answer depends on nothing but reason and scheme: it is rendered once.
+# Refusals whose answer depends on nothing but reason, scheme and nonce: it is rendered once for each.
 _SAME_FOR_ALL = frozenset({MissingCredentials, InvalidRequest, InvalidToken, InvalidProof, UseNonce})
+# Some fifty reasons, and a nonce lives for a minute: more are outdated ones.
+_MOST_RENDERED = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Challenger:
     algorithms: tuple[str, ...]
     mode: Mode = "required"
     realm: str = "api"
-    _rendered: dict[tuple[type[Refusal], Reason, str], Answer] = field(default_factory=dict, init=False, repr=False)
+    _rendered: dict[tuple[object, ...], Answer] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a realm that could end its own quotes."""
@@ -64,17 +65,22 @@ class Challenger:
             refusal: why.
             nonce: the value for `DPoP-Nonce`, `None` while nonces are off.
         """
-        kind = (type(refusal), refusal.reason, refusal.scheme)
-        rendered = self._rendered.get(kind) or self._render(refusal)
-        if kind[0] in _SAME_FOR_ALL:
-            self._rendered[kind] = rendered
-        if nonce is None or rendered.status != UNAUTHORIZED:
-            return rendered
-        return Answer(rendered.status, ((b"dpop-nonce", nonce.encode("ascii")), *rendered.headers), rendered.body)
+        kind = (type(refusal), refusal.reason, refusal.scheme, nonce)
+        answer = self._rendered.get(kind)
+        if answer is None:
+            answer = self._render(refusal, nonce)
+            if type(refusal) in _SAME_FOR_ALL:
+                if len(self._rendered) >= _MOST_RENDERED:
+                    self._rendered.clear()
+                self._rendered[kind] = answer
+        return answer
 
-    def _render(self, refusal: Refusal) -> Answer:
-        challenges = [(b"www-authenticate", line.encode("ascii")) for line in self._challenges(refusal)]
-        return _answer(status_of(refusal), _body(refusal), challenges)
+    def _render(self, refusal: Refusal, nonce: str | None) -> Answer:
+        status = status_of(refusal)
+        headers = [(b"www-authenticate", line.encode("ascii")) for line in self._challenges(refusal)]
+        if nonce is not None and status == UNAUTHORIZED:
+            headers.insert(0, (b"dpop-nonce", nonce.encode("ascii")))
+        return _answer(status, _body(refusal), headers)
 
     def _challenges(self, refusal: Refusal) -> list[str]:
         """The scheme that was used comes first; without credentials, DPoP. A nonce challenge stands alone."""
@@ -94,7 +100,7 @@ class Challenger:
 
 def status_of(refusal: Refusal) -> int:
     """The HTTP status of the answer."""
-    return next((status for kind, status in _STATUS.items() if isinstance(refusal, kind)), UNAUTHORIZED)
+    return next(_STATUS[kind] for kind in type(refusal).__mro__ if kind in _STATUS)
 
 
 def unavailable() -> Answer:

@@ -1,12 +1,15 @@
-"""The checks of RFC 9449 §4.3 as one table, `CHECKS`.
+"""The checks of RFC 9449 §4.3, in their order, and what is said of each: `CHECKS`.
 
-A reader stops at the first row that fails; a tool can walk them all. The signature (item 6) is no row: it is checked
-last and on its own, since everything before costs an attacker more than us.
+The functions tell which checks fail, one after the other. A reader who stops at the first pays for no more; a tool can
+have them all. The signature (item 6) is not among them: it is checked last and on its own, since everything before
+costs an attacker more than us.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
+from itertools import product
+from operator import itemgetter
 from typing import Any
 
 from dpop_asgi.core import jose
@@ -14,14 +17,16 @@ from dpop_asgi.core.htu import normalise
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.errors import InvalidProof, Reason
 
-_REQUIRED_CLAIMS = ("jti", "htm", "htu", "iat", "ath")
-_REQUIRED = frozenset(_REQUIRED_CLAIMS)
+_NOT_UNDERSTOOD = frozenset({"crit", "b64"})
 # RFC 9449 §4.2, RFC 7519 §4.1; a claim that is not here may be anything.
 _TEXT, _NUMBER = frozenset({str}), frozenset({int, float})
 _CLAIM_KINDS: Mapping[str, frozenset[type]] = {
     **dict.fromkeys(("jti", "htm", "htu", "ath", "nonce"), _TEXT),
     **dict.fromkeys(("iat", "exp", "nbf"), _NUMBER),
 }
+_REQUIRED_CLAIMS = ("jti", "htm", "htu", "iat", "ath")
+_required = itemgetter(*_REQUIRED_CLAIMS)
+_REQUIRED_KINDS = frozenset(product(*(_CLAIM_KINDS[name] for name in _REQUIRED_CLAIMS)))
 
 
 @dataclass(slots=True)  # not frozen, as it is made for each request: that would cost a microsecond
@@ -45,73 +50,70 @@ class Situation:
     websocket: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One row of the table: why it refuses, where the RFC says so, when it passes, and numbers for the log.
+def header_failures(header: Mapping[str, Any], policy: ProofPolicy) -> Iterator[Reason]:
+    """Which checks a header fails."""
+    algorithm, members = header.get("alg"), header.get("jwk")
+    if header.get("typ") != "dpop+jwt":
+        yield Reason.PROOF_TYPE
+    if type(algorithm) is not str or algorithm not in policy.algorithms:
+        yield Reason.PROOF_ALGORITHM
+        return
+    if not _NOT_UNDERSTOOD.isdisjoint(header):
+        yield Reason.PROOF_CRITICAL
+    if type(members) is not dict:
+        yield Reason.KEY_MISSING
+        return
+    if not jose.PRIVATE_MEMBERS.isdisjoint(members):
+        yield Reason.KEY_PRIVATE
+    if not jose.fits(members, algorithm):
+        yield Reason.KEY_UNFIT
 
-    Both functions take what is looked at, header or claims, and what it is held against: policy or situation.
+
+def claim_failures(claims: Mapping[str, Any]) -> Iterator[Reason]:
+    """Which checks claims fail by themselves."""
+    try:
+        kinds = tuple(map(type, _required(claims)))
+    except KeyError:
+        yield Reason.CLAIM_MISSING
+        return
+    optional_ones_fit = (
+        type(claims.get("nonce", "")) is str
+        and type(claims.get("exp", 0)) in _NUMBER
+        and type(claims.get("nbf", 0)) in _NUMBER
+    )
+    if kinds not in _REQUIRED_KINDS or not optional_ones_fit or not claims["jti"].strip():
+        yield Reason.CLAIM_MALFORMED
+
+
+def _malformed(claims: Mapping[str, Any]) -> str:
+    kinds = ((name, type(claims[name])) for name in _CLAIM_KINDS if name in claims)
+    return next((name for name, kind in kinds if kind not in _CLAIM_KINDS[name]), "jti")
+
+
+def request_failures(claims: Mapping[str, Any], situation: Situation) -> Iterator[Reason]:
+    """Which checks claims fail in view of the request.
+
+    `exp` and `nbf` are not defined for proofs; where a client sends them they hold, with the leeway that `iat` has.
     """
-
-    reason: Reason
-    section: str
-    passes: Callable[..., bool]
-    facts: Callable[..., dict[str, object]] = lambda _, __: {}
-
-
-def _has_jwk(header: Mapping[str, Any], _: ProofPolicy) -> bool:
-    return type(header.get("jwk")) is dict
-
-
-def _is_listed(header: Mapping[str, Any], policy: ProofPolicy) -> bool:
-    return type(header.get("alg")) is str and header["alg"] in policy.algorithms
-
-
-HEADER_CHECKS = (
-    Check(Reason.PROOF_TYPE, "RFC 9449 §4.3 item 4", lambda header, _: header.get("typ") == "dpop+jwt"),
-    Check(Reason.PROOF_ALGORITHM, "RFC 9449 §4.3 item 5", _is_listed),
-    Check(
-        Reason.PROOF_CRITICAL, "RFC 7515 §4.1.11, RFC 7797 §6", lambda header, _: not header.keys() & {"crit", "b64"}
-    ),
-    Check(Reason.KEY_MISSING, "RFC 9449 §4.3 item 3", _has_jwk),
-    Check(
-        Reason.KEY_PRIVATE, "RFC 9449 §4.3 item 7", lambda header, _: not header["jwk"].keys() & jose.PRIVATE_MEMBERS
-    ),
-    Check(Reason.KEY_UNFIT, "RFC 8725 §3.1", lambda header, _: jose.fits(header["jwk"], header["alg"])),
-)
+    now, policy = situation.now, situation.policy
+    if claims["htm"] != situation.method:
+        yield Reason.METHOD_MISMATCH
+    if claims["htu"] != situation.target_uri and _target(claims, situation) != situation.target_uri:
+        yield Reason.TARGET_MISMATCH
+    if claims["iat"] < now - policy.max_age:
+        yield Reason.ISSUED_TOO_EARLY
+    if claims["iat"] > now + policy.max_future:
+        yield Reason.ISSUED_IN_FUTURE
+    if "exp" in claims and claims["exp"] + policy.max_future < now:
+        yield Reason.PROOF_EXPIRED
+    if "nbf" in claims and claims["nbf"] > now + policy.max_future:
+        yield Reason.PROOF_NOT_YET_VALID
+    if not (claims["ath"].isascii() and compare_digest(claims["ath"], situation.token_hash)):
+        yield Reason.TOKEN_HASH_MISMATCH
 
 
-def _malformed(claims: Mapping[str, Any]) -> str | None:
-    for name, value in claims.items():
-        kinds = _CLAIM_KINDS.get(name)
-        if kinds is not None and type(value) not in kinds:
-            return name
-    return "jti" if claims["jti"].isspace() or not claims["jti"] else None
-
-
-CLAIM_CHECKS = (
-    Check(
-        Reason.CLAIM_MISSING,
-        "RFC 9449 §4.3 item 3",
-        lambda claims, _: claims.keys() >= _REQUIRED,
-        lambda claims, _: {"claim": next(name for name in _REQUIRED_CLAIMS if name not in claims)},
-    ),
-    Check(
-        Reason.CLAIM_MALFORMED,
-        "RFC 9449 §4.2",
-        lambda claims, _: _malformed(claims) is None,
-        lambda claims, _: {"claim": _malformed(claims)},
-    ),
-)
-
-
-def _same_target(claims: Mapping[str, Any], situation: Situation) -> bool:
-    htu = claims["htu"]
-    return htu == situation.target_uri or normalise(htu, websocket=situation.websocket) == situation.target_uri
-
-
-def _targets(claims: Mapping[str, Any], situation: Situation) -> dict[str, object]:
-    # Only the normal form: it has no query, where clients may have put a secret.
-    return {"expected": situation.target_uri, "received": normalise(claims["htu"], websocket=situation.websocket)}
+def _target(claims: Mapping[str, Any], situation: Situation) -> str | None:
+    return normalise(claims["htu"], websocket=situation.websocket)
 
 
 def _clock(claims: Mapping[str, Any], situation: Situation) -> dict[str, object]:
@@ -120,55 +122,40 @@ def _clock(claims: Mapping[str, Any], situation: Situation) -> dict[str, object]
     return {**times, "now": situation.now, "max_age": policy.max_age, "max_future": policy.max_future}
 
 
-def _same_hash(claims: Mapping[str, Any], situation: Situation) -> bool:
-    return compare_digest(claims["ath"].encode("utf-8", "surrogatepass"), situation.token_hash.encode("ascii"))
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Where the RFC asks for it, and from what failed it numbers and names for the log."""
+
+    section: str
+    facts: Callable[..., dict[str, object]] = lambda *_: {}
 
 
-# `exp` and `nbf` are not defined for proofs; where a client sends them they hold, with the leeway that `iat` has.
-REQUEST_CHECKS = (
-    Check(
-        Reason.METHOD_MISMATCH,
-        "RFC 9449 §4.3 item 8",
-        lambda claims, situation: claims["htm"] == situation.method,
-        lambda _, situation: {"expected": situation.method},
+CHECKS: Mapping[Reason, Check] = {
+    Reason.PROOF_TYPE: Check("RFC 9449 §4.3 item 4"),
+    Reason.PROOF_ALGORITHM: Check("RFC 9449 §4.3 item 5"),
+    Reason.PROOF_CRITICAL: Check("RFC 7515 §4.1.11, RFC 7797 §6"),
+    Reason.KEY_MISSING: Check("RFC 9449 §4.3 item 3"),
+    Reason.KEY_PRIVATE: Check("RFC 9449 §4.3 item 7"),
+    Reason.KEY_UNFIT: Check("RFC 8725 §3.1"),
+    Reason.CLAIM_MISSING: Check(
+        "RFC 9449 §4.3 item 3",
+        lambda claims: {"claim": next(name for name in _REQUIRED_CLAIMS if name not in claims)},
     ),
-    Check(Reason.TARGET_MISMATCH, "RFC 9449 §4.3 item 9", _same_target, _targets),
-    Check(
-        Reason.ISSUED_TOO_EARLY,
-        "RFC 9449 §4.3 item 11",
-        lambda claims, situation: claims["iat"] >= situation.now - situation.policy.max_age,
-        _clock,
+    Reason.CLAIM_MALFORMED: Check("RFC 9449 §4.2", lambda claims: {"claim": _malformed(claims)}),
+    Reason.METHOD_MISMATCH: Check("RFC 9449 §4.3 item 8", lambda _, situation: {"expected": situation.method}),
+    # Of what was received the normal form: it has no query, where clients may have put a secret.
+    Reason.TARGET_MISMATCH: Check(
+        "RFC 9449 §4.3 item 9",
+        lambda claims, situation: {"expected": situation.target_uri, "received": _target(claims, situation)},
     ),
-    Check(
-        Reason.ISSUED_IN_FUTURE,
-        "RFC 9449 §11.1",
-        lambda claims, situation: claims["iat"] <= situation.now + situation.policy.max_future,
-        _clock,
-    ),
-    Check(
-        Reason.PROOF_EXPIRED,
-        "RFC 7519 §4.1.4",
-        lambda claims, situation: "exp" not in claims or claims["exp"] + situation.policy.max_future >= situation.now,
-        _clock,
-    ),
-    Check(
-        Reason.PROOF_NOT_YET_VALID,
-        "RFC 7519 §4.1.5",
-        lambda claims, situation: "nbf" not in claims or claims["nbf"] <= situation.now + situation.policy.max_future,
-        _clock,
-    ),
-    Check(Reason.TOKEN_HASH_MISMATCH, "RFC 9449 §4.3 item 12a", _same_hash),
-)
-
-CHECKS = HEADER_CHECKS + CLAIM_CHECKS + REQUEST_CHECKS
+    Reason.ISSUED_TOO_EARLY: Check("RFC 9449 §4.3 item 11", _clock),
+    Reason.ISSUED_IN_FUTURE: Check("RFC 9449 §11.1", _clock),
+    Reason.PROOF_EXPIRED: Check("RFC 7519 §4.1.4", _clock),
+    Reason.PROOF_NOT_YET_VALID: Check("RFC 7519 §4.1.5", _clock),
+    Reason.TOKEN_HASH_MISMATCH: Check("RFC 9449 §4.3 item 12a"),
+}
 
 
-def ask(checks: tuple[Check, ...], subject: Mapping[str, Any], against: ProofPolicy | Situation) -> None:
-    """Walk the rows of a part of the table.
-
-    Raises:
-        InvalidProof: at the first that fails.
-    """
-    for check in checks:
-        if not check.passes(subject, against):
-            raise InvalidProof(check.reason, **check.facts(subject, against))
+def refusal(reason: Reason, *of: object) -> InvalidProof:
+    """With what is said of the check that failed."""
+    return InvalidProof(reason, **CHECKS[reason].facts(*of))

@@ -19,7 +19,7 @@ MAX_AUTHORIZATION_BYTES = 16384
 _SCHEMES = {b"dpop": "DPoP", b"bearer": "Bearer"}
 
 
-@dataclass(kw_only=True, slots=True)  # not frozen: see Situation
+@dataclass(slots=True)  # not frozen: see Situation
 class IncomingRequest:
     """What the decision needs to know of a request.
 
@@ -44,7 +44,8 @@ class IncomingRequest:
         Raises:
             InvalidRequest: when there is no such URI, or not one that is served here.
         """
-        uri = normalise(self.target_uri() if callable(self.target_uri) else self.target_uri)
+        target_uri = self.target_uri
+        uri = normalise(target_uri if isinstance(target_uri, str) else target_uri())
         if uri is None:
             raise InvalidRequest(Reason.TARGET_MALFORMED)
         return uri
@@ -55,13 +56,18 @@ class Credentials:
     """One access token as sent, under one scheme, and the `DPoP` fields."""
 
     scheme: str
-    token: str = field(repr=False)
+    raw_token: bytes = field(repr=False)
     proofs: list[bytes] = field(repr=False)
+
+    @property
+    def token(self) -> str:
+        """The token, ASCII."""
+        return self.raw_token.decode("ascii")
 
     @property
     def token_hash(self) -> str:
         """Base64url SHA-256 of the token, as `ath` has it."""
-        return sha256_b64url(self.token)
+        return sha256_b64url(self.raw_token)
 
     def proof(self) -> bytes:
         """The one proof (RFC 9449 §4.3 item 1).
@@ -81,19 +87,23 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
         MissingCredentials: no `Authorization` field, or a scheme that is neither DPoP nor Bearer.
         InvalidRequest: more than one field, or not a scheme and one token68.
     """
-    authorizations: list[bytes] = []
-    proofs: list[bytes] = []
-    for name, value in headers:
-        if name == b"authorization":
-            authorizations.append(value)
-        elif name == b"dpop":
-            proofs.append(value)
-    if not authorizations:
+    fields = list(headers)
+    named = dict(fields)
+    proofs = [named[b"dpop"]] if b"dpop" in named else []
+    # Looked up, where no name stands twice, and not looked for: it spares a microsecond.
+    repeated = len(named) < len(fields)
+    if repeated:
+        proofs = _all_named(b"dpop", fields)
+    if b"authorization" not in named:
         raise MissingCredentials(Reason.AUTHORIZATION_MISSING, proofs=len(proofs))
-    if len(authorizations) > 1:
+    if repeated and len(_all_named(b"authorization", fields)) > 1:
         raise InvalidRequest(Reason.AUTHORIZATION_REPEATED)
-    scheme, token = _split(authorizations[0])
-    return Credentials(scheme, token.decode("ascii"), proofs)
+    scheme, token = _split(named[b"authorization"])
+    return Credentials(scheme, token, proofs)
+
+
+def _all_named(wanted: bytes, fields: list[tuple[bytes, bytes]]) -> list[bytes]:
+    return [value for name, value in fields if name == wanted]
 
 
 def _split(authorization: bytes) -> tuple[str, bytes]:

@@ -1,4 +1,4 @@
-"""Strict base64url, JSON and compact JWS shapes: one way to read each, or none."""
+"""Strict base64url, JSON, compact JWS shapes and signatures: one way to read each, or none."""
 
 import json
 import math
@@ -14,8 +14,12 @@ _MOST_OPENERS = 128
 
 # Each value has a price of its own, a number the highest; a proof of a real client has about ten.
 _MOST_VALUES = 256
-# A flat document is first read without a look at its names, which a comma in a string makes futile: a short one only.
-_FLAT_MEMBERS = 32
+# To look at all names in Python, even of a proof, takes microseconds. A short document is first read without, and its
+# commas are counted: a member that was dropped for another of the same name has left one behind. Commas in strings or
+# far inside are too many as well, and make that futile.
+_FEW_COMMAS = 32
+_CONTAINERS = frozenset({dict, list})
+
 # Without its end too: to look for one from each quotation mark anew would take the square of the length.
 _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
@@ -23,18 +27,20 @@ _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _MOST_DIGITS = 19
 
 
+_LARGEST_FIRST_BYTE = 0x7F
+
 # Between base64 and base64url. What belongs to the other alphabet becomes what belongs to none.
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 # By the number of characters behind the last whole group of four: the padding, and the last characters that leave no
 # loose bits. One character alone is never a byte.
-_ENDINGS = {2: (b"==", b"AQgw"), 3: (b"=", b"AEIMQUYcgkosw048")}
+_ENDINGS = ((b"", bytes(range(256))), (b"", b""), (b"==", b"AQgw"), (b"=", b"AEIMQUYcgkosw048"))
 
 
 def b64url_encode(raw: bytes) -> str:
     """Base64url without padding (RFC 7515 §2)."""
-    return b2a_base64(raw, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
+    return b2a_base64(raw, newline=False).translate(_TO_URL, b"=").decode("ascii")
 
 
 def b64url_decode(segment: bytes) -> bytes:
@@ -43,10 +49,9 @@ def b64url_decode(segment: bytes) -> bytes:
     Raises:
         ValueError: for foreign characters, padding, or bits that do not belong to a byte.
     """
-    behind = len(segment) % 4
-    if behind == 0:
-        return a2b_base64(segment.translate(_FROM_URL), strict_mode=True)
-    padding, allowed = _ENDINGS.get(behind, (b"", b""))
+    if not segment:
+        return b""
+    padding, allowed = _ENDINGS[len(segment) % 4]
     if segment[-1] not in allowed:
         msg = "not base64url"
         raise ValueError(msg)
@@ -57,20 +62,34 @@ def split_jws(value: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     """Signing input, header, payload and signature of a compact JWS, all still encoded (RFC 7515 §7.1).
 
     Raises:
-        ValueError: when these are not three parts, or there is no signature. Which characters stand in them is seen
-            when they are decoded.
+        ValueError: when these are not three parts, or payload or signature are empty. Which characters stand in them is
+            seen when they are decoded.
     """
-    header, payload, signature = value.split(b".", 3)
-    if not signature:
-        msg = "no signature"
+    signing_input, _, signature = value.rpartition(b".")
+    header, _, payload = signing_input.partition(b".")
+    if not payload or not signature or payload.find(b".") >= 0:
+        msg = "not three parts, or an empty one"
         raise ValueError(msg)
-    return value[: -len(signature) - 1], header, payload, signature
+    return signing_input, header, payload, signature
 
 
 def sha256_b64url(text: str | bytes) -> str:
     """Base64url SHA-256, as `ath` and `jkt` use it (43 characters)."""
     raw = text.encode("ascii") if isinstance(text, str) else text
-    return b64url_encode(sha256(raw).digest())
+    return b2a_base64(sha256(raw).digest(), newline=False).translate(_TO_URL, b"=").decode("ascii")
+
+
+def ecdsa_der(signature: bytes) -> bytes:
+    """R and S (RFC 7518 §3.4) as a sequence of two integers (RFC 3279 §2.2.3), for numbers of up to 48 bytes each.
+
+    `cryptography` wants them so, and takes twice as long to make it.
+    """
+    size = len(signature) // 2
+    r, s = signature[:size].lstrip(b"\0"), signature[size:].lstrip(b"\0")
+    # With its first bit set it would be negative.
+    r = b"\0" + r if not r or r[0] > _LARGEST_FIRST_BYTE else r
+    s = b"\0" + s if not s or s[0] > _LARGEST_FIRST_BYTE else s
+    return b"0%c\x02%c%b\x02%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
 def strict_json_object(
@@ -87,37 +106,42 @@ def strict_json_object(
         ValueError: when it is not UTF-8, not an object, has a name twice, a number that is not finite
             or has more than 19 digits, or too many opening brackets or values.
     """
-    openers, commas = raw.count(b"{") + raw.count(b"["), raw.count(b",")
-    if openers > most_openers:
+    # Asked of the text, not of the bytes: that is faster.
+    text = raw.decode("utf-8")
+    commas = text.count(",")
+    if (text.rfind("{") > 0 or "[" in text) and text.count("{") + text.count("[") > most_openers:
         msg = "nested too deeply"
         raise ValueError(msg)
+    value = _decode(_LAST_WINS, text) if commas < _FEW_COMMAS else None
+    if type(value) is dict and (commas == len(value) - 1 or commas == _commas(value)):
+        return value
     # A comma in a string is no separator: some URIs have many.
     if commas >= most_values and _TEXT.sub(b"", raw).count(b",") >= most_values:
         msg = "too many values"
         raise ValueError(msg)
-    text = raw.decode("utf-8")
-    if openers == 1 and commas < _FLAT_MEMBERS:
-        value = _decode(_FLAT, text)
-        # With a comma before each member but the first, no name can stand twice.
-        if type(value) is dict and len(value) == commas + 1:
-            return value
-    value = _decode(_NESTED, text)
+    value = _decode(_UNIQUE, text)
     if type(value) is not dict:
         msg = "not a JSON object"
         raise ValueError(msg)
     return value
 
 
+def _commas(members: dict[str, Any]) -> int:
+    """How many separate these members, and what is in objects and lists among them."""
+    commas = len(members) - 1
+    for value in members.values():
+        if value and type(value) in _CONTAINERS:
+            commas += len(value) - 1
+    return commas
+
+
 def _decode(decoder: json.JSONDecoder, text: str) -> object:
     """The decoder's C part alone, where that reads all there is: it spares a third of the time."""
-    if text.startswith("{"):
-        try:
-            value, end = decoder.scan_once(text, 0)  # type: ignore[attr-defined]
-        except StopIteration:
-            raise ValueError from None
-        if end == len(text):
-            return value
-    return decoder.decode(text)
+    try:
+        value, end = decoder.scan_once(text, 0)  # type: ignore[attr-defined]
+    except StopIteration:
+        return decoder.decode(text)
+    return value if end == len(text) else decoder.decode(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -149,6 +173,5 @@ def _finite_float(digits: str) -> float:
 
 
 _numbers = partial(json.JSONDecoder, parse_constant=_no_constant, parse_int=_bounded_int, parse_float=_finite_float)
-# To look at all names in Python, even of a proof, takes a microsecond.
-_FLAT = _numbers()
-_NESTED = _numbers(object_pairs_hook=_unique)
+_LAST_WINS = _numbers()
+_UNIQUE = _numbers(object_pairs_hook=_unique)

@@ -13,11 +13,11 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from joserfc import jwk
 from joserfc.jws import JWSRegistry
 
-from dpop_asgi.core.encoding import b64url_decode, sha256_b64url
+from dpop_asgi.core.encoding import b64url_decode, ecdsa_der, sha256_b64url
 
 # The asymmetric algorithms of RFC 7518 and RFC 9864 that a policy may list, each with the one key type that fits it.
 # EdDSA is the older name: with Ed25519 keys only (RFC 9864 §2.2).
@@ -38,14 +38,16 @@ KEY_TYPES: Mapping[str, tuple[str, str | None]] = {
 # RFC 7518 §6 and RFC 8037 §2. `p` without `d` still leaks the key, so every member counts.
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
-# The members that RFC 7638 §3.2 hashes; everything else in a JWK is left aside.
+# The members that RFC 7638 §3.2 hashes, everything else in a JWK is left aside; and which of them are numbers.
 _PUBLIC_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
+_NUMBERS = {"EC": ("x", "y"), "RSA": ("n", "e"), "OKP": ("x",)}
 
 # Each of R and S (RFC 7518 §3.4).
 _ES256_BYTES = 32
 # Of a digest: `hashlib` is half a microsecond faster than to have `cryptography` hash.
 _ECDSA_SHA256 = ec.ECDSA(Prehashed(hashes.SHA256()))
 
+_P256 = ec.SECP256R1()
 _COORDINATE_BYTES = {"P-256": 32, "P-384": 48, "P-521": 66, "Ed25519": 32}
 
 # FAPI 2.0 §5.4.1 sets the lower bound. Above 4096 bits, or with an exponent over 32 bits,
@@ -66,7 +68,7 @@ _ED25519_SMALL_ORDER = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: see Situation
 class PublicKey:
     """A verification key and its RFC 7638 SHA-256 thumbprint (43 characters)."""
 
@@ -81,8 +83,7 @@ class PublicKey:
             if len(signature) != 2 * _ES256_BYTES:
                 return False
             # What nearly every client uses: joserfc does the same in 9 us more, beside 62 us of the check itself.
-            r, s = int.from_bytes(signature[:_ES256_BYTES], "big"), int.from_bytes(signature[_ES256_BYTES:], "big")
-            self._key.verify(encode_dss_signature(r, s), sha256(message).digest(), _ECDSA_SHA256)
+            self._key.verify(ecdsa_der(signature), sha256(message).digest(), _ECDSA_SHA256)
         except Exception:  # noqa: BLE001 - whatever the libraries below raise for hostile bytes means "no"
             return False
         return True
@@ -94,56 +95,83 @@ def fits(members: Mapping[str, object], algorithm: str) -> bool:
     return members.get("kty") == kty and (crv is None or members.get("crv") == crv)
 
 
-def import_public_key(members: Mapping[str, object], algorithm: str) -> PublicKey:
-    """The key in a JWK, from its required members only.
+@dataclass(slots=True, eq=False)
+class EmbeddedKey:
+    """A public key as a JWK has it: complete, of sound sizes, in its one encoding. Whether it is one shows `load`."""
+
+    _algorithm: str
+    _members: Mapping[str, Any]
+    _numbers: list[bytes]
+
+    def load(self) -> PublicKey:
+        """The key, ready to verify.
+
+        Raises:
+            ValueError: when it is none, for example a point that is not on the curve.
+        """
+        try:
+            return self._load_p256() if self._algorithm == "ES256" else self._load()
+        except Exception as error:
+            msg = "not a public key"
+            raise ValueError(msg) from error
+
+    def _load_p256(self) -> PublicKey:
+        """In 8 us, where joserfc takes 41: every new client waits for it."""
+        x, y = self._numbers
+        key = ec.EllipticCurvePublicKey.from_encoded_point(_P256, b"\x04" + x + y)
+        # RFC 7638 §3.2: what stands in it is base64url by now.
+        members = f'{{"crv":"P-256","kty":"EC","x":"{self._members["x"]}","y":"{self._members["y"]}"}}'
+        return PublicKey(thumbprint=sha256_b64url(members), _key=key)
+
+    def _load(self) -> PublicKey:
+        names = _PUBLIC_MEMBERS[self._members["kty"]]
+        key = jwk.import_key({name: self._members[name] for name in names})
+        key.get_op_key("verify")
+        return PublicKey(thumbprint=key.thumbprint(), _key=key)
+
+
+def read_public_jwk(members: Mapping[str, Any], algorithm: str) -> EmbeddedKey:
+    """What a JWK says of its key, from the required members only.
 
     Raises:
-        ValueError: when it is not an acceptable public key for `algorithm`: wrong type, not on the curve,
-            not canonically encoded, RSA outside 2048 to 4096 bits, or an Ed25519 point of small order.
+        ValueError: when that cannot be an acceptable public key for `algorithm`: of another type, incomplete, not
+            canonically encoded, RSA outside 2048 to 4096 bits, or an Ed25519 point of small order.
     """
     if not fits(members, algorithm):
         msg = "kty or crv does not fit alg"
         raise ValueError(msg)
-    public = {name: members.get(name) for name in _PUBLIC_MEMBERS[KEY_TYPES[algorithm][0]]}
-    if set(map(type, public.values())) != {str}:
-        msg = "a member is missing or not a string"
-        raise ValueError(msg)
     try:
-        numbers = _sound_numbers(public)
-        if algorithm == "ES256":
-            return _import_p256(public, numbers["x"], numbers["y"])
-        key = jwk.import_key(public)  # type: ignore[arg-type]  # all are strings by now
-        key.get_op_key("verify")
-    except Exception as error:
-        msg = "not an acceptable public key"
-        raise ValueError(msg) from error
-    return PublicKey(thumbprint=key.thumbprint(), _key=key)
-
-
-def _import_p256(public: Mapping[str, Any], x: bytes, y: bytes) -> PublicKey:
-    """In 10 us, where joserfc takes 41: every new client waits for it, and everybody can make us do it."""
-    key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\x04" + x + y)
-    # RFC 7638 §3.2: what stands in it is base64url by now.
-    members = f'{{"crv":"P-256","kty":"EC","x":"{public["x"]}","y":"{public["y"]}"}}'
-    return PublicKey(thumbprint=sha256_b64url(members), _key=key)
-
-
-def _sound_numbers(public: Mapping[str, Any]) -> dict[str, bytes]:
-    """One key, one encoding: else it had several thumbprints (RFC 7518 §6.2.1.2, §6.3.1.1)."""
-    raw = {name: b64url_decode(public[name].encode("ascii")) for name in ("n", "e", "x", "y") if name in public}
-    if public["kty"] == "RSA":
-        sound = (
-            not any(value[:1] == b"\0" for value in raw.values())
-            and int.from_bytes(raw["n"], "big").bit_length() in _RSA_BITS
-            and int.from_bytes(raw["e"], "big").bit_length() <= _RSA_EXPONENT_BITS
-        )
-    else:
-        sound = set(map(len, raw.values())) == {_COORDINATE_BYTES[public["crv"]]}
-        sound = sound and (public["kty"] != "OKP" or _is_sound_ed25519(raw["x"]))
-    if not sound:
+        numbers = [b64url_decode(members[name].encode("ascii")) for name in _NUMBERS[members["kty"]]]
+    except (KeyError, AttributeError, ValueError):
+        msg = "a member is missing or not base64url"
+        raise ValueError(msg) from None
+    if not _are_sound(members, numbers):
         msg = "size, encoding or order"
         raise ValueError(msg)
-    return raw
+    return EmbeddedKey(algorithm, members, numbers)
+
+
+def import_public_key(members: Mapping[str, Any], algorithm: str) -> PublicKey:
+    """The key in a JWK.
+
+    Raises:
+        ValueError: as `read_public_jwk` and `EmbeddedKey.load` do.
+    """
+    return read_public_jwk(members, algorithm).load()
+
+
+def _are_sound(members: Mapping[str, Any], numbers: list[bytes]) -> bool:
+    """One key, one encoding: else it had several thumbprints (RFC 7518 §6.2.1.2, §6.3.1.1)."""
+    if members["kty"] == "RSA":
+        n, e = numbers
+        return (
+            not (n.startswith(b"\0") or e.startswith(b"\0"))
+            and int.from_bytes(n, "big").bit_length() in _RSA_BITS
+            and int.from_bytes(e, "big").bit_length() <= _RSA_EXPONENT_BITS
+        )
+    if set(map(len, numbers)) != {_COORDINATE_BYTES[members["crv"]]}:
+        return False
+    return members["kty"] != "OKP" or _is_sound_ed25519(numbers[0])
 
 
 def _is_sound_ed25519(encoded: bytes) -> bool:

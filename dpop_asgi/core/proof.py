@@ -1,4 +1,4 @@
-"""Reads a DPoP proof, and puts its parts before the table of checks (RFC 9449 §4.3)."""
+"""Reads a DPoP proof, and has its parts checked (RFC 9449 §4.3)."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dpop_asgi.core import jose
-from dpop_asgi.core.checks import CLAIM_CHECKS, HEADER_CHECKS, REQUEST_CHECKS, Situation, ask
+from dpop_asgi.core.checks import Situation, claim_failures, header_failures, refusal, request_failures
 from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.errors import InvalidProof, Reason
@@ -17,13 +17,27 @@ CACHED_HEADERS = 4096
 _CACHED_HEADER_BYTES = 2048
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ProofHeader:
     """What the header of a proof says, checked; the key is not yet known to have signed anything."""
 
     segment: bytes = field(repr=False)
     algorithm: str
-    key: jose.PublicKey
+    key: jose.PublicKey | jose.EmbeddedKey
+
+    def load_key(self) -> jose.PublicKey:
+        """Have the key ready. Not before it is needed, since that is the dearest part of a header.
+
+        Raises:
+            InvalidProof: it is none.
+        """
+        if isinstance(self.key, jose.EmbeddedKey):
+            try:
+                self.key = self.key.load()
+            except ValueError:
+                # Without the cause: messages of the libraries below may quote key material.
+                raise InvalidProof(Reason.KEY_INVALID) from None
+        return self.key
 
 
 @dataclass(slots=True)  # not frozen: see Situation
@@ -42,21 +56,27 @@ class Proof:
             The last instant, in seconds since the epoch, at which these claims are acceptable.
 
         Raises:
-            InvalidProof: at the first row of `REQUEST_CHECKS` that fails.
+            InvalidProof: at the first of `request_failures`.
         """
-        ask(REQUEST_CHECKS, self.claims, situation)
-        policy = situation.policy
-        until = float(self.claims["iat"] + policy.max_age)
-        return min(until, self.claims["exp"] + policy.max_future) if "exp" in self.claims else until
+        claims, policy = self.claims, situation.policy
+        for reason in request_failures(claims, situation):
+            raise refusal(reason, claims, situation)
+        until = float(claims["iat"] + policy.max_age)
+        return min(until, claims["exp"] + policy.max_future) if "exp" in claims else until
 
-    def verify_signature(self) -> None:
+    def verify_signature(self) -> str:
         """RFC 9449 §4.3 item 6.
 
+        Returns:
+            The thumbprint of the key that signed this proof.
+
         Raises:
-            InvalidProof: when the embedded key did not sign this proof.
+            InvalidProof: when the embedded key is none, or did not sign this proof.
         """
-        if not self.header.key.verify(self.header.algorithm, self.signing_input, self.signature):
+        key = self.header.load_key()
+        if not key.verify(self.header.algorithm, self.signing_input, self.signature):
             raise InvalidProof(Reason.SIGNATURE_INVALID)
+        return key.thumbprint
 
 
 class ProofReader:
@@ -76,37 +96,38 @@ class ProofReader:
         """The proof in `value`.
 
         Raises:
-            InvalidProof: when it is too large, not a compact JWS, or fails `HEADER_CHECKS` or `CLAIM_CHECKS`.
+            InvalidProof: when it is too large, not a compact JWS, or fails a check of header or claims.
         """
         if len(value) > self._policy.max_bytes:
             raise InvalidProof(Reason.PROOF_TOO_LARGE, size=len(value), limit=self._policy.max_bytes)
-        if b"," in value:
-            raise InvalidProof(Reason.PROOF_REPEATED)
         try:
             signing_input, segment, payload, signature = split_jws(value)
+            raw_signature, raw_claims = b64url_decode(signature), b64url_decode(payload)
             header = self._headers.get(segment) or self._read_header(segment)
-            claims = strict_json_object(b64url_decode(payload))
-            ask(CLAIM_CHECKS, claims, self._policy)
-            return Proof(header, claims, signing_input, b64url_decode(signature))
+            proof = Proof(header, strict_json_object(raw_claims), signing_input, raw_signature)
         except (ValueError, RecursionError):
-            raise InvalidProof(Reason.PROOF_MALFORMED) from None
+            raise InvalidProof(Reason.PROOF_REPEATED if b"," in value else Reason.PROOF_MALFORMED) from None
+        for reason in claim_failures(proof.claims):
+            raise refusal(reason, proof.claims)
+        return proof
 
     def remember(self, proof: Proof) -> None:
         """Spare the next proof with this header the import of its key; the signature of this one was verified."""
         header = proof.header
-        if len(header.segment) > _CACHED_HEADER_BYTES:
-            return
-        # Least recently used goes first.
-        self._headers[header.segment] = header
-        self._headers.move_to_end(header.segment)
-        if len(self._headers) > self._cached:
-            self._headers.popitem(last=False)
+        if header.segment in self._headers:
+            # Least recently used goes first.
+            self._headers.move_to_end(header.segment)
+        elif len(header.segment) <= _CACHED_HEADER_BYTES and self._cached:
+            self._headers[header.segment] = header
+            if len(self._headers) > self._cached:
+                self._headers.popitem(last=False)
 
     def _read_header(self, segment: bytes) -> ProofHeader:
         header = strict_json_object(b64url_decode(segment))
-        ask(HEADER_CHECKS, header, self._policy)
+        for reason in header_failures(header, self._policy):
+            raise refusal(reason, header, self._policy)
         try:
-            return ProofHeader(segment, header["alg"], jose.import_public_key(header["jwk"], header["alg"]))
+            key = jose.read_public_jwk(header["jwk"], header["alg"])
         except ValueError:
-            # Without the cause: messages of the libraries below may quote key material.
             raise InvalidProof(Reason.KEY_INVALID) from None
+        return ProofHeader(segment, header["alg"], key)

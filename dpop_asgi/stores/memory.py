@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import logging
+import math
 import multiprocessing
 import os
 import time
@@ -11,6 +12,9 @@ from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
+
+# Entries that end within a tenth of a second go together: the rest of it they live longer.
+_ENDS_PER_SECOND = 10
 
 
 class MemoryStore:
@@ -37,7 +41,8 @@ class MemoryStore:
         self._max_entries = max_entries
         self._clock = clock
         self._values: dict[str, str] = {}
-        self._expiries: list[tuple[float, str]] = []
+        self._keys_by_end: dict[int, list[str]] = {}
+        self._ends: list[int] = []
         self._first: asyncio.Task[object] | None = None
         if _several_workers():
             logger.warning(
@@ -49,22 +54,31 @@ class MemoryStore:
     async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
         """See `dpop_asgi.core.ports.Store`. Nothing is awaited before it is done, so it is atomic on one event loop."""
         now = self._clock()
-        if self._expiries and self._expiries[0][0] <= now:
+        if self._ends and self._ends[0] <= now * _ENDS_PER_SECOND:
             self._expire(now)
         standing = self._values.get(key)
         if standing is None:
-            if len(self._values) >= self._max_entries:
-                msg = f"MemoryStore is full: {self._max_entries} entries are still needed"
-                raise StoreError(msg)
-            self._values[key] = standing = value
-            heapq.heappush(self._expiries, (now + ttl, key))
+            self._keep(key, value, now + ttl)
+            standing = value
         if asyncio.current_task() is not self._first:
             await self._wait_for_others()
         return standing
 
+    def _keep(self, key: str, value: str, until: float) -> None:
+        if len(self._values) >= self._max_entries:
+            msg = f"MemoryStore is full: {self._max_entries} entries are still needed"
+            raise StoreError(msg)
+        self._values[key] = value
+        end = math.ceil(until * _ENDS_PER_SECOND)
+        if end not in self._keys_by_end:
+            self._keys_by_end[end] = []
+            heapq.heappush(self._ends, end)
+        self._keys_by_end[end].append(key)
+
     def _expire(self, now: float) -> None:
-        while self._expiries and self._expiries[0][0] <= now:
-            del self._values[heapq.heappop(self._expiries)[1]]
+        while self._ends and self._ends[0] <= now * _ENDS_PER_SECOND:
+            for key in self._keys_by_end.pop(heapq.heappop(self._ends)):
+                del self._values[key]
 
     async def _wait_for_others(self) -> None:
         """Of all who come in one turn of the event loop only the first is answered before the others are checked.

@@ -128,12 +128,15 @@ class JWTVerifier:
         signed = SignedToken.parse(token)
         trusted = self._trust(signed)
         source = self._sources[trusted.issuer]
-        keys = await _keys_for(signed, source)
-        # Of those who waited for the keys together, one verifies.
-        known = self.recall(token_hash)
-        if known is not None:
-            return known
-        keys = await _verify_signature(signed, source, keys)
+        keys = source.current(self._clock())
+        if keys is None or not signed.may_be_signed_by(keys):
+            keys = await _keys_for(signed, source)
+            # Of those who waited for the keys together, one verifies.
+            known = self.recall(token_hash)
+            if known is not None:
+                return known
+        if not signed.is_signed_by(keys):
+            keys = await _keys_that_signed(signed, source, keys)
         access_token = _access_token(signed, trusted)
         good_from, good_until = self._check_times(access_token)
         self._remember(token_hash, _Verified(access_token, good_from, good_until, source, keys))
@@ -155,8 +158,8 @@ class JWTVerifier:
         await asyncio.gather(*(source.key_set() for source in self._sources.values()))
 
     def _trust(self, signed: SignedToken) -> TrustedIssuer:
-        typ, issuer = signed.header.get("typ"), signed.claims.get("iss")
-        if not isinstance(typ, str) or typ.lower() not in _TYPES:
+        issuer = signed.claims.get("iss")
+        if signed.typ not in _TYPES:
             raise InvalidToken(Reason.TOKEN_TYPE)
         trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
         if trusted is None:
@@ -208,10 +211,8 @@ async def _keys_for(signed: SignedToken, source: RemoteKeys | StaticKeys) -> Key
     return keys if signed.may_be_signed_by(keys) else await source.key_set_for_unknown_key()
 
 
-async def _verify_signature(signed: SignedToken, source: RemoteKeys | StaticKeys, keys: KeySet) -> KeySet:
-    """The key set with the key that made the signature; without `kid` it may be one that is not known yet."""
-    if signed.is_signed_by(keys):
-        return keys
+async def _keys_that_signed(signed: SignedToken, source: RemoteKeys | StaticKeys, keys: KeySet) -> KeySet:
+    """Without `kid` it may be one that is not known yet."""
     if signed.kid is None:
         newer = await source.key_set_for_unknown_key()
         if newer is not keys and signed.is_signed_by(newer):

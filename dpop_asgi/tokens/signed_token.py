@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
@@ -11,18 +12,21 @@ from dpop_asgi.tokens.key_set import KeySet
 # Enough for a list of names that fills a token of 16 KB. Reading so many numbers takes as long as two signatures.
 _MOST_VALUES = 2000
 
+# A header with a certificate chain is read each time, so that all that are remembered take no more than 64 KB.
+_CACHED_HEADER_BYTES = 1024
+
 # Keys tried for a token without `kid`: each costs a signature check.
 _MOST_CANDIDATES = 8
 
 
 @dataclass(slots=True)  # not frozen: see Situation
 class SignedToken:
-    """The parts of a token; `algorithm` is empty where the header has none."""
+    """The parts of a token; `typ`, in lower case, and `algorithm` are empty where the header has none."""
 
-    header: Mapping[str, Any]
-    claims: Mapping[str, Any]
+    typ: str
     algorithm: str
     kid: str | None
+    claims: Mapping[str, Any]
     signing_input: bytes
     signature: bytes
 
@@ -36,9 +40,9 @@ class SignedToken:
         """
         try:
             signing_input, protected, payload, signature = split_jws(token.encode("ascii"))
-            header = strict_json_object(b64url_decode(protected))
+            header = (_header if len(protected) <= _CACHED_HEADER_BYTES else _header.__wrapped__)(protected)
             claims = strict_json_object(b64url_decode(payload), most_values=_MOST_VALUES)
-            return cls(header, claims, *_algorithm_and_kid(header), signing_input, b64url_decode(signature))
+            return cls(*header, claims, signing_input, b64url_decode(signature))
         except (ValueError, RecursionError):
             raise InvalidToken(Reason.TOKEN_MALFORMED) from None
 
@@ -59,8 +63,11 @@ class SignedToken:
         return {name for name in names if isinstance(name, str)}
 
 
-def _algorithm_and_kid(header: Mapping[str, Any]) -> tuple[str, str | None]:
-    algorithm, kid = header.get("alg"), header.get("kid")
-    if header.keys() & {"crit", "b64"} or not (kid is None or isinstance(kid, str)):
+# All tokens that are signed with one key have the same.
+@lru_cache(64)
+def _header(protected: bytes) -> tuple[str, str, str | None]:
+    header = strict_json_object(b64url_decode(protected))
+    typ, algorithm, kid = header.get("typ"), header.get("alg"), header.get("kid")
+    if not {"crit", "b64"}.isdisjoint(header) or not (kid is None or isinstance(kid, str)):
         raise InvalidToken(Reason.TOKEN_MALFORMED)
-    return algorithm if isinstance(algorithm, str) else "", kid
+    return typ.lower() if isinstance(typ, str) else "", algorithm if isinstance(algorithm, str) else "", kid

@@ -7,6 +7,7 @@ from dpop_asgi.cli import conversation
 from dpop_asgi.cli.conversation import NONCES
 from dpop_asgi.errors import Reason, UseNonce
 from dpop_asgi.nonces import NonceWindow
+from tests.support.windows import accepted_nonce
 
 PHASES = [0.0, 0.1, 0.3, 0.5, 0.79, 0.81, 0.99]
 
@@ -39,9 +40,9 @@ async def test_a_nonce_is_good_up_to_the_instant_that_the_demo_computes(window, 
     nonce, slot = await offered_at(window, clock, phase)
     end = conversation._refused_from(slot)
     before = math.nextafter(end, 0)
-    assert (await window.accept(nonce, before)).until == end
+    assert (await accepted_nonce(window, nonce, before)).until == end
     with pytest.raises(UseNonce) as refused:
-        await window.accept(nonce, end)
+        await accepted_nonce(window, nonce, end)
     assert refused.value.reason is Reason.NONCE_EXPIRED
 
 
@@ -49,7 +50,7 @@ async def test_a_nonce_is_good_up_to_the_instant_that_the_demo_computes(window, 
 async def test_a_rotated_nonce_is_sent_when_it_is_old_and_still_good(window, clock, phase):
     nonce, slot = await offered_at(window, clock, phase)
     sent = (slot + 1 + conversation._INTO_SLOT) * NONCES.period
-    assert (await window.accept(nonce, sent)).age > NONCES.period
+    assert (await accepted_nonce(window, nonce, sent)).age > NONCES.period
     assert window.offered(sent) != nonce
     assert conversation._refused_from(slot) - sent > NONCES.period / 2, "time for a slow machine"
 

@@ -1,8 +1,20 @@
 """One way to read base64url and JSON, or none."""
 
-import pytest
+import json
 
-from dpop_asgi.core.encoding import b64url_decode, b64url_encode, sha256_b64url, split_jws, strict_json_object
+import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dpop_asgi.core.encoding import (
+    b64url_decode,
+    b64url_encode,
+    ecdsa_der,
+    sha256_b64url,
+    split_jws,
+    strict_json_object,
+)
 
 
 @pytest.mark.parametrize("length", range(10))
@@ -37,6 +49,14 @@ def test_what_is_not_strict_base64url_is_refused(segment):
 
 def test_a_hash_is_the_same_for_text_and_its_bytes():
     assert sha256_b64url("abc") == sha256_b64url(b"abc") == "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
+
+
+@given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1))
+@example(0, 0)
+@example(127, 128)
+@example(2**255 - 1, 2**255)
+def test_a_signature_is_encoded_as_cryptography_does_it(r, s):
+    assert ecdsa_der(r.to_bytes(32, "big") + s.to_bytes(32, "big")) == encode_dss_signature(r, s)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +110,47 @@ def test_strict_json_is_read_as_it_is(text, value):
 def test_what_parsers_could_differ_about_is_refused(raw):
     with pytest.raises(ValueError, match=r"."):
         strict_json_object(raw)
+
+
+class Members(list):
+    """An object of JSON, in which a name may stand twice."""
+
+
+def _objects(inside):
+    return st.lists(st.tuples(st.sampled_from("abc"), inside), max_size=4).map(Members)
+
+
+VALUES = st.recursive(
+    st.integers(0, 9) | st.sampled_from(["", ",", "a,b", "{"]),
+    lambda inside: st.lists(inside, max_size=3) | _objects(inside),
+    max_leaves=8,
+)
+
+
+def _written(value):
+    if isinstance(value, Members):
+        return "{" + ",".join(f'"{name}":{_written(inside)}' for name, inside in value) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, value)) + "]"
+    return json.dumps(value)
+
+
+def _says_something_twice(value):
+    if not isinstance(value, list):
+        return False
+    inside = [each for _, each in value] if isinstance(value, Members) else value
+    twice = isinstance(value, Members) and len({name for name, _ in value}) < len(value)
+    return twice or any(map(_says_something_twice, inside))
+
+
+@given(_objects(VALUES))
+def test_a_document_is_refused_exactly_when_a_name_stands_twice_somewhere(members):
+    text = _written(members)
+    if _says_something_twice(members):
+        with pytest.raises(ValueError, match="twice"):
+            strict_json_object(text.encode())
+    else:
+        assert strict_json_object(text.encode()) == json.loads(text)
 
 
 @pytest.mark.parametrize("openers", [127, 128])

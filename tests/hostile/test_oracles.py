@@ -197,5 +197,5 @@ async def test_hash_and_thumbprint_are_compared_in_constant_time(make_api, monke
     api = make_api(nonces=NoncePolicy())
     assert await api.passes()
     hashes, thumbprints = compared
-    assert set(hashes) == {sha256_b64url(api.token).encode()}
-    assert set(thumbprints) == {api.client.thumbprint.encode()}
+    assert set(hashes) == {sha256_b64url(api.token)}
+    assert set(thumbprints) == {api.client.thumbprint}

@@ -41,7 +41,7 @@ async def test_expired_entries_leave_no_memory_behind(clock):
     await _fill(store, 1000, ttl=5.0)
     clock.advance(5.0)
     await store.put_if_absent("last", "value", ttl=5.0)
-    assert (list(store._values), len(store._expiries)) == (["last"], 1)
+    assert (list(store._values), list(store._keys_by_end.values()), len(store._ends)) == (["last"], [["last"]], 1)
 
 
 async def test_an_entry_stands_until_its_last_instant(clock):

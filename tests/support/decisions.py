@@ -48,7 +48,8 @@ class CountingStore(MemoryStore):
     def forget(self) -> None:
         """Lose everything, as a server does that restarts without a disk."""
         self._values.clear()
-        self._expiries.clear()
+        self._keys_by_end.clear()
+        self._ends.clear()
 
     @property
     def proofs(self) -> list[Call]:

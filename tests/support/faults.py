@@ -140,6 +140,7 @@ FAULTS = (
     Fault("no-nonce", R.NONCE_MISSING, UseNonce, "nonce", _drops("nonce")),
     Fault("blank-nonce", R.NONCE_MALFORMED, UseNonce, "nonce", _puts("claims", nonce="a b")),
     Fault("invented-nonce", R.NONCE_UNKNOWN, UseNonce, "nonce", _puts("claims", nonce="invented")),
+    Fault("off-the-curve", R.KEY_INVALID, InvalidProof, "jwk.y", _puts("jwk", y=OTHER_KEY.public_jwk["x"])),
     Fault("signature", R.SIGNATURE_INVALID, InvalidProof, "signature", _sets("signed_by", OTHER_KEY)),
     Fault("revoked", R.TOKEN_REJECTED, InvalidToken, "token", _sets("revoked", True)),
     Fault("other-binding", R.BINDING_MISMATCH, InvalidToken, "binding", _sets("bound_to", OTHER_KEY.thumbprint)),

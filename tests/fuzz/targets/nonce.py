@@ -10,6 +10,7 @@ from dpop_asgi.testing import ManualClock
 from tests.differential.drawn import Drawn
 from tests.fuzz.catalogue import Target, demand
 from tests.fuzz.loops import run
+from tests.support.windows import accepted_nonce
 
 _PERIODS = (60.0, 1.0, 0.5, 7.25)
 _STEPS = (0.0, 0.1, 0.8, 0.999, 1.0, 1.5, 2.0, 5.0, 40.0, 1e6, -0.3, -1.0, -2.5)
@@ -93,7 +94,7 @@ class _Fleet:
         )
         promised = -1 <= age <= self.policy.grace
         try:
-            accepted = await window.accept(nonce, self.clock.now)
+            accepted = await accepted_nonce(window, nonce, self.clock.now)
         except UseNonce:
             # What the other worker alone has agreed on while the store was away cannot be known.
             demand(not promised or self.store.has_failed, f"refused, {age} slots old")
@@ -110,9 +111,9 @@ class _Fleet:
             return
         nonce = window.offered(self.clock.now)
         demand(nonce is not None, "nothing to hand out")
-        accepted = await window.accept(nonce, self.clock.now)
+        accepted = await accepted_nonce(window, nonce, self.clock.now)
         demand(accepted.until >= self.clock.now + 0.2 * self.policy.period * 0.999, "too old")
         demand(window.newer(nonce, self.clock.now) is None, "newer than the newest")
         other = await self.window()
         if other is not None and not self.store.has_failed:
-            await other.accept(nonce, self.clock.now)
+            await accepted_nonce(other, nonce, self.clock.now)
