@@ -17,7 +17,11 @@ from dpop_asgi.errors import (
 Mode = Literal["required", "mixed"]
 
 UNAUTHORIZED = 401
-_STATUS: dict[type, int] = {InvalidRequest: 400, InsufficientScope: 403, Refusal: UNAUTHORIZED}
+_STATUS: dict[type, int] = {
+    **dict.fromkeys((MissingCredentials, InvalidToken, InvalidProof, UseNonce), UNAUTHORIZED),
+    InvalidRequest: 400,
+    InsufficientScope: 403,
+}
 
 # Refusals whose answer depends on nothing but reason, scheme and nonce: it is rendered once for each.
 _SAME_FOR_ALL = frozenset({MissingCredentials, InvalidRequest, InvalidToken, InvalidProof, UseNonce})
@@ -100,7 +104,10 @@ class Challenger:
 
 def status_of(refusal: Refusal) -> int:
     """The HTTP status of the answer."""
-    return next(_STATUS[kind] for kind in type(refusal).__mro__ if kind in _STATUS)
+    for kind in type(refusal).__mro__:
+        if kind in _STATUS:
+            return _STATUS[kind]
+    return UNAUTHORIZED
 
 
 def unavailable() -> Answer:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
 from itertools import product
-from operator import itemgetter
 from typing import Any
 
 from dpop_asgi.core import jose
@@ -20,13 +19,11 @@ from dpop_asgi.errors import InvalidProof, Reason
 _NOT_UNDERSTOOD = frozenset({"crit", "b64"})
 # RFC 9449 §4.2, RFC 7519 §4.1; a claim that is not here may be anything.
 _TEXT, _NUMBER = frozenset({str}), frozenset({int, float})
-_CLAIM_KINDS: Mapping[str, frozenset[type]] = {
-    **dict.fromkeys(("jti", "htm", "htu", "ath", "nonce"), _TEXT),
-    **dict.fromkeys(("iat", "exp", "nbf"), _NUMBER),
-}
-_REQUIRED_CLAIMS = ("jti", "htm", "htu", "iat", "ath")
-_required = itemgetter(*_REQUIRED_CLAIMS)
-_REQUIRED_KINDS = frozenset(product(*(_CLAIM_KINDS[name] for name in _REQUIRED_CLAIMS)))
+_REQUIRED_CLAIMS = {"jti": _TEXT, "htm": _TEXT, "htu": _TEXT, "iat": _NUMBER, "ath": _TEXT}
+_CLAIMS: Mapping[str, frozenset[type]] = {**_REQUIRED_CLAIMS, "nonce": _TEXT, "exp": _NUMBER, "nbf": _NUMBER}
+# Looked up all at once: to look at one after the other takes a microsecond more.
+_IF_MISSING = (*(None for _ in _REQUIRED_CLAIMS), "", 0, 0)
+_SOUND_KINDS = frozenset(product(*_CLAIMS.values()))
 
 
 @dataclass(slots=True)  # not frozen, as it is made for each request: that would cost a microsecond
@@ -71,23 +68,16 @@ def header_failures(header: Mapping[str, Any], policy: ProofPolicy) -> Iterator[
 
 def claim_failures(claims: Mapping[str, Any]) -> Iterator[Reason]:
     """Which checks claims fail by themselves."""
-    try:
-        kinds = tuple(map(type, _required(claims)))
-    except KeyError:
-        yield Reason.CLAIM_MISSING
+    kinds = tuple(map(type, map(claims.get, _CLAIMS, _IF_MISSING)))
+    if kinds in _SOUND_KINDS and claims["jti"].strip():
         return
-    optional_ones_fit = (
-        type(claims.get("nonce", "")) is str
-        and type(claims.get("exp", 0)) in _NUMBER
-        and type(claims.get("nbf", 0)) in _NUMBER
-    )
-    if kinds not in _REQUIRED_KINDS or not optional_ones_fit or not claims["jti"].strip():
-        yield Reason.CLAIM_MALFORMED
+    missing = any(name not in claims for name in _REQUIRED_CLAIMS)
+    yield Reason.CLAIM_MISSING if missing else Reason.CLAIM_MALFORMED
 
 
 def _malformed(claims: Mapping[str, Any]) -> str:
-    kinds = ((name, type(claims[name])) for name in _CLAIM_KINDS if name in claims)
-    return next((name for name, kind in kinds if kind not in _CLAIM_KINDS[name]), "jti")
+    kinds = ((name, type(claims[name])) for name in _CLAIMS if name in claims)
+    return next((name for name, kind in kinds if kind not in _CLAIMS[name]), "jti")
 
 
 def request_failures(claims: Mapping[str, Any], situation: Situation) -> Iterator[Reason]:

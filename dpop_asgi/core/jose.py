@@ -131,15 +131,12 @@ class EmbeddedKey:
 
 
 def read_public_jwk(members: Mapping[str, Any], algorithm: str) -> EmbeddedKey:
-    """What a JWK says of its key, from the required members only.
+    """What a JWK that `fits` says of its key, from the required members only.
 
     Raises:
-        ValueError: when that cannot be an acceptable public key for `algorithm`: of another type, incomplete, not
-            canonically encoded, RSA outside 2048 to 4096 bits, or an Ed25519 point of small order.
+        ValueError: when that cannot be an acceptable public key for `algorithm`: incomplete, not canonically
+            encoded, RSA outside 2048 to 4096 bits, or an Ed25519 point of small order.
     """
-    if not fits(members, algorithm):
-        msg = "kty or crv does not fit alg"
-        raise ValueError(msg)
     try:
         numbers = [b64url_decode(members[name].encode("ascii")) for name in _NUMBERS[members["kty"]]]
     except (KeyError, AttributeError, ValueError):
@@ -155,8 +152,11 @@ def import_public_key(members: Mapping[str, Any], algorithm: str) -> PublicKey:
     """The key in a JWK.
 
     Raises:
-        ValueError: as `read_public_jwk` and `EmbeddedKey.load` do.
+        ValueError: when it is not one that `algorithm` takes; also as `read_public_jwk` and `EmbeddedKey.load` do.
     """
+    if not fits(members, algorithm):
+        msg = "kty or crv does not fit alg"
+        raise ValueError(msg)
     return read_public_jwk(members, algorithm).load()
 
 

@@ -70,10 +70,11 @@ class MemoryStore:
             raise StoreError(msg)
         self._values[key] = value
         end = math.ceil(until * _ENDS_PER_SECOND)
-        if end not in self._keys_by_end:
-            self._keys_by_end[end] = []
+        keys = self._keys_by_end.get(end)
+        if keys is None:
+            keys = self._keys_by_end[end] = []
             heapq.heappush(self._ends, end)
-        self._keys_by_end[end].append(key)
+        keys.append(key)
 
     def _expire(self, now: float) -> None:
         while self._ends and self._ends[0] <= now * _ENDS_PER_SECOND:

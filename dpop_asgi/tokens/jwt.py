@@ -129,13 +129,15 @@ class JWTVerifier:
         trusted = self._trust(signed)
         source = self._sources[trusted.issuer]
         keys = source.current(self._clock())
-        if keys is None or not signed.may_be_signed_by(keys):
+        candidates = signed.candidates(keys) if keys is not None else []
+        if keys is None or not candidates:
             keys = await _keys_for(signed, source)
             # Of those who waited for the keys together, one verifies.
             known = self.recall(token_hash)
             if known is not None:
                 return known
-        if not signed.is_signed_by(keys):
+            candidates = signed.candidates(keys)
+        if not signed.is_signed_by(candidates):
             keys = await _keys_that_signed(signed, source, keys)
         access_token = _access_token(signed, trusted)
         good_from, good_until = self._check_times(access_token)
@@ -208,16 +210,16 @@ def _source(
 
 async def _keys_for(signed: SignedToken, source: RemoteKeys | StaticKeys) -> KeySet:
     keys = await source.key_set()
-    return keys if signed.may_be_signed_by(keys) else await source.key_set_for_unknown_key()
+    return keys if signed.candidates(keys) else await source.key_set_for_unknown_key()
 
 
 async def _keys_that_signed(signed: SignedToken, source: RemoteKeys | StaticKeys, keys: KeySet) -> KeySet:
     """Without `kid` it may be one that is not known yet."""
     if signed.kid is None:
         newer = await source.key_set_for_unknown_key()
-        if newer is not keys and signed.is_signed_by(newer):
+        if newer is not keys and signed.is_signed_by(signed.candidates(newer)):
             return newer
-    raise InvalidToken(Reason.TOKEN_SIGNATURE if signed.may_be_signed_by(keys) else Reason.TOKEN_KEY_UNKNOWN)
+    raise InvalidToken(Reason.TOKEN_SIGNATURE if signed.candidates(keys) else Reason.TOKEN_KEY_UNKNOWN)
 
 
 def _access_token(signed: SignedToken, trusted: TrustedIssuer) -> AccessToken:

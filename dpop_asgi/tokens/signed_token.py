@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Self
 
 from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
+from dpop_asgi.core.jose import PublicKey
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.key_set import KeySet
 
@@ -46,14 +47,14 @@ class SignedToken:
         except (ValueError, RecursionError):
             raise InvalidToken(Reason.TOKEN_MALFORMED) from None
 
-    def may_be_signed_by(self, keys: KeySet) -> bool:
-        """Whether one of them fits `alg` and `kid`."""
-        return bool(keys.candidates(self.algorithm, self.kid))
+    def candidates(self, keys: KeySet) -> list[PublicKey]:
+        """Those that fit `alg` and `kid`."""
+        return keys.candidates(self.algorithm, self.kid)
 
-    def is_signed_by(self, keys: KeySet) -> bool:
+    def is_signed_by(self, candidates: list[PublicKey]) -> bool:
         """Whether one of them made the signature."""
-        candidates = keys.candidates(self.algorithm, self.kid)[:_MOST_CANDIDATES]
-        return any(key.verify(self.algorithm, self.signing_input, self.signature) for key in candidates)
+        tried = candidates[:_MOST_CANDIDATES]
+        return any(key.verify(self.algorithm, self.signing_input, self.signature) for key in tried)
 
     @property
     def audiences(self) -> set[str]:
