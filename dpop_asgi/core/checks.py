@@ -8,7 +8,7 @@ costs an attacker more than us.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
-from itertools import product
+from itertools import chain
 from typing import Any
 
 from dpop_asgi.core import jose
@@ -18,12 +18,9 @@ from dpop_asgi.errors import InvalidProof, Reason
 
 _NOT_UNDERSTOOD = frozenset({"crit", "b64"})
 # RFC 9449 §4.2, RFC 7519 §4.1; a claim that is not here may be anything.
-_TEXT, _NUMBER = frozenset({str}), frozenset({int, float})
-_REQUIRED_CLAIMS = {"jti": _TEXT, "htm": _TEXT, "htu": _TEXT, "iat": _NUMBER, "ath": _TEXT}
-_CLAIMS: Mapping[str, frozenset[type]] = {**_REQUIRED_CLAIMS, "nonce": _TEXT, "exp": _NUMBER, "nbf": _NUMBER}
-# Looked up all at once: to look at one after the other takes a microsecond more.
-_IF_MISSING = (*(None for _ in _REQUIRED_CLAIMS), "", 0, 0)
-_SOUND_KINDS = frozenset(product(*_CLAIMS.values()))
+_NUMBER = frozenset({int, float})
+_REQUIRED_CLAIMS = ("jti", "htm", "htu", "iat", "ath")
+_NUMBERS = ("iat", "exp", "nbf")
 
 
 @dataclass(slots=True)  # not frozen, as it is made for each request: that would cost a microsecond
@@ -68,16 +65,31 @@ def header_failures(header: Mapping[str, Any], policy: ProofPolicy) -> Iterator[
 
 def claim_failures(claims: Mapping[str, Any]) -> Iterator[Reason]:
     """Which checks claims fail by themselves."""
-    kinds = tuple(map(type, map(claims.get, _CLAIMS, _IF_MISSING)))
-    if kinds in _SOUND_KINDS and claims["jti"].strip():
-        return
-    missing = any(name not in claims for name in _REQUIRED_CLAIMS)
-    yield Reason.CLAIM_MISSING if missing else Reason.CLAIM_MALFORMED
+    jti, get = claims.get("jti"), claims.get
+    # One after the other, and not by a table: it spares half a microsecond.
+    required_ones_fit = (
+        type(jti) is str
+        and type(get("htm")) is str
+        and type(get("htu")) is str
+        and type(get("ath")) is str
+        and type(get("iat")) in _NUMBER
+    )
+    if not required_ones_fit and any(name not in claims for name in _REQUIRED_CLAIMS):
+        yield Reason.CLAIM_MISSING
+    elif not (
+        required_ones_fit
+        and type(get("nonce", "")) is str
+        and type(get("exp", 0)) in _NUMBER
+        and type(get("nbf", 0)) in _NUMBER
+        and claims["jti"].strip()
+    ):
+        yield Reason.CLAIM_MALFORMED
 
 
 def _malformed(claims: Mapping[str, Any]) -> str:
-    kinds = ((name, type(claims[name])) for name in _CLAIMS if name in claims)
-    return next((name for name, kind in kinds if kind not in _CLAIMS[name]), "jti")
+    wrong_numbers = (name for name in _NUMBERS if type(claims.get(name, 0)) not in _NUMBER)
+    wrong_texts = (name for name in ("htm", "htu", "ath", "nonce") if type(claims.get(name, "")) is not str)
+    return next(chain(wrong_numbers, wrong_texts), "jti")
 
 
 def request_failures(claims: Mapping[str, Any], situation: Situation) -> Iterator[Reason]:

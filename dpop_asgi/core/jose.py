@@ -169,9 +169,10 @@ def _are_sound(members: Mapping[str, Any], numbers: list[bytes]) -> bool:
             and int.from_bytes(n, "big").bit_length() in _RSA_BITS
             and int.from_bytes(e, "big").bit_length() <= _RSA_EXPONENT_BITS
         )
-    if set(map(len, numbers)) != {_COORDINATE_BYTES[members["crv"]]}:
-        return False
-    return members["kty"] != "OKP" or _is_sound_ed25519(numbers[0])
+    size = _COORDINATE_BYTES[members["crv"]]
+    if members["kty"] == "OKP":
+        return len(numbers[0]) == size and _is_sound_ed25519(numbers[0])
+    return len(numbers[0]) == len(numbers[1]) == size
 
 
 def _is_sound_ed25519(encoded: bytes) -> bool:

@@ -16,15 +16,15 @@ def tested() -> int | None:
 
 
 def loading() -> int | None:
-    """The core of the load generator, and of Redis where there are only two."""
+    """The core of the load generator."""
     cores = available()
     return cores[1] if len(cores) > 1 else None
 
 
 def redis() -> int | None:
-    """The core of Redis."""
+    """The core of Redis; where there are only two, it goes where there is room."""
     cores = available()
-    return cores[2] if len(cores) > 2 else loading()
+    return cores[2] if len(cores) > 2 else None
 
 
 def pin(core: int | None, pid: int = 0) -> None:
