@@ -3,10 +3,10 @@
 The questions, in this order, cheap before dear, local before remote, nothing written before everything else holds:
 
 1. `Authorization`: exactly one field, one scheme, one token
-2. `DPoP`: exactly one field, size, shape, header, key, claims
+2. `DPoP`: exactly one field, size, shape, header, what stands for the key, claims
 3. `htm`, `htu`, `iat`, `exp`, `nbf`, `ath`
 4. nonce
-5. the proof's signature
+5. the proof's signature, by a key that is one
 6. the access token
 7. the token is bound to the proof's key
 8. (scope and step-up)
@@ -16,18 +16,18 @@ The questions, in this order, cheap before dear, local before remote, nothing wr
 import logging
 import re
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from inspect import iscoroutinefunction
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from dpop_asgi.core.access_token import AccessToken, check_binding
-from dpop_asgi.core.caller import Caller
+from dpop_asgi.core.caller import AcceptedNonce, Caller
 from dpop_asgi.core.challenge import Mode
 from dpop_asgi.core.checks import Situation
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import ProofPolicy
-from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
+from dpop_asgi.core.ports import Clock, Decision, Observer, Outcome, Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS, ProofReader
 from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindow
@@ -101,28 +101,25 @@ class Authenticator:
         self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
         self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=not required)
 
-    def authenticate(self, request: IncomingRequest) -> Coroutine[Any, Any, Caller]:
-        """Ask every question about `request`; to be awaited.
+    async def authenticate(self, request: IncomingRequest) -> Caller:
+        """Ask every question about `request`.
 
         Raises:
             Refusal: the first check that failed.
             StoreError: the store cannot say whether the proof is new, or which nonces are good.
             IssuerUnavailable: the issuer's keys are not known.
         """
-        return self._decide(request) if self._observer is None else self._observed(request, self._observer)
-
-    async def _observed(self, request: IncomingRequest, observer: Observer) -> Caller:
+        self.self_check.start()
         try:
             return await self._decide(request)
         except Refusal as refusal:
-            _tell(observer, Decision("refused", refusal.reason))
+            self._tell("refused", refusal.reason)
             raise
         except DPoPError:
-            _tell(observer, Decision("unavailable"))
+            self._tell("unavailable")
             raise
 
     async def _decide(self, request: IncomingRequest) -> Caller:
-        self.self_check.start()
         credentials = read_credentials(request.headers)
         if credentials.scheme == "Bearer":
             return await self._bearer(credentials)
@@ -132,12 +129,11 @@ class Authenticator:
         last_instant = proof.check(
             Situation(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
         )
-        nonce, until = None, last_instant
+        nonce = None
         if self._window is not None and (before is None or before.nonce is None):
             if not self._window.is_ready(now):
                 await self._window.ready(now)
             nonce = self._window.accept(proof.claims.get("nonce"), now)
-            until = min(until, nonce.until)
         thumbprint = proof.verify_signature()
         self._reader.remember(proof)
         token = self._recall(token_hash) or await self._verify_token(credentials.token)
@@ -148,28 +144,24 @@ class Authenticator:
                 key_thumbprint=thumbprint,
                 target_uri=target_uri,
                 jti=proof.claims["jti"],
-                seconds_left=self._seconds_left(last_instant, until),
+                seconds_left=self._seconds_left(last_instant, nonce),
             )
             if is_first_use is False:
                 raise InvalidProof(Reason.PROOF_REPLAYED)
             # Once more: a store that answers late (a long timeout, a process that stood still) may have forgotten the
             # first use of a proof that has died meanwhile.
-            self._seconds_left(last_instant, until)
-        if self._observer is not None:
-            _tell(self._observer, Decision("accepted", replay_checked=is_first_use is not None))
+            self._seconds_left(last_instant, nonce)
+        self._tell("accepted", replay_checked=is_first_use is not None)
         return Caller.of(token, nonce=nonce)
 
-    def _seconds_left(self, last_instant: float, until: float) -> float:
-        """How long proof and nonce could still be accepted: by now the issuer may have been asked, and time has passed.
-
-        `until` is when the nonce dies, where that is before the proof's `last_instant`.
-        """
+    def _seconds_left(self, last_instant: float, nonce: AcceptedNonce | None) -> float:
+        """How long the proof could still be accepted: by now the issuer may have been asked, and time has passed."""
         now = self._clock()
-        if until >= now:
-            return until - now
-        if until < last_instant:
+        if nonce is not None and nonce.until < now:
             raise UseNonce(Reason.NONCE_EXPIRED)
-        raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=last_instant, now=now)
+        if last_instant < now:
+            raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=last_instant, now=now)
+        return (last_instant if nonce is None or last_instant < nonce.until else nonce.until) - now
 
     async def _bearer(self, credentials: Credentials) -> Caller:
         """RFC 9449 §7.2: during a migration an unbound token may pass as Bearer, a bound one never."""
@@ -183,8 +175,7 @@ class Authenticator:
         except Refusal as refusal:
             refusal.scheme = "Bearer"
             raise
-        if self._observer is not None:
-            _tell(self._observer, Decision("accepted"))
+        self._tell("accepted")
         return Caller.of(token)
 
     async def challenge_nonce(self) -> str | None:
@@ -224,12 +215,13 @@ class Authenticator:
         """Release what the store itself opened."""
         await self.store.aclose()
 
-
-def _tell(observer: Observer, decision: Decision) -> None:
-    try:
-        observer(decision)
-    except Exception:
-        logger.exception("the observer failed")
+    def _tell(self, outcome: Outcome, reason: Reason | None = None, *, replay_checked: bool = True) -> None:
+        if self._observer is None:
+            return
+        try:
+            self._observer(Decision(outcome, reason, replay_checked))
+        except Exception:
+            logger.exception("the observer failed")
 
 
 def _memory_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:

@@ -118,6 +118,7 @@ class NonceWindow:
         Raises:
             UseNonce: whatever is wrong; only the reason differs.
         """
+        # In place and not by `_slot` and `_end`, as in `is_ready`: every request comes by here.
         period, grace = self._policy.period, self._policy.grace
         if type(nonce) is not str or (slot := self._slots.get(nonce)) is None:
             raise UseNonce(_why_unknown(nonce))

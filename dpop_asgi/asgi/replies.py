@@ -22,7 +22,7 @@ _POLICY_VIOLATION = 1008
 
 
 class _Reply:
-    """To one request.
+    """How one request is answered.
 
     Args:
         scope: of the request.
@@ -31,7 +31,7 @@ class _Reply:
         authenticator: knows which nonce to hand out when the app answers.
 
     Attributes:
-        started: whether anything was sent.
+        started: whether the answer has begun, apart from hints before it.
         caller: set once the request was accepted.
         held: what waits until the app is done.
     """
@@ -61,33 +61,25 @@ class HTTPReply(_Reply):
         await self.release()
         return await self._receive()
 
-    def send(self, message: Message) -> Awaitable[None]:
+    async def send(self, message: Message) -> None:
         """The `send` for the app inside."""
         if self.started:
-            return self._send(message)
+            await self._send(message)
+            return
+        if message["type"] == "http.response.start" and self.caller is not None:
+            headers = self._with_exposure(_with_nonce(message, self.caller, self._authenticator))
+            message = {**message, "headers": headers}
+        # Starlette answers 500 before it lets an exception out. If that turns out to be a refusal,
+        # ours is the right answer: so a 500 waits until the app is done.
+        if message.get("status") == _SERVER_ERROR or (self.held and not message.get("more_body")):
+            self.held.append(message)
+            return
         if self.held:
-            return self._go_on(message)
+            await self.release()
         # An early hint or a push promise may come before it.
         if message["type"] == "http.response.start":
-            if self.caller is not None:
-                headers = self._with_exposure(_with_nonce(message, self.caller, self._authenticator))
-                message = {**message, "headers": headers}
-            if message["status"] == _SERVER_ERROR:
-                return self._hold(message)
             self.started = True
-        return self._send(message)
-
-    async def _hold(self, message: Message) -> None:
-        """Starlette answers 500 before it lets an exception out. If that is a refusal, ours is the right answer."""
-        self.held.append(message)
-
-    async def _go_on(self, message: Message) -> None:
-        """A held answer waits until the app is done, but not while its body is streamed."""
-        if message.get("more_body"):
-            await self.release()
-            await self._send(message)
-        else:
-            self.held.append(message)
+        await self._send(message)
 
     async def answer(self, answer: Answer) -> None:
         """Send an answer of ours instead of the app's."""

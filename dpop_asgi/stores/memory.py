@@ -13,8 +13,10 @@ from dpop_asgi.errors import StoreError
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# Entries that end within a tenth of a second go together: the rest of it they live longer.
-_ENDS_PER_SECOND = 10
+# Entries that end within an eighth of a second go together: the rest of it they live longer. A power of two, so that
+# no rounding makes it shorter.
+_ENDS_PER_SECOND = 8
+_END_OF_TIME = 2.0**53
 
 
 class MemoryStore:
@@ -69,7 +71,7 @@ class MemoryStore:
             msg = f"MemoryStore is full: {self._max_entries} entries are still needed"
             raise StoreError(msg)
         self._values[key] = value
-        end = math.ceil(until * _ENDS_PER_SECOND)
+        end = math.ceil(min(until, _END_OF_TIME) * _ENDS_PER_SECOND)
         keys = self._keys_by_end.get(end)
         if keys is None:
             keys = self._keys_by_end[end] = []

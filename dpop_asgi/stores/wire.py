@@ -96,7 +96,7 @@ class Wire:
             # Not by the connection, which packs in Python: 5 us for each command.
             packed = b"".join([pack_command(command) for command in words])  # type: ignore[arg-type]  # of any length
             await connection.send_packed_command(packed, check_health=False)
-            return _by_command(commands, [await _reply(connection) for _ in words])
+            return _by_command(commands, await _replies(connection, len(words)))
         except BaseException:
             # What was asked may still be answered: nobody must read that as the answer to something else.
             await self.disconnect()
@@ -135,11 +135,14 @@ def _by_command(commands: list[Command], replies: list[Any]) -> list[Any]:
     return found
 
 
-async def _reply(connection: AbstractConnection) -> Any:  # noqa: ANN401 - whatever the command answers
-    try:
-        return await connection.read_response(disable_decoding=True)
-    except ResponseError as refusal:
-        return refusal
+async def _replies(connection: AbstractConnection, count: int) -> list[Any]:
+    replies: list[Any] = []
+    while len(replies) < count:
+        try:
+            replies.append(await connection.read_response(disable_decoding=True))
+        except ResponseError as refusal:
+            replies.append(refusal)
+    return replies
 
 
 def is_redirection(reply: object) -> bool:

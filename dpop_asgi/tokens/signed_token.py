@@ -13,7 +13,7 @@ from dpop_asgi.tokens.key_set import KeySet
 # Enough for a list of names that fills a token of 16 KB. Reading so many numbers takes as long as two signatures.
 _MOST_VALUES = 2000
 
-# A header with a certificate chain is read each time, so that all that are remembered take no more than 64 KB.
+# A header with a certificate chain is read each time, so that all that are remembered take no more than 128 KB.
 _CACHED_HEADER_BYTES = 1024
 
 # Keys tried for a token without `kid`: each costs a signature check.

@@ -38,9 +38,9 @@ async def store(request, clock, redis_server, socket_path):
 
 
 async def _pass_time(store, clock, seconds):
-    """A clock can be moved, a server's cannot. In memory entries go together that end within a tenth of a second."""
+    """A clock can be moved, a server's cannot. In memory entries go together that end within an eighth of a second."""
     if isinstance(store, MemoryStore):
-        clock.advance(seconds + 0.1)
+        clock.advance(seconds + 0.125)
     else:
         await asyncio.sleep(seconds + 0.05)
 

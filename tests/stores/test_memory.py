@@ -1,6 +1,7 @@
 """The store for one process refuses rather than forgets."""
 
 import logging
+import math
 import multiprocessing
 
 import pytest
@@ -48,6 +49,26 @@ async def test_an_entry_stands_until_its_last_instant(clock):
     store = MemoryStore(clock=clock)
     await store.put_if_absent("key", "first", ttl=10.0)
     clock.advance(9.999)
+    assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
+
+
+async def test_an_entry_stands_until_its_last_instant_whatever_is_rounded(clock):
+    """At this time of day neighbours among the numbers are so far apart that a tenth of a second is none of them."""
+    clock.now = 1_764_000_000.0
+    store = MemoryStore(clock=clock)
+    ends = [clock.now + 10.0 + number / 7 for number in range(1000)]
+    for end in ends:
+        await store.put_if_absent(str(end), "first", ttl=end - clock.now)
+    for end in ends:
+        clock.now = math.nextafter(end, 0.0)
+        assert await store.put_if_absent(str(end), "second", ttl=10.0) == "first"
+
+
+@pytest.mark.parametrize("ttl", [pytest.param(1e308, id="longest"), pytest.param(math.inf, id="for-ever")])
+async def test_an_entry_may_stand_for_ever(clock, ttl):
+    store = MemoryStore(clock=clock)
+    await store.put_if_absent("key", "first", ttl=ttl)
+    clock.advance(1e9)
     assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
 
 
