@@ -66,7 +66,7 @@ def header_failures(header: Mapping[str, Any], policy: ProofPolicy) -> Iterator[
 def claim_failures(claims: Mapping[str, Any]) -> Iterator[Reason]:
     """Which checks claims fail by themselves."""
     jti, get = claims.get("jti"), claims.get
-    # One after the other, and not by a table: it spares half a microsecond.
+    # One after the other, and not by a table: that takes two to three times as long.
     required_ones_fit = (
         type(jti) is str
         and type(get("htm")) is str

@@ -90,6 +90,7 @@ def ecdsa_der(signature: bytes) -> bytes:
     # With its first bit set it would be negative.
     r = b"\0" + r if not r or r[0] > _LARGEST_FIRST_BYTE else r
     s = b"\0" + s if not s or s[0] > _LARGEST_FIRST_BYTE else s
+    # "0" is the tag of a sequence, 2 that of an integer.
     return b"0%c\x02%c%b\x02%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
