@@ -56,6 +56,9 @@ class _Reply:
 class HTTPReply(_Reply):
     """Hands the app's messages on; changes `http.response.start` only, and that only for a caller."""
 
+    started: bool
+    held: list[Message]
+
     async def receive(self) -> Message:
         """The `receive` for the app inside, which may wait here for the client to have the answer and go."""
         await self.release()
@@ -104,7 +107,8 @@ class HTTPReply(_Reply):
 class WebSocketReply(_Reply):
     """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
 
-    _connected = False
+    started: bool
+    _connected: bool = False
 
     async def receive(self) -> Message:
         """The `receive` for the app inside."""
