@@ -27,7 +27,7 @@ class MemoryStore:
 
     Args:
         max_entries: when so many live entries are held it refuses: it never forgets one that is still needed.
-            The default holds 1,300 accepted requests per second for six minutes in about 150 MB.
+            The default holds 1,300 accepted requests per second for six minutes in about 100 MB.
         clock: seconds, the same clock that judges the proofs.
 
     Raises:
