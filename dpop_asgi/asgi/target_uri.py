@@ -31,13 +31,9 @@ def path_of(scope: Scope) -> str:
     Raises:
         InvalidRequest: when there is no path.
     """
-    raw = _raw_path(scope)
-    return (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
-
-
-def _raw_path(scope: Scope) -> bytes:
     raw: bytes = scope.get("raw_path") or _quoted(scope["path"])
-    return raw.partition(b"?")[0]
+    raw = raw.partition(b"?")[0]
+    return (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
 
 
 def _path(raw: bytes) -> str:
@@ -77,21 +73,16 @@ class PublicURL:
             msg = "public_url: give at least one, and one per host"
             raise ValueError(msg)
         self._only = next(iter(self._bases.values())) if len(given) == 1 else None
-        self._below_cached = lru_cache(CACHED_URIS)(self._below)
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
         if self._only is not None:
-            raw = _raw_path(scope)
-            return (self._below_cached if len(raw) <= CACHED_LENGTH else self._below)(raw)
+            return self._only + path_of(scope)
         host = _host(scope, "https")
         base = self._bases.get(host) or self._bases.get(_host(scope, "http"))
         if base is None:
             raise InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host)
         return base + path_of(scope)
-
-    def _below(self, raw: bytes) -> str:
-        return f"{self._only}{_path(raw)}"
 
 
 class RequestURL:

@@ -77,7 +77,7 @@ def split_jws(value: bytes) -> tuple[bytes, bytes, bytes, bytes]:
 def sha256_b64url(text: str | bytes) -> str:
     """Base64url SHA-256, as `ath` and `jkt` use it (43 characters)."""
     raw = text.encode("ascii") if isinstance(text, str) else text
-    return b2a_base64(sha256(raw).digest(), newline=False).translate(_TO_URL, b"=").decode("ascii")
+    return b64url_encode(sha256(raw).digest())
 
 
 def ecdsa_der(signature: bytes) -> bytes:

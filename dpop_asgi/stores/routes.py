@@ -1,7 +1,6 @@
 """Which server has a key: the only one there is, or one of a cluster's."""
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
@@ -43,12 +42,10 @@ class SingleRoute:
             MasterWatch(pool, self._wire, timeout=timeout) if isinstance(pool, SentinelConnectionPool) else None
         )
 
-    def call(self, command: Command) -> Coroutine[Any, Any, Any]:
-        """The reply, to be awaited. See `Lane.call`."""
-        return self._lane.call(command) if self._watch is None else self._watched(command, self._watch)
-
-    async def _watched(self, command: Command, watch: MasterWatch) -> Any:  # noqa: ANN401 - whatever it answers
-        await watch.look()
+    async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
+        """The reply. See `Lane.call`."""
+        if self._watch is not None:
+            await self._watch.look()
         return await self._lane.call(command)
 
     async def everywhere(self, command: Command) -> list[Any]:

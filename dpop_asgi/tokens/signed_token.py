@@ -41,7 +41,7 @@ class SignedToken:
         """
         try:
             signing_input, protected, payload, signature = split_jws(token.encode("ascii"))
-            header = (_header if len(protected) <= _CACHED_HEADER_BYTES else _header.__wrapped__)(protected)
+            header = (_cached_header if len(protected) <= _CACHED_HEADER_BYTES else _header)(protected)
             claims = strict_json_object(b64url_decode(payload), most_values=_MOST_VALUES)
             return cls(*header, claims, signing_input, b64url_decode(signature))
         except (ValueError, RecursionError):
@@ -64,11 +64,13 @@ class SignedToken:
         return {name for name in names if isinstance(name, str)}
 
 
-# All tokens that are signed with one key have the same.
-@lru_cache(64)
 def _header(protected: bytes) -> tuple[str, str, str | None]:
     header = strict_json_object(b64url_decode(protected))
     typ, algorithm, kid = header.get("typ"), header.get("alg"), header.get("kid")
     if not {"crit", "b64"}.isdisjoint(header) or not (kid is None or isinstance(kid, str)):
         raise InvalidToken(Reason.TOKEN_MALFORMED)
     return typ.lower() if isinstance(typ, str) else "", algorithm if isinstance(algorithm, str) else "", kid
+
+
+# All tokens that are signed with one key have the same.
+_cached_header = lru_cache(64)(_header)
