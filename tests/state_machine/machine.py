@@ -118,7 +118,7 @@ class Machine(RuleBasedStateMachine):
 
     def _note(self, attempt, verdicts, *, accepted, remembered):
         if any(verdict.spends for verdict in verdicts) and self.store.fault.writes("proof"):
-            self.oracle.note(attempt.proof, accepted=accepted)
+            self.oracle.note(attempt.proof, accepted=accepted, at=min(verdict.at for verdict in verdicts))
         if accepted and attempt.proof is not None:
             self._check_first_use(attempt.proof, remembered=remembered)
             self.passed.append(attempt)

@@ -98,9 +98,13 @@ class Oracle:
         nonces, slot = self.rules.nonces, self.store.ever.get(proof.nonce)
         return math.inf if nonces is None or slot is None else (slot + 1 + nonces.grace) * nonces.period
 
-    def note(self, proof: Proof, *, accepted: bool) -> None:
-        """The store was asked to remember the proof, and wrote it unless something stood there."""
-        if accepted or not self._stands(proof):
+    def note(self, proof: Proof, *, accepted: bool, at: float) -> None:
+        """The store was asked to remember the proof, and wrote it unless something stood there.
+
+        What stands there does so until its own death, also where a lost reply let another proof pass meanwhile.
+        """
+        stays = self._stands(proof) and at <= self.dies_at(self._spent[_identity(proof)].proof)
+        if not stays and (accepted or not self._stands(proof)):
             self._spent[_identity(proof)] = _Spent(proof, self.losses)
 
     def _stands(self, proof: Proof) -> bool:
