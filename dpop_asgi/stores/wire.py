@@ -26,8 +26,9 @@ from dpop_asgi.stores.inspection import READ_ONLY
 
 Command = tuple[str | int, ...]
 
-# How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError.
-LOST = (RedisConnectionError, OSError, RuntimeError)
+# How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError, asyncio's loop of Python 3.12 and
+# 3.13 by an AttributeError, when several pieces are written at once.
+LOST = (RedisConnectionError, OSError, RuntimeError, AttributeError)
 
 
 class Wire:

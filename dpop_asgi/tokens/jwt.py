@@ -223,7 +223,7 @@ async def _keys_that_signed(signed: SignedToken, source: RemoteKeys | StaticKeys
 
 
 def _access_token(signed: SignedToken, trusted: TrustedIssuer) -> AccessToken:
-    if not signed.audiences & set(trusted.audience):
+    if signed.audiences.isdisjoint(trusted.audience):
         raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=trusted.audience)
     if "exp" not in signed.claims:
         raise InvalidToken(Reason.TOKEN_MALFORMED, claim="exp")

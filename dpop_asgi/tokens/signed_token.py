@@ -53,8 +53,10 @@ class SignedToken:
 
     def is_signed_by(self, candidates: list[PublicKey]) -> bool:
         """Whether one of them made the signature."""
-        tried = candidates[:_MOST_CANDIDATES]
-        return any(key.verify(self.algorithm, self.signing_input, self.signature) for key in tried)
+        for key in candidates[:_MOST_CANDIDATES]:
+            if key.verify(self.algorithm, self.signing_input, self.signature):
+                return True
+        return False
 
     @property
     def audiences(self) -> set[str]:
