@@ -26,8 +26,8 @@ from dpop_asgi.stores.inspection import READ_ONLY
 
 Command = tuple[str | int, ...]
 
-# How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError, asyncio's loop of Python 3.12 and
-# 3.13 by an AttributeError, when several pieces are written at once.
+# How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError, asyncio's own loop of Python
+# 3.12 and 3.13 by an AttributeError of its `writelines`.
 LOST = (RedisConnectionError, OSError, RuntimeError, AttributeError)
 
 
