@@ -141,6 +141,8 @@ class ResourceServer:
     def start(self) -> Self:
         command = [sys.executable, "-m", "uvicorn", "examples.resource_server:app", "--port", str(self.port)]
         command += ["--http", self._http, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
+        # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
+        command += ["--h11-max-incomplete-event-size", "131072"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
         given = {f"DPOP_{name.upper()}": str(value) for name, value in self._settings.items()}
         self._process = Process(command, environment={**kept, **given})
