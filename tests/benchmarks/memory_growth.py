@@ -28,9 +28,9 @@ _STEPS = 20
 # By then the caches are full, and as many proofs are forgotten as are added. Some 120,000 are held, fewer just before a
 # nonce dies than after: what is compared are the maxima of some periods.
 _SETTLED, _LATER = 0.4, 0.7
-# Of the process. Now and then Python makes the table of a dictionary anew, larger or smaller by what it holds just
-# then: 4 or 8 MB for the memory store's, of 110 MB.
-_FLAT = 0.08
+# Of the process. Allocators keep some pages more or less. More than this is a leak, or the table of a dictionary that
+# Python made anew just then, larger by what it held: 4 or 8 MB for the memory store's, of 110 MB. Blocks tell which.
+_FLAT = 0.02
 # Of what Python has allocated, in blocks, which tables do not change.
 _SAME = 0.01
 
@@ -124,13 +124,11 @@ def _grown(bench: Bench, requests: int, keys: int, step: float) -> Iterator[tupl
 
 def run_section(bench: Bench) -> None:
     requests, keys = bench.size(1_000_000, 20_000), bench.size(100_000, 5_000)
-    seen, told = [], 0
+    seen, each = [], _BATCHES // _STEPS
     for sent, memory in _grown(bench, requests, keys, step=1000.0 / requests):
         seen.append((sent, memory))
-        if sent * _STEPS // requests > told:
-            told += 1
+        if len(seen) % each == 0:
             bench.step(f"{sent:,} requests")
-    each = len(seen) // _STEPS
     bench.results.tables.append(_table(seen[each - 1 :: each], keys))
     settled = [memory for sent, memory in seen if _SETTLED * requests <= sent < _LATER * requests]
     later = [memory for sent, memory in seen if sent >= _LATER * requests]

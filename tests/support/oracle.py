@@ -103,8 +103,7 @@ class Oracle:
 
         What stands there does so until its own death, also where a lost reply let another proof pass meanwhile.
         """
-        stays = self._stands(proof) and at <= self.dies_at(self._spent[_identity(proof)].proof)
-        if not stays and (accepted or not self._stands(proof)):
+        if not self._stands(proof) or (accepted and at > self.dies_at(self._spent[_identity(proof)].proof)):
             self._spent[_identity(proof)] = _Spent(proof, self.losses)
 
     def _stands(self, proof: Proof) -> bool:
