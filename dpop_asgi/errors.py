@@ -62,6 +62,7 @@ class Reason(StrEnum):
     NONCE_MALFORMED = "nonce_malformed"
     NONCE_EXPIRED = "nonce_expired"
     NONCE_UNKNOWN = "nonce_unknown"
+    NONCE_SUPERSEDED = "nonce_superseded"
 
     TOKEN_MALFORMED = "token_malformed"
     TOKEN_TYPE = "token_type"
@@ -122,6 +123,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.NONCE_MALFORMED: "The DPoP proof must carry the nonce of the DPoP-Nonce field",
     Reason.NONCE_EXPIRED: "The DPoP proof must carry the nonce of the DPoP-Nonce field",
     Reason.NONCE_UNKNOWN: "The DPoP proof must carry the nonce of the DPoP-Nonce field",
+    Reason.NONCE_SUPERSEDED: "The DPoP proof must carry the nonce of the DPoP-Nonce field",
     Reason.TOKEN_MALFORMED: "The access token is malformed",
     Reason.TOKEN_TYPE: "The typ of the access token must be at+jwt",
     Reason.TOKEN_ALGORITHM: "The alg of the access token is not accepted",
@@ -148,6 +150,18 @@ class DPoPError(Exception):
 
 class StoreError(DPoPError):
     """The store did not answer in time, refused, or is full. The request is answered with 503."""
+
+
+class Superseded(StoreError):
+    """The store is another incarnation than the one a call was meant for: it may have forgotten something.
+
+    Attributes:
+        by: the incarnation that answered, `None` when it is not known.
+    """
+
+    def __init__(self, by: str | None) -> None:
+        super().__init__("the store was restarted or replaced")
+        self.by: str | None = by
 
 
 class IssuerUnavailable(DPoPError):

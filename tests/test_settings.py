@@ -25,7 +25,7 @@ def test_issuer_and_audience_are_enough():
         60.0,
     )
     assert authenticator.proof_policy.algorithms == ("ES256", "PS256", "Ed25519", "EdDSA")
-    policy = authenticator._window._policy
+    policy = authenticator.nonce_policy
     assert (policy.period, policy.grace, policy.lookahead) == (60.0, 1, 5)
 
 
@@ -40,8 +40,8 @@ def test_the_environment_of_the_process_is_read(monkeypatch):
     assert Settings.from_environment().authenticator.mode == "mixed"
 
 
-def _window(settings):
-    return settings.authenticator._window
+def _nonces(settings):
+    return settings.authenticator.nonce_policy
 
 
 GOOD = [
@@ -63,11 +63,11 @@ GOOD = [
     pytest.param("NAMESPACE", "orders", lambda s: s.authenticator._namespace, "orders", id="namespace"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: s.authenticator._reader._cached, 9, id="cached-keys"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: _verifier(s)._cached_tokens, 9, id="cached-tokens"),
-    pytest.param("NONCE_PERIOD", "30", lambda s: _window(s)._policy.period, 30.0, id="period"),
-    pytest.param("NONCE_PERIOD", " 0.5 ", lambda s: _window(s)._policy.period, 0.5, id="period-with-spaces"),
-    pytest.param("NONCE_PERIOD", "0", _window, None, id="no-nonces"),
-    pytest.param("NONCE_GRACE", "0", lambda s: _window(s)._policy.grace, 0, id="no-grace"),
-    pytest.param("NONCE_LOOKAHEAD", "9", lambda s: _window(s)._policy.lookahead, 9, id="lookahead"),
+    pytest.param("NONCE_PERIOD", "30", lambda s: _nonces(s).period, 30.0, id="period"),
+    pytest.param("NONCE_PERIOD", " 0.5 ", lambda s: _nonces(s).period, 0.5, id="period-with-spaces"),
+    pytest.param("NONCE_PERIOD", "0", _nonces, None, id="no-nonces"),
+    pytest.param("NONCE_GRACE", "0", lambda s: _nonces(s).grace, 0, id="no-grace"),
+    pytest.param("NONCE_LOOKAHEAD", "9", lambda s: _nonces(s).lookahead, 9, id="lookahead"),
     pytest.param(
         "ALGORITHMS",
         "ES256, RS256",

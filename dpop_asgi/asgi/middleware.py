@@ -130,7 +130,7 @@ class DPoPMiddleware:
                 logger.info("refused: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
             try:
                 challenged = status_of(error) == UNAUTHORIZED
-                nonce = await self._authenticator.challenge_nonce() if challenged else None
+                nonce = await self._authenticator.challenge_nonce(error) if challenged else None
                 return self._challenger.answer(error, nonce=nonce)
             except DPoPError as unanswerable:
                 error = unanswerable

@@ -6,21 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dpop_asgi.core.access_token import AccessToken
-
-
-@dataclass(slots=True)  # not frozen: see Situation
-class AcceptedNonce:
-    """A nonce that is good now.
-
-    Attributes:
-        value: as the client sent it.
-        until: the last instant at which it is accepted, in seconds since the epoch.
-        age: seconds since its slot began.
-    """
-
-    value: str = field(repr=False)
-    until: float
-    age: float
+from dpop_asgi.core.nonce_window import AcceptedNonce
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: see `of`

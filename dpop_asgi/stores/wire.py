@@ -1,6 +1,8 @@
 """Pipelines over one connection of redis-py, and what its errors mean to an operator."""
 
+import math
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +24,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from dpop_asgi.stores.incarnation import IDENTITY, Incarnations, Reply
 from dpop_asgi.stores.inspection import READ_ONLY
 
 Command = tuple[str | int, ...]
@@ -31,6 +34,11 @@ Command = tuple[str | int, ...]
 LOST = (RedisConnectionError, OSError, RuntimeError, AttributeError)
 
 
+# How old the last answer to IDENTITY may be: a master can be demoted, synchronised and promoted again under one
+# connection, but not within this. Asked more often it would cost more than the commands themselves.
+_IDENTITY_SECONDS = 0.1
+
+
 class Wire:
     """Holds one connection: to take it from the pool for each pipeline would cost as much as three commands.
 
@@ -38,6 +46,7 @@ class Wire:
         acquire: takes a connection from redis-py's pool.
         release: gives it back.
         ours: whether to end it when it is given back; a user's pool gets it as it is.
+        fence: whether to find out which incarnation of the server answers.
     """
 
     def __init__(
@@ -46,12 +55,18 @@ class Wire:
         release: Callable[[AbstractConnection], Awaitable[None]],
         *,
         ours: bool,
+        fence: bool = False,
     ) -> None:
         self._acquire = acquire
         self._release = release
         self._ours = ours
         self._connection: AbstractConnection | None = None
         self._is_outdated = False
+        self._is_new = True
+        self._asked_at = -math.inf
+        self.incarnations: Incarnations = Incarnations()
+        if not fence:
+            self.incarnations.off = "not wanted"
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -65,8 +80,12 @@ class Wire:
         """Connect anew for the next pipeline; the one under way is brought to its end."""
         self._is_outdated = True
 
+    def ask_again(self) -> None:
+        """Have the next pipeline find out which incarnation answers."""
+        self._asked_at = -math.inf
+
     async def exchange(self, commands: list[Command]) -> list[Any]:
-        """The replies, in order; a refusal of a single command stands in its place as an exception.
+        """A `Reply` for each command, in order; a refusal of a single command stands in its place as an exception.
 
         A second try is safe, since the value in our command tells our own write from another's. There is one: a
         connection that died while idle, or whose server was demoted, shows itself only when it is used.
@@ -84,24 +103,52 @@ class Wire:
 
     async def _attempt(self, commands: list[Command]) -> list[Any]:
         try:
-            if self._is_outdated:
-                await self.disconnect()
-                self._is_outdated = False
-            if self._connection is None:
-                self._connection = await self._acquire()
-            # Not left to `send_packed_command`: it would not ask the Sentinels for the master's new address.
-            if not self._connection.is_connected:
-                await self._connection.connect()  # type: ignore[no-untyped-call]
-            connection = self._connection
-            words = [part for command in commands for part in _parts(command)]
+            connection = await self._connected()
+            now = time.monotonic()
+            first, last = self._questions(now)
+            words = [part for command in (*first, *commands, *last) for part in _parts(command)]
             # Not by the connection, which packs in Python: 5 us for each command.
             packed = b"".join([pack_command(command) for command in words])  # type: ignore[arg-type]  # of any length
             await connection.send_packed_command(packed, check_health=False)
-            return _by_command(commands, await _replies(connection, len(words)))
+            replies = await _replies(connection, len(words))
         except BaseException:
             # What was asked may still be answered: nobody must read that as the answer to something else.
             await self.disconnect()
             raise
+        if first:
+            self.incarnations.note(replies[0])
+        before = self.incarnations.current
+        if last:
+            self.incarnations.note(replies[-1])
+        after = self.incarnations.current
+        if first or last:
+            self._is_new, self._asked_at = False, now
+        found = _by_command(commands, replies[len(first) : len(replies) - len(last)])
+        return [reply if isinstance(reply, Exception) else Reply(reply, before, after) for reply in found]
+
+    async def _connected(self) -> AbstractConnection:
+        if self._is_outdated:
+            await self.disconnect()
+            self._is_outdated = False
+        if self._connection is None:
+            self._connection = await self._acquire()
+            self._is_new = True
+        # Not left to `send_packed_command`: it would not ask the Sentinels for the master's new address.
+        if not self._connection.is_connected:
+            await self._connection.connect()  # type: ignore[no-untyped-call]
+            self._is_new = True
+        return self._connection
+
+    def _questions(self, now: float) -> tuple[tuple[Command, ...], tuple[Command, ...]]:
+        """What is asked before and after the commands, in the same pipeline: nobody waits for a round trip more.
+
+        On a new connection before them; else after them, when the last answer is too old to vouch for them.
+        """
+        if self.incarnations.off is not None:
+            return (), ()
+        if self._is_new:
+            return (IDENTITY,), ()
+        return (), (IDENTITY,) if now - self._asked_at > _IDENTITY_SECONDS else ()
 
     async def disconnect(self) -> None:
         """Start anew with the next pipeline."""

@@ -11,7 +11,7 @@ from dpop_asgi.asgi import public_paths
 from dpop_asgi.asgi.proxies import Proxies
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.core import credentials, encoding, htu, jose, proof
-from dpop_asgi.core.caller import AcceptedNonce
+from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.checks import CHECKS, request_failures
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import SpentProofs
