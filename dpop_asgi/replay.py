@@ -37,7 +37,7 @@ class SpentProofs:
         self._prefix = f"{namespace}:jti:v1:"
         # Those with a hash tag are as long, so that keys stay in their allocation class.
         tags = () if self._fence is None else self._fence.tags
-        self._prefixes = {tag[0]: f"{namespace}:jti:{{{tag}}}" for tag in tags if tag}
+        self._prefixes = {tag[0]: f"{namespace}:jti{{{tag}}}" for tag in tags if tag}
         self._required = required
         self._store_failed = False
 

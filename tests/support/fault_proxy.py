@@ -20,6 +20,7 @@ Everything can be switched at any time, for connections that stand as for new on
 import asyncio
 import contextlib
 import socket
+from itertools import cycle
 from typing import Literal, Self
 
 from tests.support.fault_line import Cut, Faults, Line, reset
@@ -33,15 +34,15 @@ Door = Literal["open", "reset", "backlog", "closed"]
 
 
 class FaultProxy(Faults):
-    """Forwards to `port` on loopback; see above for what else it does.
+    """Forwards to `port` on loopback, or to each of several in turn; see above for what else it does.
 
     Attributes:
         port: where it listens; always the same.
         connections: how many were taken.
     """
 
-    def __init__(self, port: int) -> None:
-        self._upstream = port
+    def __init__(self, port: int, *others: int) -> None:
+        self._upstreams = cycle((port, *others))
         self._lines: dict[asyncio.Task[None], Line] = {}
         self._listening: socket.socket | None = None
         self.port = 0
@@ -111,7 +112,7 @@ class FaultProxy(Faults):
                 reset(client)
                 return
             line = Line(client, self)
-            task = asyncio.get_running_loop().create_task(line.run(self._upstream))
+            task = asyncio.get_running_loop().create_task(line.run(next(self._upstreams)))
             self._lines[task] = line
             task.add_done_callback(lambda task: self._lines.pop(task).close())
 
