@@ -109,9 +109,13 @@ class Authenticator:
         required = on_store_failure == "refuse"
         self._remember_for = max(remember_for, proof_policy.max_age)
         self._spent = SpentProofs(store, namespace=namespace, required=required)
-        self._nonces = (
-            None if nonces is None else NonceWindows(store, nonces, namespace=namespace, clock=clock, required=required)
-        )
+        self._nonces = None
+        if nonces is not None:
+            lives = f"max_age={proof_policy.max_age:g} remember_for={self._remember_for:g}"
+            settings = f"period={nonces.period:g} grace={nonces.grace} {lives}"
+            self._nonces = NonceWindows(
+                store, nonces, namespace=namespace, clock=clock, settings=settings, required=required
+            )
         self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=not required)
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
@@ -144,7 +148,7 @@ class Authenticator:
         )
         nonce = None
         if self._nonces is not None and (before is None or before.nonce is None):
-            nonce = await self._nonces.check(proof.claims.get("nonce"), now)
+            nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)
         thumbprint = proof.verify_signature()
         self._reader.remember(proof)
         token = self._recall(token_hash) or await self._verify_token(credentials.token)

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from dpop_asgi import NoncePolicy, Reason, StoreError
-from tests.support.decisions import Resource
+from dpop_asgi.testing import Client
+from tests.support.decisions import Resource, settle
 from tests.support.fenced_store import FencedStore, LateView
+from tests.support.proofs import TOKEN, URI
 
 PERIOD = 60.0
 OURS = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -276,3 +278,71 @@ async def test_switching_nonces_off_lets_no_used_proof_pass(cluster, worker):
     used = resource.headers(nonce=await nonce_with(resource, "bb"))
     await resource.accept(used)
     assert await worker(cluster, nonces=None).reason(used) is Reason.PROOF_REPLAYED
+
+
+# Workers that do not agree
+
+
+def _warnings(caplog, about):
+    return [record.getMessage() for record in caplog.records if about in record.getMessage()]
+
+
+async def test_other_settings_of_another_worker_are_warned_of_once(clock, client, caplog):
+    """N09: in one namespace of one store."""
+    one = Resource(clock, client, nonces=NoncePolicy())
+    two = Resource(clock, client, nonces=NoncePolicy(period=30.0), store=one.store)
+    for _ in range(3):
+        for worker in (one, two):
+            await nonce_of(worker)
+            await settle()
+        clock.advance(PERIOD)
+    (warning,) = _warnings(caplog, "other settings")
+    assert "period=60 " in warning
+    assert "period=30 " in warning
+
+
+async def test_workers_that_agree_are_not_warned_of(clock, client, caplog):
+    one = Resource(clock, client, nonces=NoncePolicy())
+    two = Resource(clock, client, nonces=NoncePolicy(lookahead=3), store=one.store)
+    for _ in range(5):
+        for worker in (one, two):
+            await nonce_of(worker)
+            await settle()
+        clock.advance(PERIOD)
+    assert not caplog.records
+
+
+ELSEWHERE = [
+    pytest.param({"store": None}, id="another store or database"),
+    pytest.param({"namespace": "other"}, id="another namespace"),
+    pytest.param({"nonces": NoncePolicy(period=30.0)}, id="another period"),
+]
+
+
+@pytest.mark.parametrize("options", ELSEWHERE)
+async def test_a_client_that_two_workers_send_back_and_forth_is_warned_of(clock, client, caplog, options):
+    """N09"""
+    one = Resource(clock, client, nonces=NoncePolicy())
+    two = Resource(clock, client, **{"store": one.store, "nonces": NoncePolicy(), **options})
+    nonce = await nonce_of(one)
+    for _ in range(5):
+        clock.advance(5)
+        for worker in (two, one):
+            assert await worker.reason(worker.headers(nonce=nonce)) is Reason.NONCE_UNKNOWN
+            nonce = await nonce_of(worker)
+            clock.advance(PERIOD)
+    assert _warnings(caplog, "another Redis, database, namespace or nonce period")
+    assert nonce not in caplog.text
+
+
+async def test_clients_that_come_back_with_old_nonces_are_not_warned_of(clock, client, caplog, make_client):
+    resource = Resource(clock, client, nonces=NoncePolicy())
+    for number in range(20):
+        headers = make_client().headers("GET", URI, TOKEN, nonce=f"old-{number}")
+        assert await resource.reason(headers) is Reason.NONCE_UNKNOWN
+    assert not caplog.records
+
+
+@pytest.fixture
+def make_client(clock):
+    return lambda: Client(clock=clock)

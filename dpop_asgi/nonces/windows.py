@@ -5,10 +5,14 @@ from collections.abc import Awaitable
 from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, why_unknown
 from dpop_asgi.core.ports import Clock, Fenced, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
+from dpop_asgi.nonces.mismatch import SharedSettings, UnknownNonces
 from dpop_asgi.nonces.window import NonceWindow
 
 # Another worker may have noticed earlier that the store was replaced.
 _WORTH_A_LOOK = frozenset({Reason.NONCE_UNKNOWN, Reason.NONCE_SUPERSEDED})
+
+# For so many periods another worker sees the settings of one that has stopped.
+_COMPARED = 3
 
 
 class NonceWindows:
@@ -22,12 +26,20 @@ class NonceWindows:
         policy: see there.
         namespace: see there.
         clock: see there.
+        settings: those on which workers have to agree, at most 64 ASCII characters; others are warned of.
         required: whether an unknown nonce is an error while the store cannot say if another worker issued it;
             otherwise it is answered by a challenge with a nonce of this worker.
     """
 
     def __init__(
-        self, store: Store, policy: NoncePolicy, *, namespace: str, clock: Clock, required: bool = True
+        self,
+        store: Store,
+        policy: NoncePolicy,
+        *,
+        namespace: str,
+        clock: Clock,
+        settings: str = "",
+        required: bool = True,
     ) -> None:
         tags = store.tags if isinstance(store, Fenced) else ("",)
         self._by_tag = {tag: NonceWindow(store, policy, namespace=namespace, clock=clock, tag=tag) for tag in tags}
@@ -35,10 +47,17 @@ class NonceWindows:
         self._windows = list(self._by_tag.values())
         self._only = self._windows[0] if len(tags) == 1 else None
         self._required = required
+        self._unknown = UnknownNonces()
+        self._settings = SharedSettings(store, namespace=namespace, settings=settings, ttl=_COMPARED * policy.period)
         self._turn = 0
 
-    async def check(self, nonce: object, now: float) -> AcceptedNonce:
+    async def check(self, nonce: object, now: float, *, client: bytes = b"") -> AcceptedNonce:
         """RFC 9449 §4.3 item 10.
+
+        Args:
+            nonce: in the proof.
+            now: seconds since the epoch.
+            client: something that the client's next proof has too.
 
         Raises:
             UseNonce: If it is not one of the window.
@@ -53,6 +72,8 @@ class NonceWindows:
             return window.accept(nonce, now)
         except UseNonce as rejection:
             if rejection.reason not in _WORTH_A_LOOK or not await self._look(window, nonce):
+                if rejection.reason is Reason.NONCE_UNKNOWN:
+                    self._unknown.note(client, str(nonce), now)
                 raise
         await window.ready(now)
         return window.accept(nonce, now)
@@ -135,4 +156,5 @@ class NonceWindows:
     async def _ready(self, window: NonceWindow, now: float) -> None:
         for each in self._windows:
             each.refresh(now)
+        self._settings.compare(now)
         await window.ready(now)
