@@ -64,6 +64,10 @@ class FaultProxy(Faults):
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def lead_to(self, *ports: int) -> None:
+        """From now on new connections go there, in turn."""
+        self._upstreams = cycle(ports)
+
     async def emptied(self) -> None:
         """Wait until all connections have been ended by their clients or servers."""
         async with asyncio.timeout(_PATIENCE):
