@@ -15,6 +15,7 @@ import httpx2
 import redis as redis_client
 
 from dpop_asgi.testing import Issuer
+from tests.support import children
 
 ROOT = Path(__file__).resolve().parents[2]
 AUDIENCE = "https://api.example.com"
@@ -45,9 +46,7 @@ class Process:
     def __init__(self, command: list[str], *, environment: dict[str, str] | None = None) -> None:
         self.output = Path(tempfile.mkstemp(prefix="server-", suffix=".log")[1])
         with self.output.open("wb") as log:
-            self._popen = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=ROOT, env=environment, start_new_session=True
-            )
+            self._popen = children.start(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
 
     def running(self) -> bool:
         return self._popen.poll() is None
@@ -63,6 +62,7 @@ class Process:
             self._popen.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
+        children.is_over(self._popen)
 
     @property
     def log(self) -> str:
