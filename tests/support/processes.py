@@ -20,6 +20,8 @@ from tests.support import children
 ROOT = Path(__file__).resolve().parents[2]
 AUDIENCE = "https://api.example.com"
 PATIENCE = 20.0
+# Seconds per slot, with which now is half-way through slot 1: nonces do not rotate where no test asks for it (N19).
+NO_ROTATION = time.time() / 1.5
 
 
 def free_port() -> int:
@@ -123,6 +125,7 @@ class ResourceServer:
     """`uvicorn examples.resource_server:app` as a user starts it.
 
     `http` is the HTTP implementation (`h11` or `httptools`), `settings` the DPOP_* variables without the prefix.
+    Nonces do not rotate unless `settings` says how often.
     """
 
     def __init__(
@@ -131,7 +134,8 @@ class ResourceServer:
         self.port = port or free_port()
         self._http = http
         self._workers = workers
-        self._settings = {"issuer": issuer.url, "audience": issuer.audience, **settings}
+        usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
+        self._settings = {**usual, **settings}
         self._process: Process | None = None
 
     @property
