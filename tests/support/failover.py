@@ -112,6 +112,20 @@ class Observed:
         return f"{statuses}; accepted twice {len(lost)}; {said}"
 
 
+def cut(master: Node, replicas: list[Node]) -> None:
+    """The replicas go on as before, but learn nothing any more, like on the other side of a broken network."""
+    for replica in replicas:
+        replica.ask("CONFIG", "SET", "masterauth", "refused")
+    master.ask("CLIENT", "KILL", "TYPE", "replica")
+    wait_until(lambda: master.facts("replication")["connected_slaves"] == 0, "a replica is still there")
+
+
+def reconnect(nodes: list[Node]) -> None:
+    """Let them learn again what they missed."""
+    for node in nodes:
+        node.ask("CONFIG", "SET", "masterauth", "")
+
+
 def _watch(succession: Succession, happen: Callable[[Succession], None]) -> Moments:
     failed = time.monotonic()
     happen(succession)
