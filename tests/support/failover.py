@@ -64,12 +64,11 @@ class Moments(NamedTuple):
 
 @dataclass
 class Observed:
-    """Every proof with its uses; what was accepted from `safe_from` on must not be accepted again."""
+    """Every proof with its uses."""
 
     sheets: list[Sheet]
     moments: Moments
     glances: list[Use]
-    safe_from: float
 
     @property
     def uses(self) -> list[Use]:
@@ -148,4 +147,4 @@ async def observe(succession: Succession, happen: Callable[[Succession], None], 
         await asyncio.sleep(SECONDS_AFTER / 2)
         done.set()
     await barrage.send_again([sheet for sheet in barrage.sheets if sheet.accepted])
-    return Observed(barrage.sheets, moments, barrage.glances, moments.failed)
+    return Observed(barrage.sheets, moments, barrage.glances)
