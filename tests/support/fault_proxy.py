@@ -76,6 +76,10 @@ class FaultProxy(Faults):
         if self.port:
             self.door = "open"
 
+    def lead_to(self, port: int) -> None:
+        """New connections go to this port from now on."""
+        self._upstreams = cycle((port,))
+
     @property
     def door(self) -> Door:
         """What becomes of new connections: served, reset, left to the kernel's backlog, or refused."""
