@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from redis.cluster import key_slot
 
-from tests.support.failover import Succession, cut, reconnect
+from tests.support.failover import Succession, busiest, cut, reconnect
 from tests.support.moving import Move
 from tests.support.nodes import HOST, Node
 from tests.support.processes import ResourceServer, wait_until
@@ -174,7 +175,8 @@ def _follow_another_and_lead_again(node: Node) -> None:
 
 def _succeed(happen: Callable[[Succession], None]) -> Callable[[Any], None]:
     def happens(topology: Any) -> None:
-        succession = Succession.in_topology(topology)
+        victim = busiest(topology) if isinstance(topology, ClusterTopology) else None
+        succession = Succession.in_topology(topology, victim=victim)
         happen(succession)
         wait_until(lambda: any(heir.is_master for heir in succession.heirs), "nobody was promoted")
         wait_until(succession.is_known, "the new master is not known")
@@ -227,14 +229,19 @@ def _end_partition(topology: Any) -> None:
 # A cluster
 
 
+def _proofs_by_slot(master: Node) -> Counter[int]:
+    return Counter(key_slot(key.encode()) for key in master.ask("KEYS", "*:jti:*"))
+
+
 def _move_slots_and_back(cluster: ClusterTopology) -> None:
-    """Those in which nonces of one master are."""
-    masters = cluster.masters
-    slots = {master: {key_slot(key.encode()) for key in master.ask("KEYS", "*:nonce:*")} for master in masters}
-    source = max(masters, key=lambda master: len(slots[master]))
-    target = next(master for master in masters if master is not source)
+    """Those of one master to which most proofs go now."""
+    source = busiest(cluster)
+    before = _proofs_by_slot(source)
+    time.sleep(_LOST_SECONDS)
+    most = (_proofs_by_slot(source) - before).most_common(4)
+    target = next(master for master in cluster.masters if master is not source)
     for place in (target, source):
-        for slot in sorted(slots[source])[:4]:
+        for slot, _ in most:
             Move(cluster, slot, place).carry_out()
         time.sleep(0.3)
 

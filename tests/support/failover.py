@@ -19,6 +19,13 @@ STALL, AFTER_STALL = 0.15, 0.5
 SECONDS_BEFORE, SECONDS_AFTER = 0.6, 1.6
 
 
+def busiest(cluster: ClusterTopology, *, seconds: float = 0.4) -> Node:
+    """The master that is told of most proofs, while there is load."""
+    before = {master: master.ask("DBSIZE") for master in cluster.masters}
+    time.sleep(seconds)
+    return max(before, key=lambda master: master.ask("DBSIZE") - before[master])
+
+
 @dataclass(frozen=True)
 class Succession:
     """A master, who may take its place, whether that is known to whoever asks for the master, how it is replaced."""
@@ -29,11 +36,12 @@ class Succession:
     _hand_over: Callable[[], None]
 
     @classmethod
-    def in_topology(cls, topology: SentinelTopology | ClusterTopology) -> "Succession":
+    def in_topology(cls, topology: SentinelTopology | ClusterTopology, *, victim: Node | None = None) -> "Succession":
+        """Of the master that Sentinels name, or of one master of a cluster: the first, unless it is given."""
         if isinstance(topology, SentinelTopology):
-            victim = topology.master
-            return cls(victim, topology.replicas, lambda: topology.master is not victim, topology.hand_over)
-        victim, *_ = topology.masters
+            master = topology.master
+            return cls(master, topology.replicas, lambda: topology.master is not master, topology.hand_over)
+        victim = victim or topology.masters[0]
         heir = topology.replica_of(victim)
         return cls(victim, [heir], lambda: heir in topology.masters, lambda: topology.hand_over(victim))
 
