@@ -24,6 +24,10 @@ pytestmark = pytest.mark.timeout(300)
 EVERY_FAULT = {
     faults.REDIS_KILLED,
     faults.REDIS_FROZEN,
+    faults.REDIS_RESTARTED_EMPTY,
+    faults.REDIS_EMPTIED,
+    faults.REDIS_FAILED_OVER,
+    faults.REDIS_HANDED_OVER,
     faults.NETWORK_SILENT,
     faults.CONNECTIONS_RESET,
     faults.REPLY_LOST,

@@ -62,6 +62,13 @@ class World:
         assert (await self.answered_again(client)).status == httpx2.codes.OK
         return time.monotonic() - begin < self.allows(RECOVERY)
 
+    async def accepted_after_a_challenge(self, client: SteadyClient) -> bool:
+        """Whether `client` is accepted soon; meanwhile it is told to come back, and then challenged once."""
+        begin = time.monotonic()
+        assert (await self.answered_again(client)).is_challenge
+        assert (await self.prompt(client)).status == httpx2.codes.OK
+        return time.monotonic() - begin < self.allows(RECOVERY)
+
     async def answered_again(self, client: SteadyClient) -> Answer:
         """The first answer to `client` that is not 503."""
         async with asyncio.timeout(HANGS_AFTER):
@@ -85,6 +92,13 @@ class World:
     async def challenged(self, client: SteadyClient) -> None:
         answer = await self.prompt(client)
         assert answer.is_challenge
+
+    async def status(self, request: dict[str, str]) -> int:
+        """The first response to a request that was signed before that is not 503."""
+        async with asyncio.timeout(10.0):
+            while (found := await self.statuses(request)) == [httpx2.codes.SERVICE_UNAVAILABLE]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return found[0]
 
     async def statuses(self, *requests: dict[str, str]) -> list[int]:
         """The answers to requests that were signed before, one after the other."""

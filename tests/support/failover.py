@@ -20,6 +20,13 @@ STALL, AFTER_STALL = 0.15, 0.5
 SECONDS_BEFORE, SECONDS_AFTER = 0.6, 1.6
 
 
+def busiest(cluster: ClusterTopology, *, seconds: float = 0.4) -> Node:
+    """The master that is told of most proofs, while there is load."""
+    before = {master: master.ask("DBSIZE") for master in cluster.masters}
+    time.sleep(seconds)
+    return max(before, key=lambda master: master.ask("DBSIZE") - before[master])
+
+
 @dataclass(frozen=True)
 class Succession:
     """A master, who may take its place, whether that is known to whoever asks for the master, how it is replaced."""
@@ -30,11 +37,12 @@ class Succession:
     _hand_over: Callable[[], None]
 
     @classmethod
-    def in_topology(cls, topology: SentinelTopology | ClusterTopology) -> "Succession":
+    def in_topology(cls, topology: SentinelTopology | ClusterTopology, *, victim: Node | None = None) -> "Succession":
+        """Of the master that Sentinels name, or of one master of a cluster: the first, unless it is given."""
         if isinstance(topology, SentinelTopology):
-            victim = topology.master
-            return cls(victim, topology.replicas, lambda: topology.master is not victim, topology.hand_over)
-        victim, *_ = topology.masters
+            master = topology.master
+            return cls(master, topology.replicas, lambda: topology.master is not master, topology.hand_over)
+        victim = victim or topology.masters[0]
         heir = topology.replica_of(victim)
         return cls(victim, [heir], lambda: heir in topology.masters, lambda: topology.hand_over(victim))
 
@@ -65,7 +73,7 @@ class Moments(NamedTuple):
 
 @dataclass
 class Observed:
-    """Every proof with its uses; what was accepted from `safe_from` on must not be accepted again.
+    """Every proof with its uses.
 
     Attributes:
         machine: how busy it was meanwhile.
@@ -74,7 +82,6 @@ class Observed:
     sheets: list[Sheet]
     moments: Moments
     glances: list[Use]
-    safe_from: float
     machine: Watch
 
     @property
@@ -119,6 +126,20 @@ class Observed:
         return f"{statuses}; accepted twice {len(lost)}; {said}"
 
 
+def cut(master: Node, replicas: list[Node]) -> None:
+    """The replicas go on as before, but learn nothing any more, like on the other side of a broken network."""
+    for replica in replicas:
+        replica.ask("CONFIG", "SET", "masterauth", "refused")
+    master.ask("CLIENT", "KILL", "TYPE", "replica")
+    wait_until(lambda: master.facts("replication")["connected_slaves"] == 0, "a replica is still there")
+
+
+def reconnect(nodes: list[Node]) -> None:
+    """Let them learn again what they missed."""
+    for node in nodes:
+        node.ask("CONFIG", "SET", "masterauth", "")
+
+
 def _watch(succession: Succession, happen: Callable[[Succession], None]) -> Moments:
     failed = time.monotonic()
     happen(succession)
@@ -142,4 +163,4 @@ async def observe(succession: Succession, happen: Callable[[Succession], None], 
             await asyncio.sleep(machine.allows(SECONDS_AFTER) / 2)
             done.set()
         await barrage.send_again([sheet for sheet in barrage.sheets if sheet.accepted])
-    return Observed(barrage.sheets, moments, barrage.glances, moments.failed, machine)
+    return Observed(barrage.sheets, moments, barrage.glances, machine)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx2
@@ -111,12 +112,18 @@ async def all_go_on(clients: Iterable[SteadyClient], *, seconds: float, pause: f
             tasks.create_task(client.go_on(until=until, pause=pause))
 
 
+def _ask(server: ResourceServer) -> None:
+    httpx2.get(f"{server.url}/resource", timeout=HANGS_AFTER)
+
+
 def wait_for_workers(redis: RedisServer, count: int, *servers: ResourceServer) -> None:
     """Ask until `count` workers have fetched their nonces. The connection of a self-check does not count."""
 
     def all_have_nonces() -> bool:
-        for server in servers:
-            httpx2.get(f"{server.url}/resource", timeout=1)
+        # At the same time: on a busy machine one worker alone would take those that follow one another.
+        with ThreadPoolExecutor(4 * count) as askers:
+            for answered in [askers.submit(_ask, server) for server in servers * 4 * count]:
+                answered.result()
         with redis.client() as connection:
             return [client["cmd"] for client in connection.client_list()].count("set") >= count
 

@@ -163,6 +163,12 @@ class ResourceServer:
             self._process.stop(how)
 
     @property
+    def process_id(self) -> int:
+        """Of the only worker, or of the process that manages several."""
+        assert self._process is not None
+        return self._process._popen.pid
+
+    @property
     def log(self) -> str:
         assert self._process is not None
         return self._process.log
