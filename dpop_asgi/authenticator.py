@@ -99,7 +99,7 @@ class Authenticator:
         required = on_store_failure == "refuse"
         self._spent = SpentProofs(store, namespace=namespace, required=required)
         self._window = None if nonces is None else NonceWindow(store, nonces, namespace=namespace, clock=clock)
-        self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=not required)
+        self.self_check: SelfCheck = SelfCheck(store, clock=clock)
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
         """Ask every question about `request`.

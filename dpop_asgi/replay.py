@@ -6,7 +6,7 @@ from os import urandom
 
 from dpop_asgi.core.encoding import b64url_encode
 from dpop_asgi.core.ports import Store
-from dpop_asgi.errors import StoreError
+from dpop_asgi.errors import StoreUnavailable
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -28,7 +28,7 @@ class SpentProofs:
     Args:
         store: shared by all workers that accept the same tokens.
         namespace: prefix of the keys.
-        required: whether a store that fails is an error; otherwise proofs then pass unremembered.
+        required: whether an unavailable store is an error; otherwise proofs then pass unremembered.
     """
 
     def __init__(self, store: Store, *, namespace: str, required: bool = True) -> None:
@@ -47,14 +47,15 @@ class SpentProofs:
             seconds_left: how long this very proof could still be accepted.
 
         Raises:
-            StoreError: when the store cannot say, and that is required.
+            StoreUnavailable: when the store is unavailable, and is required.
+            StoreError: when it cannot say for another reason.
         """
         context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
         key = self._prefix + b64url_encode(sha256(context).digest()[:_DIGEST_BYTES])
         mine = urandom(_VALUE_BYTES).hex()
         try:
             standing = await self._store.put_if_absent(key, mine, ttl=max(seconds_left, 0.0) + _MARGIN_SECONDS)
-        except StoreError as error:
+        except StoreUnavailable as error:
             if self._required:
                 raise
             self._note(error)
@@ -63,7 +64,7 @@ class SpentProofs:
             self._note(None)
         return standing == mine
 
-    def _note(self, error: StoreError | None) -> None:
+    def _note(self, error: StoreUnavailable | None) -> None:
         """Log once per change."""
         if error is None:
             logger.warning("replay: proofs are remembered again")

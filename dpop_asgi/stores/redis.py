@@ -18,9 +18,9 @@ from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
 from dpop_asgi.stores.address import SCHEMES, Client, close_client, make_client
+from dpop_asgi.stores.failures import failure
 from dpop_asgi.stores.inspection import INFO, findings
 from dpop_asgi.stores.routes import ClusterRoute, SingleRoute
-from dpop_asgi.stores.wire import explain
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -40,7 +40,8 @@ class RedisStore:
         redis: a URL, or an async client that you made (`Redis`, `RedisCluster`, a Sentinel's `master_for`). From a URL
             a client is made when it is first needed, in the running event loop, and closed by `aclose` or when the
             loop ends. Yours is never closed; one of its connections is held.
-        timeout: seconds until a call fails with `StoreError`, connecting included.
+        timeout: seconds that a pipeline of calls may take, connecting included, and that a call may wait for its
+            pipeline. Time in which this process is too busy to look for replies does not count.
 
     Raises:
         ValueError: naming the option that is wrong.
@@ -65,8 +66,10 @@ class RedisStore:
         try:
             standing = await way.route.call(("SET", key, value, "NX", "GET", "PX", math.ceil(ttl * 1000)))
         except RedisError as error:
-            raise StoreError(explain(error)) from None
-        return value if standing is None else str(standing, "utf-8", "replace")
+            raise failure(error) from None
+        if standing is None or type(standing) is bytes:
+            return value if standing is None else str(standing, "utf-8", "replace")
+        raise StoreError("the Redis store answered SET with something that is no value: is it a Redis server?")
 
     async def findings(self, clock: Clock) -> list[str]:
         """What an operator should mend at the servers, a sentence each. An ACL user needs `INFO` for it.
@@ -86,7 +89,7 @@ class RedisStore:
             )
             return []
         except RedisError as error:
-            raise StoreError(explain(error)) from None
+            raise failure(error) from None
         return sorted({finding for info in answers for finding in findings(info, now=clock())})
 
     async def _open(self) -> _Way:

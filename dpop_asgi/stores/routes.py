@@ -10,9 +10,11 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
 from dpop_asgi.errors import StoreError
+from dpop_asgi.stores.failures import failure
+from dpop_asgi.stores.held import Held
 from dpop_asgi.stores.lane import Lane
 from dpop_asgi.stores.sentinels import MasterWatch
-from dpop_asgi.stores.wire import Command, Wire, explain
+from dpop_asgi.stores.wire import Command, Wire
 
 # A slot moves once; a second redirection means that the nodes themselves do not agree yet.
 _MAX_REDIRECTIONS = 3
@@ -36,7 +38,8 @@ class SingleRoute:
 
     def __init__(self, client: Redis, *, timeout: float, ours: bool) -> None:
         pool = client.connection_pool
-        self._wire = Wire(pool.get_connection, pool.release, ours=ours)
+        held = Held(pool.get_available_connection, pool.release, pool.ensure_connection)
+        self._wire = Wire(held.acquire, held.release, ours=ours)
         self._lane = Lane("the Redis store", self._wire.exchange, timeout=timeout)
         self._watch = (
             MasterWatch(pool, self._wire, timeout=timeout) if isinstance(pool, SentinelConnectionPool) else None
@@ -53,7 +56,7 @@ class SingleRoute:
         return [await self._lane.call(command)]
 
     async def aclose(self) -> None:
-        """Fail what is under way, and give the connection back."""
+        """Bring to its end what is under way, and give the connection back."""
         if self._watch is not None:
             await self._watch.aclose()
         await self._lane.aclose()
@@ -110,7 +113,7 @@ class ClusterRoute:
             except _ELSEWHERE as again:
                 error = again
         self._learn()
-        raise StoreError(explain(error))
+        raise failure(error)
 
     def _owner(self, command: Command) -> ClusterNode:
         slot = self._client.keyslot(command[1])
@@ -152,7 +155,7 @@ class ClusterRoute:
             async with asyncio.timeout(self._timeout):
                 await self._client.nodes_manager.initialize(last_failed_node_name=self._silent)
         except Exception as error:  # noqa: BLE001 - redis-py wraps what happened in kinds that share no base
-            raise StoreError(explain(_root(error))) from None
+            raise failure(_root(error)) from None
         for name in self._lanes.keys() - self._client.nodes_manager.nodes_cache.keys() - self._newcomers.keys():
             await self._close_lane(name)
 
@@ -162,12 +165,12 @@ class ClusterRoute:
         return [await self._lane(node).call(command) for node in self._client.get_primaries()]
 
     async def aclose(self) -> None:
-        """Fail what is under way, and give the connections back."""
+        """Bring to its end what is under way, and give the connections back."""
         if self._learning is not None:
-            self._learning.cancel()
-            await asyncio.gather(self._learning, return_exceptions=True)
-        for name in list(self._lanes):
-            await self._close_lane(name)
+            # Calls that wait for it may be another app's.
+            await asyncio.wait([self._learning])
+        while self._lanes:
+            await self._close_lane(next(iter(self._lanes)))
 
     async def _close_lane(self, name: str) -> None:
         lane, wire = self._lanes.pop(name)
@@ -176,13 +179,11 @@ class ClusterRoute:
 
 
 def _wire_of(node: ClusterNode, *, ours: bool) -> Wire:
-    async def acquire() -> AbstractConnection:
-        return node.acquire_connection()
-
     async def release(connection: AbstractConnection) -> None:
         node.release(connection)  # type: ignore[arg-type]
 
-    return Wire(acquire, release, ours=ours)
+    held = Held(node.acquire_connection, release, lambda connection: connection.connect())  # type: ignore[no-untyped-call]
+    return Wire(held.acquire, held.release, ours=ours)
 
 
 def _root(error: BaseException) -> Exception:
