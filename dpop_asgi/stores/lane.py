@@ -18,8 +18,9 @@ _MAX_BATCH = 256
 _MAX_WAITING = 10_000
 
 # The timeout in ticks of a timer. However busy the event loop is, it looks for replies between two ticks: so often at
-# least a reply was looked for before it counts as missing. Connecting, TLS and logging in take about a dozen looks.
-_TICKS = 20
+# least a reply was looked for before it counts as missing. To connect and log in takes eleven looks, and with Sentinels
+# eighteen.
+_TICKS = 30
 
 # Turns of the event loop until what is in the socket's buffer has become an answer: one reads it, one wakes the
 # pipeline, and one is for the loop that runs timers first.
@@ -44,7 +45,8 @@ class Lane:
     Args:
         name: of the server, for messages.
         exchange: sends commands as one pipeline and gives their replies.
-        timeout: seconds that a pipeline may take, connecting included, and that a call may wait for its pipeline.
+        timeout: seconds that a pipeline may take, connecting included, and that a call may wait for its pipeline while
+            a slow server is busy with those before it.
     """
 
     def __init__(self, name: str, exchange: Exchange, *, timeout: float) -> None:
@@ -57,6 +59,7 @@ class Lane:
         self._is_overdue = False
         self._began = 0
         self._ticks = 0
+        self._slow_ticks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._loop = asyncio.get_running_loop()
@@ -73,7 +76,7 @@ class Lane:
         if self._is_closed or len(self._waiting) >= _MAX_WAITING:
             msg = "was closed" if self._is_closed else f"{_MAX_WAITING} calls are waiting already"
             raise StoreError(f"{self._name}: {msg}")
-        call = _Call(command, self._loop.create_future(), self._ticks)
+        call = _Call(command, self._loop.create_future(), self._slow_ticks)
         self._waiting.append(call)
         if self._pipeline is None or self._pipeline.done():
             self._next_pipeline()
@@ -133,9 +136,12 @@ class Lane:
         pipeline = self._pipeline
         if pipeline is None or pipeline.done():
             return
-        if self._ticks - self._began > _TICKS:
+        age = self._ticks - self._began
+        if age > _TICKS:
             self._give_up(pipeline, _TURNS_TO_READ)
-        else:
+        elif age > _TURNS_TO_READ:
+            # Before, a busy loop may not have read what a quick server answered at once.
+            self._slow_ticks += 1
             self._fail_those_who_waited_too_long()
         self._timer = self._loop.call_later(self._timeout / _TICKS, self._tick)
 
@@ -148,8 +154,8 @@ class Lane:
             pipeline.cancel()
 
     def _fail_those_who_waited_too_long(self) -> None:
-        """The server answers, but more is asked of it than it can answer in time: not its failure but ours."""
-        while self._waiting and self._ticks - self._waiting[0].since > _TICKS:
+        """The server answers, but slowly, and too much is asked of it: not its failure but ours."""
+        while self._waiting and self._slow_ticks - self._waiting[0].since > _TICKS:
             busy = f"{self._name}: more calls at a time than are answered within {self._timeout:g} s"
             _answer(self._waiting.popleft(), StoreError(busy))
 
