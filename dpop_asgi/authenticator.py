@@ -116,7 +116,7 @@ class Authenticator:
             self._nonces = NonceWindows(
                 store, nonces, namespace=namespace, clock=clock, settings=settings, required=required
             )
-        self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=not required)
+        self.self_check: SelfCheck = SelfCheck(store, clock=clock)
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
         """Ask every question about `request`.

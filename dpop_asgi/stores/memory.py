@@ -22,9 +22,6 @@ _END_OF_TIME = 2.0**53
 class MemoryStore:
     """Keeps everything in this process. Other workers and hosts do not see it.
 
-    Attributes:
-        is_shared: that other workers see what is stored here; no.
-
     Args:
         max_entries: when so many live entries are held it refuses: it never forgets one that is still needed.
             The default holds 1,300 accepted requests per second for six minutes in about 100 MB.
@@ -33,8 +30,6 @@ class MemoryStore:
     Raises:
         ValueError: when `max_entries` is not at least 1.
     """
-
-    is_shared: bool = False
 
     def __init__(self, *, max_entries: int = 500_000, clock: Clock = time.time) -> None:
         if max_entries < 1:

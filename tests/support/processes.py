@@ -124,15 +124,22 @@ def patient_with(url: str) -> dict[str, object]:
 class ResourceServer:
     """`uvicorn examples.resource_server:app` as a user starts it.
 
-    `http` is the HTTP implementation (`h11` or `httptools`), `settings` the DPOP_* variables without the prefix.
-    Nonces do not rotate unless `settings` says how often.
+    `http` is the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or `asyncio`), `settings`
+    the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how often.
     """
 
     def __init__(
-        self, issuer: Issuer, *, http: str = "auto", workers: int = 1, port: int | None = None, **settings: Any
+        self,
+        issuer: Issuer,
+        *,
+        http: str = "auto",
+        loop: str = "auto",
+        workers: int = 1,
+        port: int | None = None,
+        **settings: Any,
     ):
         self.port = port or free_port()
-        self._http = http
+        self._implementations = ["--http", http, "--loop", loop]
         self._workers = workers
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
         self._settings = {**usual, **settings}
@@ -144,7 +151,7 @@ class ResourceServer:
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "uvicorn", "examples.resource_server:app", "--port", str(self.port)]
-        command += ["--http", self._http, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
+        command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         command += ["--h11-max-incomplete-event-size", "131072"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
