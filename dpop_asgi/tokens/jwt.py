@@ -1,6 +1,7 @@
 """Signed access tokens (RFC 9068)."""
 
 import asyncio
+import logging
 import math
 import time
 from collections import OrderedDict
@@ -12,12 +13,14 @@ from typing import Any
 from dpop_asgi.core import jose
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import host_names, require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.jwks import RemoteKeys
 from dpop_asgi.tokens.key_set import KeySet, StaticKeys
 from dpop_asgi.tokens.signed_token import SignedToken
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # RFC 9068 §2.1 wants RS256 supported, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it: give a list there.
 _ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
@@ -81,6 +84,8 @@ class JWTVerifier:
         cached_tokens: so many of them, about 2 KB each; others cost one signature check per request.
         timeout: seconds that a request waits at most while an issuer's keys are looked up, discovery included.
         max_stale_seconds: how long keys are used, after they should have been fetched anew, while their issuer is away.
+        insecure_http_hosts: hosts whose keys are believed over plain http, besides this machine; for networks in which
+            nobody else can answer for them, like that of a compose file.
         clock: seconds since the epoch.
 
     Raises:
@@ -101,6 +106,7 @@ class JWTVerifier:
         cached_tokens: int = CACHED_TOKENS,
         timeout: float = 3.0,
         max_stale_seconds: float = 86_400.0,
+        insecure_http_hosts: Iterable[str] = (),
         clock: Clock = time.time,
     ) -> None:
         one = {"issuer": issuer, "audience": audience or (), "jwks_uri": jwks_uri, "jwks": jwks}
@@ -110,7 +116,10 @@ class JWTVerifier:
             require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
         require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
-        source = partial(_source, timeout=timeout, max_stale_seconds=max_stale_seconds, clock=clock)
+        hosts = _warned_of(insecure_http_hosts)
+        source = partial(
+            _source, timeout=timeout, max_stale_seconds=max_stale_seconds, insecure_http_hosts=hosts, clock=clock
+        )
         self._trusted = {one.issuer: one for one in trusted}
         self._sources = {one.issuer: source(one) for one in trusted}
         self._leeway = leeway
@@ -194,18 +203,25 @@ def _trusted(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tupl
     return several or (TrustedIssuer(**one),)
 
 
-def _source(
-    trusted: TrustedIssuer, *, timeout: float, max_stale_seconds: float, clock: Clock
-) -> RemoteKeys | StaticKeys:
+def _warned_of(hosts: Iterable[str]) -> frozenset[str]:
+    names = host_names("insecure_http_hosts", hosts)
+    if names:
+        logger.warning(
+            "insecure_http_hosts: keys of %s are believed over plain http: whoever can answer in its place there can "
+            "sign tokens",
+            ", ".join(sorted(names)),
+        )
+    return names
+
+
+def _source(trusted: TrustedIssuer, **options: Any) -> RemoteKeys | StaticKeys:  # noqa: ANN401 - of RemoteKeys
     if trusted.jwks is not None:
         try:
             return StaticKeys(trusted.jwks)
         except ValueError as error:
             msg = f"jwks: {error}"
             raise ValueError(msg) from None
-    return RemoteKeys(
-        trusted.issuer, jwks_uri=trusted.jwks_uri, timeout=timeout, max_stale_seconds=max_stale_seconds, clock=clock
-    )
+    return RemoteKeys(trusted.issuer, jwks_uri=trusted.jwks_uri, **options)
 
 
 async def _keys_for(signed: SignedToken, source: RemoteKeys | StaticKeys) -> KeySet:
