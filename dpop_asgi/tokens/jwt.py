@@ -148,6 +148,7 @@ class JWTVerifier:
             candidates = signed.candidates(keys)
         if not signed.is_signed_by(candidates):
             keys = await _keys_that_signed(signed, source, keys)
+        signed.remember_header()
         access_token = _access_token(signed, trusted)
         good_from, good_until = self._check_times(access_token)
         self._remember(token_hash, _Verified(access_token, good_from, good_until, source, keys))
