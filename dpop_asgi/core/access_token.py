@@ -8,6 +8,9 @@ from typing import Any, Self
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.errors import InvalidToken, Reason
 
+# By so many seconds the issuer's clock and ours may differ (RFC 7519 §4.1.4), unless a verifier says otherwise.
+LEEWAY_SECONDS = 5.0
+
 _SHA256_BYTES = 32
 _END_OF_TIME = 2.0**63
 _TEXTS = ("sub", "client_id", "scope")
@@ -30,6 +33,7 @@ class AccessToken:
         claims: everything the issuer said.
         key_thumbprint: `cnf.jkt`, the RFC 7638 thumbprint that the token is bound to; `None` for an unbound token.
         expires_at: seconds since the epoch; `None` when the issuer did not say.
+        leeway: seconds after `expires_at` for which the token is accepted all the same.
     """
 
     subject: str | None = None
@@ -38,9 +42,10 @@ class AccessToken:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     key_thumbprint: str | None = None
     expires_at: float | None = None
+    leeway: float = LEEWAY_SECONDS
 
     @classmethod
-    def from_claims(cls, claims: Mapping[str, Any]) -> Self:
+    def from_claims(cls, claims: Mapping[str, Any], *, leeway: float = LEEWAY_SECONDS) -> Self:
         """The token that these claims describe (RFC 9068 §2.2, RFC 9449 §6.1); nothing is verified but their shape.
 
         Raises:
@@ -61,6 +66,7 @@ class AccessToken:
             claims=claims,
             key_thumbprint=_key_thumbprint(claims),
             expires_at=None if expires_at is None else float(expires_at),
+            leeway=leeway,
         )
 
 
@@ -83,6 +89,17 @@ def _is_thumbprint(value: object) -> bool:
         return isinstance(value, str) and len(b64url_decode(value.encode("ascii"))) == _SHA256_BYTES
     except ValueError:
         return False
+
+
+def check_expiry(token: AccessToken, now: float) -> None:
+    """RFC 7519 §4.1.4, whoever verified the token.
+
+    Raises:
+        InvalidToken: `token_expired`.
+    """
+    # No time is before NaN, which a verifier may have let pass.
+    if token.expires_at is not None and not now < token.expires_at + token.leeway:
+        raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
 
 
 def check_binding(token: AccessToken, key_thumbprint: str) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from dpop_asgi.core import jose
-from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken, check_expiry
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import host_names, require
 from dpop_asgi.core.ports import Clock
@@ -101,7 +101,7 @@ class JWTVerifier:
         jwks: Mapping[str, Any] | None = None,
         algorithms: tuple[str, ...] = _ALGORITHMS,
         issuers: Iterable[TrustedIssuer] = (),
-        leeway: float = 5.0,
+        leeway: float = LEEWAY_SECONDS,
         cache_seconds: float = 300.0,
         cached_tokens: int = CACHED_TOKENS,
         timeout: float = 3.0,
@@ -149,7 +149,7 @@ class JWTVerifier:
         if not signed.is_signed_by(candidates):
             keys = await _keys_that_signed(signed, source, keys)
         signed.remember_header()
-        access_token = _access_token(signed, trusted)
+        access_token = _access_token(signed, trusted, self._leeway)
         good_from, good_until = self._check_times(access_token)
         self._remember(token_hash, _Verified(access_token, good_from, good_until, source, keys))
         return access_token
@@ -185,8 +185,7 @@ class JWTVerifier:
         now = self._clock()
         good_from = token.claims.get("nbf", -math.inf) - self._leeway
         expires_at = math.inf if token.expires_at is None else token.expires_at + self._leeway
-        if now >= expires_at:
-            raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
+        check_expiry(token, now)
         if now < good_from:
             raise InvalidToken(Reason.TOKEN_NOT_YET_VALID, nbf=token.claims["nbf"], now=now)
         return good_from, min(expires_at, now + self._cache_seconds)
@@ -239,9 +238,9 @@ async def _keys_that_signed(signed: SignedToken, source: RemoteKeys | StaticKeys
     raise InvalidToken(Reason.TOKEN_SIGNATURE if signed.candidates(keys) else Reason.TOKEN_KEY_UNKNOWN)
 
 
-def _access_token(signed: SignedToken, trusted: TrustedIssuer) -> AccessToken:
+def _access_token(signed: SignedToken, trusted: TrustedIssuer, leeway: float) -> AccessToken:
     if signed.audiences.isdisjoint(trusted.audience):
         raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=trusted.audience)
     if "exp" not in signed.claims:
         raise InvalidToken(Reason.TOKEN_MALFORMED, claim="exp")
-    return AccessToken.from_claims(signed.claims)
+    return AccessToken.from_claims(signed.claims, leeway=leeway)
