@@ -5,10 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from inspect import Parameter, isawaitable, iscoroutinefunction, isfunction, ismethod, signature
 
-from dpop_asgi.core.access_token import AccessToken, check_expiry
+from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock, TokenVerifier
-from dpop_asgi.errors import IssuerUnavailable
+from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -59,7 +59,10 @@ class CheckedVerifier:
         if not isinstance(token, AccessToken):
             # By its type alone: it may be the token.
             raise self._complaint(f"returned a {type(token).__name__}")
-        check_expiry(token, self._clock())
+        now = self._clock()
+        # Not the other way round: no time is after NaN, which a verifier may have let pass.
+        if not now < token.good_until:
+            raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
         return token
 
     def _complaint(self, fault: str) -> IssuerUnavailable:

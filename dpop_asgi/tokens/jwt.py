@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from dpop_asgi.core import jose
-from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken, check_expiry
+from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import host_names, require
 from dpop_asgi.core.ports import Clock
@@ -184,11 +184,11 @@ class JWTVerifier:
         """From when and until when the token may be recalled."""
         now = self._clock()
         good_from = token.claims.get("nbf", -math.inf) - self._leeway
-        expires_at = math.inf if token.expires_at is None else token.expires_at + self._leeway
-        check_expiry(token, now)
+        if now >= token.good_until:
+            raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
         if now < good_from:
             raise InvalidToken(Reason.TOKEN_NOT_YET_VALID, nbf=token.claims["nbf"], now=now)
-        return good_from, min(expires_at, now + self._cache_seconds)
+        return good_from, min(token.good_until, now + self._cache_seconds)
 
     def _remember(self, token_hash: str, verified: _Verified) -> None:
         if self._cache_seconds:
