@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
@@ -32,10 +32,10 @@ class SignedToken:
     typ: str
     algorithm: str
     kid: str | None
-    claims: Mapping[str, Any]
-    protected: bytes
-    signing_input: bytes
-    signature: bytes
+    claims: Mapping[str, Any] = field(repr=False)
+    protected: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, token: str) -> Self:
