@@ -27,10 +27,16 @@ GUNICORN = [
     "--bind",
     "127.0.0.1:{port}",
 ]
+UVICORN_WORKER = [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker"]
 COMMANDS = {
-    "gunicorn": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker"],
+    "gunicorn": UVICORN_WORKER,
     "gunicorn-asgi": [*GUNICORN, "--worker-class", "asgi"],
     "uvicorn": ["-m", "uvicorn", APP, "--workers", str(WORKERS), "--port", "{port}"],
+    # Not several workers, or not forked from one that has imported the app.
+    "gunicorn, not preloaded": [part for part in UVICORN_WORKER if part != "--preload"],
+    "gunicorn, one worker": [*UVICORN_WORKER, "--workers", "1"],
+    "uvicorn, one worker": ["-m", "uvicorn", APP, "--port", "{port}"],
+    "uvicorn, reloader": ["-m", "uvicorn", APP, "--reload", "--reload-dir", "tests/support", "--port", "{port}"],
 }
 
 
