@@ -135,9 +135,9 @@ class Authenticator:
                 await self._window.ready(now)
             nonce = self._window.accept(proof.claims.get("nonce"), now)
         thumbprint = proof.verify_signature()
-        self._reader.remember(proof)
         token = self._recall(token_hash) or await self._verify_token(credentials.token)
         check_binding(token, thumbprint)
+        self._reader.remember(proof)
         is_first_use: bool | None = True
         if before is None or before.key_thumbprint is None:
             is_first_use = await self._spent.first_use(
