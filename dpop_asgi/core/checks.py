@@ -34,6 +34,8 @@ class Situation:
         now: seconds since the epoch.
         policy: the numbers.
         websocket: whether the request is a WebSocket handshake.
+        claimed_uri: `htu` of the proof in the normal form of `htu.normalise`, where it was spelled in another way than
+            the target. It is not worked out twice: anybody can send a long one.
     """
 
     method: str
@@ -42,6 +44,7 @@ class Situation:
     now: float
     policy: ProofPolicy
     websocket: bool = False
+    claimed_uri: str | None = None
 
 
 def header_failures(header: Mapping[str, Any], policy: ProofPolicy) -> Iterator[Reason]:
@@ -100,7 +103,7 @@ def request_failures(claims: Mapping[str, Any], situation: Situation) -> Iterato
     now, policy = situation.now, situation.policy
     if claims["htm"] != situation.method:
         yield Reason.METHOD_MISMATCH
-    if claims["htu"] != situation.target_uri and _target(claims, situation) != situation.target_uri:
+    if claims["htu"] != situation.target_uri and _is_for_another_target(claims, situation):
         yield Reason.TARGET_MISMATCH
     if claims["iat"] < now - policy.max_age:
         yield Reason.ISSUED_TOO_EARLY
@@ -114,8 +117,9 @@ def request_failures(claims: Mapping[str, Any], situation: Situation) -> Iterato
         yield Reason.TOKEN_HASH_MISMATCH
 
 
-def _target(claims: Mapping[str, Any], situation: Situation) -> str | None:
-    return normalise(claims["htu"], websocket=situation.websocket)
+def _is_for_another_target(claims: Mapping[str, Any], situation: Situation) -> bool:
+    situation.claimed_uri = normalise(claims["htu"], websocket=situation.websocket)
+    return situation.claimed_uri != situation.target_uri
 
 
 def _clock(claims: Mapping[str, Any], situation: Situation) -> dict[str, object]:
@@ -148,7 +152,7 @@ CHECKS: Mapping[Reason, Check] = {
     # Of what was received the normal form: it has no query, where clients may have put a secret.
     Reason.TARGET_MISMATCH: Check(
         "RFC 9449 §4.3 item 9",
-        lambda claims, situation: {"expected": situation.target_uri, "received": _target(claims, situation)},
+        lambda _, situation: {"expected": situation.target_uri, "received": situation.claimed_uri},
     ),
     Reason.ISSUED_TOO_EARLY: Check("RFC 9449 §4.3 item 11", _clock),
     Reason.ISSUED_IN_FUTURE: Check("RFC 9449 §11.1", _clock),
