@@ -123,7 +123,7 @@ def strict_json_object(
     if type(value) is dict and (commas == len(value) - 1 or commas == _commas(value)):
         return value
     # A comma in a string is no separator: some URIs have many.
-    if commas >= most_values and _separators(raw) >= most_values:
+    if commas >= most_values and _separators(raw if b"\\" in others else marks) >= most_values:
         msg = "too many values"
         raise ValueError(msg)
     value = _decode(_UNIQUE, text)

@@ -34,8 +34,9 @@ _MAX_PORT = 65535
 # A name of 253 characters (RFC 1035 §2.3.4), the dot behind it, and a port. Refusals name the host in the log.
 _MAX_AUTHORITY = 260
 
-# Each escape, and where there are dot segments each segment, has a price of its own, and nobody has signed anything
-# yet when it is asked for.
+# Each character has a price of its own, each escape a higher one, and where there are dot segments each segment; and
+# nobody has signed anything yet. A path beyond these is compared as it is spelled.
+_LONGEST_PATH = 1024
 _MOST_STEPS = 64
 
 # One entry per distinct path of an API. Anybody can send long ones: they are worked out each time,
@@ -47,8 +48,8 @@ CACHED_LENGTH = 1024
 def normalise(uri: str, *, websocket: bool = False) -> str | None:
     """The URI without query and fragment in its one normal form.
 
-    A path with more than 64 escapes, or with dot segments and more than 64 slashes, is left as it is spelled: it is the
-    same as one that is spelled alike.
+    A path of more than 1,024 characters, of more than 64 escapes, or with dot segments and more than 64 slashes, is
+    left as it is spelled: it is the same as one that is spelled alike.
 
     Args:
         uri: what the client claims, or what the server answers for.
@@ -98,13 +99,13 @@ def normalise_path(path: str) -> str | None:
         path: empty, or one that starts with a slash.
 
     Returns:
-        `None` when it is malformed; the path as it is when that would take too many steps.
+        `None` when it is malformed; the path as it is when it is too long, or takes too many steps.
     """
     try:
         odd = path.encode("ascii").translate(None, _PLAIN)
         if odd.translate(None, _ODD):
             return None
-        if len(odd) > _MOST_STEPS:
+        if len(path) > _LONGEST_PATH or len(odd) > _MOST_STEPS:
             return path
         normal = _with_normal_escapes(path) if odd else path
     except (UnicodeEncodeError, KeyError):
