@@ -148,9 +148,9 @@ class Authenticator:
         if self._nonces is not None and (before is None or before.nonce is None):
             nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)
         thumbprint = proof.verify_signature()
-        self._reader.remember(proof)
         token = self._verifier.recall(token_hash) or await self._verifier(credentials.token)
         check_binding(token, thumbprint)
+        self._reader.remember(proof)
         is_first_use: bool | None = True
         if before is None or before.key_thumbprint is None:
             is_first_use = await self._first_use(proof, thumbprint, target_uri, last_instant, nonce)

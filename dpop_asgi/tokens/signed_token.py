@@ -12,6 +12,8 @@ from dpop_asgi.tokens.key_set import KeySet
 
 # Enough for a list of names that fills a token of 16 KB. Reading so many numbers takes as long as two signatures.
 _MOST_VALUES = 2000
+# Lists of roles for each of many clients, say; 128 is far below the recursion limits of every supported Python.
+_MOST_OPENERS = 128
 
 # All tokens that are signed with one key have the same header. One with a certificate chain is read each time, so that
 # all that are remembered take no more than 128 KB.
@@ -48,7 +50,7 @@ class SignedToken:
         try:
             signing_input, protected, payload, signature = split_jws(token.encode("ascii"))
             header = _headers.get(protected) or _header(protected)
-            claims = strict_json_object(b64url_decode(payload), most_values=_MOST_VALUES)
+            claims = strict_json_object(b64url_decode(payload), most_openers=_MOST_OPENERS, most_values=_MOST_VALUES)
             return cls(*header, claims, protected, signing_input, b64url_decode(signature))
         except (ValueError, RecursionError):
             raise InvalidToken(Reason.TOKEN_MALFORMED) from None
