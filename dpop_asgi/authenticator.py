@@ -14,7 +14,6 @@ The questions, in this order, cheap before dear, local before remote, nothing wr
 """
 
 import logging
-import math
 import re
 import time
 from typing import Literal, get_args
@@ -91,7 +90,7 @@ class Authenticator:
         require("mode", mode in get_args(Mode), "required or mixed")
         require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
         require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
-        require("remember_for", 0 <= remember_for < math.inf, "a number of seconds of at least 0")
+        require("remember_for", 0 <= remember_for < float("inf"), "a number of seconds of at least 0")
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
         require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
         self.mode: Mode = mode
