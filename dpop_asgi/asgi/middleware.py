@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.authentication import AuthCredentials
 
+from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.asgi.replies import HTTPReply, Message, Receive, Scope, Send, WebSocketReply
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
@@ -42,8 +43,11 @@ class DPoPMiddleware:
         forwarded: which fields those are, `x-forwarded` or `forwarded`.
         target_uri: a function of your own from the scope to the target URI, instead of the four above.
         public_paths: open paths: exact, or all below a prefix that ends in `/`.
-        preflights: `pass` lets CORS preflights through to the app; `refuse` is for apps that do not look at the method,
-            with CORS handled outside.
+        preflights: `refuse` treats CORS preflights like any request without credentials: `CORSMiddleware` belongs
+            outside. `pass` lets the app inside run for them. They must then be well-formed (one serialized `Origin`,
+            one method, names of headers), without credentials and without a body. The app sees the path, the host, the
+            forwarding headers and those of CORS; out go a status of 2xx and the headers `Access-Control-*` and `Vary`,
+            or an empty 403.
         present_as: `bearer` shows the app inside an `Authorization: Bearer` field.
         realm: the protection space named in Bearer challenges.
 
@@ -62,20 +66,21 @@ class DPoPMiddleware:
         forwarded: str = "x-forwarded",
         target_uri: TargetURI | None = None,
         public_paths: Iterable[str] = (),
-        preflights: str = "pass",
+        preflights: str = "refuse",
         present_as: str | None = None,
         realm: str = "api",
     ) -> None:
         require("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
         require("present_as", present_as in {None, "bearer"}, "bearer, or None")
-        require("preflights", preflights in {"pass", "refuse"}, "pass or refuse")
+        require("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
         self.app = app
         self._authenticator = authenticator
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
         ways = [public_url is not None, target_uri is not None, request_url.is_configured]
         require("public_url", sum(ways) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
         self._target_uri = target_uri or (request_url if public_url is None else PublicURL(public_url))
-        self._public = PublicRequests(public_paths, preflights=preflights == "pass")
+        self._public = PublicRequests(public_paths)
+        self._preflights = Preflights(passed=preflights == "pass")
         self._as_bearer = present_as == "bearer"
         self._challenger = Challenger(
             algorithms=authenticator.proof_policy.algorithms, mode=authenticator.mode, realm=realm
@@ -87,14 +92,16 @@ class DPoPMiddleware:
         if kind is None or scope.get(_VOUCHED_KEY) is self._authenticator:
             await self._hand_through(scope, receive, send)
             return
+        # The app as anyone may reach it, if this request needs no credentials.
+        public = self.app if self._public.match(scope) else self._preflights.guard(self.app, scope)
         reply = kind(scope, receive, send, self._authenticator)
         try:
-            if not self._public.match(scope):
+            if public is None:
                 reply.caller = await self._authenticator.authenticate(self._facts(scope))
                 _introduce(scope, reply.caller, self._authenticator)
                 if self._as_bearer:
                     scope = _presented_as_bearer(scope)
-            await self.app(scope, reply.receive, reply.send)
+            await (public or self.app)(scope, reply.receive, reply.send)
         # What the app refuses by raising is answered as if we had refused it.
         except DPoPError as error:
             if reply.started:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.htu import normalise
+from dpop_asgi.core.htu import has_dot_segments, normalise
 from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, Reason
 
 # RFC 9110 §11.4 and RFC 9449 §7.1: scheme, one or more spaces, one token68.
@@ -42,13 +42,15 @@ class IncomingRequest:
         """The target URI in normal form.
 
         Raises:
-            InvalidRequest: when there is no such URI, or not one that is served here.
+            InvalidRequest: when there is no such URI, or not one that is served here, or one with dot segments: routers
+                keep them, normal forms do not, so another resource would be reached than is signed for.
         """
         target_uri = self.target_uri
-        uri = normalise(target_uri if isinstance(target_uri, str) else target_uri())
-        if uri is None:
+        uri = target_uri if isinstance(target_uri, str) else target_uri()
+        normal = normalise(uri)
+        if normal is None or has_dot_segments(uri):
             raise InvalidRequest(Reason.TARGET_MALFORMED)
-        return uri
+        return normal
 
 
 @dataclass(slots=True)  # not frozen: see Situation
