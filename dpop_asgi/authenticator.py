@@ -25,7 +25,7 @@ from dpop_asgi.core.caller import AcceptedNonce, Caller
 from dpop_asgi.core.challenge import Mode
 from dpop_asgi.core.checks import Situation
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import closed_if_coroutine, is_plain_function, require
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Outcome, Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS, ProofReader
@@ -87,6 +87,7 @@ class Authenticator:
         require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
         require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
+        require("observer", observer is None or is_plain_function(observer), "a function, and not an async one")
         self.mode: Mode = mode
         self.proof_policy = proof_policy
         self.store = store
@@ -139,7 +140,7 @@ class Authenticator:
         token = self._recall(token_hash) or await self._verify_token(credentials.token)
         check_binding(token, thumbprint)
         is_first_use: bool | None = True
-        if before is None or before.key_thumbprint is None:
+        if before is None or before.key_thumbprint is None or not before.replay_checked:
             is_first_use = await self._spent.first_use(
                 key_thumbprint=thumbprint,
                 target_uri=target_uri,
@@ -152,7 +153,7 @@ class Authenticator:
             # first use of a proof that has died meanwhile.
             self._seconds_left(last_instant, nonce)
         self._tell("accepted", replay_checked=is_first_use is not None)
-        return Caller.of(token, nonce=nonce)
+        return Caller.of(token, nonce=nonce, replay_checked=is_first_use is not None)
 
     def _seconds_left(self, last_instant: float, nonce: AcceptedNonce | None) -> float:
         """How long the proof could still be accepted: by now the issuer may have been asked, and time has passed."""
@@ -219,7 +220,10 @@ class Authenticator:
         if self._observer is None:
             return
         try:
-            self._observer(Decision(outcome, reason, replay_checked))
+            told: object = self._observer(Decision(outcome, reason, replay_checked))
+            if told is not None and closed_if_coroutine(told):
+                self._observer = None
+                logger.error("observer: must not be async; it returned a coroutine, and is not called any more")
         except Exception:
             logger.exception("the observer failed")
 
