@@ -11,7 +11,7 @@ from dpop_asgi.core.caller import Caller
 CALLER_KEY = "dpop_asgi.caller"
 
 
-def scope_for_caller(scope: Scope, caller: Caller, reply: HTTPReply | WebSocketReply) -> Scope:
+def scope_for_caller(scope: Scope, caller: Caller, reply: HTTPReply | WebSocketReply, *, as_bearer: bool) -> Scope:
     """The scope for the app. Layers outside find `user`, `auth` and `state` in theirs too, but nothing to vouch for.
 
     `state` is replaced and never written to: some servers pass the same object to all requests of one connection.
@@ -22,7 +22,13 @@ def scope_for_caller(scope: Scope, caller: Caller, reply: HTTPReply | WebSocketR
     if type(state) is dict or isinstance(state, MutableMapping):
         scope["state"] = {**state, "dpop": caller}
     # A list of its own: what is changed in it does not change what was judged.
-    return {**scope, "headers": list(scope["headers"]), CALLER_KEY: caller, REPLY_KEY: reply}
+    headers = presented_as_bearer(scope["headers"]) if as_bearer else list(scope["headers"])
+    return {**scope, "headers": headers, CALLER_KEY: caller, REPLY_KEY: reply}
+
+
+def scope_handed_through(scope: Scope, *, as_bearer: bool) -> Scope:
+    """The scope for the app where another instance outside has made it already."""
+    return {**scope, "headers": presented_as_bearer(scope["headers"])} if as_bearer else scope
 
 
 def scope_for_anyone(scope: Scope, reply: HTTPReply | WebSocketReply) -> Scope:

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from dpop_asgi.asgi.exception_handlers import register_handlers
-from dpop_asgi.asgi.inside import forget_caller, presented_as_bearer, scope_for_anyone, scope_for_caller
+from dpop_asgi.asgi.inside import forget_caller, scope_for_anyone, scope_for_caller, scope_handed_through
 from dpop_asgi.asgi.nesting import accepted_outside
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.replies import HTTPReply, Message, Receive, Scope, Send, WebSocketReply
+from dpop_asgi.asgi.replies import REPLY_KEY, HTTPReply, Message, Receive, Scope, Send, WebSocketReply
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.challenge import UNAUTHORIZED, Answer, Challenger, status_of, unavailable
@@ -95,9 +95,10 @@ class DPoPMiddleware:
             await self._lifespan(scope, receive, send)
             return
         request = None if self._public.match(scope) else self._facts(scope)
-        outer = accepted_outside(scope, request)
-        if outer is not None and (request is None or outer.authenticator is self._authenticator):
-            await self.app(scope if request is None else self._presented(scope), receive, send)
+        if REPLY_KEY in scope and self._is_vouched_for(scope, request):
+            await self.app(
+                scope_handed_through(scope, as_bearer=self._as_bearer and request is not None), receive, send
+            )
             return
         reply = kind(scope, receive, send, self._authenticator, self._answer_to)
         try:
@@ -106,7 +107,7 @@ class DPoPMiddleware:
             else:
                 reply.caller = await self._authenticator.authenticate(request)
                 reply.request = request
-                inside = self._presented(scope_for_caller(scope, reply.caller, reply))
+                inside = scope_for_caller(scope, reply.caller, reply, as_bearer=self._as_bearer)
             await self.app(inside, reply.receive, reply.send)
         # What the app rejects by raising is answered as if we had rejected it.
         except Exception as error:
@@ -134,8 +135,10 @@ class DPoPMiddleware:
             raise RuntimeError(f"dpop_asgi cannot protect scopes of type {scope['type']!r}: they are not let through")
         await self.app(scope, receive, partial(self._send_lifespan, send))
 
-    def _presented(self, scope: Scope) -> Scope:
-        return {**scope, "headers": presented_as_bearer(scope["headers"])} if self._as_bearer else scope
+    def _is_vouched_for(self, scope: Scope, request: IncomingRequest | None) -> bool:
+        """Whether nothing is left to ask: an instance outside with the same authenticator has accepted this request."""
+        outer = accepted_outside(scope, request)
+        return outer is not None and (request is None or outer.authenticator is self._authenticator)
 
     def _facts(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(

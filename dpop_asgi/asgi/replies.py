@@ -1,5 +1,6 @@
 """How a request is answered: the app's own messages with a nonce added, or an answer of ours."""
 
+from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from operator import itemgetter
 from typing import Any
@@ -39,11 +40,17 @@ class _Reply:
 
     Attributes:
         authenticator: see above.
-        receive: for the app inside.
         started: whether the answer has begun, apart from hints before it.
         request: what was judged, once the request was accepted.
         caller: set once the request was accepted.
     """
+
+    started: bool = False
+    request: IncomingRequest | None = None
+    caller: Caller | None = None
+    # Whether there is an answer of ours, and whether we have sent it ourselves: what the app sends is then dropped.
+    _rejected: bool = False
+    _answered: bool = False
 
     def __init__(
         self,
@@ -54,16 +61,10 @@ class _Reply:
         render: Callable[[DPoPError], Awaitable[Answer]],
     ) -> None:
         self.authenticator = authenticator
-        self.receive = receive
-        self.started: bool = False
-        self.request: IncomingRequest | None = None
-        self.caller: Caller | None = None
+        self._receive = receive
         self._scope = scope
         self._send = send
         self._render = render
-        # Whether there is an answer of ours, and whether we have sent it ourselves: what the app sends is then dropped.
-        self._rejected: bool = False
-        self._answered: bool = False
 
     async def answer_to(self, rejection: DPoPError) -> Answer:
         """The answer to a rejection: ours, or one that the app raised."""
@@ -72,9 +73,10 @@ class _Reply:
         self._rejected = True
         return await self._render(rejection)
 
+    @abstractmethod
     async def answer(self, answer: Answer) -> None:
         """Send an answer of ours instead of the app's."""
-        raise NotImplementedError
+        ...
 
     async def settles(self, error: Exception) -> bool:
         """Answer an error that has come out, if it is a rejection; whether nothing is left of it for the server."""
@@ -92,7 +94,10 @@ class _Reply:
 class HTTPReply(_Reply):
     """Hands the app's messages on; changes `http.response.start` only, and that only for a caller."""
 
-    started: bool
+    @property
+    def receive(self) -> Receive:
+        """The `receive` for the app inside."""
+        return self._receive
 
     async def send(self, message: Message) -> None:
         """The `send` for the app inside."""
@@ -140,22 +145,10 @@ class HTTPReply(_Reply):
 class WebSocketReply(_Reply):
     """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
 
-    started: bool
+    _connected: bool = False
 
-    def __init__(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        authenticator: Authenticator,
-        render: Callable[[DPoPError], Awaitable[Answer]],
-    ) -> None:
-        super().__init__(scope, receive, send, authenticator, render)
-        self.receive = self._receive_inside
-        self._receive = receive
-        self._connected: bool = False
-
-    async def _receive_inside(self) -> Message:
+    async def receive(self) -> Message:
+        """The `receive` for the app inside."""
         self._connected = True
         return await self._receive()
 
