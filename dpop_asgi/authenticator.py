@@ -17,11 +17,9 @@ import logging
 import math
 import re
 import time
-from collections.abc import Callable
-from inspect import iscoroutinefunction
 from typing import Literal, get_args
 
-from dpop_asgi.core.access_token import AccessToken, check_binding
+from dpop_asgi.core.access_token import check_binding
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.challenge import Mode
 from dpop_asgi.core.checks import Situation
@@ -35,6 +33,7 @@ from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refu
 from dpop_asgi.nonces import NoncePolicy, NonceWindows
 from dpop_asgi.replay import SpentProofs
 from dpop_asgi.self_check import SelfCheck
+from dpop_asgi.verifier import CheckedVerifier
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -86,7 +85,6 @@ class Authenticator:
         observer: Observer | None = None,
         clock: Clock = time.time,
     ) -> None:
-        require("verify_token", callable(verify_token), "an async function of a token")
         require("store", hasattr(store, "put_if_absent"), "something with a put_if_absent")
         require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
         require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
@@ -101,7 +99,7 @@ class Authenticator:
         self.nonce_policy = nonces
         self.store = store
         self._verify_token = verify_token
-        self._recall = _memory_of(verify_token)
+        self._verifier = CheckedVerifier(verify_token, clock=clock)
         self._observer = observer
         self._clock = clock
         self._namespace = namespace
@@ -116,7 +114,7 @@ class Authenticator:
             self._nonces = NonceWindows(
                 store, nonces, namespace=namespace, clock=clock, settings=settings, required=required
             )
-        self.self_check: SelfCheck = SelfCheck(store, clock=clock, forgets=not required)
+        self.self_check: SelfCheck = SelfCheck(store, clock=clock)
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
         """Ask every question about `request`.
@@ -150,12 +148,13 @@ class Authenticator:
         if self._nonces is not None and (before is None or before.nonce is None):
             nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)
         thumbprint = proof.verify_signature()
-        self._reader.remember(proof)
-        token = self._recall(token_hash) or await self._verify_token(credentials.token)
+        token = self._verifier.recall(token_hash) or await self._verifier(credentials.token)
         check_binding(token, thumbprint)
+        self._reader.remember(proof)
         is_first_use: bool | None = True
         if before is None or before.key_thumbprint is None:
             is_first_use = await self._first_use(proof, thumbprint, target_uri, last_instant, nonce)
+            self._verifier.good(token)
         self._tell("accepted", replay_checked=is_first_use is not None)
         return Caller.of(token, nonce=nonce)
 
@@ -195,7 +194,7 @@ class Authenticator:
         if self.mode == "required":
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
         try:
-            token = await self._verify_token(credentials.token)
+            token = await self._verifier(credentials.token)
             # A verifier of yours may know of `cnf` only in the claims: a bound token must not pass all the same.
             if token.key_thumbprint is not None or "cnf" in token.claims:
                 raise InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)
@@ -250,12 +249,3 @@ class Authenticator:
             self._observer(Decision(outcome, reason, replay_checked))
         except Exception:
             logger.exception("the observer failed")
-
-
-def _memory_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
-    """Its `recall`, but not one that it inherits while its `__call__` is its own: what that asks must be asked."""
-    owner = next(kind for kind in type(verify_token).__mro__ if vars(kind).keys() & {"recall", "__call__"})
-    recall = vars(owner).get("recall") and verify_token.recall  # type: ignore[attr-defined]
-    fits = recall is None or (callable(recall) and not iscoroutinefunction(recall))
-    require("verify_token", fits, "a verifier whose recall is a plain method, or None")
-    return recall or (lambda _: None)

@@ -1,7 +1,8 @@
 """Why a request may not pass, as data.
 
     DPoPError
-    ├── StoreError                    the store did not answer: 503
+    ├── StoreError                    the store cannot say: 503
+    │   └── StoreUnavailable          since it is down: 503, or accepted by `on_store_failure="accept"`
     ├── IssuerUnavailable             the issuer's keys cannot be had: 503
     └── Refusal                       the request is at fault
         ├── MissingCredentials        401, no error code
@@ -149,7 +150,16 @@ class DPoPError(Exception):
 
 
 class StoreError(DPoPError):
-    """The store did not answer in time, refused, or is full. The request is answered with 503."""
+    """The store cannot say, for whatever reason: it is full, it refuses, we ask too much of it. Answered with 503."""
+
+
+class StoreUnavailable(StoreError):
+    """The store was seen to be unavailable: 503, or accepted where `on_store_failure` is `accept`.
+
+    Its connection was refused or broken, it left what was sent to it unanswered for the whole timeout, or it says so
+    itself. To be too busy to hear it, or too many at a time, is a plain `StoreError`: whoever can cause that must not
+    be able to use a proof again. A store of your own raises this class only for what no client can bring about.
+    """
 
 
 class Superseded(StoreError):

@@ -6,7 +6,7 @@ from os import urandom
 
 from dpop_asgi.core.encoding import b64url_encode
 from dpop_asgi.core.ports import Fenced, Store
-from dpop_asgi.errors import StoreError, Superseded
+from dpop_asgi.errors import StoreUnavailable
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -28,7 +28,7 @@ class SpentProofs:
     Args:
         store: shared by all workers that accept the same tokens.
         namespace: prefix of the keys.
-        required: whether a store that fails is an error; otherwise proofs then pass unremembered.
+        required: whether an unavailable store is an error; otherwise proofs then pass unremembered.
     """
 
     def __init__(self, store: Store, *, namespace: str, required: bool = True) -> None:
@@ -64,7 +64,8 @@ class SpentProofs:
 
         Raises:
             Superseded: If the reply came from another incarnation.
-            StoreError: when the store cannot say, and that is required.
+            StoreUnavailable: when the store is unavailable, and is required.
+            StoreError: when it cannot say for another reason.
         """
         context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
         prefix = self._prefixes.get(nonce[:1], self._prefix) if self._prefixes and nonce else self._prefix
@@ -75,9 +76,7 @@ class SpentProofs:
                 standing = await self._store.put_if_absent(key, mine, ttl=ttl)
             else:
                 standing = await self._fence.put_if_absent(key, mine, ttl=ttl, under=incarnation)
-        except Superseded:
-            raise
-        except StoreError as error:
+        except StoreUnavailable as error:
             if self._required:
                 raise
             self._note(error)
@@ -86,7 +85,7 @@ class SpentProofs:
             self._note(None)
         return standing == mine
 
-    def _note(self, error: StoreError | None) -> None:
+    def _note(self, error: StoreUnavailable | None) -> None:
         """Log once per change."""
         if error is None:
             logger.warning("replay: proofs are remembered again")

@@ -9,6 +9,7 @@ from dpop_asgi import (
     Decision,
     InvalidToken,
     IssuerUnavailable,
+    MemoryStore,
     NoncePolicy,
     Reason,
     StoreError,
@@ -176,6 +177,16 @@ async def test_accept_lets_a_proof_pass_unremembered_and_says_so_once(clock, cli
     assert await resource.reason(headers) is Reason.PROOF_REPLAYED
     assert [decision.replay_checked for decision in decisions] == [False, False, True, True]
     assert len(caplog.records) == 2
+
+
+async def test_accept_is_for_a_store_that_was_seen_to_be_unavailable_only(clock, client):
+    """Z02: whoever fills the store, or keeps us too busy to hear it, must not be able to use a proof again."""
+    policy = NoncePolicy()
+    store = MemoryStore(max_entries=policy.grace + policy.lookahead + 1, clock=clock)
+    resource = Resource(clock, client, store=store, nonces=policy, on_store_failure="accept")
+    headers = resource.headers(nonce=await resource.authenticator.challenge_nonce())
+    with pytest.raises(StoreError, match="full"):
+        await resource.accept(headers)
 
 
 @pytest.mark.requirement("R-9-08")

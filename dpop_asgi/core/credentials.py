@@ -114,8 +114,9 @@ def _split(authorization: bytes) -> tuple[str, bytes]:
     if scheme is None:
         raise _no_scheme(name)
     token = token.lstrip(b" ")
-    characters = token.rstrip(b"=")
-    if not characters or characters.translate(None, _TOKEN68):
+    # Nothing but equals signs may be left, all at the end and something before them.
+    padding = token.translate(None, _TOKEN68)
+    if len(padding) >= len(token) or padding != b"=" * len(padding) or not token.endswith(padding):
         raise InvalidRequest(Reason.AUTHORIZATION_MALFORMED)
     return scheme, token
 

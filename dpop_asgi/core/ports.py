@@ -23,7 +23,9 @@ class Store(Protocol):
             ttl: seconds after which the key is free again; more than 0.
 
         Raises:
-            StoreError: when the store cannot say for certain.
+            StoreUnavailable: when the store was seen to be unavailable: its connection refused or broken, or what was
+                sent to it unanswered in time. `on_store_failure="accept"` lets requests pass then, and only then.
+            StoreError: when it cannot say for certain for any other reason.
         """
         ...
 
@@ -93,7 +95,7 @@ class Decision:
     Attributes:
         outcome: `accepted`, `refused` or `unavailable` (store or issuer).
         reason: which check refused; `None` otherwise.
-        replay_checked: `False` when a proof was accepted while the store was away (`on_store_failure="accept"`).
+        replay_checked: `False` when a proof was accepted while the store was unavailable (`on_store_failure="accept"`).
     """
 
     outcome: Outcome

@@ -10,9 +10,11 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
 from dpop_asgi.errors import StoreError
+from dpop_asgi.stores.failures import failure
+from dpop_asgi.stores.held import Held
 from dpop_asgi.stores.incarnation import Reply
 from dpop_asgi.stores.lane import Lane
-from dpop_asgi.stores.wire import Command, Wire, explain
+from dpop_asgi.stores.wire import Command, Wire
 
 # A slot moves once; a second redirection means that the nodes themselves do not agree yet.
 _MAX_REDIRECTIONS = 3
@@ -88,7 +90,7 @@ class ClusterRoute:
             else:
                 return reply
         self._learn()
-        raise StoreError(explain(error))
+        raise failure(error)
 
     def _owner(self, key: str | int) -> ClusterNode:
         slot = self._client.keyslot(key)
@@ -131,7 +133,7 @@ class ClusterRoute:
             async with asyncio.timeout(self._timeout):
                 await self._client.nodes_manager.initialize(last_failed_node_name=self._silent)
         except Exception as error:  # noqa: BLE001 - redis-py wraps what happened in kinds that share no base
-            raise StoreError(explain(_root(error))) from None
+            raise failure(_root(error)) from None
         for name in self._lanes.keys() - self._client.nodes_manager.nodes_cache.keys() - self._newcomers.keys():
             await self._close_lane(name)
 
@@ -145,12 +147,12 @@ class ClusterRoute:
         return next((off for _, wire in self._lanes.values() if (off := wire.incarnations.off) is not None), None)
 
     async def aclose(self) -> None:
-        """Fail what is under way, and give the connections back."""
+        """Bring to its end what is under way, and give the connections back."""
         if self._learning is not None:
-            self._learning.cancel()
-            await asyncio.gather(self._learning, return_exceptions=True)
-        for name in list(self._lanes):
-            await self._close_lane(name)
+            # Calls that wait for it may be another app's.
+            await asyncio.wait([self._learning])
+        while self._lanes:
+            await self._close_lane(next(iter(self._lanes)))
 
     async def _close_lane(self, name: str) -> None:
         lane, wire = self._lanes.pop(name)
@@ -159,13 +161,11 @@ class ClusterRoute:
 
 
 def _wire_of(node: ClusterNode, *, ours: bool, fence: bool) -> Wire:
-    async def acquire() -> AbstractConnection:
-        return node.acquire_connection()
-
     async def release(connection: AbstractConnection) -> None:
         node.release(connection)  # type: ignore[arg-type]
 
-    return Wire(acquire, release, ours=ours, fence=fence)
+    held = Held(node.acquire_connection, release, lambda connection: connection.connect())  # type: ignore[no-untyped-call]
+    return Wire(held.acquire, held.release, ours=ours, fence=fence)
 
 
 def _root(error: BaseException) -> Exception:

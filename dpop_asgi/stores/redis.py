@@ -19,10 +19,10 @@ from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError, Superseded
 from dpop_asgi.stores.address import SCHEMES, Client, close_client, make_client
 from dpop_asgi.stores.cluster import ClusterRoute
+from dpop_asgi.stores.failures import failure
 from dpop_asgi.stores.incarnation import FENCE_OFF, Reply
 from dpop_asgi.stores.inspection import INFO, findings
 from dpop_asgi.stores.routes import SingleRoute
-from dpop_asgi.stores.wire import explain
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -49,7 +49,8 @@ class RedisStore:
         redis: a URL, or an async client that you made (`Redis`, `RedisCluster`, a Sentinel's `master_for`). From a URL
             a client is made when it is first needed, in the running event loop, and closed by `aclose` or when the
             loop ends. Yours is never closed; one of its connections is held.
-        timeout: seconds until a call fails with `StoreError`, connecting included.
+        timeout: seconds that a pipeline of calls may take, connecting included, and that a call may wait for its
+            pipeline. Time in which this process is too busy to look for replies does not count.
         fence: whether what was agreed under one incarnation of a server counts under another: a server that restarts
             or is promoted may lack the last writes. Needs INFO.
 
@@ -82,7 +83,9 @@ class RedisStore:
         reply = await self._set(key, value, math.ceil(ttl * 1000))
         if under is not None and not under == reply.before == reply.after:
             raise Superseded(reply.after)
-        return value if reply.value is None else str(reply.value, "utf-8", "replace")
+        if reply.value is None or type(reply.value) is bytes:
+            return value if reply.value is None else str(reply.value, "utf-8", "replace")
+        raise StoreError("the Redis store answered SET with something that is no value: is it a Redis server?")
 
     async def incarnation(self, key: str) -> str | None:
         """See `dpop_asgi.core.ports.Fenced`. Asked by writing `key`, as only a master takes it, and goes its way."""
@@ -97,7 +100,7 @@ class RedisStore:
         try:
             return await way.route.call(("SET", key, value, "NX", "GET", "PX", milliseconds))
         except RedisError as error:
-            raise StoreError(explain(error)) from None
+            raise failure(error) from None
 
     async def findings(self, clock: Clock) -> list[str]:
         """What an operator should mend at the servers, a sentence each. An ACL user needs `INFO` for it.
@@ -117,7 +120,7 @@ class RedisStore:
             )
             answers = []
         except RedisError as error:
-            raise StoreError(explain(error)) from None
+            raise failure(error) from None
         found = {finding for info in answers for finding in findings(info, now=clock())}
         return sorted(found) + await self._fence_findings(way)
 
@@ -125,7 +128,7 @@ class RedisStore:
         try:
             off = await way.route.why_unfenced() if self._fence else None
         except (RedisError, OSError, TimeoutError) as error:
-            raise StoreError(explain(error)) from None
+            raise failure(error) from None
         return [] if off is None else [FENCE_OFF % off]
 
     async def _open(self) -> _Way:

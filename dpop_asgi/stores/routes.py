@@ -6,6 +6,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import SentinelConnectionPool
 
+from dpop_asgi.stores.held import Held
 from dpop_asgi.stores.incarnation import UNSTABLE, Reply, go_back_and_forth
 from dpop_asgi.stores.lane import Lane
 from dpop_asgi.stores.sentinels import MasterWatch
@@ -30,11 +31,15 @@ class SingleRoute:
         self._pool = pool
         self._ours = ours
         self._timeout = timeout
-        self._wire = Wire(pool.get_connection, pool.release, ours=ours, fence=fence)
+        self._wire = self._connect(fence=fence)
         self._lane = Lane("the Redis store", self._wire.exchange, timeout=timeout)
         self._watch = (
             MasterWatch(pool, self._wire, timeout=timeout) if isinstance(pool, SentinelConnectionPool) else None
         )
+
+    def _connect(self, *, fence: bool) -> Wire:
+        held = Held(self._pool.get_available_connection, self._pool.release, self._pool.ensure_connection)
+        return Wire(held.acquire, held.release, ours=self._ours, fence=fence)
 
     async def call(self, command: Command) -> Reply:
         """The reply. See `Lane.call`."""
@@ -65,7 +70,7 @@ class SingleRoute:
     async def _seen_by_new_connections(self) -> list[str | None]:
         found: list[str | None] = []
         while len(found) < _MOST_COMPARED and not (len(found) >= _FEW_COMPARED and len(set(found)) == 1):
-            wire = Wire(self._pool.get_connection, self._pool.release, ours=True, fence=True)
+            wire = self._connect(fence=True)
             try:
                 async with asyncio.timeout(self._timeout):
                     await wire.exchange([("PING",)])
@@ -75,7 +80,7 @@ class SingleRoute:
         return found
 
     async def aclose(self) -> None:
-        """Fail what is under way, and give the connection back."""
+        """Bring to its end what is under way, and give the connection back."""
         if self._watch is not None:
             await self._watch.aclose()
         await self._lane.aclose()

@@ -1,31 +1,23 @@
-"""Pipelines over one connection of redis-py, and what its errors mean to an operator."""
+"""Pipelines over one connection of redis-py."""
 
 import math
-import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection
-from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
     AskError,
     AuthenticationError,
-    AuthorizationError,
     BusyLoadingError,
-    ClusterDownError,
-    MasterDownError,
     MovedError,
-    NoPermissionError,
     ReadOnlyError,
     ResponseError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dpop_asgi.stores.incarnation import IDENTITY, Incarnations, Reply
-from dpop_asgi.stores.inspection import READ_ONLY
 
 Command = tuple[str | int, ...]
 
@@ -90,13 +82,14 @@ class Wire:
         A second try is safe, since the value in our command tells our own write from another's. There is one: a
         connection that died while idle, or whose server was demoted, shows itself only when it is used.
         """
+        replies: list[Any] | None = None
         try:
             replies = await self._attempt(commands)
         except LOST as error:
             if isinstance(error, (AuthenticationError, BusyLoadingError)):
                 raise
-            return await self._attempt(commands)
-        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+        # Not within `except`: the cause of this attempt's failure would be lost to the one before.
+        if replies is None or any(isinstance(reply, ReadOnlyError) for reply in replies):
             await self.disconnect()
             return await self._attempt(commands)
         return replies
@@ -196,49 +189,3 @@ async def _replies(connection: AbstractConnection, count: int) -> list[Any]:
 def is_redirection(reply: object) -> bool:
     """Whether another node of the cluster has the key: the node that says so is in good health."""
     return isinstance(reply, (MovedError, AskError))
-
-
-# The first that fits is told. Kinds of connection errors stand before the connection error itself.
-_EXPLANATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-    ((AuthenticationError, AuthorizationError), "the Redis store refuses the user name or password"),
-    (
-        NoPermissionError,
-        (
-            "the Redis store's ACL must allow this user SET and PING on our keys,"
-            " on a cluster CLUSTER SLOTS and ASKING too, on Sentinels SENTINEL GET-MASTER-ADDR-BY-NAME"
-        ),
-    ),
-    (ReadOnlyError, READ_ONLY),
-    (BusyLoadingError, "the Redis store is still loading its data"),
-    (MasterDownError, "the Redis store is a replica that lost its master"),
-    (MovedError, "the Redis store is a node of a cluster: use redis+cluster://"),
-    (ClusterDownError, "the Redis Cluster is down: some slots have no master"),
-    ((RedisTimeoutError, TimeoutError), "the Redis store did not answer in time"),
-)
-
-
-def explain(error: Exception) -> str:
-    """What an operator can do about it. redis-py reports a wrong password as a kind of connection error."""
-    # Redis repeats the arguments of a command that it does not know: one of ours may be a nonce.
-    said = str(error).partition(", with args")[0] or type(error).__name__
-    if isinstance(error, ResponseError) and "syntax" in said.lower():
-        return (
-            "the Redis store is older than 7.0: it does not know SET with NX and GET. Use Redis 7.0, Valkey, or newer"
-        )
-    if isinstance(error, ResponseError) and "command 'SENTINEL'" in said:
-        return "this is a Redis server and no Sentinel: use redis://, or give the Sentinels' addresses"
-    if isinstance(error, MasterNotFoundError):
-        return _no_master(said)
-    for kind, meaning in _EXPLANATIONS:
-        if isinstance(error, kind):
-            return f"{meaning}: {said}"
-    return f"the Redis store failed: {type(error).__name__}: {said}"
-
-
-def _no_master(said: str) -> str:
-    """redis-py tells of each Sentinel in vain with all options of its connections, and of the failures the kind."""
-    outcome, _, failures = said.partition(" :")
-    kinds = sorted(set(re.findall(r" - (?:\w+:)?(\w+Error)\b", failures)))
-    refused = AuthenticationError.__name__ in kinds
-    meaning = "the Sentinels refuse the user name or password" if refused else "no Sentinel names a master"
-    return f"{meaning}: {outcome} ({', '.join(kinds) or 'none knows it'})"

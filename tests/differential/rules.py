@@ -12,10 +12,14 @@ from tests.differential import base64url, json_text
 from tests.differential.verifier import MAX_FUTURE, Parts, Request
 
 MAX_BYTES = 8192
-MOST_OPENERS = 128
-MOST_VALUES = 256
+MOST_OPENERS = 16
+MOST_VALUES = 32
+MOST_MARKS = 256
 MOST_DIGITS = 19
+LONGEST_FLOAT = 24
 LONGEST_AUTHORITY = 260
+LONGEST_PATH = 1024
+MOST_STEPS = 64
 
 _ED25519_P = 2**255 - 19
 # RFC 8032 §5.1: the y-coordinates of the eight points whose order divides 8; ±y of the order-8 points is a square root.
@@ -112,14 +116,20 @@ RULES: dict[str, Rule] = {
     "no name stands twice (RFC 7515 §4)": Rule(
         "proof_malformed", lambda proof: any(document.names_twice for document in _documents(proof))
     ),
-    "header and payload have at most 128 opening brackets each": Rule(
+    "header and payload have at most 16 opening brackets each": Rule(
         "proof_malformed", lambda proof: _most(json_text.openers, proof) > MOST_OPENERS
     ),
-    "header and payload have at most 256 values each, about": Rule(
+    "header and payload have at most 32 values each, about": Rule(
         "proof_malformed", lambda proof: _most(json_text.separators, proof) >= MOST_VALUES
+    ),
+    "header and payload have at most 256 quotation marks, escapes and opening brackets each": Rule(
+        "proof_malformed", lambda proof: _most(json_text.marks, proof) > MOST_MARKS
     ),
     "a whole number has at most 19 characters": Rule(
         "proof_malformed", lambda proof: any(document.longest_number > MOST_DIGITS for document in _documents(proof))
+    ),
+    "another number has at most 24 characters": Rule(
+        "proof_malformed", lambda proof: any(document.longest_float > LONGEST_FLOAT for document in _documents(proof))
     ),
     "a number is finite": Rule("proof_malformed", lambda proof: any(one.infinite for one in _documents(proof))),
     "b64 is refused without crit too (RFC 7797 §6)": Rule("proof_critical", lambda proof: "b64" in proof.header),

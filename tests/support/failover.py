@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.support.barrage import Barrage, Sheet, Use
+from tests.support.busy import Watch
 from tests.support.nodes import Node
 from tests.support.processes import wait_until
 from tests.support.topologies import ClusterTopology, SentinelTopology
@@ -72,11 +73,16 @@ class Moments(NamedTuple):
 
 @dataclass
 class Observed:
-    """Every proof with its uses."""
+    """Every proof with its uses.
+
+    Attributes:
+        machine: how busy it was meanwhile.
+    """
 
     sheets: list[Sheet]
     moments: Moments
     glances: list[Use]
+    machine: Watch
 
     @property
     def uses(self) -> list[Use]:
@@ -109,6 +115,7 @@ class Observed:
             "last 503 after promoted": max(away, default=promoted) - promoted,
             "last 503 after known": max(away, default=known) - known,
             "first 200 after promoted": min(back) - promoted,
+            "busy": self.machine.times,
             "slowest": max(use.seconds for use in self.uses),
             "slowest glance": max(glance.seconds for glance in self.glances),
             "unfair": sum(not self.is_fair(use) for use in self.uses),
@@ -146,13 +153,14 @@ async def observe(succession: Succession, happen: Callable[[Succession], None], 
     """Let it happen under load; in the end, all that was accepted is sent once more."""
     barrage.forget()
     done = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(barrage.go_on(until=done))
-        await asyncio.sleep(SECONDS_BEFORE)
-        moments = await asyncio.to_thread(_watch, succession, happen)
-        await asyncio.sleep(SECONDS_AFTER / 2)
-        await asyncio.to_thread(succession.bring_back)
-        await asyncio.sleep(SECONDS_AFTER / 2)
-        done.set()
-    await barrage.send_again([sheet for sheet in barrage.sheets if sheet.accepted])
-    return Observed(barrage.sheets, moments, barrage.glances)
+    with Watch() as machine:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(barrage.go_on(until=done))
+            await asyncio.sleep(SECONDS_BEFORE)
+            moments = await asyncio.to_thread(_watch, succession, happen)
+            await asyncio.sleep(machine.allows(SECONDS_AFTER) / 2)
+            await asyncio.to_thread(succession.bring_back)
+            await asyncio.sleep(machine.allows(SECONDS_AFTER) / 2)
+            done.set()
+        await barrage.send_again([sheet for sheet in barrage.sheets if sheet.accepted])
+    return Observed(barrage.sheets, moments, barrage.glances, machine)

@@ -50,6 +50,9 @@ class FaultProxy(Faults):
         super().__init__()
 
     async def __aenter__(self) -> Self:
+        # Keeps the port while the door is closed: nobody else may get it, nor an outgoing connection be given it.
+        self._holding = _bound(0)
+        self.port = int(self._holding.getsockname()[1])
         self.door = "open"
         return self
 
@@ -59,10 +62,15 @@ class FaultProxy(Faults):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._holding.close()
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    def lead_to(self, *ports: int) -> None:
+        """From now on new connections go there, in turn."""
+        self._upstreams = cycle(ports)
 
     async def emptied(self) -> None:
         """Wait until all connections have been ended by their clients or servers."""
@@ -75,10 +83,6 @@ class FaultProxy(Faults):
         super().heal()
         if self.port:
             self.door = "open"
-
-    def lead_to(self, port: int) -> None:
-        """New connections go to this port from now on."""
-        self._upstreams = cycle((port,))
 
     @property
     def door(self) -> Door:
@@ -98,9 +102,9 @@ class FaultProxy(Faults):
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     def _listen(self) -> socket.socket:
-        self._listening = socket.create_server(("127.0.0.1", self.port), backlog=_BACKLOG)
+        self._listening = _bound(self.port)
+        self._listening.listen(_BACKLOG)
         self._listening.setblocking(False)
-        self.port = int(self._listening.getsockname()[1])
         return self._listening
 
     def _close(self) -> None:
@@ -129,3 +133,12 @@ class FaultProxy(Faults):
         """Those that stand are dead from now on and nobody is told: bytes are taken and never answered."""
         for line in self._lines.values():
             line.dead = True
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket on a port that sockets of this kind share, as long as one of them listens at most."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound
