@@ -1,6 +1,7 @@
 """What a failover loses is what the old master had not told its replicas: these proofs do not pass once more either."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -25,7 +26,7 @@ class Parts:
         """Where proofs are remembered: in a cluster, where most of those are that were used so far."""
         if isinstance(self.topology, SentinelTopology):
             return self.topology.master
-        return max(self.topology.masters, key=lambda master: len(master.ask("KEYS", "*:jti:*")))
+        return max(self.topology.masters, key=lambda master: len(master.ask("KEYS", "*:jti*")))
 
     def replicas_of(self, master):
         if isinstance(self.topology, SentinelTopology):
@@ -84,6 +85,17 @@ async def _statuses(service, requests):
     return {await _status(service, request) for request in requests}
 
 
+async def _challenges(service, caller):
+    """How many until a new proof is accepted."""
+    nonce = None
+    for count in itertools.count():
+        answer = await service.ask(caller.request(nonce))
+        if answer.status == 200:
+            return count
+        nonce = answer.one("dpop-nonce")
+    raise AssertionError
+
+
 async def test_the_proofs_that_were_not_replicated_do_not_pass_once_more_after_a_failover(parts, service, alice):
     nonce = await service.learn_nonce(alice)
     known, unknown = ([alice.request(nonce) for _ in range(PROOFS)] for _ in range(2))
@@ -99,5 +111,4 @@ async def test_the_proofs_that_were_not_replicated_do_not_pass_once_more_after_a
     master.stop()
     await asyncio.to_thread(wait_until, lambda: any(replica.is_master for replica in replicas), "nobody was promoted")
     assert await _statuses(service, unknown + known) == {401}
-    nonce = await service.learn_nonce(alice)
-    assert await _statuses(service, [alice.request(nonce)]) == {200}
+    assert await _challenges(service, alice) <= 3

@@ -230,7 +230,7 @@ def _end_partition(topology: Any) -> None:
 
 
 def _proofs_by_slot(master: Node) -> Counter[int]:
-    return Counter(key_slot(key.encode()) for key in master.ask("KEYS", "*:jti:*"))
+    return Counter(key_slot(key.encode()) for key in master.ask("KEYS", "*:jti*"))
 
 
 def _move_slots_and_back(cluster: ClusterTopology) -> None:
@@ -242,7 +242,7 @@ def _move_slots_and_back(cluster: ClusterTopology) -> None:
     target = next(master for master in cluster.masters if master is not source)
     for place in (target, source):
         for slot, _ in most:
-            Move(cluster, slot, place).carry_out()
+            Move(cluster, slot, place).carry_out(at_once=500)
         time.sleep(0.3)
 
 

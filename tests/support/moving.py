@@ -26,9 +26,9 @@ class Move:
             self._source.ask("MIGRATE", HOST, self._target.port, "", 0, 2000, "KEYS", *keys)
         return len(keys)
 
-    def carry_all(self) -> None:
-        """Move all keys, slowly."""
-        while self.carry(20):
+    def carry_all(self, *, at_once: int = 20) -> None:
+        """Move all keys, so many at once, with pauses."""
+        while self.carry(at_once):
             time.sleep(0.01)
 
     def end(self) -> None:
@@ -36,8 +36,8 @@ class Move:
             if node in self._cluster.masters or node is self._target:
                 node.ask("CLUSTER", "SETSLOT", self._slot, "NODE", self._cluster.ids[self._target])
 
-    def carry_out(self) -> None:
+    def carry_out(self, *, at_once: int = 20) -> None:
         """All steps."""
         self.begin()
-        self.carry_all()
+        self.carry_all(at_once=at_once)
         self.end()
