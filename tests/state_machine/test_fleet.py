@@ -83,3 +83,12 @@ def test_a_lost_reply_does_not_prolong_what_stood_under_the_same_jti():
     fleet.use_a_jti_again(number=0, worker=0)
     fleet.teardown()
     assert fleet.seen["200"] == 4
+
+
+def test_a_token_that_expires_while_the_store_is_asked_is_not_accepted():
+    """Z14, found by the machine: the oracle judged the token before the store was asked only."""
+    fleet, _ = begin(RefusingFleet, nonces=None)
+    fleet.break_the_store(fault=Fault("slow-request", BOTH, 0.1))
+    fleet.ask_when_the_token_expires(client=0, worker=0, after=-0.001)
+    fleet.teardown()
+    assert fleet.seen["401 token_expired"] == 1

@@ -175,7 +175,7 @@ class Oracle:
             return Verdict(accepts, not accepts, spends=True, at=now)
         # A slow store is late once in a request.
         now += fault.delay("proof") if now == arrived else 0.0
-        faults = self._grown_old(proof, arrived, now)
+        faults = self._grown_old(proof, arrived, now) or _first(_of_token(proof.token, now))
         if not self._stands(proof):
             return replace(self._refused(faults, worker, now), accepted=not faults, spends=True)
         faults |= {Reason.PROOF_REPLAYED}
