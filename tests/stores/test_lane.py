@@ -31,14 +31,9 @@ class Server:
         self._asked.put_nowait((answer, len(commands)))
         return await answer
 
-    async def answer(self):
+    async def answer(self, error=None):
         answer, count = await self._asked.get()
-        answer.set_result([None] * count)
-        await _settle()
-
-    async def refuse(self):
-        answer, _ = await self._asked.get()
-        answer.set_exception(ConnectionRefusedError(111, "Connection refused"))
+        answer.set_exception(error) if error else answer.set_result([None] * count)
         await _settle()
 
 
@@ -87,7 +82,7 @@ async def test_a_pipeline_that_stays_unanswered_fails_with_all_who_wait_for_the_
 async def test_a_connection_that_is_refused_fails_only_who_was_to_use_it(lane, server):
     first = await _call(lane)
     second = await _call(lane)
-    await server.refuse()
+    await server.answer(ConnectionRefusedError("refused"))
     assert _kinds(first) == {StoreUnavailable}
     await server.answer()
     assert second[0].result() is None

@@ -1,15 +1,24 @@
 """Many connections to one server that all ask at the same time, as cheap as they can be."""
 
 import asyncio
+import resource
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Self
 
 # Far beyond any promise: a request that takes so long hangs. A crowd waits for its turn on a busy machine.
-_PATIENCE = 60.0
+_PATIENCE = 300.0
 
 # Less than a server's backlog.
 _AT_ONCE = 500
+
+
+def allow_files(wanted: int) -> int:
+    """Let this process, and those that it starts from now on, have so many files open; gives how many they may."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = max(now, wanted if most == resource.RLIM_INFINITY else min(wanted, most))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, most))
+    return allowed
 
 
 class Connection(asyncio.Protocol):
