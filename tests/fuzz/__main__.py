@@ -5,10 +5,14 @@
     python -m tests.fuzz --executions 1000000   every target so many times
     python -m tests.fuzz proof --repeat FILE    one input, without the fuzzer: shows what is wrong with it
     python -m tests.fuzz --merge                keep in the repository what new inputs reach
+    python -m tests.fuzz --cost --seconds 600   no atheris: look for requests that cost much before their signature
 
 It runs inside `.venv` (`python3 -m tests --setup-only` makes it), one process per target, one after the other, and ends
 with a table. A finding is an exception that nothing documents, an input for which the library takes more than 100 ms,
 or a false acceptance; each target says by what it judges. A finding is kept in a file, and the status is 1.
+
+With `--cost` a finding is a request that nobody has signed, and that costs more than two verifications of a signature.
+It is looked for by chance, from a seed that is printed; `--seed` takes it, `--seconds` is for all kinds of requests.
 
 atheris has wheels for CPython 3.11 to 3.14 on Linux x86_64. Elsewhere nothing can be fuzzed: the command says so, and
 its status is 2, or 0 with `--where-possible`.
@@ -18,12 +22,14 @@ the tests try everywhere, without atheris too.
 """
 
 import argparse
+import random
 import sys
 from pathlib import Path
 
 from tests.fuzz import merging, runs
 from tests.fuzz.availability import MissingError, NoWheelError, require_atheris
 from tests.fuzz.catalogue import TARGETS, load
+from tests.fuzz.cost import climb
 from tests.fuzz.worker import check_time
 
 USAGE = 2
@@ -32,6 +38,9 @@ USAGE = 2
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     targets = options.targets or list(TARGETS)
+    if options.cost:
+        seed = random.randrange(10**6) if options.seed is None else options.seed
+        return climb.repeat(options.repeat) if options.repeat else climb.explore(options.seconds, seed)
     if options.repeat:
         return repeat(targets, options.repeat)
     try:
@@ -56,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     how_long.add_argument("--executions", type=int, metavar="N", help="of each target")
     how_long.add_argument("--seconds", type=int, default=10, metavar="S", help="for each target")
     parser.add_argument("--repeat", type=Path, metavar="FILE", help="try one input with one target")
+    parser.add_argument("--cost", action="store_true", help="look for dear requests instead")
+    parser.add_argument("--seed", type=int, metavar="S", help="of --cost")
     parser.add_argument("--merge", action="store_true", help="renew tests/fuzz/corpus")
     parser.add_argument("--where-possible", action="store_true", help="no error where atheris has no wheel")
     return parser
