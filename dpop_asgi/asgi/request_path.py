@@ -31,7 +31,8 @@ def path_of(scope: Scope) -> str:
     """
     raw: bytes = (scope.get("raw_path") or _quoted(scope["path"])).partition(b"?")[0]
     path = (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
-    if not is_shown_to_the_app(raw, scope):
+    # Hot path: without an escape there is nothing to decode.
+    if (path != scope["path"] or "%" in path) and not is_shown_to_the_app(raw, scope):
         facts = {} if normalise_path(path) is None else {"hint": _REWRITTEN}
         raise InvalidRequest(Reason.TARGET_MALFORMED, **facts)
     return path
