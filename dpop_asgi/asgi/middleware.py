@@ -118,7 +118,7 @@ class DPoPMiddleware:
             await (public or self.app)(inside, reply.receive, reply.send)
         # What the app rejects by raising is answered as if we had rejected it.
         except Exception as error:
-            if reply.caller is None:
+            if reply.caller is None and "user" in scope:
                 forget_caller(scope)
             if not await reply.settles(error):
                 raise

@@ -12,6 +12,8 @@ def rejection_in(error: BaseException | None) -> DPoPError | None:
 
     One rejection decides, whatever else failed beside it: the request must not get a response that says otherwise.
     """
+    if isinstance(error, DPoPError):
+        return error
     if isinstance(error, ExceptionGroup):
         error = error.subgroup(DPoPError)
         while isinstance(error, ExceptionGroup):

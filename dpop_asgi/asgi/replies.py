@@ -68,7 +68,7 @@ class _Reply:
 
     async def answer_to(self, rejection: DPoPError) -> Answer:
         """The answer to a rejection: ours, or one that the app raised."""
-        if isinstance(rejection, Refusal) and self.caller is not None and self.caller.key_thumbprint is None:
+        if self.caller is not None and self.caller.key_thumbprint is None and isinstance(rejection, Refusal):
             rejection.scheme = "Bearer"
         self._rejected = True
         return await self._render(rejection)
@@ -80,15 +80,13 @@ class _Reply:
 
     async def settles(self, error: Exception) -> bool:
         """Answer an error that has come out, if it is a rejection; whether nothing is left of it for the server."""
-        if self._answered and isinstance(error, RuntimeError) and error.__cause__ is not None:
-            # Starlette: "Caught handled exception, but response already started", by the 500 that ours has replaced.
-            return rejection_in(error.__cause__) is not None and not has_other_errors(error.__cause__)
+        if self._answered:
+            return _is_answered(error)
         rejection = rejection_in(error)
-        if rejection is None or (self.started and not self._answered):
+        if rejection is None or self.started:
             return False
-        if not self._answered:
-            await self.answer(await self.answer_to(rejection))
-        return not has_other_errors(error)
+        await self.answer(await self.answer_to(rejection))
+        return rejection is error or not has_other_errors(error)
 
 
 class HTTPReply(_Reply):
@@ -171,6 +169,14 @@ class WebSocketReply(_Reply):
         headers = list(answer.headers)
         await self._send({"type": "websocket.http.response.start", "status": answer.status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": answer.body})
+
+
+def _is_answered(error: BaseException) -> bool:
+    """Whether nothing is left of `error`, after an answer of ours has replaced the app's."""
+    if isinstance(error, RuntimeError) and error.__cause__ is not None:
+        # Starlette: "Caught handled exception, but response already started", by the 500 that ours has replaced.
+        error = error.__cause__
+    return rejection_in(error) is not None and not has_other_errors(error)
 
 
 def _with_nonce(message: Message, caller: Caller, authenticator: Authenticator) -> Headers:
