@@ -14,10 +14,9 @@ The questions, in this order, cheap before dear, local before remote, nothing wr
 """
 
 import logging
-import math
 import re
 import time
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from dpop_asgi.core.access_token import check_binding
 from dpop_asgi.core.caller import Caller
@@ -25,7 +24,7 @@ from dpop_asgi.core.challenge import Mode
 from dpop_asgi.core.checks import Situation
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
 from dpop_asgi.core.nonce_window import AcceptedNonce
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import closed_if_coroutine, is_plain_function, require
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Outcome, Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS, Proof, ProofReader
@@ -91,9 +90,10 @@ class Authenticator:
         require("mode", mode in get_args(Mode), "required or mixed")
         require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
         require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
-        require("remember_for", 0 <= remember_for < math.inf, "a number of seconds of at least 0")
+        require("remember_for", 0 <= remember_for < float("inf"), "a number of seconds of at least 0")
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
         require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
+        require("observer", observer is None or is_plain_function(observer), "a function, and not an async one")
         self.mode: Mode = mode
         self.proof_policy = proof_policy
         self.nonce_policy = nonces
@@ -107,13 +107,9 @@ class Authenticator:
         required = on_store_failure == "refuse"
         self._remember_for = max(remember_for, proof_policy.max_age)
         self._spent = SpentProofs(store, namespace=namespace, required=required)
-        self._nonces = None
-        if nonces is not None:
-            lives = f"max_age={proof_policy.max_age:g} remember_for={self._remember_for:g}"
-            settings = f"period={nonces.period:g} grace={nonces.grace} {lives}"
-            self._nonces = NonceWindows(
-                store, nonces, namespace=namespace, clock=clock, settings=settings, required=required
-            )
+        lives = f"max_age={proof_policy.max_age:g} remember_for={self._remember_for:g}"
+        shared: Any = {"namespace": namespace, "clock": clock, "settings": lives, "required": required}
+        self._nonces = None if nonces is None else NonceWindows(store, nonces, **shared)
         self.self_check: SelfCheck = SelfCheck(store, clock=clock)
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
@@ -152,11 +148,11 @@ class Authenticator:
         check_binding(token, thumbprint)
         self._reader.remember(proof)
         is_first_use: bool | None = True
-        if before is None or before.key_thumbprint is None:
+        if before is None or before.key_thumbprint is None or not before.replay_checked:
             is_first_use = await self._first_use(proof, thumbprint, target_uri, last_instant, nonce)
             self._verifier.good(token)
         self._tell("accepted", replay_checked=is_first_use is not None)
-        return Caller.of(token, nonce=nonce)
+        return Caller.of(token, nonce=nonce, replay_checked=is_first_use is not None)
 
     async def _first_use(
         self, proof: Proof, thumbprint: str, target_uri: str, until: float, nonce: AcceptedNonce | None
@@ -246,6 +242,9 @@ class Authenticator:
         if self._observer is None:
             return
         try:
-            self._observer(Decision(outcome, reason, replay_checked))
+            told: object = self._observer(Decision(outcome, reason, replay_checked))
+            if told is not None and closed_if_coroutine(told):
+                self._observer = None
+                logger.error("observer: must not be async; it returned a coroutine, and is not called any more")
         except Exception:
             logger.exception("the observer failed")

@@ -163,11 +163,7 @@ class StoreUnavailable(StoreError):
 
 
 class Superseded(StoreError):
-    """The store is another incarnation than the one a call was meant for: it may have forgotten something.
-
-    Attributes:
-        by: the incarnation that answered, `None` when it is not known.
-    """
+    """The store is another incarnation (`by`, if known) than a call was meant for: it may have forgotten something."""
 
     def __init__(self, by: str | None) -> None:
         super().__init__("the store was restarted or replaced")

@@ -129,6 +129,19 @@ async def test_the_observer_is_told_each_decision_once(clock, client):
     ]
 
 
+async def test_an_observer_that_turns_out_to_be_async_is_complained_about_once(clock, client, caplog):
+    """Y07: where it cannot be seen before. With warnings as errors, a coroutine left over would fail the test."""
+
+    async def observe(_):
+        """Never run."""
+
+    resource = Resource(clock, client, observer=lambda decision: observe(decision))  # noqa: PLW0108
+    for _ in range(2):
+        await resource.accept()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert caplog.records[0].message.startswith("observer: must not be async")
+
+
 async def test_an_observer_that_raises_changes_nothing(clock, client, caplog):
     def observe(_):
         raise ZeroDivisionError

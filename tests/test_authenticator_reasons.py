@@ -1,5 +1,7 @@
 """Every reason that the enum knows is one for which a request is refused."""
 
+from urllib.parse import unquote_to_bytes
+
 import pytest
 
 from dpop_asgi import JWTVerifier, NoncePolicy, Reason, Refusal
@@ -122,7 +124,12 @@ def test_every_reason_is_covered_by_a_test():
 async def test_the_expected_uri_comes_from_configuration_and_the_raw_path(
     clock, client, resolve, fields, raw_path, htu, passes
 ):
-    scope = {**SCOPE, "raw_path": raw_path, "headers": list(fields.items())}
+    scope = {
+        **SCOPE,
+        "path": unquote_to_bytes(raw_path).decode(),
+        "raw_path": raw_path,
+        "headers": list(fields.items()),
+    }
     resource = Resource(clock, client)
     request = incoming(resource.headers(uri=htu), target_uri=lambda: resolve(scope))
     if passes:

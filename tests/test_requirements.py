@@ -117,7 +117,7 @@ REQUIREMENTS = {
     "R-9449-NS": "no-store with every nonce",
     "R-9864-01": "Ed25519, and EdDSA as its older name",
     "R-CORS-01": "challenge and nonce are exposed to scripts",
-    "R-CORS-02": "preflights pass",
+    "R-CORS-02": "preflights are answered by CORS outside, or inside behind a guard",
     "R-CORS-03": "exposed names are merged",
     "R-FAPI-01": "10 s ahead pass, over 60 s do not",
     "R-FAPI-02": "a revoked token is refused",

@@ -12,6 +12,8 @@ Scope = Mapping[str, Any]
 # More hops than this no request has taken. Each is looked up in the trusted networks, and proxies pass on what
 # clients wrote in front of their own.
 _MAX_HOPS = 100
+# An address, in brackets or not, and a port behind it (RFC 7239 §6). An IPv6 address without brackets has no port.
+_NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._\-]+))?")
 _FORWARDED_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
 
 
@@ -57,7 +59,7 @@ class Proxies:
 
 def x_forwarded(scope: Scope, proxies: Proxies) -> dict[str, str]:
     """`proto` and `host` as `X-Forwarded-*` fields have them; `scope` comes from one of the proxies."""
-    hops = _list(scope, b"x-forwarded-for")
+    hops = [_node(entry) for entry in _list(scope, b"x-forwarded-for")]
     client = _first_untrusted(hops, proxies)
     said = {}
     for name in ("proto", "host"):
@@ -99,10 +101,9 @@ def _pairs(element: str) -> dict[str, str]:
 
 
 def _node(node: str) -> str:
-    """The address in a `for` (RFC 7239 §6), without brackets and port."""
-    if node.startswith("["):
-        return node[1:].partition("]")[0]
-    return node.partition(":")[0]
+    """The address of a hop without brackets and port; what has another form stays as it is, and is no proxy."""
+    match = _NODE.fullmatch(node)
+    return node if match is None else match[1] or match[2]
 
 
 def _list(scope: Scope, name: bytes) -> list[str]:

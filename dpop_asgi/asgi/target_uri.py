@@ -1,58 +1,28 @@
 """Which URI did the client ask for, behind which proxies?
 
-Only the path below the public URL ever comes from the request unasked. The path is `raw_path`: the decoded `path`
-cannot tell `/a%2Fb` from `/a/b`. Host and forwarding fields are hostile until configuration says otherwise.
+Only the path below the public URL ever comes from the request unasked. Host and forwarding fields are hostile until
+configuration says otherwise.
 """
 
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from dpop_asgi.asgi.proxies import Proxies, Scope, rfc7239, x_forwarded
-from dpop_asgi.core.htu import CACHED_LENGTH, CACHED_URIS, is_loopback, normalise, normalise_authority
+from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, path_of
+from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
 from dpop_asgi.errors import InvalidRequest, Reason
 
 TargetURI = Callable[[Scope], str]
 
-# What RFC 3986 §3.3 lets stand in a path unescaped, for servers that hand over no raw_path.
-_PATH_SAFE = "/:@!$&'()*+,;=-._~"
-# A proof of at most 8 KB could not name a longer one.
-_MAX_TARGET_BYTES = 8192
-_ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-_PORT = re.compile(r":\d+$")
+_SCHEMES = ("https", "http")
+_PORT = re.compile(r":\d*$")
+_PORT_LOST = (
+    "this host is served with another port: the proxy has to pass on the port that the client used "
+    "(nginx: proxy_set_header Host $http_host), or set public_url"
+)
 _FORWARDED_MODES = ("x-forwarded", "forwarded")
-
-
-def path_of(scope: Scope) -> str:
-    """The path as sent, without query; of an absolute-form target (RFC 9112 §3.2.2) what follows the authority.
-
-    Raises:
-        InvalidRequest: when there is no path.
-    """
-    raw: bytes = scope.get("raw_path") or _quoted(scope["path"])
-    raw = raw.partition(b"?")[0]
-    return (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
-
-
-def _path(raw: bytes) -> str:
-    # A fragment is never sent (RFC 9112 §3.2); a URI parser would cut off what stands behind it.
-    if len(raw) > _MAX_TARGET_BYTES or b"#" in raw:
-        raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(raw))
-    absolute = _ABSOLUTE_FORM.match(raw)
-    if absolute is not None:
-        raw = raw[absolute.end() :] or b"/"
-    if not raw.startswith(b"/"):
-        raise InvalidRequest(Reason.TARGET_MALFORMED)
-    return raw.decode("latin-1")
-
-
-def _quoted(path: str) -> bytes:
-    return quote(path, safe=_PATH_SAFE, errors="surrogateescape").encode("ascii")
-
-
-_cached_path = lru_cache(CACHED_URIS)(_path)
 
 
 class PublicURL:
@@ -78,11 +48,12 @@ class PublicURL:
         """See `TargetURI`."""
         if self._only is not None:
             return self._only + path_of(scope)
-        host = _host(scope, "https")
-        base = self._bases.get(host) or self._bases.get(_host(scope, "http"))
-        if base is None:
-            raise InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host)
-        return base + path_of(scope)
+        named = _authority(scope)
+        for scheme in _SCHEMES:
+            base = self._bases.get(_normal_host(named, scheme), "")
+            if base.startswith(f"{scheme}:"):
+                return base + path_of(scope)
+        raise _not_served(_normal_host(named, "https"), self._bases)
 
 
 class RequestURL:
@@ -107,12 +78,14 @@ class RequestURL:
             if isinstance(given, str) or not isinstance(given, Iterable):
                 msg = f"{option}: {given!r} is not a list"
                 raise ValueError(msg)
-        self._allowed = frozenset(_allowed_host(name) for name in allowed_hosts)
+        allowed = [_allowed_host(name) for name in allowed_hosts]
+        # By scheme: a port is left out where it is the default of the scheme that the URI has.
+        self._allowed = {scheme: frozenset(_normal_host(name, scheme) for name in allowed) for scheme in _SCHEMES}
         self._proxies = Proxies(trusted_proxies)
         if forwarded not in _FORWARDED_MODES:
             msg = f"forwarded: {forwarded!r} is none of {', '.join(_FORWARDED_MODES)}"
             raise ValueError(msg)
-        self.is_configured: bool = bool(self._allowed) or self._proxies.any
+        self.is_configured: bool = bool(allowed) or self._proxies.any
         self._read = x_forwarded if forwarded == "x-forwarded" else rfc7239
 
     def __call__(self, scope: Scope) -> str:
@@ -121,16 +94,17 @@ class RequestURL:
         scheme = _HTTP_SCHEMES.get(str(said.get("proto") or scope.get("scheme", "http")).lower())
         if scheme is None:
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
-        host = normalise_authority(said["host"], "https") if "host" in said else _host(scope, "https")
-        if host is None:
-            raise InvalidRequest(Reason.FORWARDED_MALFORMED)
-        if not self._serves(host):
-            raise InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host)
+        named = said["host"] if "host" in said else _authority(scope)
         # RFC 9449 §2: https. A proxy that ends TLS without saying so changes nothing about what the client asked for.
-        return f"{scheme if _is_loopback(host) else 'https'}://{host}{path_of(scope)}"
+        scheme = scheme if _is_loopback(named) else "https"
+        host = _normal_host(named, scheme, Reason.FORWARDED_MALFORMED if "host" in said else Reason.HOST_MALFORMED)
+        if not self._serves(host, scheme):
+            raise _not_served(host, self._allowed[scheme])
+        return f"{scheme}://{host}{path_of(scope)}"
 
-    def _serves(self, host: str) -> bool:
-        return host in self._allowed if self._allowed else _is_loopback(host)
+    def _serves(self, host: str, scheme: str) -> bool:
+        allowed = self._allowed[scheme]
+        return host in allowed if allowed else _is_loopback(host)
 
 
 def _peer(scope: Scope) -> str:
@@ -138,17 +112,34 @@ def _peer(scope: Scope) -> str:
     return str(client[0] or "") if client else ""
 
 
-def _host(scope: Scope, scheme: str) -> str:
-    absolute = _ABSOLUTE_FORM.match(scope.get("raw_path") or b"")
+def _authority(scope: Scope) -> str:
+    """The host that the request names, with its port, as sent."""
+    absolute = ABSOLUTE_FORM.match(scope.get("raw_path") or b"")
     hosts = [absolute[1]] if absolute else [value for name, value in scope["headers"] if name == b"host"]
-    host = normalise_authority(hosts[0].decode("latin-1"), scheme) if len(hosts) == 1 else None
-    if host is None:
+    if len(hosts) != 1:
         raise InvalidRequest(Reason.HOST_MALFORMED)
+    return hosts[0].decode("latin-1")
+
+
+def _normal_host(authority: str, scheme: str, malformed: Reason = Reason.HOST_MALFORMED) -> str:
+    host = normalise_authority(authority, scheme)
+    if host is None:
+        raise InvalidRequest(malformed)
     return host
+
+
+def _not_served(host: str, served: Iterable[str]) -> InvalidRequest:
+    """Says in the log which port would be served, if it is the port that is wrong."""
+    name = _PORT.sub("", host)
+    same_name = [known for known in served if _PORT.sub("", known) == name]
+    if not same_name:
+        return InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host)
+    return InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host, served=same_name, hint=_PORT_LOST)
 
 
 def _base(url: str) -> str:
     base = normalise(url)
+    _require_no_pattern("public_url", urlsplit(base or "").netloc)
     if (
         base is None
         or "?" in url
@@ -165,12 +156,19 @@ def _host_of(url: str) -> str:
 
 
 def _allowed_host(name: str) -> str:
-    host = normalise_authority(name, "https")
-    if host is None or normalise_authority(name, "http") is None:
+    _require_no_pattern("allowed_hosts", name)
+    if normalise_authority(name, "https") is None:
         msg = f"allowed_hosts: {name!r} is not a host, or host:port"
         raise ValueError(msg)
-    return host
+    return name
+
+
+def _require_no_pattern(option: str, host: str) -> None:
+    """A pattern would be taken for a name that no request has, and would serve nobody."""
+    if "*" in host or host.startswith("."):
+        msg = f"{option}: {host!r} is a pattern; list each host by its name, or give a public_url for each"
+        raise ValueError(msg)
 
 
 def _is_loopback(authority: str) -> bool:
-    return is_loopback(_PORT.sub("", authority))
+    return is_loopback(_PORT.sub("", authority).lower())

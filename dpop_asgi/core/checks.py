@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from dpop_asgi.core import jose
-from dpop_asgi.core.htu import normalise
+from dpop_asgi.core.htu import doubled_prefix, normalise
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.errors import InvalidProof, Reason
 
@@ -128,6 +128,16 @@ def _shown(uri: str | None) -> str | None:
     return uri and uri[:_SHOWN_CHARACTERS]
 
 
+def _targets(_: Mapping[str, Any], situation: Situation) -> dict[str, object]:
+    """Of what was received the normal form: it has no query, where clients may have put a secret."""
+    expected, received = situation.target_uri, situation.claimed_uri
+    facts: dict[str, object] = {"expected": _shown(expected), "received": _shown(received)}
+    prefix = doubled_prefix(expected, received or "")
+    if prefix:
+        facts["hint"] = f"{prefix} is duplicated: public_url has it, and the path too (not stripped, or --root-path)"
+    return facts
+
+
 def _clock(claims: Mapping[str, Any], situation: Situation) -> dict[str, object]:
     policy = situation.policy
     times = {name: claims[name] for name in ("iat", "exp", "nbf") if name in claims}
@@ -155,11 +165,7 @@ CHECKS: Mapping[Reason, Check] = {
     ),
     Reason.CLAIM_MALFORMED: Check("RFC 9449 §4.2", lambda claims: {"claim": _malformed(claims)}),
     Reason.METHOD_MISMATCH: Check("RFC 9449 §4.3 item 8", lambda _, situation: {"expected": situation.method}),
-    # Of what was received the normal form: it has no query, where clients may have put a secret.
-    Reason.TARGET_MISMATCH: Check(
-        "RFC 9449 §4.3 item 9",
-        lambda _, situation: {"expected": _shown(situation.target_uri), "received": _shown(situation.claimed_uri)},
-    ),
+    Reason.TARGET_MISMATCH: Check("RFC 9449 §4.3 item 9", _targets),
     Reason.ISSUED_TOO_EARLY: Check("RFC 9449 §4.3 item 11", _clock),
     Reason.ISSUED_IN_FUTURE: Check("RFC 9449 §11.1", _clock),
     Reason.PROOF_EXPIRED: Check("RFC 7519 §4.1.4", _clock),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.htu import normalise
+from dpop_asgi.core.htu import has_dot_segments, normalise
+from dpop_asgi.core.options import closed_if_coroutine
 from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, Reason
 
 # RFC 9110 §11.4 and RFC 9449 §7.1: scheme, one or more spaces, one token68.
@@ -28,8 +29,8 @@ class IncomingRequest:
         target_uri: the absolute URI that the client asked for, or a function that finds it and may refuse.
         headers: the fields as ASGI has them: lower-case names, every occurrence.
         websocket: whether it is a WebSocket handshake.
-        accepted_before: the caller, when another authenticator has accepted this very request: its nonce and the first
-            use of its proof are then not asked for again.
+        accepted_before: the caller, when another authenticator has accepted this very request: its nonce is then not
+            asked for again, and the first use of its proof only if that one could not record it.
     """
 
     method: str
@@ -39,15 +40,22 @@ class IncomingRequest:
     accepted_before: Caller | None = None
 
     def resolved_uri(self) -> str:
-        """The target URI in normal form.
+        """The target URI in normal form; from then on the value of `target_uri`, so that it stays what was judged.
 
         Raises:
-            InvalidRequest: when there is no such URI, or not one that is served here.
+            InvalidRequest: when there is no such URI, or not one that is served here, or one with dot segments: routers
+                keep them, normal forms do not, so another resource would be reached than is signed for.
+            TypeError: when the function gives something else than a string.
         """
         target_uri = self.target_uri
-        uri = normalise(target_uri if isinstance(target_uri, str) else target_uri())
-        if uri is None:
+        given = target_uri if isinstance(target_uri, str) else target_uri()
+        if not isinstance(given, str):
+            closed_if_coroutine(given)
+            raise TypeError(f"target_uri: must return a str, not a {type(given).__name__}")
+        uri = normalise(given)
+        if uri is None or has_dot_segments(given):
             raise InvalidRequest(Reason.TARGET_MALFORMED)
+        self.target_uri = uri
         return uri
 
 

@@ -15,6 +15,7 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 # RFC 3986 §3.3, without the percent sign.
 _PLAIN = "".join(_UNRESERVED).encode() + b"!$&'()*+,;=:@/"
 _HEX = "0123456789ABCDEFabcdef"
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2[Ee]){1,2}(?:[/#]|\Z)")
 
 
 def _normal_escape(digits: str) -> str:
@@ -137,6 +138,18 @@ def _without_dot_segments(segments: list[str]) -> str:
     if segments[-1] in {".", ".."}:
         kept.append("")
     return "/" + "/".join(kept)
+
+
+def has_dot_segments(uri: str) -> bool:
+    """Whether the path of a URI has dot segments (RFC 3986 §3.3), escaped or not."""
+    return ("/." in uri or "/%2" in uri) and _DOT_SEGMENT.search(uri.partition("?")[0]) is not None
+
+
+def doubled_prefix(expected: str, received: str) -> str:
+    """The beginning of the path that stands twice in `expected` and once in `received`, both normal; empty if none."""
+    path = received[received.find("/", len("https://")) :]
+    prefix = expected[expected.find("/", len("https://")) :].removesuffix(path)
+    return prefix if expected.endswith(path) and f"{path}/".startswith(f"{prefix}/") else ""
 
 
 def is_loopback(host: str) -> bool:

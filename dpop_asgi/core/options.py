@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from inspect import iscoroutine, iscoroutinefunction
 
 _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", re.IGNORECASE | re.ASCII)
 
@@ -27,3 +28,16 @@ def host_names(option: str, hosts: Iterable[str]) -> frozenset[str]:
     fits = not isinstance(hosts, str) and all(map(_HOST.fullmatch, names))
     require(option, fits, "a list of host names, without scheme, port and wildcards")
     return frozenset(name.lower().strip("[]") for name in names)
+
+
+def is_plain_function(value: object) -> bool:
+    """Whether `value` can be called, and needs no `await`, as far as one can see without calling it."""
+    return callable(value) and not iscoroutinefunction(value) and not iscoroutinefunction(type(value).__call__)
+
+
+def closed_if_coroutine(value: object) -> bool:
+    """Whether a function that looked plain has returned a coroutine; it is closed, and Python warns of it no more."""
+    if iscoroutine(value):
+        value.close()
+        return True
+    return False

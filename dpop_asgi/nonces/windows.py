@@ -26,7 +26,7 @@ class NonceWindows:
         policy: see there.
         namespace: see there.
         clock: see there.
-        settings: those on which workers have to agree, at most 64 ASCII characters; others are warned of.
+        settings: what workers have to agree on besides the policy, 40 ASCII characters; others are warned of.
         required: whether an unknown nonce is an error while the store cannot say if another worker issued it;
             otherwise it is answered by a challenge with a nonce of this worker.
     """
@@ -48,6 +48,7 @@ class NonceWindows:
         self._only = self._windows[0] if len(tags) == 1 else None
         self._required = required
         self._unknown = UnknownNonces()
+        settings = f"period={policy.period:g} grace={policy.grace} {settings}"
         self._settings = SharedSettings(store, namespace=namespace, settings=settings, ttl=_COMPARED * policy.period)
         self._turn = 0
 

@@ -30,9 +30,7 @@ _SAYS_SO = (BusyLoadingError, ClusterDownError)
 _GONE = frozenset(
     {
         errno.ECONNREFUSED,
-        errno.ECONNRESET,
         errno.ECONNABORTED,
-        errno.EPIPE,
         errno.ETIMEDOUT,
         errno.EHOSTDOWN,
         errno.EHOSTUNREACH,
@@ -65,6 +63,9 @@ def _is_gone(error: Exception) -> bool:
         cause = error
     if not isinstance(cause, OSError):
         return False
+    if isinstance(cause, (ConnectionRefusedError, ConnectionResetError, BrokenPipeError)):
+        # Of a connection that broke while it was written to asyncio gives no number.
+        return True
     numbers = {cause.errno} if cause.errno else {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(cause))}
     return bool(numbers & _GONE) and numbers <= _GONE | _NO_IPV6
 

@@ -26,6 +26,10 @@ Command = tuple[str | int, ...]
 LOST = (RedisConnectionError, OSError, RuntimeError, AttributeError)
 
 
+# A server that is emptied keeps its connections, but tells those that track keys (any at all) of it before it answers
+# their next command. Where that is not allowed the flush shows in IDENTITY.
+_HEAR_OF_FLUSHES: tuple[Command, ...] = (("HELLO", 3), ("CLIENT", "TRACKING", "ON"))
+
 # How old the last answer to IDENTITY may be: a master can be demoted, synchronised and promoted again under one
 # connection, but not within this. Asked more often it would cost more than the commands themselves.
 _IDENTITY_SECONDS = 0.1
@@ -55,6 +59,7 @@ class Wire:
         self._connection: AbstractConnection | None = None
         self._is_outdated = False
         self._is_new = True
+        self._is_emptied = False
         self._asked_at = -math.inf
         self.incarnations: Incarnations = Incarnations()
         if not fence:
@@ -99,25 +104,23 @@ class Wire:
             connection = await self._connected()
             now = time.monotonic()
             first, last = self._questions(now)
-            words = [part for command in (*first, *commands, *last) for part in _parts(command)]
-            # Not by the connection, which packs in Python: 5 us for each command.
-            packed = b"".join([pack_command(command) for command in words])  # type: ignore[arg-type]  # of any length
-            await connection.send_packed_command(packed, check_health=False)
-            replies = await _replies(connection, len(words))
+            answers = await _ask(connection, [*first, *commands, *last])
+            if first:
+                self.incarnations.note(answers[len(first) - 1])
+            before = self.incarnations.current
+            if last:
+                self.incarnations.note(answers[-1])
+            if self._is_emptied:
+                self._is_emptied = False
+                self.incarnations.note(*await _ask(connection, [IDENTITY]))
         except BaseException:
             # What was asked may still be answered: nobody must read that as the answer to something else.
             await self.disconnect()
             raise
-        if first:
-            self.incarnations.note(replies[0])
-        before = self.incarnations.current
-        if last:
-            self.incarnations.note(replies[-1])
-        after = self.incarnations.current
         if first or last:
             self._is_new, self._asked_at = False, now
-        found = _by_command(commands, replies[len(first) : len(replies) - len(last)])
-        return [reply if isinstance(reply, Exception) else Reply(reply, before, after) for reply in found]
+        after, found = self.incarnations.current, answers[len(first) : len(answers) - len(last)]
+        return [answer if isinstance(answer, Exception) else Reply(answer, before, after) for answer in found]
 
     async def _connected(self) -> AbstractConnection:
         if self._is_outdated:
@@ -140,8 +143,21 @@ class Wire:
         if self.incarnations.off is not None:
             return (), ()
         if self._is_new:
-            return (IDENTITY,), ()
+            return (*self._listen(), IDENTITY), ()
         return (), (IDENTITY,) if now - self._asked_at > _IDENTITY_SECONDS else ()
+
+    def _listen(self) -> tuple[Command, ...]:
+        """Have the server tell of flushes; not on a connection that goes back to a user's pool."""
+        self._is_emptied = False
+        listen = getattr(getattr(self._connection, "_parser", None), "set_invalidation_push_handler", None)
+        if not self._ours or listen is None:
+            return ()
+        listen(self._note_flush)
+        return _HEAR_OF_FLUSHES
+
+    async def _note_flush(self, message: list[Any]) -> None:
+        # Keys are named where single ones change; we track none.
+        self._is_emptied = self._is_emptied or message[1] is None
 
     async def disconnect(self) -> None:
         """Start anew with the next pipeline."""
@@ -156,6 +172,14 @@ class Wire:
         if self._ours:
             await connection.disconnect()
         await self._release(connection)
+
+
+async def _ask(connection: AbstractConnection, commands: list[Command]) -> list[Any]:
+    words = [part for command in commands for part in _parts(command)]
+    # Not by the connection, which packs in Python: 5 us for each command.
+    packed = b"".join([pack_command(command) for command in words])  # type: ignore[arg-type]  # of any length
+    await connection.send_packed_command(packed, check_health=False)
+    return _by_command(commands, await _replies(connection, len(words)))
 
 
 def _parts(command: Command) -> tuple[Command, ...]:

@@ -1,4 +1,4 @@
-"""Scripts of other origins can read what they need, and preflights pass."""
+"""Scripts of other origins can read what they need, and preflights are no way in (behind a guard: test_preflight)."""
 
 import pytest
 from starlette.applications import Starlette
@@ -52,15 +52,11 @@ async def test_what_the_app_exposes_stays_exposed(make_api, said, merged):
 
 
 @pytest.mark.requirement("R-CORS-02")
-async def test_a_preflight_reaches_the_app_without_credentials(api):
-    assert (await api.anonymous("OPTIONS", also=PREFLIGHT)).status == 200
-    assert len(api.inner.scopes) == 1
-
-
-@pytest.mark.requirement("R-CORS-02")
 @pytest.mark.parametrize(
     ("method", "also"),
     [
+        pytest.param("OPTIONS", PREFLIGHT, id="Z01-preflight"),
+        pytest.param("OPTIONS", [("origin", ""), ("access-control-request-method", "")], id="Z01-empty-values"),
         pytest.param("OPTIONS", [], id="plain-options"),
         pytest.param("OPTIONS", [ORIGIN], id="options-with-an-origin"),
         pytest.param("OPTIONS", PREFLIGHT[1:], id="options-without-an-origin"),
@@ -68,16 +64,39 @@ async def test_a_preflight_reaches_the_app_without_credentials(api):
         pytest.param("options", PREFLIGHT, id="lower-case-method"),
     ],
 )
-async def test_what_is_no_preflight_needs_credentials(api, method, also):
+async def test_no_shape_of_a_request_stands_for_credentials(api, method, also):
     assert (await api.anonymous(method, also=also)).status == 401
     assert api.inner.scopes == []
 
 
-@pytest.mark.requirement("R-CORS-02")
-async def test_preflights_can_be_refused_where_the_app_does_not_look_at_the_method(make_api):
-    api = make_api(preflights="refuse")
-    assert (await api.anonymous("OPTIONS", also=PREFLIGHT)).status == 401
-    assert api.inner.scopes == []
+async def test_the_log_says_where_preflights_are_answered(api, caplog):
+    """Z01: as a warning once, since anyone can cause it."""
+    caplog.set_level("INFO", "dpop_asgi")
+    for _ in range(2):
+        await api.anonymous("OPTIONS", also=PREFLIGHT)
+    told = [record for record in caplog.records if "preflight" in record.message]
+    assert [record.levelname for record in told] == ["WARNING", "INFO"]
+    assert "add it after DPoPMiddleware" in told[0].message
+
+
+@pytest.mark.parametrize(
+    ("method", "also"),
+    [
+        pytest.param("GET", PREFLIGHT, id="another-method"),
+        pytest.param("OPTIONS", [ORIGIN], id="no-method-asked-for"),
+        pytest.param("OPTIONS", [*PREFLIGHT, ("authorization", "DPoP x")], id="credentials"),
+    ],
+)
+async def test_of_other_requests_the_log_says_nothing_about_preflights(api, caplog, method, also):
+    caplog.set_level("INFO", "dpop_asgi")
+    await api.anonymous(method, also=also)
+    assert "preflight" not in caplog.text
+
+
+async def test_a_preflight_to_an_open_path_is_a_request_to_an_open_path(make_api, caplog):
+    api = make_api(public_paths=["/r"])
+    assert (await api.anonymous("OPTIONS", also=PREFLIGHT)).body == b"ok"
+    assert "preflight" not in caplog.text
 
 
 def test_what_to_do_with_preflights_must_be_known_when_it_is_configured(make_api):
@@ -100,7 +119,7 @@ def _outside(make_api, **cors):
 
 
 def _inside(make_api):
-    api = make_api(CORSMiddleware(App(), **CORS))
+    api = make_api(CORSMiddleware(App(), **CORS), preflights="pass")
     return api, api.app
 
 

@@ -126,6 +126,26 @@ X_FORWARDED = [
         id="several-lines-are-one-list",
     ),
     pytest.param([("x-forwarded-host", "[2001:db8::5]:8443")], "https://[2001:db8::5]:8443/r", id="address"),
+    *(
+        pytest.param(
+            [
+                ("x-forwarded-for", f"{client}, {proxy}"),
+                ("x-forwarded-proto", "https, http"),
+                ("x-forwarded-host", "rs.example, inner:8000"),
+            ],
+            "https://rs.example/r",
+            id=f"X13-{client}-and-{proxy}",
+        )
+        for client, proxy in [
+            ("203.0.113.7:52314", "10.0.0.4:41234"),
+            ("203.0.113.7", "[2001:db8::7]:123"),
+            ("2001:db9::1", "2001:db8::7"),
+            ("[2001:db9::1]:80", "[2001:db8::7]"),
+            ("10.0.0.4:evil", "10.0.0.5"),
+            ("unknown", "10.0.0.4:41234"),
+            ("2001:db9::10", "::ffff:10.0.0.4"),
+        ]
+    ),
 ]
 
 

@@ -3,13 +3,13 @@
 import pytest
 
 from dpop_asgi import IncomingRequest, InvalidRequest, Reason
-from dpop_asgi.asgi.target_uri import RequestURL
+from dpop_asgi.asgi.target_uri import PublicURL, RequestURL
 from tests.support.api import http_scope
 
 
 def _uri(*hosts, scheme="https", allowed=(), raw_path=b"/r"):
     headers = [("host", host) for host in hosts]
-    scope = http_scope(path="/r", raw_path=raw_path, headers=headers, scheme=scheme)
+    scope = http_scope(path=raw_path.decode().partition("?")[0], raw_path=raw_path, headers=headers, scheme=scheme)
     resolve = RequestURL(allowed_hosts=allowed)
     return IncomingRequest(method="GET", target_uri=lambda: resolve(scope), headers=()).resolved_uri()
 
@@ -130,6 +130,63 @@ def test_on_this_machine_the_default_port_is_that_of_the_scheme():
     assert _uri("localhost:443", scheme="https") == "https://localhost/r"
 
 
+@pytest.mark.parametrize(
+    ("host", "scheme", "uri"),
+    [
+        pytest.param("localhost:443", "http", "http://localhost:443/r", id="https-port-over-http"),
+        pytest.param("localhost:80", "https", "https://localhost:80/r", id="http-port-over-https"),
+        pytest.param("localhost:", "http", "http://localhost/r", id="empty-port"),
+    ],
+)
+def test_a_port_is_the_default_of_the_scheme_that_the_uri_has(host, scheme, uri):
+    """Z15: a proof for `http://localhost/r` is none for port 443."""
+    assert _uri(host, scheme=scheme) == _uri(host, scheme=scheme, allowed=[host]) == uri
+
+
+@pytest.mark.parametrize(
+    ("host", "scheme", "allowed"),
+    [
+        pytest.param("localhost:443", "http", "localhost", id="https-port-over-http"),
+        pytest.param("localhost:80", "https", "localhost", id="http-port-over-https"),
+        pytest.param("localhost", "http", "localhost:443", id="http-port-for-https-port"),
+    ],
+)
+def test_a_host_that_is_listed_with_another_port_is_not_served(host, scheme, allowed):
+    """Z15."""
+    assert _reason(host, scheme=scheme, allowed=[allowed]) == Reason.HOST_NOT_ALLOWED
+
+
+def test_of_several_public_urls_none_is_taken_for_the_port_of_another_scheme():
+    """Z15."""
+    resolve = PublicURL(["http://localhost", "https://127.0.0.1"])
+    served = {"localhost": "http://localhost/r", "localhost:80": "http://localhost/r"}
+    served |= {"127.0.0.1": "https://127.0.0.1/r", "127.0.0.1:443": "https://127.0.0.1/r"}
+    for host, uri in served.items():
+        assert resolve(http_scope(headers=[("host", host)], scheme="http")) == uri
+    for host in ("localhost:443", "127.0.0.1:80"):
+        with pytest.raises(InvalidRequest) as refused:
+            resolve(http_scope(headers=[("host", host)], scheme="http"))
+        assert refused.value.reason == Reason.HOST_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        pytest.param("api.example.com", ["api.example.com:8443"], id="port-lost"),
+        pytest.param("api.example.com:8080", ["api.example.com:8443"], id="another-port"),
+        pytest.param("other.example", None, id="another-host"),
+    ],
+)
+def test_a_port_that_was_lost_on_the_way_is_told(host, told):
+    """Y10: nginx drops it with `$host`; in the log only."""
+    with pytest.raises(InvalidRequest) as refused:
+        _uri(host, allowed=["api.example.com:8443", "another.example"])
+    facts = refused.value.facts
+    assert (facts["host"], facts.get("served")) == (host, told)
+    assert ("$http_host" in facts.get("hint", "")) == (told is not None)
+    assert "8443" not in refused.value.description
+
+
 @pytest.mark.requirement("R-4.3-13")
 @pytest.mark.parametrize(
     ("raw_path", "outcome"),
@@ -157,7 +214,7 @@ def test_a_scheme_that_is_none_of_http_is_refused():
         pytest.param({"allowed_hosts": "api.example.com"}, "allowed_hosts", id="one-string"),
         pytest.param({"allowed_hosts": ["https://api.example.com"]}, "allowed_hosts", id="url"),
         pytest.param({"allowed_hosts": ["api.example.com/path"]}, "allowed_hosts", id="path"),
-        pytest.param({"allowed_hosts": ["*.example.com", "a b"]}, "allowed_hosts", id="space"),
+        pytest.param({"allowed_hosts": ["a.example", "a b"]}, "allowed_hosts", id="space"),
         pytest.param({"allowed_hosts": [""]}, "allowed_hosts", id="empty"),
         pytest.param({"allowed_hosts": ["a:99999"]}, "allowed_hosts", id="impossible-port"),
         pytest.param({"trusted_proxies": "10.0.0.1"}, "trusted_proxies", id="one-string-of-proxies"),
@@ -170,3 +227,12 @@ def test_a_scheme_that_is_none_of_http_is_refused():
 def test_a_wrong_option_is_named(make_api, options, named):
     with pytest.raises(ValueError, match=rf"^{named}: "):
         make_api(public_url=None, **options)
+
+
+@pytest.mark.parametrize("host", ["*", "*.example.com", "api.*.com", ".example.com", "*:8443"])
+def test_a_pattern_is_refused_when_it_is_configured(make_api, host):
+    """X11: no request has such a host, so nobody would be served; the message says what to do."""
+    with pytest.raises(ValueError, match=r"^allowed_hosts: .* is a pattern; list each host by its name"):
+        make_api(public_url=None, allowed_hosts=["a.example", host])
+    with pytest.raises(ValueError, match=r"^public_url: .* is a pattern"):
+        make_api(public_url=f"https://{host}/v1")

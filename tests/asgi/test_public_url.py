@@ -1,12 +1,16 @@
 """With a public URL, nothing but the path below it comes from the request."""
 
+from functools import partial
+from urllib.parse import unquote
+
 import pytest
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from dpop_asgi import IncomingRequest, InvalidRequest, Reason
-from dpop_asgi.asgi.target_uri import PublicURL, path_of
+from dpop_asgi.asgi.request_path import path_of
+from dpop_asgi.asgi.target_uri import PublicURL
 from tests.support.api import PUBLIC_URL, call, http_scope
 
 HOSTILE = [
@@ -136,6 +140,24 @@ def test_a_second_way_to_say_the_uri_is_refused_when_it_is_configured(make_api, 
         make_api(public_url="https://rs.example", **others)
 
 
+async def _no_uri(scope):
+    """Never awaited by anybody."""
+
+
+@pytest.mark.parametrize("value", [_no_uri, "https://rs.example", partial(_no_uri)], ids=["async", "str", "partial"])
+def test_a_target_uri_that_is_no_plain_function_is_refused_when_it_is_configured(make_api, value):
+    """Y07."""
+    with pytest.raises(ValueError, match=r"^target_uri: "):
+        make_api(public_url=None, target_uri=value)
+
+
+async def test_a_target_uri_that_turns_out_to_be_async_says_so(make_api):
+    """Y07: where it cannot be seen before."""
+    api = make_api(public_url=None, target_uri=lambda scope: _no_uri(scope))  # noqa: PLW0108
+    with pytest.raises(TypeError, match=r"^target_uri: must return a str, not a coroutine"):
+        await api.request()
+
+
 PATHS = [
     pytest.param(b"/r", "/r", "/r", id="plain"),
     pytest.param(b"/a%2Fb", "/a/b", "/a%2Fb", id="escaped-slash"),
@@ -184,11 +206,126 @@ def test_a_scope_may_have_no_raw_path_at_all():
     ],
 )
 def test_a_target_that_is_no_path_is_refused(raw_path):
-    resolve = PublicURL(PUBLIC_URL)
-    scope = http_scope(raw_path=raw_path)
+    reason, facts = _refused(path=unquote(raw_path.decode("latin-1")), raw_path=raw_path)
+    assert (reason, "hint" in facts) == (Reason.TARGET_MALFORMED, False)
+
+
+def _refused(url=PUBLIC_URL, **members):
+    resolve = PublicURL(url)
+    scope = http_scope(**members)
     with pytest.raises(InvalidRequest) as refused:
         IncomingRequest(method="GET", target_uri=lambda: resolve(scope), headers=()).resolved_uri()
-    assert refused.value.reason == Reason.TARGET_MALFORMED
+    return refused.value.reason, refused.value.facts
+
+
+DOTS = [
+    "/a/../b",
+    "/../b",
+    "/..",
+    "/.",
+    "/a/.",
+    "/a/..",
+    "/./b",
+    "/a/%2e%2E/b",
+    "/a/.%2e/b",
+    "/%2e",
+    "/a/%2E.?x",
+    "/..?x",
+]
+
+
+@pytest.mark.requirement("R-4.3-14")
+@pytest.mark.parametrize("sent", [*DOTS, "http://rs.example/a/../b", "HTTPS://rs.example/%2e%2e"])
+@pytest.mark.parametrize("url", [PUBLIC_URL, f"{PUBLIC_URL}/api", BASES], ids=["origin", "prefix", "several"])
+def test_dot_segments_in_a_target_are_refused(url, sent):
+    """Z06: routers and mounts keep them, so that another resource would be reached than is signed for."""
+    headers = [("host", "one.example")]
+    raw_path = sent.replace("rs.example", "one.example").encode()
+    path = unquote(raw_path.decode().partition("?")[0])
+    assert _refused(url, path=path, raw_path=raw_path, headers=headers) == (Reason.TARGET_MALFORMED, {})
+
+
+@pytest.mark.parametrize(
+    "path", ["/.well-known/x", "/...", "/a..b/.c", "/a..", "/..;/b", "/..%2Fb", "/%2e%2e%2e", "/a?b=/../c"]
+)
+async def test_dots_in_names_are_not_dot_segments(api, path):
+    """Z06."""
+    assert (await api.request(path=path)).status == 200
+
+
+@pytest.mark.parametrize("path", ["/admin/../items/5", "/admin/%2e%2e/items/5", "/items/./5"])
+async def test_a_captured_request_does_not_reach_another_route(make_api, path):
+    """Z06: signed and never delivered, then sent with another path of the same normal form."""
+    api = make_api()
+    sent = await api.fields("DELETE", "/items/5")
+    answer = await call(api.app, http_scope("DELETE", path, sent.items()))
+    assert (answer.status, api.inner.scopes) == (400, [])
+    own = make_api(public_url=None, target_uri=lambda scope: PUBLIC_URL + scope["path"])
+    answer = await call(own.app, http_scope("DELETE", path, (await own.fields("DELETE", "/items/5")).items()))
+    assert (answer.status, own.inner.scopes) == (400, [])
+
+
+async def test_the_clients_own_uri_may_have_dot_segments(api):
+    """Z06: some clients sign the URI as it was written, and send it in normal form."""
+    sent = await api.fields(path="/admin/../items/./5")
+    assert await _status(api, http_scope(path="/items/5", headers=sent.items())) == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "raw_path", "root_path"),
+    [
+        pytest.param("/b", b"/a", "", id="another"),
+        pytest.param("/a/b", b"/a//b", "", id="slashes-merged"),
+        pytest.param("/a", b"/a/", "", id="slash-taken-off"),
+        pytest.param("/A", b"/a", "", id="case"),
+        pytest.param("/a/b", b"/a%252Fb", "", id="decoded-twice"),
+        pytest.param("/a%2Fb", b"/a%2Fb", "", id="not-decoded"),
+        pytest.param("/b", b"/v2/b", "", id="prefix-taken-off"),
+        pytest.param("/b", b"/v2/b", "/v3", id="another-prefix-taken-off"),
+        pytest.param("/v2/b", b"/b", "/v2", id="prefix-put-in-front"),
+        pytest.param("", b"/a", "", id="nothing"),
+    ],
+)
+def test_a_path_that_the_app_does_not_see_is_refused(path, raw_path, root_path):
+    """Z06: a layer outside has rewritten one of the two."""
+    reason, facts = _refused(path=path, raw_path=raw_path, root_path=root_path)
+    assert (reason, "target_uri" in facts["hint"]) == (Reason.TARGET_MALFORMED, True)
+
+
+@pytest.mark.parametrize(
+    ("path", "raw_path", "root_path"),
+    [
+        pytest.param("/v2/a b", b"/v2/a%20b", "/v2", id="a-mount-that-leaves-it"),
+        pytest.param("/a b", b"/v2/a%20b", "/v2", id="a-mount-that-moves-its-prefix"),
+        pytest.param("", b"/v2", "/v2", id="a-mount-that-moves-all"),
+        pytest.param("/a", b"/v2/a", "/v1/v2", id="a-mount-below-a-servers-root-path"),
+        pytest.param("/a", b"/a", "/v1", id="a-servers-root-path"),
+        pytest.param("/v1/a", b"/v1/a", "/v1", id="uvicorns-root-path"),
+        pytest.param("/\ufffd\xe9\u20ac=\n", b"/%FF%C3%a9%e2%82%AC=%0A", "", id="as-every-server-decodes"),
+    ],
+)
+def test_a_path_that_the_app_sees_is_accepted(path, raw_path, root_path):
+    """Z06."""
+    assert path_of(http_scope(path=path, raw_path=raw_path, root_path=root_path)) == raw_path.decode()
+
+
+@pytest.mark.requirement("H-10")
+@pytest.mark.parametrize("path", ["/\ud800", "/a\udcff", "/docs/\udc80"], ids=ascii)
+@pytest.mark.parametrize("raw_path", [None, b""], ids=repr)
+async def test_a_lone_surrogate_is_a_malformed_target(make_api, path, raw_path):
+    """Z15: from a server that hands over no raw_path."""
+    assert _refused(path=path, raw_path=raw_path) == (Reason.TARGET_MALFORMED, {})
+    api = make_api(public_paths=["/docs/"])
+    scope = http_scope(path=path, raw_path=raw_path, headers=(await api.fields()).items())
+    assert await _status(api, scope) == 400
+
+
+async def test_a_prefix_that_appears_twice_is_told_in_the_log(make_api, caplog):
+    """Y09: a proxy that does not strip it, or a server that puts it in front."""
+    caplog.set_level("INFO", "dpop_asgi")
+    api = make_api(public_url=f"{PUBLIC_URL}/api")
+    assert (await api.request(path="/api/r")).status == 401
+    assert "/api is duplicated: public_url has it, and the path too" in caplog.text
 
 
 @pytest.mark.requirement("R-4.3-14", "H-06")

@@ -33,8 +33,10 @@ def local(http, make_peer):
         ("/files/a//b", "/files/a/b", "IDP"),
         ("/files/a", "/files/a/", "IDP"),
         ("/files/a", "/files/A", "IDP"),
-        ("/files/x/../a", "/files/a", "OK"),
-        ("/files/x/../a", "/files/x/../a", "OK"),
+        ("/files/x/../a", "/files/a", "IRQ"),
+        ("/files/x/../a", "/files/x/../a", "IRQ"),
+        ("/files/%2e%2E/a", "/a", "IRQ"),
+        ("/files/./a?x", "/files/a", "IRQ"),
         ("/files/a", "/files/./x/%2E%2E/a", "OK"),
         ("/files/a;v=1", "/files/a;v=1", "OK"),
         ("/files/a;v=1", "/files/a", "IDP"),
@@ -178,6 +180,7 @@ def test_a_target_in_absolute_form_names_no_other_host(local):
         "/public/",
         "/publicly",
         "/public%00",
+        "/public/..%3b",
     ],
 )
 def test_an_open_path_opens_nothing_else(local, target):

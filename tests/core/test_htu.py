@@ -2,7 +2,7 @@
 
 import pytest
 
-from dpop_asgi.core.htu import normalise, normalise_authority, normalise_path
+from dpop_asgi.core.htu import doubled_prefix, normalise, normalise_authority, normalise_path
 
 
 @pytest.mark.requirement("R-4.3-10")
@@ -173,3 +173,23 @@ def test_websocket_schemes_count_only_where_they_are_asked_for():
     assert normalise("wss://a.example:80/x", websocket=True) == "https://a.example:80/x"
     assert normalise("https://a.example/x", websocket=True) == "https://a.example/x"
     assert normalise("wss://a.example/x") is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "received", "prefix"),
+    [
+        pytest.param("/api/api/r", "/api/r", "/api", id="twice"),
+        pytest.param("/a/b/a/b/r", "/a/b/r", "/a/b", id="of-two-segments"),
+        pytest.param("/api/api", "/api", "/api", id="nothing-below"),
+        pytest.param("/api/api/api/r", "/api/api/r", "/api", id="three-times"),
+        pytest.param("/api/r", "/r", "", id="once-and-not-at-all"),
+        pytest.param("/api/apix", "/apix", "", id="another-segment"),
+        pytest.param("/api/api/r", "/api/s", "", id="another-path"),
+        pytest.param("/r", "/r", "", id="same"),
+        pytest.param("/a/", "/", "", id="root"),
+    ],
+)
+def test_a_prefix_that_stands_twice_is_found(expected, received, prefix):
+    """Y09."""
+    assert doubled_prefix(f"https://a.example{expected}", f"http://b.example:8080{received}") == prefix
+    assert doubled_prefix(f"https://a.example{expected}", "") == ""

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dpop_asgi import Reason
-from dpop_asgi.asgi import public_paths
+from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.proxies import Proxies
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.core import credentials, encoding, htu, jose, proof
@@ -92,6 +92,10 @@ def every_proxy(monkeypatch):
     monkeypatch.setattr(Proxies, "trust", lambda *_: True)
 
 
+def every_path_of_the_app(monkeypatch):
+    monkeypatch.setattr(credentials, "has_dot_segments", lambda _: False)
+
+
 def every_path_that_begins_alike(monkeypatch):
     monkeypatch.setattr(
         PublicRequests, "match", lambda self, scope: scope["path"].startswith(tuple(self._exact) or ("\0",))
@@ -99,7 +103,7 @@ def every_path_that_begins_alike(monkeypatch):
 
 
 def every_options_request(monkeypatch):
-    monkeypatch.setattr(public_paths, "_is_preflight", lambda _: True)
+    monkeypatch.setattr(Preflights, "guard", lambda _, app, scope: app if scope.get("method") == "OPTIONS" else None)
 
 
 ABOUT_THE_REQUEST = tuple(CHECKS)[tuple(CHECKS).index(Reason.METHOD_MISMATCH) :]
@@ -142,6 +146,8 @@ def without(reason):
                 ("middleware", every_nonce),
                 ("middleware", every_path_that_begins_alike),
                 ("middleware", every_options_request),
+                ("middleware", every_path_of_the_app),
+                ("target_uri", every_path_of_the_app),
             ]
         ),
         *(

@@ -112,6 +112,7 @@ def _connecting(error):
     ("error", "kind"),
     [
         pytest.param(OSError(errno.EHOSTUNREACH, "No route to host"), StoreUnavailable, id="no-route"),
+        pytest.param(ConnectionResetError("Connection lost"), StoreUnavailable, id="broken-while-writing"),
         pytest.param(OSError(errno.EMFILE, "Too many open files"), StoreError, id="too-many-files"),
         pytest.param(OSError(errno.EADDRNOTAVAIL, "Cannot assign address"), StoreError, id="no-port-left"),
         pytest.param(

@@ -71,9 +71,13 @@ async def test_a_server_that_may_have_forgotten_is_another_incarnation(server, s
     assert await _use(store, "third", after) == "mine"
 
 
-async def test_a_server_that_is_restarted_is_noticed_by_the_next_call(server, store):
+AT_ONCE = [pytest.param(_restart, id="restarted"), *FORGETTING[2:]]
+
+
+@pytest.mark.parametrize("forget", AT_ONCE)
+async def test_a_server_that_forgot_is_noticed_by_the_next_call(server, store, forget):
     before = await store.incarnation(KEY)
-    await asyncio.to_thread(_restart, server)
+    await asyncio.to_thread(forget, server)
     with pytest.raises(Superseded) as superseded:
         await _use(store, "first", before)
     assert superseded.value.by == await store.incarnation(KEY)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore
 from dpop_asgi.testing import Client, Issuer, ManualClock
@@ -34,15 +35,15 @@ def fields(pairs: Fields) -> list[tuple[bytes, bytes]]:
 
 
 def http_scope(method: str = "GET", path: str = "/r", headers: Fields = (), **changes: Any) -> dict[str, Any]:
-    """A scope as uvicorn makes it; `changes` are members of it."""
+    """A scope as uvicorn makes it of `path` as sent, or of `raw_path` and a decoded `path`; `changes` are members."""
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": method,
         "scheme": "https",
-        "path": path,
-        "raw_path": path.encode(),
+        "path": path if "raw_path" in changes else unquote(path.partition("?")[0]),
+        "raw_path": path.encode("utf-8", "surrogatepass"),
         "query_string": b"",
         "root_path": "",
         "headers": fields(headers),

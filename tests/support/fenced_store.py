@@ -66,7 +66,11 @@ class LateView:
     def __init__(self, store: FencedStore) -> None:
         self._store = store
         self.tags = store.tags
-        self._connected: dict[str, str | None] = dict(store.now)
+        self.reconnect()
+
+    def reconnect(self) -> None:
+        """To the servers that are there now."""
+        self._connected: dict[str, str | None] = dict(self._store.now)
 
     async def incarnation(self, key: str) -> str | None:
         found = await self._store.incarnation(key)

@@ -25,7 +25,7 @@ from tests.fuzz.catalogue import Target, demand
 from tests.fuzz.drawn_requests import BINDINGS, SERVERS, Scope, drawn_scope
 from tests.fuzz.loops import run
 from tests.fuzz.targets.credentials import judged
-from tests.fuzz.targets.target_uri import path_by_hand
+from tests.fuzz.targets.target_uri import has_dot_segments, path_by_hand
 from tests.support.challenges import checked_challenges
 
 
@@ -131,13 +131,14 @@ class _Exchange:
             except RefusedError as refused:
                 refusals.append(str(refused))
         demand(len(refusals) < len(self.server.bases), f"let through, although: {refusals}")
+        demand(not has_dot_segments(path_by_hand(self.scope)), "routed by another path")
 
     def is_open(self) -> bool:
-        """CORS preflights (WHATWG Fetch §3.2.2), and configured paths as they are written."""
-        names = {name for name, _ in self.scope["headers"]}
-        preflight = self.scope.get("method") == "OPTIONS" and names >= {b"origin", b"access-control-request-method"}
-        passes = preflight and self.server.options.get("preflights") != "refuse"
-        return passes or ("public_paths" in self.server.options and stays_open(self.scope))
+        """Configured paths as they are written, and behind a guard CORS preflights."""
+        return ("public_paths" in self.server.options and stays_open(self.scope)) or self.is_guarded()
+
+    def is_guarded(self) -> bool:
+        return self.server.options.get("preflights") == "pass" and is_preflight(self.scope)
 
     def check_answer(self) -> None:
         """A whole answer; every refusal has a challenge, and every challenge a nonce, while nonces are on."""
@@ -147,6 +148,10 @@ class _Exchange:
             return
         demand([message["type"].rpartition(".")[2] for message in self.sent] == ["start", "body"], "not one answer")
         headers = tuple(start["headers"])
+        if self.reached is not None and (self.reached.get("state") or {}).get("dpop") is None and self.is_guarded():
+            demand(start["status"] == (403 if self.inside > 5 else 200), f"answered a preflight {start['status']}")
+            demand((headers, self.sent[1]["body"]) == (((b"content-length", b"0"),), b""), "answered a preflight more")
+            return
         if self.reached is not None and self.inside != 7:
             return
         demand(start["status"] in {400, 401, 403}, f"answered {start['status']}")
@@ -169,3 +174,16 @@ def stays_open(scope: Scope) -> bool:
                 return False
         path = unquote(path, errors="surrogateescape")
     return True
+
+
+def is_preflight(scope: Scope) -> bool:
+    """WHATWG Fetch §4.8: one origin, one method, no credentials, no body."""
+    sent: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        sent.setdefault(name, []).append(value)
+    origins, methods = sent.get(b"origin", []), sent.get(b"access-control-request-method", [])
+    if (scope["type"], scope.get("method"), len(origins), len(methods)) != ("http", "OPTIONS", 1, 1):
+        return False
+    scheme, mark, host = origins[0].partition(b"://")
+    is_origin = origins == [b"null"] or (mark and scheme and host and not set(scheme + host) & set(b" \t/?#@,"))
+    return bool(is_origin and methods[0] and not sent.keys() & {b"authorization", b"dpop", b"cookie"})

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from dpop_asgi import IncomingRequest, InvalidRequest
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
@@ -93,7 +93,7 @@ def drawn_scope(drawn: Drawn) -> dict[str, Any]:
     client = drawn.pick(_CLIENTS)
     return {
         "type": "http",
-        "path": raw_path.decode("utf-8", "surrogateescape"),
+        "path": unquote(raw_path.split(b"?")[0].decode("utf-8", "surrogateescape")),
         "raw_path": drawn.pick((raw_path, raw_path, None)),
         "scheme": drawn.pick(_SCHEMES),
         "client": None if client is None else (client, 50000),
@@ -116,6 +116,7 @@ def check(choice: Configured, scope: dict[str, Any]) -> None:
         meant, path = meaning(found), path_by_hand(scope)
         bases = [base for base in choice.allowed if is_below(meant, base, path)]
         demand(bases, f"{found!r}: not below {choice.allowed} and {path!r}")
+        demand(not has_dot_segments(path), f"{path!r}: the app sees another path")
 
 
 def resolved(resolve: TargetURI, scope: dict[str, Any]) -> str | None:
@@ -139,6 +140,11 @@ def is_below(meant: Meaning | None, base: str, path: str) -> bool:
     same_port = meant.port == expected.port or base.startswith("http:")
     same_scheme = meant.scheme == expected.scheme or base.startswith("http:")
     return same_port and same_scheme and (meant.host, meant.path) == (expected.host, expected.path)
+
+
+def has_dot_segments(path: str) -> bool:
+    """RFC 3986 §3.3, escaped or not."""
+    return any(unquote(segment) in {".", ".."} for segment in path.split("/"))
 
 
 def path_by_hand(scope: dict[str, Any]) -> str:

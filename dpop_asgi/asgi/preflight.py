@@ -1,0 +1,152 @@
+"""CORS preflights (WHATWG Fetch §4.8): rejected by default, and behind a guard where an app inside must see them.
+
+A preflight has no credentials, so only its shape could let it in, and anyone can send that shape. Apps that ignore the
+method would run, and answer with data.
+"""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+from dpop_asgi.asgi.replies import Headers, Message, Receive, Scope, Send
+from dpop_asgi.errors import DPoPError
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_REQUEST_METHOD = b"access-control-request-method"
+_REQUEST_HEADERS = b"access-control-request-headers"
+
+# A serialized origin (RFC 6454 §6.2): scheme; a name of at most 253 characters (RFC 1035 §2.3.4), or an address; port.
+_ORIGIN = re.compile(rb"null|[a-z][a-z0-9+.\-]{0,31}://(?:\[[0-9a-f:.]{2,45}\]|[a-z0-9._~\-]{1,253})(?::[0-9]{1,5})?")
+# RFC 9110 §5.6.2 and §5.6.1. No method has 64 letters; 4 KB are the names of more headers than browsers send.
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+_METHOD = re.compile(_TOKEN + rb"{1,64}")
+_NAMES = re.compile(_TOKEN + rb"++(?:[ \t]*+,[ \t]*+" + _TOKEN + rb"++)*+")
+_MAX_NAMES_BYTES = 4096
+
+# With one of these it is not a preflight, which never has credentials or a body.
+_NEVER_SENT = frozenset({b"authorization", b"proxy-authorization", b"dpop", b"cookie", b"transfer-encoding"})
+_SENT_ONCE = frozenset({b"host", b"origin", _REQUEST_METHOD, _REQUEST_HEADERS, b"content-length"})
+# All that a CORS policy depends on. No other header reaches the app: some change the method (X-HTTP-Method-Override).
+_SHOWN = frozenset(
+    {b"host", b"origin", _REQUEST_METHOD, _REQUEST_HEADERS}
+    | {b"access-control-request-private-network", b"access-control-request-local-network"}
+    | {b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto"}
+)
+
+_OUTSIDE = (
+    ": CORSMiddleware belongs outside and answers it there, so add it after DPoPMiddleware;"
+    ' preflights="pass" is for an app inside that must answer by itself'
+)
+_MALFORMED = ", but it is malformed, or has credentials or a body"
+
+_SUCCESS = range(200, 300)
+_NO_CONTENT = 204
+_FORBIDDEN = 403
+
+
+class Preflights:
+    """Lets preflights through to the app, if it is to see them; if not, the log says where to answer them.
+
+    Args:
+        passed: whether the app is to see them.
+    """
+
+    def __init__(self, *, passed: bool) -> None:
+        self._passed = passed
+        self._level = logging.WARNING
+
+    def guard(self, app: App, scope: Scope) -> App | None:
+        """The app behind a guard, for a preflight that it is to see; else `None`."""
+        if scope.get("method") != "OPTIONS" or scope["type"] != "http":
+            return None
+        names = {name for name, _ in scope["headers"]}
+        if b"origin" not in names or _REQUEST_METHOD not in names or b"authorization" in names:
+            return None
+        if self._passed and is_well_formed(scope["headers"]):
+            return partial(_pass_on, app)
+        self._explain()
+        return None
+
+    def _explain(self) -> None:
+        """As a warning once, since scripts on other origins get no further; anyone can cause it, hence only once."""
+        level, self._level = self._level, logging.INFO
+        logger.log(level, "This request looks like a CORS preflight%s", _MALFORMED if self._passed else _OUTSIDE)
+
+
+async def _pass_on(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Show the app no more than a CORS policy depends on, and let no more than a CORS policy out."""
+    guard = _ResponseGuard(send)
+    shown = {**scope, "query_string": b"", "headers": [pair for pair in scope["headers"] if pair[0] in _SHOWN]}
+    if scope.get("raw_path"):
+        shown["raw_path"] = scope["raw_path"].partition(b"?")[0]
+    try:
+        await app(shown, _without_body(receive), guard.send)
+    except DPoPError:
+        if guard.started:
+            raise
+        await guard.start(_FORBIDDEN, [])
+
+
+def is_well_formed(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether these are the headers of a preflight (WHATWG Fetch §3.3.2, §4.8), without credentials and body."""
+    values: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _NEVER_SENT or (name in values and name in _SENT_ONCE):
+            return False
+        values[name] = value
+    asked = values.get(_REQUEST_HEADERS)
+    return (
+        values.get(b"content-length", b"0") == b"0"
+        and _ORIGIN.fullmatch(values.get(b"origin", b"")) is not None
+        and _METHOD.fullmatch(values.get(_REQUEST_METHOD, b"")) is not None
+        and (asked is None or (len(asked) <= _MAX_NAMES_BYTES and _NAMES.fullmatch(asked) is not None))
+    )
+
+
+def _without_body(receive: Receive) -> Receive:
+    """An empty body, and then nothing until the client has gone (HTTP/2 can send one without announcing it)."""
+    handed_out = False
+
+    async def empty() -> Message:
+        nonlocal handed_out
+        if not handed_out:
+            handed_out = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        while (message := await receive())["type"] != "http.disconnect":
+            pass
+        return message
+
+    return empty
+
+
+class _ResponseGuard:
+    """Lets the status of a success and the headers of CORS out, and no body; anything else is an empty 403."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def send(self, message: Message) -> None:
+        """The `send` for the app."""
+        if message["type"] != "http.response.start" or self.started:
+            return
+        if message["status"] in _SUCCESS:
+            await self.start(message["status"], [pair for pair in message.get("headers", ()) if _is_of_cors(pair[0])])
+        else:
+            await self.start(_FORBIDDEN, [])
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the whole response."""
+        self.started = True
+        if status != _NO_CONTENT:  # RFC 9110 §8.6
+            headers = [*headers, (b"content-length", b"0")]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+def _is_of_cors(name: bytes) -> bool:
+    return name.lower().startswith(b"access-control-") or name.lower() == b"vary"

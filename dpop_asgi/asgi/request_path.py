@@ -1,0 +1,81 @@
+"""The path of a request as it was sent, and whether it is the one that the app sees.
+
+It is `raw_path`: the decoded `path` cannot tell `/a%2Fb` from `/a/b`. But routers read `path`, so both must agree.
+"""
+
+import re
+from binascii import a2b_qp
+from functools import lru_cache
+from urllib.parse import quote
+
+from dpop_asgi.asgi.proxies import Scope
+from dpop_asgi.core.htu import CACHED_LENGTH, CACHED_URIS, normalise_path
+from dpop_asgi.errors import InvalidRequest, Reason
+
+# What RFC 3986 §3.3 lets stand in a path unescaped, for servers that hand over no raw_path.
+_PATH_SAFE = "/:@!$&'()*+,;=-._~"
+# A proof of at most 8 KB could not name a longer one.
+_MAX_TARGET_BYTES = 8192
+ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
+_REWRITTEN = (
+    "path and raw_path of the scope disagree: what rewrites one of them must rewrite both, or stand inside; "
+    "else say by target_uri what the URI is"
+)
+
+
+def path_of(scope: Scope) -> str:
+    """The path as sent, without query; of an absolute-form target (RFC 9112 §3.2.2) what follows the authority.
+
+    Raises:
+        InvalidRequest: when there is no path, or the app is shown another one.
+    """
+    raw: bytes = (scope.get("raw_path") or _quoted(scope["path"])).partition(b"?")[0]
+    path = (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
+    if not is_shown_to_the_app(raw, scope):
+        facts = {} if normalise_path(path) is None else {"hint": _REWRITTEN}
+        raise InvalidRequest(Reason.TARGET_MALFORMED, **facts)
+    return path
+
+
+def is_shown_to_the_app(raw: bytes, scope: Scope) -> bool:
+    """Whether `raw`, as sent, without query, is the path that the app sees in `scope["path"]`.
+
+    Every server decodes it once. A mount may have moved its beginning to the end of `root_path`.
+    """
+    shown: str = scope["path"]
+    sent = _decoded(raw)
+    if shown == sent:
+        return True
+    return len(shown) < len(sent) and f"{scope.get('root_path', '')}{shown}".endswith(sent)
+
+
+def _decoded(raw: bytes) -> str:
+    """As `urllib.parse.unquote` does it, which takes as long as five signature checks for 8 KB of escapes.
+
+    Quoted-printable is percent-encoding by another sign. Where an escape is malformed they differ: it is no URI anyway.
+    """
+    if b"%" in raw:
+        raw = a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"="))
+    return raw.decode("utf-8", "replace")
+
+
+def _path(raw: bytes) -> str:
+    # A fragment is never sent (RFC 9112 §3.2); a URI parser would cut off what stands behind it.
+    if len(raw) > _MAX_TARGET_BYTES or b"#" in raw:
+        raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(raw))
+    absolute = ABSOLUTE_FORM.match(raw)
+    if absolute is not None:
+        raw = raw[absolute.end() :] or b"/"
+    if not raw.startswith(b"/"):
+        raise InvalidRequest(Reason.TARGET_MALFORMED)
+    return raw.decode("latin-1")
+
+
+def _quoted(path: str) -> bytes:
+    try:
+        return quote(path, safe=_PATH_SAFE, errors="strict").encode("ascii")
+    except UnicodeEncodeError:  # a lone surrogate: what was sent is not UTF-8, and some servers hand it over like that
+        raise InvalidRequest(Reason.TARGET_MALFORMED) from None
+
+
+_cached_path = lru_cache(CACHED_URIS)(_path)
