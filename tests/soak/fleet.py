@@ -72,9 +72,14 @@ class SoakServer(ResourceServer):
             self._process.output.unlink()
 
     @property
-    def worker_ids(self) -> list[int]:
-        """All that were started, the oldest first."""
+    def started(self) -> list[int]:
+        """Process ids of all workers so far, the oldest first."""
         return [int(found) for found in _WORKER.findall(self.log)]
+
+    @property
+    def worker_ids(self) -> list[int]:
+        """Those of them that run."""
+        return list(filter(_exists, self.started))
 
     @property
     def manager_id(self) -> int:
@@ -225,17 +230,29 @@ class Fleet:
 
     def kill_worker(self, server: SoakServer) -> None:
         """The oldest; the manager starts another."""
-        workers = server.worker_ids
-        os.kill(workers[-self._options.workers], signal.SIGKILL)
-        wait_until(lambda: len(server.worker_ids) > len(workers), f"server {server.name} has no new worker")
+        self._wait_for_all(server)
+        started = len(server.started)
+        os.kill(server.worker_ids[0], signal.SIGKILL)
+        wait_until(lambda: len(server.started) > started, f"server {server.name} has no new worker")
 
     def replace_workers(self, server: SoakServer) -> None:
         """uvicorn on SIGHUP: each worker ends when another stands in for it."""
-        replaced = server.worker_ids[-self._options.workers :]
-        os.kill(server.manager_id, signal.SIGHUP)
-        what = f"server {server.name} keeps its workers"
-        # Each in its turn, and each waits for the requests that it has.
-        wait_until(lambda: not any(map(_exists, replaced)), what, patience=3 * PATIENCE)
+        self._wait_for_all(server)
+        replaced, given_up = server.worker_ids, -1
+
+        def all_are_replaced() -> bool:
+            nonlocal given_up
+            # On a busy machine a new worker may not be ready within 5 s: then uvicorn leaves it at that.
+            if given_up < (found := server.log.count("aborting the restart")):
+                given_up = found
+                os.kill(server.manager_id, signal.SIGHUP)
+            return not any(map(_exists, replaced))
+
+        wait_until(all_are_replaced, f"server {server.name} keeps its workers", patience=3 * PATIENCE)
+
+    def _wait_for_all(self, server: SoakServer) -> None:
+        """The first worker serves before the last one has started."""
+        wait_until(lambda: len(server.worker_ids) >= self._options.workers, f"server {server.name} lacks a worker")
 
 
 def _start(node: Node) -> None:

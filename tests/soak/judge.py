@@ -26,6 +26,9 @@ from tests.soak.timeline import Timeline, Window
 # Redis is looked for five times a second, so within this time after it is back everything is as before.
 RECOVERY = 1.0
 
+# A worker notices with the next proof that it marks as used; a busy machine may keep requests from one for so long.
+_UNNOTICED = 10.0
+
 # An issuer that was away is asked again once in a second.
 _ISSUER_RECOVERY = 1.5
 
@@ -144,7 +147,7 @@ class Judge:
         return Verdict("an answer: the server was up") if broken is None else Verdict(explained_by=broken.fault)
 
     def _expected(self, exchange: Exchange, attempt: Attempt) -> list[Outcome]:
-        if self._must_be_challenged(exchange, attempt):
+        if exchange.must_be_challenged(attempt):
             return [CHALLENGED]
         expected = [exchange.wanted]
         if exchange.may_be_spent(attempt):
@@ -153,26 +156,32 @@ class Judge:
             expected.append(KEY_UNKNOWN)
         if self._may_be_challenged(exchange, attempt):
             expected.append(CHALLENGED)
+        if self._must_not_be_accepted(exchange, attempt):
+            expected.remove(ACCEPTED)
         return expected
 
     def _may_be_challenged(self, exchange: Exchange, attempt: Attempt) -> bool:
-        """Until all servers have noticed a new era, they hand out nonces of the old one too."""
+        """Until all workers have noticed a new era, they hand out nonces of the old one too."""
         superseded = exchange.asks_nonce and any(self._eras_since(exchange.nonce, attempt))
         return superseded or exchange.may_be_challenged(attempt)
 
-    def _must_be_challenged(self, exchange: Exchange, attempt: Attempt) -> bool:
-        superseded = exchange.asks_nonce and any(
-            window.fault in _SUPERSEDES and nonce.told_at < window.began and window.ended + RECOVERY < attempt.asked_at
-            for nonce in [exchange.nonce]
-            if nonce is not None
-            for window in self._eras_since(nonce, attempt)
+    def _must_not_be_accepted(self, exchange: Exchange, attempt: Attempt) -> bool:
+        nonce = exchange.nonce
+        return (
+            exchange.wanted == ACCEPTED
+            and nonce is not None
+            and any(
+                window.fault in _SUPERSEDES
+                and nonce.told_at < window.began
+                and window.ended + RECOVERY < attempt.asked_at
+                for window in self._eras_since(nonce, attempt)
+            )
         )
-        return superseded or exchange.must_be_challenged(attempt)
 
     def _eras_since(self, nonce: KnownNonce | None, attempt: Attempt) -> Iterator[Window]:
         """What may have ended the era in which the nonce was agreed, before the response."""
         if nonce is not None:
-            for window in self._timeline.since(nonce.asked_at - RECOVERY):
+            for window in self._timeline.since(nonce.asked_at - _UNNOTICED):
                 if window.fault in NEW_ERA and window.began <= attempt.answered_at:
                     yield window
 

@@ -110,7 +110,7 @@ class Soak:
         self.ledger.faults = self.timeline.summary()
         self.ledger.check_challenges(self.timeline)
         self.ledger.redis = await to_the_end(self._fleet.what_redis_keeps)
-        self.ledger.check_redis(longest_life=self._traffic.calendar.longest_life)
+        self.ledger.check_redis()
         self.ledger.processes = self._memory.growth()
         if self.ledger.seconds >= MEMORY_FROM_SECONDS:
             self.ledger.check_memory()

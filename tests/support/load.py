@@ -11,6 +11,7 @@ import httpx2
 
 from dpop_asgi.testing import Client, Issuer
 from tests.support.processes import RedisServer, ResourceServer, wait_until
+from tests.support.wire import exchange, request_bytes
 
 # Far beyond any promise: a request that takes so long hangs, and fails the test that waits for it.
 HANGS_AFTER = 60.0
@@ -112,19 +113,28 @@ async def all_go_on(clients: Iterable[SteadyClient], *, seconds: float, pause: f
             tasks.create_task(client.go_on(until=until, pause=pause))
 
 
-def _ask(server: ResourceServer) -> None:
-    httpx2.get(f"{server.url}/resource", timeout=HANGS_AFTER)
+def _be_accepted(server: ResourceServer) -> None:
+    """As a new client: a challenge, and a proof that a worker marks as used."""
+    client, nonce = Client(), None
+    token = server.issuer.access_token(client)
+    for _ in range(2):
+        fields = client.headers("GET", f"{server.public_url}/resource", token, nonce=nonce)
+        request = request_bytes("GET", "/resource", [("Host", server.url[7:]), *fields.items()])
+        nonce = exchange(server.port, request).one("dpop-nonce")
 
 
 def wait_for_workers(redis: RedisServer, count: int, *servers: ResourceServer) -> None:
-    """Ask until `count` workers have fetched their nonces. The connection of a self-check does not count."""
+    """Ask until `count` workers have fetched their nonces. One that looks at Redis by itself does not count."""
+    seen: set[str] = set()
 
     def all_have_nonces() -> bool:
-        # At the same time: on a busy machine one worker alone would take those that follow one another.
+        # At the same time, and many: on a busy machine one worker alone would take those that follow one another.
         with ThreadPoolExecutor(4 * count) as askers:
-            for answered in [askers.submit(_ask, server) for server in servers * 4 * count]:
+            for answered in [askers.submit(_be_accepted, server) for server in servers * 10]:
                 answered.result()
+        # The last command of a connection is now and then its question who Redis is.
         with redis.client() as connection:
-            return [client["cmd"] for client in connection.client_list()].count("set") >= count
+            seen.update(client["addr"] for client in connection.client_list() if client["cmd"] == "set")
+        return len(seen) >= count
 
     wait_until(all_have_nonces, "a worker got no request")

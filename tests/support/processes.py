@@ -139,6 +139,7 @@ class ResourceServer:
         **settings: Any,
     ):
         self.port = port or free_port()
+        self.issuer = issuer
         self._implementations = ["--http", http, "--loop", loop]
         self._workers = workers
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
@@ -168,6 +169,11 @@ class ResourceServer:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.stop(how)
+
+    @property
+    def public_url(self) -> str:
+        """Where clients take it to be."""
+        return str(self._settings.get("public_url", self.url))
 
     @property
     def process_id(self) -> int:
