@@ -18,6 +18,7 @@ from dpop_asgi.errors import (
     Reason,
     Refusal,
     StoreError,
+    StoreUnavailable,
     UseNonce,
 )
 from dpop_asgi.nonces import NoncePolicy
@@ -51,6 +52,7 @@ __all__ = [
     "Refusal",
     "Store",
     "StoreError",
+    "StoreUnavailable",
     "TokenVerifier",
     "TrustedIssuer",
     "UseNonce",

@@ -1,7 +1,8 @@
 """Why a request may not pass, as data.
 
     DPoPError
-    ├── StoreError                    the store did not answer: 503
+    ├── StoreError                    the store cannot say: 503
+    │   └── StoreUnavailable          since it is down: 503, or accepted by `on_store_failure="accept"`
     ├── IssuerUnavailable             the issuer's keys cannot be had: 503
     └── Refusal                       the request is at fault
         ├── MissingCredentials        401, no error code
@@ -62,6 +63,7 @@ class Reason(StrEnum):
     NONCE_MALFORMED = "nonce_malformed"
     NONCE_EXPIRED = "nonce_expired"
     NONCE_UNKNOWN = "nonce_unknown"
+    NONCE_SUPERSEDED = "nonce_superseded"
 
     TOKEN_MALFORMED = "token_malformed"
     TOKEN_TYPE = "token_type"
@@ -122,6 +124,7 @@ DESCRIPTIONS: dict[Reason, str] = {
     Reason.NONCE_MALFORMED: "The DPoP proof must carry the nonce of the DPoP-Nonce field",
     Reason.NONCE_EXPIRED: "The DPoP proof must carry the nonce of the DPoP-Nonce field",
     Reason.NONCE_UNKNOWN: "The DPoP proof must carry the nonce of the DPoP-Nonce field",
+    Reason.NONCE_SUPERSEDED: "The DPoP proof must carry the nonce of the DPoP-Nonce field",
     Reason.TOKEN_MALFORMED: "The access token is malformed",
     Reason.TOKEN_TYPE: "The typ of the access token must be at+jwt",
     Reason.TOKEN_ALGORITHM: "The alg of the access token is not accepted",
@@ -147,7 +150,24 @@ class DPoPError(Exception):
 
 
 class StoreError(DPoPError):
-    """The store did not answer in time, refused, or is full. The request is answered with 503."""
+    """The store cannot say, for whatever reason: it is full, it refuses, we ask too much of it. Answered with 503."""
+
+
+class StoreUnavailable(StoreError):
+    """The store was seen to be unavailable: 503, or accepted where `on_store_failure` is `accept`.
+
+    Its connection was refused or broken, it left what was sent to it unanswered for the whole timeout, or it says so
+    itself. To be too busy to hear it, or too many at a time, is a plain `StoreError`: whoever can cause that must not
+    be able to use a proof again. A store of your own raises this class only for what no client can bring about.
+    """
+
+
+class Superseded(StoreError):
+    """The store is another incarnation (`by`, if known) than a call was meant for: it may have forgotten something."""
+
+    def __init__(self, by: str | None) -> None:
+        super().__init__("the store was restarted or replaced")
+        self.by: str | None = by
 
 
 class IssuerUnavailable(DPoPError):

@@ -5,8 +5,8 @@ from hashlib import sha256
 from os import urandom
 
 from dpop_asgi.core.encoding import b64url_encode
-from dpop_asgi.core.ports import Store
-from dpop_asgi.errors import StoreError
+from dpop_asgi.core.ports import Fenced, Store
+from dpop_asgi.errors import StoreUnavailable
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -28,16 +28,29 @@ class SpentProofs:
     Args:
         store: shared by all workers that accept the same tokens.
         namespace: prefix of the keys.
-        required: whether a store that fails is an error; otherwise proofs then pass unremembered.
+        required: whether an unavailable store is an error; otherwise proofs then pass unremembered.
     """
 
     def __init__(self, store: Store, *, namespace: str, required: bool = True) -> None:
         self._store = store
+        self._fence = store if isinstance(store, Fenced) else None
         self._prefix = f"{namespace}:jti:v1:"
+        # Those with a hash tag are as long, so that keys stay in their allocation class.
+        tags = () if self._fence is None else self._fence.tags
+        self._prefixes = {tag[0]: f"{namespace}:jti{{{tag}}}" for tag in tags if tag}
         self._required = required
         self._store_failed = False
 
-    async def first_use(self, *, key_thumbprint: str, target_uri: str, jti: str, seconds_left: float) -> bool | None:
+    async def first_use(
+        self,
+        *,
+        key_thumbprint: str,
+        target_uri: str,
+        jti: str,
+        seconds_left: float,
+        nonce: str | None = None,
+        incarnation: str | None = None,
+    ) -> bool | None:
         """Whether this is the first use, and from now on none is; `None` when nobody knows, and that is not required.
 
         Args:
@@ -45,16 +58,25 @@ class SpentProofs:
             target_uri: in normal form, the context of the `jti` (RFC 9449 §11.1).
             jti: as the client chose it; only a hash is kept.
             seconds_left: how long this very proof could still be accepted.
+            nonce: in the proof; says with which hash tag the key is on the same server as the nonce, also where nonces
+                are off: a proof has one key, whoever judges it.
+            incarnation: of the store, under which the nonce was agreed; the reply must come from it.
 
         Raises:
-            StoreError: when the store cannot say, and that is required.
+            Superseded: If the reply came from another incarnation.
+            StoreUnavailable: when the store is unavailable, and is required.
+            StoreError: when it cannot say for another reason.
         """
         context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
-        key = self._prefix + b64url_encode(sha256(context).digest()[:_DIGEST_BYTES])
-        mine = urandom(_VALUE_BYTES).hex()
+        prefix = self._prefixes.get(nonce[:1], self._prefix) if self._prefixes and nonce else self._prefix
+        key = prefix + b64url_encode(sha256(context).digest()[:_DIGEST_BYTES])
+        mine, ttl = urandom(_VALUE_BYTES).hex(), max(seconds_left, 0.0) + _MARGIN_SECONDS
         try:
-            standing = await self._store.put_if_absent(key, mine, ttl=max(seconds_left, 0.0) + _MARGIN_SECONDS)
-        except StoreError as error:
+            if self._fence is None or incarnation is None:
+                standing = await self._store.put_if_absent(key, mine, ttl=ttl)
+            else:
+                standing = await self._fence.put_if_absent(key, mine, ttl=ttl, under=incarnation)
+        except StoreUnavailable as error:
             if self._required:
                 raise
             self._note(error)
@@ -63,7 +85,7 @@ class SpentProofs:
             self._note(None)
         return standing == mine
 
-    def _note(self, error: StoreError | None) -> None:
+    def _note(self, error: StoreUnavailable | None) -> None:
         """Log once per change."""
         if error is None:
             logger.warning("replay: proofs are remembered again")

@@ -15,13 +15,11 @@ class SelfCheck:
     Args:
         store: of the process.
         clock: seconds since the epoch, the clock that judges proofs.
-        forgets: whether proofs pass unremembered while the store fails.
     """
 
-    def __init__(self, store: Store, *, clock: Clock, forgets: bool) -> None:
+    def __init__(self, store: Store, *, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._forgets = forgets
         self._started: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -35,16 +33,11 @@ class SelfCheck:
 
     async def findings(self) -> list[str]:
         """What should be mended, a sentence each; nothing when all is well."""
-        found = []
-        if self._forgets and not getattr(self._store, "is_shared", True):
-            found.append(
-                "on_store_failure is accept, and the store is one of this process: it fails when it is full, and a "
-                "single client could fill it and then use proofs again and again. Use refuse, or a RedisStore"
-            )
         look = getattr(self._store, "findings", None)
-        if look is not None:
-            try:
-                found += await look(self._clock)
-            except StoreError as error:
-                found.append(f"the store could not be looked at: {error}")
+        if look is None:
+            return []
+        try:
+            found: list[str] = await look(self._clock)
+        except StoreError as error:
+            return [f"the store could not be looked at: {error}"]
         return found

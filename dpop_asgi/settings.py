@@ -27,6 +27,7 @@ VARIABLES = {
     "issuer": "DPOP_ISSUER",
     "jwks_uri": "DPOP_JWKS_URI",
     "audience": "DPOP_AUDIENCE",
+    "insecure_http_hosts": "DPOP_INSECURE_HTTP_HOSTS",
     "store": "DPOP_STORE",
     "redis": "DPOP_STORE",
     "namespace": "DPOP_NAMESPACE",
@@ -57,27 +58,31 @@ class Settings:
     public_url: tuple[str, ...] | None
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read the variables `DPOP_*`; an empty one counts as not set.
+
+        Args:
+            environment: instead of that of the process.
 
         Raises:
             ValueError: naming the variable that is missing or wrong.
         """
+        # Not as a default, which `help` and documentation would print.
+        environment = os.environ if environment is None else environment
         _warn_of_unknown(environment)
         try:
             return cls(_authenticator(environment), _public_url(environment))
         except ValueError as error:
             option, colon, rest = str(error).partition(":")
+            rest = rest.replace("insecure_http_hosts", VARIABLES["insecure_http_hosts"])
             msg = f"{VARIABLES.get(option, option)}{colon}{rest}"
             raise ValueError(msg) from None
 
 
 def _public_url(environment: Mapping[str, str]) -> tuple[str, ...] | None:
-    listed = _given(environment, "public_url")
-    if listed is None:
-        return None
-    urls = tuple(url.strip() for url in listed.split(","))
-    PublicURL(urls)
+    urls = _listed(environment, "public_url")
+    if urls is not None:
+        PublicURL(urls)
     return urls
 
 
@@ -92,6 +97,7 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
             audience=_required(environment, "audience"),
             jwks_uri=_given(environment, "jwks_uri"),
             cached_tokens=_number(environment, "cached_tokens", int, CACHED_TOKENS),
+            insecure_http_hosts=_listed(environment, "insecure_http_hosts") or (),
         ),
         store=_store(environment),
         proof_policy=_proof_policy(environment),
@@ -104,9 +110,8 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
 
 def _proof_policy(environment: Mapping[str, str]) -> ProofPolicy:
     default = ProofPolicy()
-    listed = _given(environment, "algorithms")
     return ProofPolicy(
-        algorithms=default.algorithms if listed is None else tuple(name.strip() for name in listed.split(",")),
+        algorithms=_listed(environment, "algorithms") or default.algorithms,
         max_age=_number(environment, "max_age", float, default.max_age),
         max_future=_number(environment, "max_future", float, default.max_future),
     )
@@ -138,6 +143,11 @@ def _store(environment: Mapping[str, str]) -> Store:
 
 def _given(environment: Mapping[str, str], option: str) -> str | None:
     return environment.get(VARIABLES[option], "").strip() or None
+
+
+def _listed(environment: Mapping[str, str], option: str) -> tuple[str, ...] | None:
+    listed = _given(environment, option)
+    return None if listed is None else tuple(name.strip() for name in listed.split(","))
 
 
 def _required(environment: Mapping[str, str], option: str) -> str:

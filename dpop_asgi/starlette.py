@@ -2,8 +2,11 @@
 
 from starlette.requests import HTTPConnection
 
-from dpop_asgi.asgi.middleware import CALLER_KEY
+from dpop_asgi.asgi.exception_handlers import rejection_handler
+from dpop_asgi.asgi.inside import CALLER_KEY
 from dpop_asgi.core.caller import Caller
+
+__all__ = ["caller_from", "rejection_handler"]
 
 
 def caller_from(connection: HTTPConnection) -> Caller:

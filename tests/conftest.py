@@ -2,13 +2,52 @@
 
 import os
 import shutil
+import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from dpop_asgi.testing import Client, Issuer, ManualClock
+from tests.parts import LONG, SERIAL
+from tests.support.collection import COLLECTED, all_collected
 from tests.support.processes import AUDIENCE, RedisServer
 from tests.support.serving import IssuerServer
 from tests.support.website import Website
+
+# The same examples in every run, however busy the machine is; `python3 -m tests --explore` tries others.
+_whatever_it_takes = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("repeat", derandomize=True, **_whatever_it_takes)
+settings.register_profile("explore", print_blob=True, **_whatever_it_takes)
+settings.load_profile("repeat")
+
+
+def pytest_configure():
+    """Told to end, as by Ctrl+C: servers and other children are ended first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    """The workers of pytest-xdist cannot see by themselves whether paths were given."""
+    node.workerinput["all_collected"] = all_collected(node.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session, items):
+    """Remember all, before some are deselected; mark those that must run alone, and those that a seed is given to."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    session.stash[COLLECTED] = list(items)
+    for item in items:
+        if item.nodeid.startswith(SERIAL):
+            item.add_marker("serial")
+        if "seed" in item.fixturenames:
+            item.add_marker("explores")
+
+
+@pytest.fixture
+def seed(request):
+    """For what is chosen at random: the same in every run, unless one is given."""
+    return int(request.config.getoption("--hypothesis-seed") or 9449)
 
 
 @pytest.hookimpl(wrapper=True)

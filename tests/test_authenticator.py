@@ -9,6 +9,7 @@ from dpop_asgi import (
     Decision,
     InvalidToken,
     IssuerUnavailable,
+    MemoryStore,
     NoncePolicy,
     Reason,
     StoreError,
@@ -128,6 +129,19 @@ async def test_the_observer_is_told_each_decision_once(clock, client):
     ]
 
 
+async def test_an_observer_that_turns_out_to_be_async_is_complained_about_once(clock, client, caplog):
+    """Y07: where it cannot be seen before. With warnings as errors, a coroutine left over would fail the test."""
+
+    async def observe(_):
+        """Never run."""
+
+    resource = Resource(clock, client, observer=lambda decision: observe(decision))  # noqa: PLW0108
+    for _ in range(2):
+        await resource.accept()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert caplog.records[0].message.startswith("observer: must not be async")
+
+
 async def test_an_observer_that_raises_changes_nothing(clock, client, caplog):
     def observe(_):
         raise ZeroDivisionError
@@ -176,6 +190,16 @@ async def test_accept_lets_a_proof_pass_unremembered_and_says_so_once(clock, cli
     assert await resource.reason(headers) is Reason.PROOF_REPLAYED
     assert [decision.replay_checked for decision in decisions] == [False, False, True, True]
     assert len(caplog.records) == 2
+
+
+async def test_accept_is_for_a_store_that_was_seen_to_be_unavailable_only(clock, client):
+    """Z02: whoever fills the store, or keeps us too busy to hear it, must not be able to use a proof again."""
+    policy = NoncePolicy()
+    store = MemoryStore(max_entries=policy.grace + policy.lookahead + 1, clock=clock)
+    resource = Resource(clock, client, store=store, nonces=policy, on_store_failure="accept")
+    headers = resource.headers(nonce=await resource.authenticator.challenge_nonce())
+    with pytest.raises(StoreError, match="full"):
+        await resource.accept(headers)
 
 
 @pytest.mark.requirement("R-9-08")

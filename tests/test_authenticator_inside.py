@@ -3,7 +3,7 @@
 import pytest
 
 from dpop_asgi import AccessToken, NoncePolicy, Reason
-from tests.support.decisions import Resource
+from tests.support.decisions import CountingStore, Resource
 from tests.support.proofs import TOKEN
 
 
@@ -55,6 +55,18 @@ async def test_an_inner_authenticator_asks_for_the_nonce_that_the_outer_did_not(
     headers = outer.headers()
     caller = await outer.accept(headers)
     assert await inner.reason(headers, accepted_before=caller) is Reason.NONCE_MISSING
+
+
+async def test_a_proof_that_was_accepted_outside_without_being_recorded_is_recorded_inside(clock, client, inner):
+    """Z07."""
+    store = CountingStore(clock)
+    outer = Resource(clock, client, store=store, nonces=NoncePolicy(), on_store_failure="accept")
+    headers = outer.headers(nonce=await outer.authenticator.challenge_nonce())
+    store.down = True
+    caller = await outer.accept(headers)
+    assert caller.replay_checked is False
+    assert (await inner.accept(headers, accepted_before=caller)).replay_checked is True
+    assert await inner.reason(headers, accepted_before=caller) is Reason.PROOF_REPLAYED
 
 
 async def test_a_proof_beside_a_bearer_token_that_passed_outside_was_never_spent(clock, client):

@@ -1,5 +1,7 @@
 """A wrong option is a ValueError that names it, when the object is made."""
 
+from functools import partial
+
 import pytest
 
 from dpop_asgi import Authenticator, InvalidToken, MemoryStore, NoncePolicy, Reason
@@ -7,6 +9,11 @@ from dpop_asgi import Authenticator, InvalidToken, MemoryStore, NoncePolicy, Rea
 
 async def no_token(_):
     raise InvalidToken(Reason.TOKEN_REJECTED)
+
+
+class _AsyncCall:
+    async def __call__(self, _):
+        """Nothing."""
 
 
 @pytest.mark.parametrize(
@@ -24,6 +31,10 @@ async def no_token(_):
         *(pytest.param({"cached_keys": n}, "cached_keys", id=f"{n}-keys") for n in (-1, 1.5, "9", True)),
         pytest.param({"on_store_failure": "ignore"}, "on_store_failure", id="failure-unknown"),
         pytest.param({"on_store_failure": "accept", "nonces": None}, "on_store_failure", id="accept-without-nonces"),
+        pytest.param({"observer": 3}, "observer", id="observer-not-callable"),
+        pytest.param({"observer": no_token}, "observer", id="observer-async-Y07"),
+        pytest.param({"observer": partial(no_token)}, "observer", id="observer-partial-async-Y07"),
+        pytest.param({"observer": _AsyncCall()}, "observer", id="observer-object-async-Y07"),
     ],
 )
 def test_a_wrong_option_is_named_when_the_object_is_made(options, named):

@@ -16,7 +16,7 @@ PAIRS = [
     for earlier, later in combinations(FAULTS, 2)
     if combinable(earlier, later)
 ]
-BEFORE_THE_TOKEN = [row for row in EACH if row.id not in {"revoked", "other-binding", "replayed"}]
+BEFORE_THE_TOKEN = [row for row in EACH if row.id not in {"revoked", "expired-token", "other-binding", "replayed"}]
 BEFORE_REPLAY = [row for row in EACH if row.id != "replayed"]
 
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from dpop_asgi import MemoryStore, NoncePolicy
+from dpop_asgi import MemoryStore
 from tests.benchmarks import cold_start, in_process, session, sizing
 from tests.benchmarks.counts import Switches, calls
 from tests.benchmarks.figures import Figure, Results, Spread, Table
@@ -128,10 +128,6 @@ def test_sizes_follow_from_the_costs(rate, workers, shards):
 def test_memory_decides_the_shards_where_it_is_dearer_than_commands():
     hoarder = sizing.Costs(worker=1e-6, shard=1e-9, proof=150.0, lifetime=3600.0)
     assert sizing.size(1_000_000, hoarder).shards == 63
-
-
-def test_a_proof_is_remembered_for_what_its_nonce_has_left_on_average():
-    assert sizing.lifetime(NoncePolicy()) == pytest.approx(112.0)
 
 
 def test_the_sizing_table_is_markdown():

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -78,9 +79,8 @@ async def _remembered(data, clock, store, policy, nonces):
     for part in (*data.draw(st.lists(st.floats(0, 2), max_size=4), "later"), 0.999, 1.0, 1.001):
         clock.now = spent_at + part * ttl - behind
         assert part < 1 or not await passes(clock, store, headers, policy, nonces)
-    # And not much longer either: memory is paid for by the second.
-    clock.now = spent_at + ttl - 10.001
-    assert clock.now < spent_at or await passes(clock, store, headers, policy, nonces)
+    # And no longer than any policy could accept it: memory is paid for by the second.
+    assert ttl == pytest.approx(claims["iat"] + max(policy.max_age, 300.0) - spent_at + 10.0, abs=1e-3)
 
 
 @thorough

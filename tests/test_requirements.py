@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.support.collection import COLLECTED, all_collected
+
 # The ids are those of the requirements matrix: R-<RFC or RFC 9449 section>-<number>.
 REQUIREMENTS = {
     "R-4.1-01": "the DPoP field is found in any letter case",
@@ -151,16 +153,13 @@ REQUIREMENTS = {
 
 @pytest.fixture
 def tested(request):
-    """The requirements that the collected tests are marked with."""
-    return {name for item in request.session.items for mark in item.iter_markers("requirement") for name in mark.args}
-
-
-def _collected_in_part(config):
-    return config.args_source is config.ArgsSource.ARGS or config.option.keyword or config.option.markexpr
+    """The requirements that the collected tests are marked with, whether they run now or in the other part."""
+    collected = request.session.stash[COLLECTED]
+    return {name for item in collected for mark in item.iter_markers("requirement") for name in mark.args}
 
 
 def test_every_requirement_has_a_test(request, tested):
-    if _collected_in_part(request.config):
+    if not all_collected(request.config):
         pytest.skip("only a part of the tests was collected")
     assert sorted(REQUIREMENTS.keys() - tested) == []
 

@@ -25,7 +25,7 @@ def test_issuer_and_audience_are_enough():
         60.0,
     )
     assert authenticator.proof_policy.algorithms == ("ES256", "PS256", "Ed25519", "EdDSA")
-    policy = authenticator._window._policy
+    policy = authenticator.nonce_policy
     assert (policy.period, policy.grace, policy.lookahead) == (60.0, 1, 5)
 
 
@@ -40,8 +40,8 @@ def test_the_environment_of_the_process_is_read(monkeypatch):
     assert Settings.from_environment().authenticator.mode == "mixed"
 
 
-def _window(settings):
-    return settings.authenticator._window
+def _nonces(settings):
+    return settings.authenticator.nonce_policy
 
 
 GOOD = [
@@ -60,14 +60,21 @@ GOOD = [
     pytest.param(
         "JWKS_URI", "https://id.example/j", lambda s: _trusted(s).jwks_uri, "https://id.example/j", id="jwks-uri"
     ),
+    pytest.param(
+        "INSECURE_HTTP_HOSTS",
+        "keycloak, Id.internal",
+        lambda s: _verifier(s)._sources["https://id.example.com"]._insecure_http_hosts,
+        {"keycloak", "id.internal"},
+        id="X10, insecure-hosts",
+    ),
     pytest.param("NAMESPACE", "orders", lambda s: s.authenticator._namespace, "orders", id="namespace"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: s.authenticator._reader._cached, 9, id="cached-keys"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: _verifier(s)._cached_tokens, 9, id="cached-tokens"),
-    pytest.param("NONCE_PERIOD", "30", lambda s: _window(s)._policy.period, 30.0, id="period"),
-    pytest.param("NONCE_PERIOD", " 0.5 ", lambda s: _window(s)._policy.period, 0.5, id="period-with-spaces"),
-    pytest.param("NONCE_PERIOD", "0", _window, None, id="no-nonces"),
-    pytest.param("NONCE_GRACE", "0", lambda s: _window(s)._policy.grace, 0, id="no-grace"),
-    pytest.param("NONCE_LOOKAHEAD", "9", lambda s: _window(s)._policy.lookahead, 9, id="lookahead"),
+    pytest.param("NONCE_PERIOD", "30", lambda s: _nonces(s).period, 30.0, id="period"),
+    pytest.param("NONCE_PERIOD", " 0.5 ", lambda s: _nonces(s).period, 0.5, id="period-with-spaces"),
+    pytest.param("NONCE_PERIOD", "0", _nonces, None, id="no-nonces"),
+    pytest.param("NONCE_GRACE", "0", lambda s: _nonces(s).grace, 0, id="no-grace"),
+    pytest.param("NONCE_LOOKAHEAD", "9", lambda s: _nonces(s).lookahead, 9, id="lookahead"),
     pytest.param(
         "ALGORITHMS",
         "ES256, RS256",
@@ -118,6 +125,7 @@ BAD = {
     "ISSUER": ("", " ", "id.example.com", "http://id.example.com", "ftp://id.example.com", "https://", "https://[::1"),
     "AUDIENCE": ("", "  "),
     "JWKS_URI": ("id.example.com/jwks", "http://id.example.com/jwks", "/jwks", "https://[::1/jwks"),
+    "INSECURE_HTTP_HOSTS": ("http://keycloak", "keycloak:8080", "*.internal", "keycloak,"),
     "STORE": (
         "memory",
         "memcached://localhost",
@@ -157,6 +165,17 @@ def test_every_variable_has_a_good_value_and_bad_ones_here():
     tried = {f"DPOP_{name}" for name in BAD}
     assert tried == set(VARIABLES.values())
     assert {f"DPOP_{row.values[0]}" for row in GOOD} | {"DPOP_STORE_TIMEOUT"} == tried
+
+
+def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(caplog):
+    """X10"""
+    in_a_compose_file = {"DPOP_ISSUER": "http://keycloak:8080/realms/a"}
+    with pytest.raises(ValueError, match=r"^DPOP_ISSUER: .* or list the host in DPOP_INSECURE_HTTP_HOSTS$"):
+        _settings(**in_a_compose_file)
+    assert caplog.messages == []
+    _settings(**in_a_compose_file, DPOP_INSECURE_HTTP_HOSTS="keycloak")
+    [message] = caplog.messages
+    assert message.startswith("insecure_http_hosts: keys of keycloak are believed over plain http")
 
 
 @pytest.mark.parametrize("missing", NEEDED)

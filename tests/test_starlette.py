@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from dpop_asgi import DPoPMiddleware, InsufficientScope, InvalidToken, Reason, caller_from
+from dpop_asgi import DPoPError, DPoPMiddleware, InsufficientScope, InvalidToken, Reason, caller_from
+from dpop_asgi.starlette import rejection_handler
 from tests.support.api import PUBLIC_URL, Api, http_scope
 
 
@@ -185,6 +186,13 @@ async def test_an_exception_handler_of_the_app_goes_before_ours(api):
     async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
         answer = await http.get("/refuse", headers=await api.fields(path="/refuse"))
     assert (answer.status_code, answer.text) == (418, "handled")
+
+
+async def test_without_the_middleware_a_refusal_is_an_error():
+    app = Starlette(routes=ROUTES, exception_handlers={DPoPError: rejection_handler})
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=PUBLIC_URL) as http:
+        with pytest.raises(InsufficientScope):
+            await http.get("/refuse")
 
 
 async def test_a_refusal_while_debugging_is_answered_with_a_challenge_too(api):

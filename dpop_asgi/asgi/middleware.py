@@ -1,33 +1,31 @@
 """The resource server: http, websocket and lifespan."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
 
-from starlette.authentication import AuthCredentials
-
+from dpop_asgi.asgi.exception_handlers import register_handlers
+from dpop_asgi.asgi.inside import forget_caller, scope_for_anyone, scope_for_caller, scope_handed_through
+from dpop_asgi.asgi.nesting import accepted_outside
 from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.replies import HTTPReply, Message, Receive, Scope, Send, WebSocketReply
+from dpop_asgi.asgi.replies import REPLY_KEY, HTTPReply, Message, Receive, Scope, Send, WebSocketReply
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.authenticator import Authenticator
-from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.challenge import UNAUTHORIZED, Answer, Challenger, status_of, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import is_plain_function, require
 from dpop_asgi.errors import DPoPError, Refusal
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-# Where an instance leaves its result. One inside with the same authenticator asks nothing again; one with another
-# authenticator asks everything but what can hold only once: the nonce and the first use.
-CALLER_KEY = "dpop_asgi.caller"
-_VOUCHED_KEY = "dpop_asgi.authenticator"
-
 _REPLIES: dict[str, type[HTTPReply] | type[WebSocketReply]] = {"http": HTTPReply, "websocket": WebSocketReply}
+
+# redis-py and the store's deadlines are asyncio's.
+_NOT_ASYNCIO = "dpop_asgi runs on asyncio, and this server runs another event loop: start hypercorn without `-k trio`"
 
 
 class DPoPMiddleware:
@@ -73,7 +71,10 @@ class DPoPMiddleware:
         require("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
         require("present_as", present_as in {None, "bearer"}, "bearer, or None")
         require("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
+        is_plain = target_uri is None or is_plain_function(target_uri)
+        require("target_uri", is_plain, "a function of the scope, and not an async one")
         self.app = app
+        self._prepared = False
         self._authenticator = authenticator
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
         ways = [public_url is not None, target_uri is not None, request_url.is_configured]
@@ -87,38 +88,64 @@ class DPoPMiddleware:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI entry point; scope types other than http, websocket and lifespan are handed through."""
+        """ASGI entry point.
+
+        Raises:
+            RuntimeError: for scope types other than http, websocket and lifespan, in which nothing could be checked.
+        """
+        if not self._prepared and not await self._prepare(scope, receive, send):
+            return
         kind = _REPLIES.get(scope["type"])
-        if kind is None or scope.get(_VOUCHED_KEY) is self._authenticator:
-            await self._hand_through(scope, receive, send)
+        if kind is None:
+            await self._lifespan(scope, receive, send)
             return
         # The app as anyone may reach it, if this request needs no credentials.
         public = self.app if self._public.match(scope) else self._preflights.guard(self.app, scope)
-        reply = kind(scope, receive, send, self._authenticator)
+        request = None if public else self._facts(scope)
+        if REPLY_KEY in scope and self._is_vouched_for(scope, request):
+            await self.app(
+                scope_handed_through(scope, as_bearer=self._as_bearer and request is not None), receive, send
+            )
+            return
+        reply = kind(scope, receive, send, self._authenticator, self._answer_to)
         try:
-            if public is None:
-                reply.caller = await self._authenticator.authenticate(self._facts(scope))
-                _introduce(scope, reply.caller, self._authenticator)
-                if self._as_bearer:
-                    scope = _presented_as_bearer(scope)
-            await (public or self.app)(scope, reply.receive, reply.send)
-        # What the app refuses by raising is answered as if we had refused it.
-        except DPoPError as error:
-            if reply.started:
+            if request is None:
+                inside = scope_for_anyone(scope, reply)
+            else:
+                reply.caller = await self._authenticator.authenticate(request)
+                reply.request = request
+                inside = scope_for_caller(scope, reply.caller, reply, as_bearer=self._as_bearer)
+            await (public or self.app)(inside, reply.receive, reply.send)
+        # What the app rejects by raising is answered as if we had rejected it.
+        except Exception as error:
+            if reply.caller is None:
+                forget_caller(scope)
+            if not await reply.settles(error):
                 raise
-            if isinstance(error, Refusal) and reply.caller is not None and reply.caller.key_thumbprint is None:
-                error.scheme = "Bearer"
-            await reply.answer(await self._answer_to(error))
-        finally:
-            if reply.held:
-                await reply.release()
 
-    async def _hand_through(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            send = partial(self._send_lifespan, send)
-        elif self._as_bearer and scope["type"] in _REPLIES:
-            scope = _presented_as_bearer(scope)
-        await self.app(scope, receive, send)
+    async def _prepare(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """What cannot be done at construction time: see that this is asyncio, and find the app's exception handling."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            if scope["type"] != "lifespan":
+                raise RuntimeError(_NOT_ASYNCIO) from None
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": _NOT_ASYNCIO})
+            return False
+        register_handlers(self.app, scope.get("app"))
+        self._prepared = True
+        return True
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            raise RuntimeError(f"dpop_asgi cannot protect scopes of type {scope['type']!r}: they are not let through")
+        await self.app(scope, receive, partial(self._send_lifespan, send))
+
+    def _is_vouched_for(self, scope: Scope, request: IncomingRequest | None) -> bool:
+        """Whether nothing is left to ask: an instance outside with the same authenticator has accepted this request."""
+        outer = accepted_outside(scope, request)
+        return outer is not None and (request is None or outer.authenticator is self._authenticator)
 
     def _facts(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(
@@ -126,7 +153,6 @@ class DPoPMiddleware:
             partial(self._target_uri, scope),
             scope["headers"],
             scope["type"] == "websocket",
-            scope.get(CALLER_KEY),
         )
 
     async def _answer_to(self, error: DPoPError) -> Answer:
@@ -137,7 +163,7 @@ class DPoPMiddleware:
                 logger.info("refused: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
             try:
                 challenged = status_of(error) == UNAUTHORIZED
-                nonce = await self._authenticator.challenge_nonce() if challenged else None
+                nonce = await self._authenticator.challenge_nonce(error) if challenged else None
                 return self._challenger.answer(error, nonce=nonce)
             except DPoPError as unanswerable:
                 error = unanswerable
@@ -150,22 +176,3 @@ class DPoPMiddleware:
         if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
             await self._authenticator.aclose()
         await send(message)
-
-
-def _introduce(scope: Scope, caller: Caller, authenticator: Authenticator) -> None:
-    """Where the app finds the caller. In place, as Starlette does it: what is outside sees the same scope."""
-    scope[CALLER_KEY] = scope["user"] = caller
-    scope[_VOUCHED_KEY] = authenticator
-    scope["auth"] = AuthCredentials(sorted(caller.scopes))
-    state: Any = scope.setdefault("state", {})
-    if type(state) is dict or isinstance(state, MutableMapping):
-        state["dpop"] = caller
-
-
-def _presented_as_bearer(scope: Scope) -> Scope:
-    """A copy for the app inside: outer layers keep the fields as the client sent them."""
-    headers = [
-        (name, b"Bearer " + value.rpartition(b" ")[2] if name == b"authorization" else value)
-        for name, value in scope["headers"]
-    ]
-    return {**scope, "headers": headers}

@@ -1,5 +1,6 @@
 """The verified access token and its binding to a key."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
@@ -7,6 +8,9 @@ from typing import Any, Self
 
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.errors import InvalidToken, Reason
+
+# By so many seconds the issuer's clock and ours may differ (RFC 7519 §4.1.4), unless a verifier says otherwise.
+LEEWAY_SECONDS = 5.0
 
 _SHA256_BYTES = 32
 _END_OF_TIME = 2.0**63
@@ -30,6 +34,8 @@ class AccessToken:
         claims: everything the issuer said.
         key_thumbprint: `cnf.jkt`, the RFC 7638 thumbprint that the token is bound to; `None` for an unbound token.
         expires_at: seconds since the epoch; `None` when the issuer did not say.
+        leeway: seconds after `expires_at` for which the token is accepted all the same.
+        good_until: both together, `inf` without `expires_at`: from then on it is rejected (RFC 7519 §4.1.4).
     """
 
     subject: str | None = None
@@ -38,9 +44,16 @@ class AccessToken:
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
     key_thumbprint: str | None = None
     expires_at: float | None = None
+    leeway: float = LEEWAY_SECONDS
+    good_until: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Worked out once: it is asked for several times per request."""
+        until = math.inf if self.expires_at is None else self.expires_at + self.leeway
+        object.__setattr__(self, "good_until", until)
 
     @classmethod
-    def from_claims(cls, claims: Mapping[str, Any]) -> Self:
+    def from_claims(cls, claims: Mapping[str, Any], *, leeway: float = LEEWAY_SECONDS) -> Self:
         """The token that these claims describe (RFC 9068 §2.2, RFC 9449 §6.1); nothing is verified but their shape.
 
         Raises:
@@ -61,6 +74,7 @@ class AccessToken:
             claims=claims,
             key_thumbprint=_key_thumbprint(claims),
             expires_at=None if expires_at is None else float(expires_at),
+            leeway=leeway,
         )
 
 

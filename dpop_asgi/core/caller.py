@@ -6,21 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dpop_asgi.core.access_token import AccessToken
-
-
-@dataclass(slots=True)  # not frozen: see Situation
-class AcceptedNonce:
-    """A nonce that is good now.
-
-    Attributes:
-        value: as the client sent it.
-        until: the last instant at which it is accepted, in seconds since the epoch.
-        age: seconds since its slot began.
-    """
-
-    value: str = field(repr=False)
-    until: float
-    age: float
+from dpop_asgi.core.nonce_window import AcceptedNonce
 
 
 @dataclass(frozen=True, kw_only=True)  # without slots: see `of`
@@ -36,6 +22,7 @@ class Caller:
         token_expires_at: seconds since the epoch.
         nonce_age: seconds since the slot of its nonce began, below 0 for the next slot; `None` without nonces.
         nonce: the server nonce in the proof; `None` without nonces.
+        replay_checked: `False` when the proof was accepted while the store was away (`on_store_failure="accept"`).
     """
 
     subject: str | None
@@ -45,10 +32,11 @@ class Caller:
     token_expires_at: float | None
     nonce_age: float | None = None
     nonce: str | None = field(default=None, repr=False)
+    replay_checked: bool = True
     _claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, token: AccessToken, *, nonce: AcceptedNonce | None = None) -> Self:
+    def of(cls, token: AccessToken, *, nonce: AcceptedNonce | None = None, replay_checked: bool = True) -> Self:
         """The caller with this token, and with this nonce in its proof."""
         caller = object.__new__(cls)
         # Not by its `__init__`: that of a frozen class takes a microsecond more.
@@ -60,6 +48,7 @@ class Caller:
             token_expires_at=token.expires_at,
             nonce_age=None if nonce is None else nonce.age,
             nonce=None if nonce is None else nonce.value,
+            replay_checked=replay_checked,
             _claims=token.claims,
         )
         return caller

@@ -21,6 +21,7 @@ _NOT_UNDERSTOOD = frozenset({"crit", "b64"})
 _NUMBER = frozenset({int, float})
 _REQUIRED_CLAIMS = ("jti", "htm", "htu", "iat", "ath")
 _NUMBERS = ("iat", "exp", "nbf")
+_SHOWN_CHARACTERS = 900
 
 
 @dataclass(slots=True)  # not frozen, as it is made for each request: that would cost a microsecond
@@ -34,6 +35,8 @@ class Situation:
         now: seconds since the epoch.
         policy: the numbers.
         websocket: whether the request is a WebSocket handshake.
+        claimed_uri: `htu` of the proof in the normal form of `htu.normalise`, where it was spelled in another way than
+            the target. It is not worked out twice: anybody can send a long one.
     """
 
     method: str
@@ -42,6 +45,7 @@ class Situation:
     now: float
     policy: ProofPolicy
     websocket: bool = False
+    claimed_uri: str | None = None
 
 
 def header_failures(header: Mapping[str, Any], policy: ProofPolicy) -> Iterator[Reason]:
@@ -100,7 +104,7 @@ def request_failures(claims: Mapping[str, Any], situation: Situation) -> Iterato
     now, policy = situation.now, situation.policy
     if claims["htm"] != situation.method:
         yield Reason.METHOD_MISMATCH
-    if claims["htu"] != situation.target_uri and _target(claims, situation) != situation.target_uri:
+    if claims["htu"] != situation.target_uri and _is_for_another_target(claims, situation):
         yield Reason.TARGET_MISMATCH
     if claims["iat"] < now - policy.max_age:
         yield Reason.ISSUED_TOO_EARLY
@@ -114,14 +118,20 @@ def request_failures(claims: Mapping[str, Any], situation: Situation) -> Iterato
         yield Reason.TOKEN_HASH_MISMATCH
 
 
-def _target(claims: Mapping[str, Any], situation: Situation) -> str | None:
-    return normalise(claims["htu"], websocket=situation.websocket)
+def _is_for_another_target(claims: Mapping[str, Any], situation: Situation) -> bool:
+    situation.claimed_uri = normalise(claims["htu"], websocket=situation.websocket)
+    return situation.claimed_uri != situation.target_uri
 
 
-def _targets(claims: Mapping[str, Any], situation: Situation) -> dict[str, object]:
+def _shown(uri: str | None) -> str | None:
+    """Cut, so that a line of the log has room for two; and to write long ones takes longer than to compare them."""
+    return uri and uri[:_SHOWN_CHARACTERS]
+
+
+def _targets(_: Mapping[str, Any], situation: Situation) -> dict[str, object]:
     """Of what was received the normal form: it has no query, where clients may have put a secret."""
-    expected, received = situation.target_uri, _target(claims, situation)
-    facts: dict[str, object] = {"expected": expected, "received": received}
+    expected, received = situation.target_uri, situation.claimed_uri
+    facts: dict[str, object] = {"expected": _shown(expected), "received": _shown(received)}
     prefix = doubled_prefix(expected, received or "")
     if prefix:
         facts["hint"] = f"{prefix} is duplicated: public_url has it, and the path too (not stripped, or --root-path)"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.htu import has_dot_segments, normalise
+from dpop_asgi.core.options import closed_if_coroutine
 from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, Reason
 
 # RFC 9110 §11.4 and RFC 9449 §7.1: scheme, one or more spaces, one token68.
@@ -28,8 +29,8 @@ class IncomingRequest:
         target_uri: the absolute URI that the client asked for, or a function that finds it and may refuse.
         headers: the fields as ASGI has them: lower-case names, every occurrence.
         websocket: whether it is a WebSocket handshake.
-        accepted_before: the caller, when another authenticator has accepted this very request: its nonce and the first
-            use of its proof are then not asked for again.
+        accepted_before: the caller, when another authenticator has accepted this very request: its nonce is then not
+            asked for again, and the first use of its proof only if that one could not record it.
     """
 
     method: str
@@ -39,18 +40,23 @@ class IncomingRequest:
     accepted_before: Caller | None = None
 
     def resolved_uri(self) -> str:
-        """The target URI in normal form.
+        """The target URI in normal form; from then on the value of `target_uri`, so that it stays what was judged.
 
         Raises:
             InvalidRequest: when there is no such URI, or not one that is served here, or one with dot segments: routers
                 keep them, normal forms do not, so another resource would be reached than is signed for.
+            TypeError: when the function gives something else than a string.
         """
         target_uri = self.target_uri
-        uri = target_uri if isinstance(target_uri, str) else target_uri()
-        normal = normalise(uri)
-        if normal is None or has_dot_segments(uri):
+        given = target_uri if isinstance(target_uri, str) else target_uri()
+        if not isinstance(given, str):
+            closed_if_coroutine(given)
+            raise TypeError(f"target_uri: must return a str, not a {type(given).__name__}")
+        uri = normalise(given)
+        if uri is None or has_dot_segments(given):
             raise InvalidRequest(Reason.TARGET_MALFORMED)
-        return normal
+        self.target_uri = uri
+        return uri
 
 
 @dataclass(slots=True)  # not frozen: see Situation
@@ -116,8 +122,9 @@ def _split(authorization: bytes) -> tuple[str, bytes]:
     if scheme is None:
         raise _no_scheme(name)
     token = token.lstrip(b" ")
-    characters = token.rstrip(b"=")
-    if not characters or characters.translate(None, _TOKEN68):
+    # Nothing but equals signs may be left, all at the end and something before them.
+    padding = token.translate(None, _TOKEN68)
+    if len(padding) >= len(token) or padding != b"=" * len(padding) or not token.endswith(padding):
         raise InvalidRequest(Reason.AUTHORIZATION_MALFORMED)
     return scheme, token
 

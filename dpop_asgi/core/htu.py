@@ -8,12 +8,12 @@ import re
 from functools import lru_cache
 from ipaddress import ip_address
 
-_URI = re.compile(r"([a-z]+)://([^/?#]*)([^?#]*)", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(
     r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9\-._~!$&'()*+,;=]+)(?::(?P<port>[0-9]{0,5}))?", re.IGNORECASE | re.ASCII
 )
-_PATH = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/\[\]|^]++|%[0-9A-Fa-f]{2})*+)?", re.ASCII)
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# RFC 3986 §3.3, without the percent sign.
+_PLAIN = "".join(_UNRESERVED).encode() + b"!$&'()*+,;=:@/"
 _HEX = "0123456789ABCDEFabcdef"
 _DOT_SEGMENT = re.compile(r"/(?:\.|%2[Ee]){1,2}(?:[/#]|\Z)")
 
@@ -26,12 +26,19 @@ def _normal_escape(digits: str) -> str:
 # What each escape stands for in normal form, by its two digits: a long URI of nothing else is still read in no time.
 _NORMAL_ESCAPES: dict[str, str] = {high + low: _normal_escape(high + low) for high in _HEX for low in _HEX}
 # Not allowed in a path, but browsers send them as they are: compared as their escapes.
-_ESCAPED = str.maketrans({"[": "%5B", "]": "%5D", "|": "%7C", "^": "%5E"})
+_ESCAPED = {"[": "%5B", "]": "%5D", "|": "%7C", "^": "%5E"}
+_ODD = b"%" + "".join(_ESCAPED).encode()
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WEBSOCKET_SCHEMES = {"ws": "http", "wss": "https"}
+_LONGEST_SCHEME = len("https")
 _MAX_PORT = 65535
 # A name of 253 characters (RFC 1035 §2.3.4), the dot behind it, and a port. Refusals name the host in the log.
 _MAX_AUTHORITY = 260
+
+# Each character has a price of its own, each escape a higher one, and where there are dot segments each segment; and
+# nobody has signed anything yet. A path beyond these is compared as it is spelled.
+_LONGEST_PATH = 1024
+_MOST_STEPS = 64
 
 # One entry per distinct path of an API. Anybody can send long ones: they are worked out each time,
 # so that the cache stays under 4 MB.
@@ -42,6 +49,9 @@ CACHED_LENGTH = 1024
 def normalise(uri: str, *, websocket: bool = False) -> str | None:
     """The URI without query and fragment in its one normal form.
 
+    A path of more than 1,024 characters, of more than 64 escapes, or with dot segments and more than 64 slashes, is
+    left as it is spelled: it is the same as one that is spelled alike.
+
     Args:
         uri: what the client claims, or what the server answers for.
         websocket: whether `wss` counts as `https` and `ws` as `http`.
@@ -49,18 +59,21 @@ def normalise(uri: str, *, websocket: bool = False) -> str | None:
     Returns:
         `None` when it is not an absolute http or https URI, or has userinfo or characters outside RFC 3986.
     """
+    if len(uri) > CACHED_LENGTH:
+        uri = uri.partition("?")[0].partition("#")[0]
     return (_cached if len(uri) <= CACHED_LENGTH else _normalise)(uri, websocket)
 
 
 def _normalise(uri: str, websocket: bool) -> str | None:  # noqa: FBT001 - one name for both readers
-    match = _URI.match(uri)
-    if match is None:
+    scheme, _, rest = uri.partition("?")[0].partition("#")[0].partition("://")
+    if len(scheme) > _LONGEST_SCHEME:
         return None
-    scheme, authority, path = match[1].lower(), match[2], match[3]
+    scheme = scheme.lower()
     if websocket:
         scheme = _WEBSOCKET_SCHEMES.get(scheme, scheme)
+    authority, slash, path = rest.partition("/")
     host = normalise_authority(authority, scheme)
-    normal_path = normalise_path(path)
+    normal_path = normalise_path(slash + path)
     if host is None or normal_path is None:
         return None
     return f"{scheme}://{host}{normal_path}"
@@ -81,22 +94,42 @@ def normalise_authority(authority: str, scheme: str) -> str | None:
 
 
 def normalise_path(path: str) -> str | None:
-    """Escapes of unreserved characters decoded, others in upper case, dot segments removed; `None` when malformed."""
-    if _PATH.fullmatch(path) is None:
+    """Escapes of unreserved characters decoded, others in upper case, dot segments removed.
+
+    Args:
+        path: empty, or one that starts with a slash.
+
+    Returns:
+        `None` when it is malformed; the path as it is when it is too long, or takes too many steps.
+    """
+    try:
+        odd = path.encode("ascii").translate(None, _PLAIN)
+        if odd.translate(None, _ODD):
+            return None
+        if len(path) > _LONGEST_PATH or len(odd) > _MOST_STEPS:
+            return path
+        normal = _with_normal_escapes(path) if odd else path
+    except (UnicodeEncodeError, KeyError):
         return None
-    if "%" in path:
-        first, *escaped = path.split("%")
-        path = first + "".join([_NORMAL_ESCAPES[part[:2]] + part[2:] for part in escaped])
-    path = path.translate(_ESCAPED)
-    if "/." in path:
-        path = _without_dot_segments(path)
-    return path or "/"
+    if "/." in normal:
+        segments = normal.split("/", _MOST_STEPS + 1)[1:]
+        return path if len(segments) > _MOST_STEPS else _without_dot_segments(segments)
+    return normal or "/"
 
 
-def _without_dot_segments(path: str) -> str:
-    """RFC 3986 §5.2.4 for a path that starts with a slash."""
+def _with_normal_escapes(path: str) -> str:
+    first, *escaped = path.split("%")
+    path = first + "".join([_NORMAL_ESCAPES[part[:2]] + part[2:] for part in escaped])
+    for character, escape in _ESCAPED.items():
+        # To replace what is not there takes thirty times as long as to see that.
+        if character in path:
+            path = path.replace(character, escape)
+    return path
+
+
+def _without_dot_segments(segments: list[str]) -> str:
+    """RFC 3986 §5.2.4: the path of what is left."""
     kept: list[str] = []
-    segments = path.split("/")[1:]
     for segment in segments:
         if segment == "..":
             del kept[-1:]

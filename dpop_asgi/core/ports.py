@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.errors import Reason
@@ -23,12 +23,50 @@ class Store(Protocol):
             ttl: seconds after which the key is free again; more than 0.
 
         Raises:
-            StoreError: when the store cannot say for certain.
+            StoreUnavailable: when the store was seen to be unavailable: its connection refused or broken, or what was
+                sent to it unanswered in time. `on_store_failure="accept"` lets requests pass then, and only then.
+            StoreError: when it cannot say for certain for any other reason.
         """
         ...
 
     async def aclose(self) -> None:
         """Release what the store itself opened. It may be used again afterwards."""
+        ...
+
+
+@runtime_checkable
+class Fenced(Store, Protocol):
+    """A `Store` that may forget what it was told, and knows which incarnation of itself a reply came from.
+
+    A server that restarts, or a replica that is promoted, is another incarnation: it may lack the last writes. What was
+    agreed under one incarnation is not relied upon under another.
+    """
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Hash tags of two characters, no two with the same first one, that spread keys over the masters of a cluster.
+
+        All keys with one tag, written `{tag}` in the key, are on one master. `("",)` where all keys are on one anyway.
+        """
+        ...
+
+    async def incarnation(self, key: str) -> str | None:
+        """Which incarnation would answer a call with `key` now, asked on the way that a new connection takes.
+
+        At most 32 characters of hexadecimal; `None` when it cannot be known, or is not stable: the fence is then off.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
+        ...
+
+    async def put_if_absent(self, key: str, value: str, *, ttl: float, under: str | None = None) -> str:
+        """As `Store.put_if_absent`, but not unless the reply comes from the incarnation `under`, if that is given.
+
+        Raises:
+            Superseded: If it came from another, or the incarnation changed meanwhile. The value may have been written.
+            StoreError: When the store cannot say for certain.
+        """
         ...
 
 
@@ -57,7 +95,7 @@ class Decision:
     Attributes:
         outcome: `accepted`, `refused` or `unavailable` (store or issuer).
         reason: which check refused; `None` otherwise.
-        replay_checked: `False` when a proof was accepted while the store was away (`on_store_failure="accept"`).
+        replay_checked: `False` when a proof was accepted while the store was unavailable (`on_store_failure="accept"`).
     """
 
     outcome: Outcome

@@ -11,8 +11,9 @@ from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.errors import InvalidProof, Reason
 
-# A client's header segment is the same in every proof of one key. Entries are made only for keys that have signed,
-# and only of the size that real ones have, so that nobody can fill the cache with variations: 4096 take 12 MB.
+# A client's header segment is the same in every proof of one key. There is one entry for each key, made only when the
+# key has come with a token that is bound to it, and only of the size that real ones have: nobody can fill the cache
+# with variations. 4096 take 12 MB.
 CACHED_HEADERS = 4096
 _CACHED_HEADER_BYTES = 2048
 
@@ -91,6 +92,7 @@ class ProofReader:
         self._policy = policy
         self._cached = cached
         self._headers: OrderedDict[bytes, ProofHeader] = OrderedDict()
+        self._segments: dict[str, bytes] = {}
 
     def read(self, value: bytes) -> Proof:
         """The proof in `value`.
@@ -112,15 +114,19 @@ class ProofReader:
         return proof
 
     def remember(self, proof: Proof) -> None:
-        """Spare the next proof with this header the import of its key; the signature of this one was verified."""
+        """Spare the next proof with this header the import of its key; this one was verified, and its token bound."""
         header = proof.header
         if header.segment in self._headers:
             # Least recently used goes first.
             self._headers.move_to_end(header.segment)
         elif len(header.segment) <= _CACHED_HEADER_BYTES and self._cached:
+            thumbprint = header.load_key().thumbprint
+            self._headers.pop(self._segments.get(thumbprint, b""), None)
             self._headers[header.segment] = header
+            self._segments[thumbprint] = header.segment
             if len(self._headers) > self._cached:
-                self._headers.popitem(last=False)
+                _, forgotten = self._headers.popitem(last=False)
+                del self._segments[forgotten.load_key().thumbprint]
 
     def _read_header(self, segment: bytes) -> ProofHeader:
         header = strict_json_object(b64url_decode(segment))

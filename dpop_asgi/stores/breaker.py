@@ -1,9 +1,9 @@
-"""Fail fast while the store is away; one call at a time looks whether it is back."""
+"""Fail fast while the store is unavailable; one call at a time looks whether it is back."""
 
 import logging
 import time
 
-from dpop_asgi.errors import StoreError
+from dpop_asgi.errors import StoreError, StoreUnavailable
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -27,6 +27,7 @@ class CircuitBreaker:
         self._probe_seconds = max(timeout, _PROBE_EVERY_SECONDS)
         self._failures = 0
         self._next_probe = 0.0
+        self._kind: type[StoreError] = StoreError
 
     @property
     def is_open(self) -> bool:
@@ -37,15 +38,19 @@ class CircuitBreaker:
         """Let a call pass, as the next probe if need be.
 
         Raises:
-            StoreError: the store is away and it is not yet time to look again.
+            StoreUnavailable: the store was seen to be unavailable, and it is not yet time to look again.
+            StoreError: the same of a store that answers, but only with errors.
         """
         if self._failures < _FAILURES_TO_OPEN:
             return
         now = time.monotonic()
         if now < self._next_probe:
-            msg = f"{self._name} is away"
-            raise StoreError(msg)
+            raise self._kind(f"{self._name} {self._state}")
         self._next_probe = now + self._probe_seconds
+
+    @property
+    def _state(self) -> str:
+        return "is unavailable" if self._kind is StoreUnavailable else "answers with errors only"
 
     def succeeded(self) -> None:
         """The store answered."""
@@ -53,10 +58,13 @@ class CircuitBreaker:
             logger.warning("%s answers again", self._name)
         self._failures = 0
 
-    def failed(self, why: str) -> None:
-        """The store did not answer, or not as it should."""
+    def failed(self, failure: StoreError) -> None:
+        """The store did not answer, or not as it should. Until the next probe, calls fail in the same way."""
         self._failures += 1
+        self._kind = type(failure)
         if self._failures == _FAILURES_TO_OPEN:
-            logger.error("%s failed %d times in a row, calls are turned away: %s", self._name, _FAILURES_TO_OPEN, why)
+            logger.error(
+                "%s failed %d times in a row, calls are turned away: %s", self._name, _FAILURES_TO_OPEN, failure
+            )
         if self.is_open:
             self._next_probe = time.monotonic() + _PROBE_EVERY_SECONDS

@@ -1,16 +1,15 @@
 """The calls of one event loop to one server, in pipelines and within a deadline."""
 
 import asyncio
-import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from dpop_asgi.errors import StoreError
+from dpop_asgi.errors import StoreError, StoreUnavailable
 from dpop_asgi.stores.breaker import CircuitBreaker
-from dpop_asgi.stores.wire import Command, explain, is_redirection
+from dpop_asgi.stores.failures import failure
+from dpop_asgi.stores.wire import Command, is_redirection
 
 # A pipeline of so many commands is answered in about a millisecond; longer ones would delay the calls behind them.
 _MAX_BATCH = 256
@@ -18,8 +17,14 @@ _MAX_BATCH = 256
 # Calls that wait for a pipeline. At 500 bytes each this is 5 MB; more than that cannot be answered within the deadline.
 _MAX_WAITING = 10_000
 
-# A timer that is so late tells that the event loop stood still: what came in meanwhile is read before anything fails.
-_STALL_SECONDS = 0.02
+# The timeout in ticks of a timer. However busy the event loop is, it looks for replies between two ticks: so often at
+# least a reply was looked for before it counts as missing. To connect and log in takes eleven looks, and with Sentinels
+# eighteen.
+_TICKS = 30
+
+# Turns of the event loop until what is in the socket's buffer has become an answer: one reads it, one wakes the
+# pipeline, and one is for the loop that runs timers first.
+_TURNS_TO_READ = 3
 
 Exchange = Callable[[list[Command]], Awaitable[list[Any]]]
 
@@ -28,16 +33,20 @@ Exchange = Callable[[list[Command]], Awaitable[list[Any]]]
 class _Call:
     command: Command
     reply: asyncio.Future[Any]
-    due: float
+    since: int
 
 
 class Lane:
-    """What waits at the same time goes out as one pipeline: what queues up while one is under way goes with the next.
+    """Batches concurrent calls into pipelines. Calls that arrive while one is under way go out with the next.
+
+    Its time is counted in ticks of a timer. Where a busy event loop lets the timer wait, time stands still: a call
+    fails because the server is slow, never because this process is.
 
     Args:
         name: of the server, for messages.
         exchange: sends commands as one pipeline and gives their replies.
-        timeout: seconds until a call fails, connecting included.
+        timeout: seconds that a pipeline may take, connecting included, and that a call may wait for its pipeline while
+            a slow server is busy with those before it.
     """
 
     def __init__(self, name: str, exchange: Exchange, *, timeout: float) -> None:
@@ -46,30 +55,31 @@ class Lane:
         self._timeout = timeout
         self._breaker = CircuitBreaker(name, timeout=timeout)
         self._waiting: deque[_Call] = deque()
-        self._unanswered: deque[_Call] = deque()
         self._pipeline: asyncio.Task[None] | None = None
-        self._pipeline_due = 0.0
+        self._is_overdue = False
+        self._began = 0
+        self._ticks = 0
+        self._slow_ticks = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
         self._loop = asyncio.get_running_loop()
 
     async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
         """The reply.
 
         Raises:
-            StoreError: none came in time, or the server is away.
+            StoreUnavailable: the server did not answer in time, or its connection was refused or broken.
+            StoreError: whatever else kept the reply from us: too many calls at a time, say.
             ResponseError: the server refused this command.
         """
         self._breaker.admit()
-        if len(self._waiting) >= _MAX_WAITING:
-            msg = f"{self._name}: {_MAX_WAITING} calls are waiting already"
-            raise StoreError(msg)
-        call = _Call(command, self._loop.create_future(), self._loop.time() + self._timeout)
+        if self._is_closed or len(self._waiting) >= _MAX_WAITING:
+            msg = "was closed" if self._is_closed else f"{_MAX_WAITING} calls are waiting already"
+            raise StoreError(f"{self._name}: {msg}")
+        call = _Call(command, self._loop.create_future(), self._slow_ticks)
         self._waiting.append(call)
-        self._unanswered.append(call)
         if self._pipeline is None or self._pipeline.done():
             self._next_pipeline()
-        if self._timer is None:
-            self._timer = self._loop.call_at(call.due, self._enforce, call.due)
         # An answer and not the future's exception: a caller that is cancelled just now would leave that unread.
         reply = await call.reply
         if isinstance(reply, Exception):
@@ -78,6 +88,10 @@ class Lane:
 
     def _next_pipeline(self) -> None:
         self._pipeline = self._loop.create_task(self._carry()) if self._waiting else None
+        self._is_overdue = False
+        self._began = self._ticks
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._timeout / _TICKS, self._tick)
 
     async def _carry(self) -> None:
         """One pipeline. Runs on its own: no request's cancellation reaches it."""
@@ -87,85 +101,91 @@ class Lane:
             if not call.reply.done():
                 batch.append(call)
         if batch:
-            self._pipeline_due = self._loop.time() + self._timeout
-            replies = await self._replies([call.command for call in batch])
+            replies = await self._replies(batch)
             self._report(replies)
             for call, reply in zip(batch, replies, strict=True):
                 _answer(call, reply)
-        self._forget_answered()
         self._next_pipeline()
 
-    async def _replies(self, commands: list[Command]) -> list[Any]:
+    async def _replies(self, batch: list[_Call]) -> list[Any]:
         try:
-            return await self._exchange(commands)
+            return await self._exchange([call.command for call in batch])
         except asyncio.CancelledError:
-            if self._loop.time() < self._pipeline_due:
-                self._fail_all()
+            if not self._is_overdue:
+                self._fail(batch)
                 raise
-            why = self._too_late
-        except Exception as error:  # noqa: BLE001 - whatever happened, these calls have no answer
-            why = explain(error)
-        return [StoreError(why) for _ in commands]
+            error: StoreError = StoreUnavailable(f"{self._name} did not answer within {self._timeout:g} s")
+            # These waited for the same reply. Were each to wait for a pipeline of its own, the last would wait long.
+            self._fail(self._waiting, error)
+            self._waiting.clear()
+        except Exception as cause:  # noqa: BLE001 - whatever happened, these calls have no answer
+            error = failure(cause)
+        return [_copy(error) for _ in batch]
 
     def _report(self, replies: list[Any]) -> None:
         failed = [reply for reply in replies if isinstance(reply, Exception) and not is_redirection(reply)]
         if not failed:
             self._breaker.succeeded()
         else:
-            self._breaker.failed(str(failed[0]) if isinstance(failed[0], StoreError) else explain(failed[0]))
+            self._breaker.failed(failed[0] if isinstance(failed[0], StoreError) else failure(failed[0]))
 
-    @property
-    def _too_late(self) -> str:
-        return f"{self._name} did not answer within {self._timeout:g} s"
-
-    def _enforce(self, due: float, *, after_stall: bool = False) -> None:
-        """Fail what is overdue. One timer for all: one for each call would cost more than its share of the pipeline."""
-        now = self._loop.time()
-        if now - due > _STALL_SECONDS and not after_stall:
-            again = partial(self._enforce, now, after_stall=True)
-            self._timer = self._loop.call_later(_STALL_SECONDS, again)
+    def _tick(self) -> None:
+        """One timer for all: one for each call would cost more than its share of the pipeline."""
+        self._ticks += 1
+        self._timer = None
+        pipeline = self._pipeline
+        if pipeline is None or pipeline.done():
             return
-        for call in self._unanswered:
-            if call.due > now:
-                break
-            _answer(call, StoreError(self._too_late))
-        self._forget_answered()
-        if self._pipeline is not None and self._pipeline_due <= now:
-            self._pipeline.cancel()
-        self._set_timer(now)
+        age = self._ticks - self._began
+        if age > _TICKS:
+            self._give_up(pipeline, _TURNS_TO_READ)
+        elif age > _TURNS_TO_READ:
+            # Before, a busy loop may not have read what a quick server answered at once.
+            self._slow_ticks += 1
+            self._fail_those_who_waited_too_long()
+        self._timer = self._loop.call_later(self._timeout / _TICKS, self._tick)
 
-    def _set_timer(self, now: float) -> None:
-        dues = [call.due for call in self._unanswered][:1]
-        if self._pipeline is not None:
-            dues.append(max(self._pipeline_due, now + _STALL_SECONDS))
-        due = min(dues, default=None)
-        self._timer = None if due is None else self._loop.call_at(due, self._enforce, due)
+    def _give_up(self, pipeline: asyncio.Task[None], turns: int) -> None:
+        """Unless its reply is there and only has not been read yet."""
+        if turns:
+            self._loop.call_soon(self._give_up, pipeline, turns - 1)
+        elif pipeline is self._pipeline and not self._is_overdue:
+            self._is_overdue = True
+            pipeline.cancel()
 
-    def _forget_answered(self) -> None:
-        while self._unanswered and self._unanswered[0].reply.done():
-            self._unanswered.popleft()
+    def _fail_those_who_waited_too_long(self) -> None:
+        """The server answers, but slowly, and too much is asked of it: not its failure but ours."""
+        while self._waiting and self._slow_ticks - self._waiting[0].since > _TICKS:
+            busy = f"{self._name}: more calls at a time than are answered within {self._timeout:g} s"
+            _answer(self._waiting.popleft(), StoreError(busy))
 
-    def _fail_all(self) -> None:
-        for call in self._unanswered:
-            _answer(call, StoreError(f"{self._name} was closed"))
-        self._waiting.clear()
-        self._unanswered.clear()
-        self._pipeline = None
+    def _fail(self, calls: Iterable[_Call], error: StoreError | None = None) -> None:
+        for call in calls:
+            _answer(call, _copy(error or StoreError(f"{self._name}: was closed")))
 
     async def aclose(self) -> None:
-        """Fail what is under way."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        pipeline = self._pipeline
-        self._fail_all()
-        if pipeline is not None:
-            # Not overdue, whatever the clock says.
-            self._pipeline_due = math.inf
-            pipeline.cancel()
-            await asyncio.gather(pipeline, return_exceptions=True)
+        """Take no more calls, once those under way have been answered or have failed by their deadline.
+
+        Another app of this process may have made them.
+        """
+        try:
+            while self._pipeline is not None and not self._pipeline.done():
+                await asyncio.wait([self._pipeline])
+        finally:
+            self._is_closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._pipeline is not None:
+                self._pipeline.cancel()
+            self._fail(self._waiting)
+            self._waiting.clear()
 
 
 def _answer(call: _Call, reply: object) -> None:
     if not call.reply.done():
         call.reply.set_result(reply)
+
+
+def _copy(error: StoreError) -> StoreError:
+    """One for each caller: what raises it adds to its traceback."""
+    return type(error)(*error.args)

@@ -4,12 +4,12 @@ import asyncio
 import heapq
 import logging
 import math
-import multiprocessing
 import os
 import time
 
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
+from dpop_asgi.stores.workers import several_workers
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -22,9 +22,6 @@ _END_OF_TIME = 2.0**53
 class MemoryStore:
     """Keeps everything in this process. Other workers and hosts do not see it.
 
-    Attributes:
-        is_shared: that other workers see what is stored here; no.
-
     Args:
         max_entries: when so many live entries are held it refuses: it never forgets one that is still needed.
             The default holds 1,300 accepted requests per second for six minutes in about 100 MB.
@@ -33,8 +30,6 @@ class MemoryStore:
     Raises:
         ValueError: when `max_entries` is not at least 1.
     """
-
-    is_shared: bool = False
 
     def __init__(self, *, max_entries: int = 500_000, clock: Clock = time.time) -> None:
         if max_entries < 1:
@@ -46,15 +41,17 @@ class MemoryStore:
         self._keys_by_end: dict[int, list[str]] = {}
         self._ends: list[int] = []
         self._first: asyncio.Task[object] | None = None
-        if _several_workers():
-            logger.warning(
-                "MemoryStore: several workers seem to run. Each has its own nonces and its own memory of used proofs, "
-                "so clients are challenged again and again, and a proof can be replayed on another worker. "
-                "Use RedisStore."
-            )
+        self._made_in = os.getpid()
+        self._is_used = False
+        self._has_warned = False
+        self._warn_of_several_workers()
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
         """See `dpop_asgi.core.ports.Store`. Nothing is awaited before it is done, so it is atomic on one event loop."""
+        if not self._is_used:
+            # Again: it may have been made before its server forked.
+            self._is_used = True
+            self._warn_of_several_workers()
         now = self._clock()
         if self._ends and self._ends[0] <= now * _ENDS_PER_SECOND:
             self._expire(now)
@@ -99,11 +96,14 @@ class MemoryStore:
     def _end_turn(self) -> None:
         self._first = None
 
+    def _warn_of_several_workers(self) -> None:
+        if not self._has_warned and several_workers(made_in=self._made_in):
+            self._has_warned = True
+            logger.warning(
+                "MemoryStore: several workers seem to run. Each has its own nonces and its own memory of used proofs, "
+                "so clients are challenged again and again, and a proof can be replayed on another worker. "
+                "Use RedisStore."
+            )
+
     async def aclose(self) -> None:
         """Nothing to release: a restart of the app in the same process keeps what was spent."""
-
-
-def _several_workers() -> bool:
-    """Process managers leave these traces: `WEB_CONCURRENCY`, or a worker process of uvicorn and the like."""
-    asked = os.environ.get("WEB_CONCURRENCY", "")
-    return (asked.isdigit() and int(asked) > 1) or multiprocessing.parent_process() is not None

@@ -16,13 +16,22 @@ from redis.exceptions import NoPermissionError, RedisError
 
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock
-from dpop_asgi.errors import StoreError
+from dpop_asgi.errors import StoreError, Superseded
 from dpop_asgi.stores.address import SCHEMES, Client, close_client, make_client
+from dpop_asgi.stores.cluster import ClusterRoute
+from dpop_asgi.stores.failures import failure
+from dpop_asgi.stores.incarnation import FENCE_OFF, Reply
 from dpop_asgi.stores.inspection import INFO, findings
-from dpop_asgi.stores.routes import ClusterRoute, SingleRoute
-from dpop_asgi.stores.wire import explain
+from dpop_asgi.stores.routes import SingleRoute
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
+
+# Spread evenly over the 16,384 slots of a cluster, in the middle of a sixteenth each: every master of up to sixteen has
+# some. More tags would mean more nonces to agree on: each has its own for every slot of time.
+_CLUSTER_TAGS = ("18", "Bh", "dj", "S2", "qS", "9N", "uh", "Je", "5E", "h9", "Fn", "WO", "Nc", "Rr", "0x", "48")
+
+# A look leaves a key behind, as nothing but a write shows which server takes writes.
+_LOOK_MILLISECONDS = 100
 
 
 @dataclass(slots=True)
@@ -40,7 +49,13 @@ class RedisStore:
         redis: a URL, or an async client that you made (`Redis`, `RedisCluster`, a Sentinel's `master_for`). From a URL
             a client is made when it is first needed, in the running event loop, and closed by `aclose` or when the
             loop ends. Yours is never closed; one of its connections is held.
-        timeout: seconds until a call fails with `StoreError`, connecting included.
+        timeout: seconds that a pipeline of calls may take, connecting included, and that a call may wait for its
+            pipeline. Time in which this process is too busy to look for replies does not count.
+        fence: whether what was agreed under one incarnation of a server counts under another: a server that restarts
+            or is promoted may lack the last writes. Needs INFO.
+
+    Attributes:
+        tags: see `dpop_asgi.core.ports.Fenced`.
 
     Raises:
         ValueError: naming the option that is wrong.
@@ -48,25 +63,44 @@ class RedisStore:
 
     SCHEMES: tuple[str, ...] = SCHEMES
 
-    def __init__(self, redis: str | Client, *, timeout: float = 0.25) -> None:
+    def __init__(self, redis: str | Client, *, timeout: float = 0.25, fence: bool = True) -> None:
         require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
         if isinstance(redis, str):
             _check_url(redis)
+            is_cluster = redis.partition("://")[0].endswith("+cluster")
         else:
             wanted = "a URL, or a client of redis.asyncio: Redis, RedisCluster, or Sentinel.master_for(...)"
             require("redis", isinstance(redis, (Redis, RedisCluster)), wanted)
+            is_cluster = isinstance(redis, RedisCluster)
+        self.tags: tuple[str, ...] = _CLUSTER_TAGS if is_cluster and fence else ("",)
+        self._fence = fence
         self._redis = redis
         self._timeout = timeout
         self._ways: dict[asyncio.AbstractEventLoop, _Way] = {}
 
-    async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
-        """See `dpop_asgi.core.ports.Store`."""
+    async def put_if_absent(self, key: str, value: str, *, ttl: float, under: str | None = None) -> str:
+        """See `dpop_asgi.core.ports.Fenced`."""
+        reply = await self._set(key, value, math.ceil(ttl * 1000))
+        if under is not None and not under == reply.before == reply.after:
+            raise Superseded(reply.after)
+        if reply.value is None or type(reply.value) is bytes:
+            return value if reply.value is None else str(reply.value, "utf-8", "replace")
+        raise StoreError("the Redis store answered SET with something that is no value: is it a Redis server?")
+
+    async def incarnation(self, key: str) -> str | None:
+        """See `dpop_asgi.core.ports.Fenced`. Asked by writing `key`, as only a master takes it, and goes its way."""
+        if not self._fence:
+            return None
+        way = self._ways.get(asyncio.get_running_loop()) or await self._open()
+        await way.route.look(key)
+        return (await self._set(key, "", _LOOK_MILLISECONDS)).after
+
+    async def _set(self, key: str, value: str, milliseconds: int) -> Reply:
         way = self._ways.get(asyncio.get_running_loop()) or await self._open()
         try:
-            standing = await way.route.call(("SET", key, value, "NX", "GET", "PX", math.ceil(ttl * 1000)))
+            return await way.route.call(("SET", key, value, "NX", "GET", "PX", milliseconds))
         except RedisError as error:
-            raise StoreError(explain(error)) from None
-        return value if standing is None else str(standing, "utf-8", "replace")
+            raise failure(error) from None
 
     async def findings(self, clock: Clock) -> list[str]:
         """What an operator should mend at the servers, a sentence each. An ACL user needs `INFO` for it.
@@ -84,10 +118,18 @@ class RedisStore:
             logger.info(
                 "the Redis store's ACL does not allow INFO: version, eviction policy and clock are not looked at"
             )
-            return []
+            answers = []
         except RedisError as error:
-            raise StoreError(explain(error)) from None
-        return sorted({finding for info in answers for finding in findings(info, now=clock())})
+            raise failure(error) from None
+        found = {finding for info in answers for finding in findings(info, now=clock())}
+        return sorted(found) + await self._fence_findings(way)
+
+    async def _fence_findings(self, way: _Way) -> list[str]:
+        try:
+            off = await way.route.why_unfenced() if self._fence else None
+        except (RedisError, OSError, TimeoutError) as error:
+            raise failure(error) from None
+        return [] if off is None else [FENCE_OFF % off]
 
     async def _open(self) -> _Way:
         loop = asyncio.get_running_loop()
@@ -97,7 +139,7 @@ class RedisStore:
         client = make_client(self._redis, timeout=self._timeout) if isinstance(self._redis, str) else self._redis
         ours = client is not self._redis
         kind = ClusterRoute if isinstance(client, RedisCluster) else SingleRoute
-        route = kind(client, timeout=self._timeout, ours=ours)  # type: ignore[arg-type]
+        route = kind(client, timeout=self._timeout, ours=ours, fence=self._fence)  # type: ignore[arg-type]
         self._ways[loop] = way = _Way(route, self._close_at_the_end(route, client if ours else None))
         await anext(way.guard)
         return way

@@ -1,28 +1,19 @@
-"""Which server has a key: the only one there is, or one of a cluster's."""
+"""The one server there is, or the master that Sentinels name."""
 
 import asyncio
 from typing import Any
 
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio import Redis
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
-from dpop_asgi.errors import StoreError
+from dpop_asgi.stores.held import Held
+from dpop_asgi.stores.incarnation import UNSTABLE, Reply, go_back_and_forth
 from dpop_asgi.stores.lane import Lane
 from dpop_asgi.stores.sentinels import MasterWatch
-from dpop_asgi.stores.wire import Command, Wire, explain
+from dpop_asgi.stores.wire import Command, Wire
 
-# A slot moves once; a second redirection means that the nodes themselves do not agree yet.
-_MAX_REDIRECTIONS = 3
-
-# The map of slots is asked for again after a failure, so often: a new master is found within a blink, and nodes
-# that are busy with an election are not flooded.
-_LEARN_EVERY_SECONDS = 0.1
-
-# The key is not where it was looked for.
-_ELSEWHERE = (MovedError, AskError, SlotNotCoveredError)
+# New connections that are compared: a few, and more when they differ, to tell a proxy from a server that is replaced.
+_FEW_COMPARED, _MOST_COMPARED = 3, 8
 
 
 class SingleRoute:
@@ -32,167 +23,65 @@ class SingleRoute:
         client: of redis-py.
         timeout: seconds until a call fails.
         ours: whether connections are to be ended by `aclose`.
+        fence: whether to find out which incarnation of the server answers.
     """
 
-    def __init__(self, client: Redis, *, timeout: float, ours: bool) -> None:
+    def __init__(self, client: Redis, *, timeout: float, ours: bool, fence: bool) -> None:
         pool = client.connection_pool
-        self._wire = Wire(pool.get_connection, pool.release, ours=ours)
+        self._pool = pool
+        self._ours = ours
+        self._timeout = timeout
+        self._wire = self._connect(fence=fence)
         self._lane = Lane("the Redis store", self._wire.exchange, timeout=timeout)
         self._watch = (
             MasterWatch(pool, self._wire, timeout=timeout) if isinstance(pool, SentinelConnectionPool) else None
         )
 
-    async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
+    def _connect(self, *, fence: bool) -> Wire:
+        held = Held(self._pool.get_available_connection, self._pool.release, self._pool.ensure_connection)
+        return Wire(held.acquire, held.release, ours=self._ours, fence=fence)
+
+    async def call(self, command: Command) -> Reply:
         """The reply. See `Lane.call`."""
         if self._watch is not None:
             await self._watch.look()
-        return await self._lane.call(command)
+        reply: Reply = await self._lane.call(command)
+        return reply
+
+    async def look(self, _: str) -> None:
+        """Have the next call go the way that a new connection takes: the server may have been replaced."""
+        if self._watch is not None:
+            await self._watch.look_now()
+            self._wire.ask_again()
+        else:
+            self._wire.renew()
 
     async def everywhere(self, command: Command) -> list[Any]:
         """The replies of all masters."""
-        return [await self._lane.call(command)]
+        return [(await self._lane.call(command)).value]
+
+    async def why_unfenced(self) -> str | None:
+        """Why the fence is off, if it is. A proxy may lead each new connection to another server."""
+        incarnations = self._wire.incarnations
+        if self._ours and incarnations.off is None and go_back_and_forth(await self._seen_by_new_connections()):
+            incarnations.turn_off(UNSTABLE)
+        return incarnations.off
+
+    async def _seen_by_new_connections(self) -> list[str | None]:
+        found: list[str | None] = []
+        while len(found) < _MOST_COMPARED and not (len(found) >= _FEW_COMPARED and len(set(found)) == 1):
+            wire = self._connect(fence=True)
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await wire.exchange([("PING",)])
+            finally:
+                await wire.aclose()
+            found.append(wire.incarnations.current)
+        return found
 
     async def aclose(self) -> None:
-        """Fail what is under way, and give the connection back."""
+        """Bring to its end what is under way, and give the connection back."""
         if self._watch is not None:
             await self._watch.aclose()
         await self._lane.aclose()
         await self._wire.aclose()
-
-
-class ClusterRoute:
-    """A cluster: a lane for each master, so that one that is gone delays nobody else's calls.
-
-    Args:
-        client: of redis-py; its map of slots is used and kept fresh, its way of sending commands is not.
-        timeout: seconds until a call fails.
-        ours: whether connections are to be ended by `aclose`.
-    """
-
-    def __init__(self, client: RedisCluster, *, timeout: float, ours: bool) -> None:
-        self._client = client
-        self._timeout = timeout
-        self._ours = ours
-        self._lanes: dict[str, tuple[Lane, Wire]] = {}
-        self._newcomers: dict[str, ClusterNode] = {}
-        self._silent: str | None = None
-        self._learning: asyncio.Task[None] | None = None
-        self._learn_not_before = 0.0
-
-    async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
-        """The reply, from whichever node has the key (the command's second word). See `Lane.call`."""
-        try:
-            node = self._owner(command)
-            return await self._lane(node).call(command)
-        except _ELSEWHERE as error:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    return await self._redirected(command, error)
-            except TimeoutError:
-                msg = f"the Redis Cluster did not answer within {self._timeout:g} s"
-                raise StoreError(msg) from None
-        except (StoreError, ResponseError):
-            self._silent = node.name
-            self._learn()
-            raise
-
-    async def _redirected(self, command: Command, error: Exception) -> Any:  # noqa: ANN401 - see call
-        for _ in range(_MAX_REDIRECTIONS):
-            try:
-                # In this order: to redis-py a slot that has moved is a kind of one that is moving.
-                if isinstance(error, MovedError):
-                    await self._client.nodes_manager.move_slot(error)
-                elif isinstance(error, AskError):
-                    return await self._ask(error, command)
-                else:
-                    await asyncio.shield(self._learn())
-                return await self._lane(self._owner(command)).call(command)
-            except _ELSEWHERE as again:
-                error = again
-        self._learn()
-        raise StoreError(explain(error))
-
-    def _owner(self, command: Command) -> ClusterNode:
-        slot = self._client.keyslot(command[1])
-        nodes = self._client.nodes_manager.slots_cache.get(slot)
-        if not nodes:
-            raise SlotNotCoveredError(f"slot {slot} has no master")
-        return nodes[0]
-
-    def _lane(self, node: ClusterNode) -> Lane:
-        known = self._lanes.get(node.name)
-        if known is None:
-            wire = _wire_of(node, ours=self._ours or node.name in self._newcomers)
-            lane = Lane(f"the Redis node {node.name}", wire.exchange, timeout=self._timeout)
-            known = self._lanes[node.name] = lane, wire
-        return known[0]
-
-    async def _ask(self, error: AskError, command: Command) -> Any:  # noqa: ANN401 - see call
-        """A slot that is moving: this key is at the new node already, which wants to be asked in so many words."""
-        node = self._client.get_node(host=error.host, port=error.port)
-        if node is None:
-            # A new master's first slot: until it has come, the map does not name that master.
-            new = ClusterNode(error.host, error.port, **self._client.nodes_manager.connection_kwargs)
-            node = self._newcomers.setdefault(new.name, new)
-        return await self._lane(node).call(("ASKING", *command))
-
-    def _learn(self) -> asyncio.Task[None]:
-        """Ask for the map of slots, off any request's path, and once for all who want it."""
-        loop = asyncio.get_running_loop()
-        if self._learning is None or (self._learning.done() and loop.time() >= self._learn_not_before):
-            self._learn_not_before = loop.time() + _LEARN_EVERY_SECONDS
-            self._learning = loop.create_task(self._fetch_map())
-            self._learning.add_done_callback(_retrieve)
-        return self._learning
-
-    async def _fetch_map(self) -> None:
-        try:
-            # redis-py asks one node after the other, in random order but the one that failed us last of all. None that
-            # hangs is waited for, however patient a client of yours may be.
-            async with asyncio.timeout(self._timeout):
-                await self._client.nodes_manager.initialize(last_failed_node_name=self._silent)
-        except Exception as error:  # noqa: BLE001 - redis-py wraps what happened in kinds that share no base
-            raise StoreError(explain(_root(error))) from None
-        for name in self._lanes.keys() - self._client.nodes_manager.nodes_cache.keys() - self._newcomers.keys():
-            await self._close_lane(name)
-
-    async def everywhere(self, command: Command) -> list[Any]:
-        """The replies of all masters."""
-        await asyncio.shield(self._learn())
-        return [await self._lane(node).call(command) for node in self._client.get_primaries()]
-
-    async def aclose(self) -> None:
-        """Fail what is under way, and give the connections back."""
-        if self._learning is not None:
-            self._learning.cancel()
-            await asyncio.gather(self._learning, return_exceptions=True)
-        for name in list(self._lanes):
-            await self._close_lane(name)
-
-    async def _close_lane(self, name: str) -> None:
-        lane, wire = self._lanes.pop(name)
-        await lane.aclose()
-        await wire.aclose()
-
-
-def _wire_of(node: ClusterNode, *, ours: bool) -> Wire:
-    async def acquire() -> AbstractConnection:
-        return node.acquire_connection()
-
-    async def release(connection: AbstractConnection) -> None:
-        node.release(connection)  # type: ignore[arg-type]
-
-    return Wire(acquire, release, ours=ours)
-
-
-def _root(error: BaseException) -> Exception:
-    """What happened first: redis-py tells of a refused password as a cluster that cannot be reached."""
-    while (earlier := error.__cause__ or error.__context__) is not None:
-        error = earlier
-    return error if isinstance(error, Exception) else StoreError(str(error))
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    """A failure off the request's path has no other reader; what fails for it is told by the calls."""
-    if not task.cancelled():
-        task.exception()

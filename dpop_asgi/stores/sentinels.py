@@ -72,6 +72,12 @@ class MasterWatch:
         if self._is_urgent and self._look is not None and not self._look.done():
             await asyncio.wait([self._look])
 
+    async def look_now(self) -> None:
+        """Ask, and wait for the answer."""
+        if self._look is None or self._look.done():
+            self._look = self._loop.create_task(self._ask())
+        await asyncio.wait([self._look])
+
     async def _ask(self) -> None:
         # Whatever is wrong with the Sentinels, the master that was known stays good.
         with contextlib.suppress(Exception):

@@ -1,34 +1,38 @@
-"""Pipelines over one connection of redis-py, and what its errors mean to an operator."""
+"""Pipelines over one connection of redis-py."""
 
-import re
+import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, Connection
-from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
     AskError,
     AuthenticationError,
-    AuthorizationError,
     BusyLoadingError,
-    ClusterDownError,
-    MasterDownError,
     MovedError,
-    NoPermissionError,
     ReadOnlyError,
     ResponseError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from dpop_asgi.stores.inspection import READ_ONLY
+from dpop_asgi.stores.incarnation import IDENTITY, Incarnations, Reply
 
 Command = tuple[str | int, ...]
 
 # How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError, asyncio's own loop of Python
 # 3.12 and 3.13 by an AttributeError of its `writelines`.
 LOST = (RedisConnectionError, OSError, RuntimeError, AttributeError)
+
+
+# A server that is emptied keeps its connections, but tells those that track keys (any at all) of it before it answers
+# their next command. Where that is not allowed the flush shows in IDENTITY.
+_HEAR_OF_FLUSHES: tuple[Command, ...] = (("HELLO", 3), ("CLIENT", "TRACKING", "ON"))
+
+# How old the last answer to IDENTITY may be: a master can be demoted, synchronised and promoted again under one
+# connection, but not within this. Asked more often it would cost more than the commands themselves.
+_IDENTITY_SECONDS = 0.1
 
 
 class Wire:
@@ -38,6 +42,7 @@ class Wire:
         acquire: takes a connection from redis-py's pool.
         release: gives it back.
         ours: whether to end it when it is given back; a user's pool gets it as it is.
+        fence: whether to find out which incarnation of the server answers.
     """
 
     def __init__(
@@ -46,12 +51,19 @@ class Wire:
         release: Callable[[AbstractConnection], Awaitable[None]],
         *,
         ours: bool,
+        fence: bool = False,
     ) -> None:
         self._acquire = acquire
         self._release = release
         self._ours = ours
         self._connection: AbstractConnection | None = None
         self._is_outdated = False
+        self._is_new = True
+        self._is_emptied = False
+        self._asked_at = -math.inf
+        self.incarnations: Incarnations = Incarnations()
+        if not fence:
+            self.incarnations.off = "not wanted"
 
     @property
     def address(self) -> tuple[str, int] | None:
@@ -65,43 +77,87 @@ class Wire:
         """Connect anew for the next pipeline; the one under way is brought to its end."""
         self._is_outdated = True
 
+    def ask_again(self) -> None:
+        """Have the next pipeline find out which incarnation answers."""
+        self._asked_at = -math.inf
+
     async def exchange(self, commands: list[Command]) -> list[Any]:
-        """The replies, in order; a refusal of a single command stands in its place as an exception.
+        """A `Reply` for each command, in order; a refusal of a single command stands in its place as an exception.
 
         A second try is safe, since the value in our command tells our own write from another's. There is one: a
         connection that died while idle, or whose server was demoted, shows itself only when it is used.
         """
+        replies: list[Any] | None = None
         try:
             replies = await self._attempt(commands)
         except LOST as error:
             if isinstance(error, (AuthenticationError, BusyLoadingError)):
                 raise
-            return await self._attempt(commands)
-        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+        # Not within `except`: the cause of this attempt's failure would be lost to the one before.
+        if replies is None or any(isinstance(reply, ReadOnlyError) for reply in replies):
             await self.disconnect()
             return await self._attempt(commands)
         return replies
 
     async def _attempt(self, commands: list[Command]) -> list[Any]:
         try:
-            if self._is_outdated:
-                await self.disconnect()
-                self._is_outdated = False
-            if self._connection is None:
-                self._connection = await self._acquire()
-            # Not left to `send_packed_command`: it would not ask the Sentinels for the master's new address.
-            if not self._connection.is_connected:
-                await self._connection.connect()  # type: ignore[no-untyped-call]
-            connection = self._connection
-            words = [part for command in commands for part in _parts(command)]
-            # Not by the connection, which packs in Python: 5 us for each command.
-            packed = b"".join([pack_command(command) for command in words])  # type: ignore[arg-type]  # of any length
-            await connection.send_packed_command(packed, check_health=False)
-            return _by_command(commands, await _replies(connection, len(words)))
+            connection = await self._connected()
+            now = time.monotonic()
+            first, last = self._questions(now)
+            answers = await _ask(connection, [*first, *commands, *last])
+            if first:
+                self.incarnations.note(answers[len(first) - 1])
+            before = self.incarnations.current
+            if last:
+                self.incarnations.note(answers[-1])
+            if self._is_emptied:
+                self._is_emptied = False
+                self.incarnations.note(*await _ask(connection, [IDENTITY]))
         except BaseException:
             # What was asked may still be answered: nobody must read that as the answer to something else.
             await self.disconnect()
             raise
+        if first or last:
+            self._is_new, self._asked_at = False, now
+        after, found = self.incarnations.current, answers[len(first) : len(answers) - len(last)]
+        return [answer if isinstance(answer, Exception) else Reply(answer, before, after) for answer in found]
+
+    async def _connected(self) -> AbstractConnection:
+        if self._is_outdated:
+            await self.disconnect()
+            self._is_outdated = False
+        if self._connection is None:
+            self._connection = await self._acquire()
+            self._is_new = True
+        # Not left to `send_packed_command`: it would not ask the Sentinels for the master's new address.
+        if not self._connection.is_connected:
+            await self._connection.connect()  # type: ignore[no-untyped-call]
+            self._is_new = True
+        return self._connection
+
+    def _questions(self, now: float) -> tuple[tuple[Command, ...], tuple[Command, ...]]:
+        """What is asked before and after the commands, in the same pipeline: nobody waits for a round trip more.
+
+        On a new connection before them; else after them, when the last answer is too old to vouch for them.
+        """
+        if self.incarnations.off is not None:
+            return (), ()
+        if self._is_new:
+            return (*self._listen(), IDENTITY), ()
+        return (), (IDENTITY,) if now - self._asked_at > _IDENTITY_SECONDS else ()
+
+    def _listen(self) -> tuple[Command, ...]:
+        """Have the server tell of flushes; not on a connection that goes back to a user's pool."""
+        self._is_emptied = False
+        listen = getattr(getattr(self._connection, "_parser", None), "set_invalidation_push_handler", None)
+        if not self._ours or listen is None:
+            return ()
+        listen(self._note_flush)
+        return _HEAR_OF_FLUSHES
+
+    async def _note_flush(self, message: list[Any]) -> None:
+        # Keys are named where single ones change; we track none.
+        self._is_emptied = self._is_emptied or message[1] is None
 
     async def disconnect(self) -> None:
         """Start anew with the next pipeline."""
@@ -116,6 +172,14 @@ class Wire:
         if self._ours:
             await connection.disconnect()
         await self._release(connection)
+
+
+async def _ask(connection: AbstractConnection, commands: list[Command]) -> list[Any]:
+    words = [part for command in commands for part in _parts(command)]
+    # Not by the connection, which packs in Python: 5 us for each command.
+    packed = b"".join([pack_command(command) for command in words])  # type: ignore[arg-type]  # of any length
+    await connection.send_packed_command(packed, check_health=False)
+    return _by_command(commands, await _replies(connection, len(words)))
 
 
 def _parts(command: Command) -> tuple[Command, ...]:
@@ -149,49 +213,3 @@ async def _replies(connection: AbstractConnection, count: int) -> list[Any]:
 def is_redirection(reply: object) -> bool:
     """Whether another node of the cluster has the key: the node that says so is in good health."""
     return isinstance(reply, (MovedError, AskError))
-
-
-# The first that fits is told. Kinds of connection errors stand before the connection error itself.
-_EXPLANATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-    ((AuthenticationError, AuthorizationError), "the Redis store refuses the user name or password"),
-    (
-        NoPermissionError,
-        (
-            "the Redis store's ACL must allow this user SET and PING on our keys,"
-            " on a cluster CLUSTER SLOTS and ASKING too, on Sentinels SENTINEL GET-MASTER-ADDR-BY-NAME"
-        ),
-    ),
-    (ReadOnlyError, READ_ONLY),
-    (BusyLoadingError, "the Redis store is still loading its data"),
-    (MasterDownError, "the Redis store is a replica that lost its master"),
-    (MovedError, "the Redis store is a node of a cluster: use redis+cluster://"),
-    (ClusterDownError, "the Redis Cluster is down: some slots have no master"),
-    ((RedisTimeoutError, TimeoutError), "the Redis store did not answer in time"),
-)
-
-
-def explain(error: Exception) -> str:
-    """What an operator can do about it. redis-py reports a wrong password as a kind of connection error."""
-    # Redis repeats the arguments of a command that it does not know: one of ours may be a nonce.
-    said = str(error).partition(", with args")[0] or type(error).__name__
-    if isinstance(error, ResponseError) and "syntax" in said.lower():
-        return (
-            "the Redis store is older than 7.0: it does not know SET with NX and GET. Use Redis 7.0, Valkey, or newer"
-        )
-    if isinstance(error, ResponseError) and "command 'SENTINEL'" in said:
-        return "this is a Redis server and no Sentinel: use redis://, or give the Sentinels' addresses"
-    if isinstance(error, MasterNotFoundError):
-        return _no_master(said)
-    for kind, meaning in _EXPLANATIONS:
-        if isinstance(error, kind):
-            return f"{meaning}: {said}"
-    return f"the Redis store failed: {type(error).__name__}: {said}"
-
-
-def _no_master(said: str) -> str:
-    """redis-py tells of each Sentinel in vain with all options of its connections, and of the failures the kind."""
-    outcome, _, failures = said.partition(" :")
-    kinds = sorted(set(re.findall(r" - (?:\w+:)?(\w+Error)\b", failures)))
-    refused = AuthenticationError.__name__ in kinds
-    meaning = "the Sentinels refuse the user name or password" if refused else "no Sentinel names a master"
-    return f"{meaning}: {outcome} ({', '.join(kinds) or 'none knows it'})"

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import lru_cache, partial
 from ssl import SSLContext
 from typing import Any
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from dpop_asgi.core.encoding import strict_json_object
-from dpop_asgi.core.htu import is_loopback
+from dpop_asgi.core.htu import is_loopback, normalise
 from dpop_asgi.tokens.key_set import KeySet
 
 # A hundred RSA-4096 keys have about 80 KB.
@@ -39,10 +39,13 @@ _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
 _Get = Callable[[str], Awaitable[tuple[dict[str, Any], Mapping[str, str]]]]
 
 
-async def fetch_keys(issuer: str, jwks_uri: str | None, *, seconds: float) -> tuple[KeySet, float]:
+async def fetch_keys(
+    issuer: str, jwks_uri: str | None, *, insecure_http_hosts: Collection[str], seconds: float
+) -> tuple[KeySet, float]:
     """The key set at `jwks_uri`, or where the issuer's metadata says; and for how many seconds it is fresh.
 
-    No redirects: an address is trusted as it is written. All of it takes at most so many `seconds`.
+    No redirects, and no proxy of the environment: an address is trusted as it is written, and over plain http a proxy
+    could serve keys of its own. All of it takes at most so many `seconds`.
 
     Raises:
         ValueError: the answer is not what it should be.
@@ -50,14 +53,14 @@ async def fetch_keys(issuer: str, jwks_uri: str | None, *, seconds: float) -> tu
     """
     async with (
         asyncio.timeout(seconds) as limit,
-        httpx2.AsyncClient(follow_redirects=False, verify=tls(), headers=_HEADERS) as http,
+        httpx2.AsyncClient(follow_redirects=False, trust_env=False, verify=tls(), headers=_HEADERS) as http,
     ):
         get = partial(_get, http, limit)
-        document, headers = await get(jwks_uri or await _discover(get, issuer))
+        document, headers = await get(jwks_uri or await _discover(get, issuer, insecure_http_hosts))
         return KeySet(document), _fresh_seconds(headers)
 
 
-async def _discover(get: _Get, issuer: str) -> str:
+async def _discover(get: _Get, issuer: str, insecure_http_hosts: Collection[str]) -> str:
     """`jwks_uri` from RFC 8414 §3 metadata, else from OpenID Connect Discovery §4."""
     parts = urlsplit(issuer)
     path = parts.path.rstrip("/")
@@ -70,7 +73,8 @@ async def _discover(get: _Get, issuer: str) -> str:
     if metadata.get("issuer") != issuer or not isinstance(metadata.get("jwks_uri"), str):
         msg = "its metadata names another issuer or no jwks_uri"
         raise ValueError(msg)
-    check_address("jwks_uri", metadata["jwks_uri"])
+    here = is_loopback(parts.hostname or "")
+    check_address("jwks_uri", metadata["jwks_uri"], insecure_http_hosts=insecure_http_hosts, loopback=here)
     return str(metadata["jwks_uri"])
 
 
@@ -126,20 +130,40 @@ def tls() -> SSLContext:
         raise ValueError(msg) from error
 
 
-def check_address(option: str, url: str) -> None:
+def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str], loopback: bool = True) -> None:
     """Keys fetched over plain http could be anybody's (RFC 8414 §6.1). Addresses stand in logs: none has a password.
 
+    Args:
+        option: the name for messages.
+        url: where keys or metadata are.
+        insecure_http_hosts: hosts to which plain http is allowed.
+        loopback: whether it is to this machine, too: an issuer elsewhere must not send us to what listens here.
+
     Raises:
-        ValueError: naming the option whose address is neither https nor on this machine.
+        ValueError: naming the option, and what is wrong with the address.
     """
     if _USER.search(url):
         msg = f"{option}: the address has a user name or password, which would stand in logs"
         raise ValueError(msg)
-    try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname or ""
-    except ValueError:
-        scheme, host = "", ""
-    if (scheme == "https" and host) or (scheme == "http" and is_loopback(host)):
+    scheme, host = _scheme_and_host(url)
+    if scheme == "https" or (host and host in insecure_http_hosts) or (loopback and is_loopback(host)):
         return
-    msg = f"{option}: {url!r} is neither an https address nor one on this machine"
+    if not host:
+        msg = f"{option}: {url!r} is not an https address"
+    elif is_loopback(host):
+        msg = f"{option}: {url!r} is on this machine, and its issuer is not"
+    else:
+        msg = (
+            f"{option}: {url!r} is plain http, where anyone on the way could replace the keys: "
+            "use https, or list the host in insecure_http_hosts"
+        )
     raise ValueError(msg)
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    """Without port and brackets; both empty when the address is malformed, its port included."""
+    try:
+        parts = urlsplit(normalise(url) or "")
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.hostname or ""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from collections.abc import Collection
 
 import httpx2
 
@@ -31,22 +32,31 @@ class RemoteKeys:
         jwks_uri: where its keys are, when its metadata need not be asked.
         timeout: seconds for a whole look-up, discovery included. Nobody waits for longer.
         max_stale_seconds: for so long after their freshness has ended keys are used while the issuer is away.
+        insecure_http_hosts: hosts that are believed over plain http, besides this machine.
         clock: seconds since the epoch.
 
     Raises:
-        ValueError: naming the option whose address is neither https nor on this machine, or that no
-            certificates can be read.
+        ValueError: naming the option whose address must not be believed, or that no certificates can be read.
     """
 
     def __init__(
-        self, issuer: str, *, jwks_uri: str | None, timeout: float, max_stale_seconds: float, clock: Clock
+        self,
+        issuer: str,
+        *,
+        jwks_uri: str | None,
+        timeout: float,
+        max_stale_seconds: float,
+        insecure_http_hosts: Collection[str],
+        clock: Clock,
     ) -> None:
-        check_address("issuer" if jwks_uri is None else "jwks_uri", jwks_uri or issuer)
+        option = "issuer" if jwks_uri is None else "jwks_uri"
+        check_address(option, jwks_uri or issuer, insecure_http_hosts=insecure_http_hosts)
         tls()
         self._issuer = issuer
         self._jwks_uri = jwks_uri
         self._timeout = timeout
         self._max_stale_seconds = max_stale_seconds
+        self._insecure_http_hosts = insecure_http_hosts
         self._clock = clock
         self._known: KeySet | None = None
         self._fresh_from = self._stale_at = self._asked_at = -math.inf
@@ -121,7 +131,12 @@ class RemoteKeys:
 
     async def _fetch(self) -> None:
         try:
-            keys, fresh_seconds = await fetch_keys(self._issuer, self._jwks_uri, seconds=self._timeout)
+            keys, fresh_seconds = await fetch_keys(
+                self._issuer,
+                self._jwks_uri,
+                insecure_http_hosts=self._insecure_http_hosts,
+                seconds=self._timeout,
+            )
         except Exception as error:  # noqa: BLE001 - whatever an issuer's answer does to the libraries below: 503
             self._note_failure(error)
         else:

@@ -1,6 +1,7 @@
 """Signed access tokens (RFC 9068)."""
 
 import asyncio
+import logging
 import math
 import time
 from collections import OrderedDict
@@ -10,14 +11,16 @@ from functools import partial
 from typing import Any
 
 from dpop_asgi.core import jose
-from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import host_names, require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.jwks import RemoteKeys
 from dpop_asgi.tokens.key_set import KeySet, StaticKeys
 from dpop_asgi.tokens.signed_token import SignedToken
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # RFC 9068 §2.1 wants RS256 supported, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it: give a list there.
 _ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
@@ -81,6 +84,8 @@ class JWTVerifier:
         cached_tokens: so many of them, about 2 KB each; others cost one signature check per request.
         timeout: seconds that a request waits at most while an issuer's keys are looked up, discovery included.
         max_stale_seconds: how long keys are used, after they should have been fetched anew, while their issuer is away.
+        insecure_http_hosts: hosts whose keys are believed over plain http, besides this machine; for networks in which
+            nobody else can answer for them, like that of a compose file.
         clock: seconds since the epoch.
 
     Raises:
@@ -96,11 +101,12 @@ class JWTVerifier:
         jwks: Mapping[str, Any] | None = None,
         algorithms: tuple[str, ...] = _ALGORITHMS,
         issuers: Iterable[TrustedIssuer] = (),
-        leeway: float = 5.0,
+        leeway: float = LEEWAY_SECONDS,
         cache_seconds: float = 300.0,
         cached_tokens: int = CACHED_TOKENS,
         timeout: float = 3.0,
         max_stale_seconds: float = 86_400.0,
+        insecure_http_hosts: Iterable[str] = (),
         clock: Clock = time.time,
     ) -> None:
         one = {"issuer": issuer, "audience": audience or (), "jwks_uri": jwks_uri, "jwks": jwks}
@@ -110,7 +116,10 @@ class JWTVerifier:
             require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
         require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
-        source = partial(_source, timeout=timeout, max_stale_seconds=max_stale_seconds, clock=clock)
+        hosts = _warned_of(insecure_http_hosts)
+        source = partial(
+            _source, timeout=timeout, max_stale_seconds=max_stale_seconds, insecure_http_hosts=hosts, clock=clock
+        )
         self._trusted = {one.issuer: one for one in trusted}
         self._sources = {one.issuer: source(one) for one in trusted}
         self._leeway = leeway
@@ -139,7 +148,8 @@ class JWTVerifier:
             candidates = signed.candidates(keys)
         if not signed.is_signed_by(candidates):
             keys = await _keys_that_signed(signed, source, keys)
-        access_token = _access_token(signed, trusted)
+        signed.remember_header()
+        access_token = _access_token(signed, trusted, self._leeway)
         good_from, good_until = self._check_times(access_token)
         self._remember(token_hash, _Verified(access_token, good_from, good_until, source, keys))
         return access_token
@@ -174,12 +184,11 @@ class JWTVerifier:
         """From when and until when the token may be recalled."""
         now = self._clock()
         good_from = token.claims.get("nbf", -math.inf) - self._leeway
-        expires_at = math.inf if token.expires_at is None else token.expires_at + self._leeway
-        if now >= expires_at:
+        if now >= token.good_until:
             raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
         if now < good_from:
             raise InvalidToken(Reason.TOKEN_NOT_YET_VALID, nbf=token.claims["nbf"], now=now)
-        return good_from, min(expires_at, now + self._cache_seconds)
+        return good_from, min(token.good_until, now + self._cache_seconds)
 
     def _remember(self, token_hash: str, verified: _Verified) -> None:
         if self._cache_seconds:
@@ -194,18 +203,25 @@ def _trusted(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tupl
     return several or (TrustedIssuer(**one),)
 
 
-def _source(
-    trusted: TrustedIssuer, *, timeout: float, max_stale_seconds: float, clock: Clock
-) -> RemoteKeys | StaticKeys:
+def _warned_of(hosts: Iterable[str]) -> frozenset[str]:
+    names = host_names("insecure_http_hosts", hosts)
+    if names:
+        logger.warning(
+            "insecure_http_hosts: keys of %s are believed over plain http: whoever can answer in its place there can "
+            "sign tokens",
+            ", ".join(sorted(names)),
+        )
+    return names
+
+
+def _source(trusted: TrustedIssuer, **options: Any) -> RemoteKeys | StaticKeys:  # noqa: ANN401 - of RemoteKeys
     if trusted.jwks is not None:
         try:
             return StaticKeys(trusted.jwks)
         except ValueError as error:
             msg = f"jwks: {error}"
             raise ValueError(msg) from None
-    return RemoteKeys(
-        trusted.issuer, jwks_uri=trusted.jwks_uri, timeout=timeout, max_stale_seconds=max_stale_seconds, clock=clock
-    )
+    return RemoteKeys(trusted.issuer, jwks_uri=trusted.jwks_uri, **options)
 
 
 async def _keys_for(signed: SignedToken, source: RemoteKeys | StaticKeys) -> KeySet:
@@ -222,9 +238,9 @@ async def _keys_that_signed(signed: SignedToken, source: RemoteKeys | StaticKeys
     raise InvalidToken(Reason.TOKEN_SIGNATURE if signed.candidates(keys) else Reason.TOKEN_KEY_UNKNOWN)
 
 
-def _access_token(signed: SignedToken, trusted: TrustedIssuer) -> AccessToken:
+def _access_token(signed: SignedToken, trusted: TrustedIssuer, leeway: float) -> AccessToken:
     if signed.audiences.isdisjoint(trusted.audience):
         raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=trusted.audience)
     if "exp" not in signed.claims:
         raise InvalidToken(Reason.TOKEN_MALFORMED, claim="exp")
-    return AccessToken.from_claims(signed.claims)
+    return AccessToken.from_claims(signed.claims, leeway=leeway)

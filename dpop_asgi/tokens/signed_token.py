@@ -1,8 +1,8 @@
 """An access token as it was sent: a compact JWS with a JSON payload, nothing of which is verified."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
@@ -12,12 +12,19 @@ from dpop_asgi.tokens.key_set import KeySet
 
 # Enough for a list of names that fills a token of 16 KB. Reading so many numbers takes as long as two signatures.
 _MOST_VALUES = 2000
+# Lists of roles for each of many clients, say; 128 is far below the recursion limits of every supported Python.
+_MOST_OPENERS = 128
 
-# A header with a certificate chain is read each time, so that all that are remembered take no more than 128 KB.
+# All tokens that are signed with one key have the same header. One with a certificate chain is read each time, so that
+# all that are remembered take no more than 128 KB.
+_CACHED_HEADERS = 64
 _CACHED_HEADER_BYTES = 1024
 
 # Keys tried for a token without `kid`: each costs a signature check.
 _MOST_CANDIDATES = 8
+
+# `typ`, `alg` and `kid` of headers as they were sent, by tokens whose signature held.
+_headers: OrderedDict[bytes, tuple[str, str, str | None]] = OrderedDict()
 
 
 @dataclass(slots=True)  # not frozen: see Situation
@@ -27,9 +34,10 @@ class SignedToken:
     typ: str
     algorithm: str
     kid: str | None
-    claims: Mapping[str, Any]
-    signing_input: bytes
-    signature: bytes
+    claims: Mapping[str, Any] = field(repr=False)
+    protected: bytes = field(repr=False)
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
 
     @classmethod
     def parse(cls, token: str) -> Self:
@@ -41,9 +49,9 @@ class SignedToken:
         """
         try:
             signing_input, protected, payload, signature = split_jws(token.encode("ascii"))
-            header = (_cached_header if len(protected) <= _CACHED_HEADER_BYTES else _header)(protected)
-            claims = strict_json_object(b64url_decode(payload), most_values=_MOST_VALUES)
-            return cls(*header, claims, signing_input, b64url_decode(signature))
+            header = _headers.get(protected) or _header(protected)
+            claims = strict_json_object(b64url_decode(payload), most_openers=_MOST_OPENERS, most_values=_MOST_VALUES)
+            return cls(*header, claims, protected, signing_input, b64url_decode(signature))
         except (ValueError, RecursionError):
             raise InvalidToken(Reason.TOKEN_MALFORMED) from None
 
@@ -57,6 +65,13 @@ class SignedToken:
             if key.verify(self.algorithm, self.signing_input, self.signature):
                 return True
         return False
+
+    def remember_header(self) -> None:
+        """Once the signature was verified, and not before: anybody can send headers that push all others out."""
+        if self.protected not in _headers and len(self.protected) <= _CACHED_HEADER_BYTES:
+            _headers[self.protected] = self.typ, self.algorithm, self.kid
+            if len(_headers) > _CACHED_HEADERS:
+                _headers.popitem(last=False)
 
     @property
     def audiences(self) -> set[str]:
@@ -72,7 +87,3 @@ def _header(protected: bytes) -> tuple[str, str, str | None]:
     if not {"crit", "b64"}.isdisjoint(header) or not (kid is None or isinstance(kid, str)):
         raise InvalidToken(Reason.TOKEN_MALFORMED)
     return typ.lower() if isinstance(typ, str) else "", algorithm if isinstance(algorithm, str) else "", kid
-
-
-# All tokens that are signed with one key have the same.
-_cached_header = lru_cache(64)(_header)

@@ -35,6 +35,40 @@ async def test_state_that_is_no_mapping_is_left_alone(api, state):
     assert api.inner.scopes[0]["user"].subject == "alice"
 
 
+async def test_state_that_requests_of_one_connection_share_is_not_written_to(make_api, other_client):
+    """X01: hypercorn makes one for each connection. Alice's handler must not read who asked after her."""
+    seen, waiting = [], asyncio.Event()
+
+    async def inner(scope, receive, send):
+        if not waiting.is_set():
+            waiting.set()
+            await go_on.wait()
+        seen.append(scope["state"]["dpop"].key_thumbprint)
+        await App()(scope, receive, send)
+
+    go_on, shared = asyncio.Event(), {"database": 1}
+    api = make_api(inner)
+    first = asyncio.create_task(api.request(scope={"state": shared}))
+    await waiting.wait()
+    token = api.issuer.access_token(other_client)
+    assert (await api.request(client=other_client, token=token, scope={"state": shared})).status == 200
+    go_on.set()
+    await first
+    assert seen == [other_client.thumbprint, api.client.thumbprint]
+    assert shared == {"database": 1}
+
+
+@pytest.mark.parametrize("path", ["/r", "/elsewhere"])
+async def test_after_a_refusal_the_scope_tells_of_nobody(api, path):
+    """X01: what is outside sends a scope again."""
+    scope = http_scope(headers=(await api.fields()).items())
+    assert (await call(api.app, scope)).status == 200
+    scope |= {"path": path, "raw_path": path.encode()}
+    assert (await call(api.app, scope)).status == 401
+    assert not scope.keys() & {"user", "auth"}
+    assert "dpop" not in scope["state"]
+
+
 async def test_what_is_outside_sees_who_called(api):
     """As with Starlette's own authentication: for an access log around everything."""
     sent = await api.fields()
@@ -186,3 +220,13 @@ async def test_a_request_that_is_cancelled_ends_the_app(make_api):
     with pytest.raises(asyncio.CancelledError):
         await request
     assert ended.is_set()
+
+
+async def test_an_app_that_is_not_starlettes_is_left_alone(make_api):
+    """One that makes up attributes as they are asked for, without end."""
+
+    class Endless(App):
+        def __getattr__(self, name):
+            return Endless()
+
+    assert (await make_api(Endless()).request()).status == 200

@@ -93,19 +93,42 @@ async def test_requests_after_a_shutdown_are_answered(make_api):
     assert (await api.request()).status == 200
 
 
-@pytest.mark.parametrize("kind", ["pubsub", "http.server_push", "unknown"])
-async def test_a_scope_of_another_type_reaches_the_app_untouched(api, kind):
-    scope, receive, send = {"type": kind}, object(), object()
-    seen = []
+@pytest.mark.parametrize("kind", ["webtransport", "http.server_push", "unknown"])
+async def test_a_scope_of_another_type_does_not_reach_the_app(api, kind):
+    """Z11: nothing could be checked in it, nor answered."""
+    with pytest.raises(RuntimeError, match=f"cannot protect scopes of type '{kind}'"):
+        await api.app({"type": kind}, None, None)
+    assert api.inner.scopes == []
 
-    async def inner(*arguments):
-        seen.append(arguments)
 
-    await api.wrap(inner, public_url="https://rs.example")(scope, receive, send)
-    [(scope_inside, receive_inside, send_inside)] = seen
-    assert scope_inside is scope
-    assert receive_inside is receive
-    assert send_inside is send
+def _without_asyncio(coroutine):
+    """Run to its end what waits for nothing, as another event loop would."""
+    with pytest.raises(StopIteration):
+        coroutine.send(None)
+
+
+def test_under_another_event_loop_the_start_fails_and_says_why(api):
+    """Y08: `hypercorn -k trio`."""
+    sent = []
+
+    async def receive():
+        return {"type": "lifespan.startup"}
+
+    async def send(message):
+        sent.append(message)
+
+    _without_asyncio(api.app({"type": "lifespan"}, receive, send))
+    [failed] = sent
+    assert failed["type"] == "lifespan.startup.failed"
+    assert failed["message"].startswith("dpop_asgi runs on asyncio")
+    assert api.inner.scopes == []
+
+
+def test_under_another_event_loop_requests_fail_and_say_why(api):
+    """Y08: a mounted app is told of no start."""
+    with pytest.raises(RuntimeError, match="dpop_asgi runs on asyncio"):
+        _without_asyncio(api.anonymous())
+    assert api.inner.scopes == []
 
 
 def test_the_lifespan_of_a_starlette_app_runs_once(make_api, store):

@@ -145,3 +145,83 @@ async def test_an_inner_instance_with_an_authenticator_of_its_own_spends_the_pro
 async def test_a_member_of_the_scope_that_only_looks_like_a_caller_is_not_believed(api):
     scope = http_scope(**{"dpop_asgi.caller": {"subject": "mallory", "key_thumbprint": "x"}, "user": "mallory"})
     assert (await call(api.app, scope)).status == 401
+
+
+def _between(change):
+    """A layer between two instances that changes what the inner one is handed."""
+    return lambda app: lambda scope, receive, send: app(change(dict(scope)), receive, send)
+
+
+def _replacing(**members):
+    return _between(lambda scope: scope | members)
+
+
+def _dropping_in_place(scope):
+    scope["headers"][:] = [pair for pair in scope["headers"] if pair[0] != b"dpop"]
+    return scope
+
+
+CHANGES = [
+    pytest.param(_replacing(method="DELETE"), {}, "method_mismatch", id="method"),
+    pytest.param(_replacing(path="/admin", raw_path=b"/admin"), {}, "target_mismatch", id="path"),
+    pytest.param(_replacing(headers=[]), {}, "authorization_missing", id="headers"),
+    pytest.param(_between(_dropping_in_place), {}, "proof_missing", id="headers-in-place"),
+    pytest.param(_replacing(), {"public_url": "https://other.example"}, "target_mismatch", id="another-public-url"),
+    pytest.param(_replacing(), {"public_url": None}, "host_not_allowed", id="no-public-url"),
+]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["same-authenticator", "another-authenticator"])
+@pytest.mark.parametrize(("layer", "options", "reason"), CHANGES)
+async def test_what_the_outer_instance_did_not_judge_is_judged_by_the_inner_one(
+    make_api, caplog, store, own, layer, options, reason
+):
+    """Z07."""
+    caplog.set_level("INFO")
+    api = make_api(store=store)
+    inner = make_api(store=store) if own else api
+    app = App()
+    api.wrap(layer(inner.wrap(app, **{"public_url": PUBLIC_URL, **options})), public_url=PUBLIC_URL)
+    answer = await api.request()
+    assert (answer.status, app.scopes) == (400 if reason == "host_not_allowed" else 401, [])
+    assert [record.dpop_reason for record in caplog.records if hasattr(record, "dpop_reason")] == [reason]
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["same-authenticator", "another-authenticator"])
+async def test_a_scope_that_was_accepted_is_judged_again_when_it_comes_again(make_api, store, own):
+    """Z07: a layer outside runs it twice."""
+    api = make_api(store=store)
+    inner = make_api(store=store) if own else api
+    app = App()
+    api.wrap(inner.wrap(app, public_url=PUBLIC_URL), public_url=PUBLIC_URL)
+    scope = http_scope(headers=(await api.fields()).items())
+    assert [(await call(api.app, scope)).status for _ in range(2)] == [200, 401]
+    assert len(app.scopes) == 1
+
+
+async def test_a_proof_that_the_outer_instance_could_not_record_is_recorded_by_a_stricter_inner_one(make_api, clock):
+    """Z07: the outer one goes on without its store."""
+    away, store = CountingStore(clock), CountingStore(clock)
+    lenient = make_api(store=away, on_store_failure="accept")
+    strict = make_api(store=store)
+    lenient.wrap(strict.wrap(App(), public_url=PUBLIC_URL), public_url=PUBLIC_URL)
+    sent = await lenient.fields()
+    away.down = True
+    scope = http_scope(headers=sent.items())
+    assert [(await call(lenient.app, dict(scope))).status for _ in range(2)] == [200, 401]
+    assert len(store.proofs) == 2
+
+
+async def test_an_inner_instance_that_presents_as_bearer_changes_nothing_for_those_further_in(make_api, store):
+    api = make_api(store=store)
+    innermost = api.wrap(App(), public_url=PUBLIC_URL)
+    api.wrap(api.wrap(innermost, public_url=PUBLIC_URL, present_as="bearer"), public_url=PUBLIC_URL)
+    assert (await api.request()).status == 200
+    assert len(store.proofs) == 1
+
+
+async def test_an_open_path_of_the_inner_instance_still_knows_the_caller_of_the_outer(make_api):
+    api = make_api()
+    own = make_api()
+    api.wrap(_mounted(own, public_paths=["/v2/who"]), public_url=PUBLIC_URL)
+    assert (await api.request(path="/v2/who")).body == b"alice"

@@ -22,6 +22,10 @@ async def _answer(api, headers):
     return sent[0], whole_answer(sent[1:])
 
 
+async def _refuse():
+    raise InsufficientScope("orders:write")
+
+
 def _after(prelude, then):
     async def app(scope, receive, send):
         await send(prelude)
@@ -46,9 +50,12 @@ async def test_the_answer_has_the_newer_nonce_and_not_the_apps(make_api, clock, 
 @pytest.mark.parametrize("before", [pytest.param(None, id="at-once"), pytest.param(App(500), id="after-a-500")])
 async def test_a_refusal_that_the_app_raises_is_answered(make_api, prelude, before):
     async def refuse(scope, receive, send):
-        if before is not None:
-            await before(scope, receive, send)
-        raise InsufficientScope("orders:write")
+        try:
+            await _refuse()
+        except InsufficientScope:
+            if before is not None:
+                await before(scope, receive, send)
+            raise
 
     api = make_api(_after(prelude, refuse))
     first, answer = await _answer(api, await api.fields())

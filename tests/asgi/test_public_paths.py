@@ -118,6 +118,22 @@ async def test_an_open_path_tells_the_app_of_no_caller(api):
     assert not scope.keys() & {"user", "auth", "dpop_asgi.caller"}
 
 
+async def test_an_open_path_tells_the_app_of_no_caller_that_was_there_before(api):
+    """X01: of a request on the same connection, or of the same scope before a layer outside changed it."""
+    scope = http_scope(headers=(await api.fields()).items(), state={"database": 1})
+    assert (await call(api.app, scope)).status == 200
+    await call(api.app, scope | {"path": "/healthz", "raw_path": b"/healthz", "state": api.inner.scopes[0]["state"]})
+    inside = api.inner.scopes[1]
+    assert not inside.keys() & {"user", "auth", "dpop_asgi.caller"}
+    assert inside["state"] == {"database": 1}
+
+
+async def test_a_user_who_is_not_ours_stays_on_an_open_path(api):
+    await api.anonymous(path="/healthz", user="session", auth="of-the-session", state={"dpop": 1})
+    [inside] = api.inner.scopes
+    assert (inside["user"], inside["auth"], inside["state"]) == ("session", "of-the-session", {"dpop": 1})
+
+
 async def test_a_proof_is_not_spent_on_an_open_path(api):
     sent = await api.fields(path="/healthz")
     scope = http_scope(path="/healthz", headers=sent.items())

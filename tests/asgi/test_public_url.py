@@ -1,5 +1,6 @@
 """With a public URL, nothing but the path below it comes from the request."""
 
+from functools import partial
 from urllib.parse import unquote
 
 import pytest
@@ -137,6 +138,24 @@ def test_what_is_no_public_url_is_refused_when_it_is_configured(make_api, urls):
 def test_a_second_way_to_say_the_uri_is_refused_when_it_is_configured(make_api, others):
     with pytest.raises(ValueError, match=r"^public_url: "):
         make_api(public_url="https://rs.example", **others)
+
+
+async def _no_uri(scope):
+    """Never awaited by anybody."""
+
+
+@pytest.mark.parametrize("value", [_no_uri, "https://rs.example", partial(_no_uri)], ids=["async", "str", "partial"])
+def test_a_target_uri_that_is_no_plain_function_is_refused_when_it_is_configured(make_api, value):
+    """Y07."""
+    with pytest.raises(ValueError, match=r"^target_uri: "):
+        make_api(public_url=None, target_uri=value)
+
+
+async def test_a_target_uri_that_turns_out_to_be_async_says_so(make_api):
+    """Y07: where it cannot be seen before."""
+    api = make_api(public_url=None, target_uri=lambda scope: _no_uri(scope))  # noqa: PLW0108
+    with pytest.raises(TypeError, match=r"^target_uri: must return a str, not a coroutine"):
+        await api.request()
 
 
 PATHS = [

@@ -1,6 +1,7 @@
 """A WebSocket handshake is verified as a GET, before anything is accepted."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 from starlette.applications import Starlette
@@ -214,6 +215,27 @@ async def test_a_refusal_that_an_endpoint_raises_before_it_accepts_is_a_denial(c
 async def test_a_refusal_that_an_endpoint_raises_after_it_accepted_is_not_hidden(chat):
     with pytest.raises(InsufficientScope), await _handshake(chat, "/late") as websocket:
         websocket.receive_text()
+
+
+@pytest.mark.parametrize("beside", [[], [ZeroDivisionError()]], ids=["alone", "beside-another-error"])
+async def test_a_rejection_in_a_task_group_is_a_denial(make_api, beside):
+    """X12: errors beside it come out."""
+
+    async def fail(websocket):
+        raise ExceptionGroup("failed", [*beside, InsufficientScope("chat:write")])
+
+    api = make_api(Starlette(routes=[WebSocketRoute("/ws", fail)]))
+    sent = []
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        sent.append(message)
+
+    with pytest.raises(ExceptionGroup) if beside else nullcontext():
+        await api.app(_scope((await api.fields(path="wss://rs.example/ws")).items()), receive, send)
+    assert _denial(sent).status == 403
 
 
 async def test_a_denial_that_the_app_sends_itself_is_handed_on(make_api):

@@ -11,7 +11,7 @@ from pathlib import Path
 # Run as a file, or in a process that measures, the root is not yet where modules are looked for.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests import __main__ as setup
+from tests import set_up as setup
 
 _MODULES = ("dpop_asgi", "cryptography", "hiredis", "httptools", "matplotlib", "redis", "rich", "uvicorn", "uvloop")
 _MODULES += ("authlib", "jwt", "pydpop")

@@ -5,7 +5,6 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 from typing import Self
 
@@ -14,6 +13,7 @@ import uvicorn
 from tests.benchmarks import cores
 from tests.benchmarks.material import FastIssuer
 from tests.benchmarks.subjects import served
+from tests.support import children
 from tests.support.processes import ROOT, free_port, wait_until
 
 
@@ -28,7 +28,7 @@ class Server:
     def __enter__(self) -> Self:
         # Without what would switch on logs, workers or the like.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "UVICORN_"))}
-        self._process = subprocess.Popen(self._command, cwd=ROOT, env=environment)
+        self._process = children.start(self._command, cwd=ROOT, env=environment)
         wait_until(self._listens, "the server does not listen")
         return self
 
@@ -47,6 +47,7 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(10)
+        children.is_over(self._process)
 
     @property
     def pid(self) -> int:

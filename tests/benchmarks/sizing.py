@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from dpop_asgi import NoncePolicy
+from dpop_asgi import ProofPolicy
 from dpop_asgi.replay import _MARGIN_SECONDS
 from tests.benchmarks import redis_cost
 from tests.benchmarks.bench import Bench
@@ -28,8 +28,7 @@ class Costs:
         worker: CPU seconds of a worker per request, HTTP server included.
         shard: CPU seconds of Redis per proof.
         proof: bytes of Redis per proof.
-        lifetime: seconds for which a proof is remembered, on average: a client's nonce is good for
-            `(grace + 0.7)` periods more on average, and the entry outlives it by a margin for clocks that differ.
+        lifetime: seconds for which a proof is remembered, with a margin for clocks that differ.
     """
 
     worker: float
@@ -57,10 +56,6 @@ def size(rate: int, costs: Costs) -> Size:
     return Size(rate, math.ceil(rate * costs.worker / _WORKER_LOAD), proofs, memory, math.ceil(shards))
 
 
-def lifetime(nonces: NoncePolicy) -> float:
-    return (nonces.grace + 0.7) * nonces.period + _MARGIN_SECONDS
-
-
 def run_section(bench: Bench) -> None:
     measured = bench.results.measured
     missing = [name for name in (CPU_MICROSECONDS, redis_cost.BYTES) if name not in measured]
@@ -70,12 +65,12 @@ def run_section(bench: Bench) -> None:
         worker=measured.get(SERVED_MICROSECONDS, measured[CPU_MICROSECONDS]) / 1e6,
         shard=measured[redis_cost.MICROSECONDS] / 1e6,
         proof=measured[redis_cost.BYTES],
-        lifetime=lifetime(NoncePolicy()),
+        lifetime=ProofPolicy().max_age + _MARGIN_SECONDS,
     )
     rows = [_row(size(rate, costs)) for rate in RATES]
     columns = ("requests/s", "workers", "commands/s", "proofs held", "memory in Redis", "shards")
     title = f"Sizing: {costs.worker * 1e6:.0f} µs of a worker and {costs.shard * 1e6:.1f} µs of Redis per request, "
-    title += f"{costs.proof:.0f} bytes per proof, held for {costs.lifetime:g} s on average"
+    title += f"{costs.proof:.0f} bytes per proof, held for {costs.lifetime:g} s"
     note = "workers = rate x worker seconds / 0.7; memory = rate x lifetime x bytes; "
     note += "shards = the larger of rate x Redis seconds / 0.5 and memory / 8 GiB"
     bench.results.tables.append(Table(title, columns, rows, note))

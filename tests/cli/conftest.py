@@ -4,12 +4,12 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 
 import pytest
 
+from tests.support import children
 from tests.support.processes import PATIENCE, wait_until
 
 
@@ -19,13 +19,13 @@ class Command:
     def __init__(self, *arguments, terminal=False, **environment):
         self._read_end, write_end = os.openpty() if terminal else os.pipe()
         variables = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8", **environment}
-        self._process = subprocess.Popen(
+        self._process = children.start(
             [sys.executable, "-m", "dpop_asgi.cli", *arguments],
             stdout=write_end,
             stderr=write_end,
             env=variables,
             # A test runner in the background ignores Ctrl+C, and what it starts would inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no thread yet
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         os.close(write_end)
         self._chunks = []
@@ -53,6 +53,7 @@ class Command:
 
     def exit_code(self):
         code = self._process.wait(60)
+        children.is_over(self._process)
         self._reader.join(PATIENCE)
         return code
 

@@ -13,7 +13,7 @@ from tests.support.nodes import HOST, Access
 from tests.support.topologies import ClusterTopology, SentinelTopology, addresses
 
 # What the README says that a user needs.
-FOR_A_MASTER = ("~dpop:*", "+set", "+ping")
+FOR_A_MASTER = ("~dpop:*", "+set", "+ping", "+info", "+client|tracking")
 FOR_A_SENTINEL = ("+sentinel|get-master-addr-by-name",)
 FOR_A_CLUSTER = (*FOR_A_MASTER, "+cluster|slots", "+asking")
 
@@ -39,6 +39,8 @@ def cluster(redis_binary, access):
 def _allow(nodes, name, *rules):
     for node in nodes:
         node.ask("ACL", "SETUSER", name, "reset", "on", ">sesame", *rules)
+        # N20: what other tests had refused.
+        node.ask("ACL", "LOG", "RESET")
 
 
 def _trusting(access, **options):
@@ -125,8 +127,12 @@ async def test_clients_of_ones_own_speak_tls_too(sentinel, cluster, access):
     ("rules", "names"),
     [
         pytest.param(("~dpop:*", "+ping", "+cluster|slots", "+asking"), "'set'", id="set"),
-        pytest.param(("~dpop:*", "+set", "+ping", "+asking"), "cluster|slots", id="cluster-slots"),
-        pytest.param(("~dpop:*", "+set", "+ping", "+cluster|slots"), "asking", id="asking"),
+        pytest.param(
+            ("~dpop:*", "+set", "+ping", "+info", "+client|tracking", "+asking"), "cluster|slots", id="cluster-slots"
+        ),
+        pytest.param(
+            ("~dpop:*", "+set", "+ping", "+info", "+client|tracking", "+cluster|slots"), "asking", id="asking"
+        ),
     ],
 )
 async def test_a_permission_that_is_missing_on_a_cluster_is_named(cluster, access, rules, names):

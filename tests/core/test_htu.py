@@ -56,11 +56,20 @@ def test_a_uri_has_one_normal_form(uri, normal):
 
 @pytest.mark.requirement("R-4.3-10", "R-4.3-11")
 @pytest.mark.parametrize("length", [1000, 1100, 8000])
-def test_a_long_uri_is_treated_like_a_short_one(length):
+def test_of_a_long_uri_scheme_and_authority_have_a_normal_form(length):
     tail = "x" * length
-    assert normalise(f"HTTPS://A.example:443/%7e/./{tail}?y") == f"https://a.example/~/{tail}"
+    assert normalise(f"HTTPS://A.example:443/{tail}?y#z") == f"https://a.example/{tail}"
     assert normalise(f"wss://a.example/{tail}", websocket=True) == f"https://a.example/{tail}"
     assert normalise(f"https://a.example/{tail} ") is None
+    assert normalise(f"https://user@a.example/{tail}") is None
+
+
+@pytest.mark.requirement("R-4.3-10", "R-4.3-11")
+@pytest.mark.parametrize("secret", [100, 8000])
+def test_a_query_of_any_length_is_no_part_of_it(secret):
+    """Z08"""
+    assert normalise(f"https://a.example/%7e?{'x' * secret}") == "https://a.example/~"
+    assert normalise(f"https://a.example/%7e#{'x' * secret}?") == "https://a.example/~"
 
 
 @pytest.mark.requirement("R-4.3-11")

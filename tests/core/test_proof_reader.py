@@ -4,6 +4,7 @@ import pytest
 
 from dpop_asgi import InvalidProof, ProofPolicy, Reason
 from dpop_asgi.core.proof import ProofReader
+from dpop_asgi.testing import Client
 from tests.support.proofs import TOKEN, URI
 
 
@@ -38,14 +39,26 @@ def test_a_remembered_header_does_not_spare_the_claims(reader, client):
     assert refused.value.reason is Reason.CLAIM_MISSING
 
 
-def test_the_header_used_least_recently_is_forgotten_first(client):
-    reader = ProofReader(ProofPolicy(), cached=2)
-    one, two, three = (read(reader, client, header={"kid": kid}) for kid in "123")
+def test_the_header_used_least_recently_is_forgotten_first(client, other_client):
+    reader, third_client = ProofReader(ProofPolicy(), cached=2), Client()
+    one, two, three = (read(reader, each) for each in (client, other_client, third_client))
     for proof in (one, two, one, three):
         reader.remember(proof)
+    assert read(reader, client).header is one.header
+    assert read(reader, third_client).header is three.header
+    assert read(reader, other_client).header is not two.header
+
+
+def test_of_one_key_only_the_last_header_is_remembered(reader, client):
+    """Z09"""
+    one, two = (read(reader, client, header={"kid": kid}) for kid in "12")
+    reader.remember(one)
+    reader.remember(two)
+    assert read(reader, client, header={"kid": "1"}).header is not one.header
+    assert read(reader, client, header={"kid": "2"}).header is two.header
+    # Back again, as if the other had never been.
+    reader.remember(one)
     assert read(reader, client, header={"kid": "1"}).header is one.header
-    assert read(reader, client, header={"kid": "3"}).header is three.header
-    assert read(reader, client, header={"kid": "2"}).header is not two.header
 
 
 def test_a_header_of_unusual_size_is_read_each_time(reader, client):

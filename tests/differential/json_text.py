@@ -24,6 +24,7 @@ class Document:
     value: Any = None
     names_twice: bool = False
     longest_number: int = 0
+    longest_float: int = 0
     infinite: bool = False
 
 
@@ -43,6 +44,11 @@ def read(raw: bytes) -> Document:
 
 def openers(raw: bytes) -> int:
     return raw.count(b"{") + raw.count(b"[")
+
+
+def marks(raw: bytes) -> int:
+    """Of strings, escapes, objects and lists."""
+    return sum(map(raw.count, (b'"', b"\\", b"{", b"[")))
 
 
 def separators(raw: bytes) -> int:
@@ -177,6 +183,8 @@ class _Reader:
             self.document.longest_number = max(self.document.longest_number, len(text))
         number = float(text)
         if not whole or len(text) > 400:
+            if not whole:
+                self.document.longest_float = max(self.document.longest_float, len(text))
             self.document.infinite |= not whole and number in {float("inf"), -float("inf")}
             return number
         return int(text)

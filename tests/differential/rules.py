@@ -7,15 +7,20 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from tests.differential import base64url, json_text
 from tests.differential.verifier import MAX_FUTURE, Parts, Request
 
 MAX_BYTES = 8192
-MOST_OPENERS = 128
-MOST_VALUES = 256
+MOST_OPENERS = 16
+MOST_VALUES = 32
+MOST_MARKS = 256
 MOST_DIGITS = 19
+LONGEST_FLOAT = 24
 LONGEST_AUTHORITY = 260
+LONGEST_PATH = 1024
+MOST_STEPS = 64
 
 _ED25519_P = 2**255 - 19
 # RFC 8032 §5.1: the y-coordinates of the eight points whose order divides 8; ±y of the order-8 points is a square root.
@@ -62,6 +67,11 @@ def _most(count: Callable[[bytes], int], proof: Proof) -> int:
 
 def _authority(proof: Proof) -> int:
     return max(len(re.split("[/?#]", uri)[2]) for uri in (proof.claims["htu"], proof.request.uri))
+
+
+def _dotted(uri: str) -> bool:
+    segments = re.split("[?#]", uri)[0].split("/")[3:]
+    return any(unquote(segment) in {".", ".."} for segment in segments)
 
 
 def _loose(segment: bytes) -> bool:
@@ -112,14 +122,20 @@ RULES: dict[str, Rule] = {
     "no name stands twice (RFC 7515 §4)": Rule(
         "proof_malformed", lambda proof: any(document.names_twice for document in _documents(proof))
     ),
-    "header and payload have at most 128 opening brackets each": Rule(
+    "header and payload have at most 16 opening brackets each": Rule(
         "proof_malformed", lambda proof: _most(json_text.openers, proof) > MOST_OPENERS
     ),
-    "header and payload have at most 256 values each, about": Rule(
+    "header and payload have at most 32 values each, about": Rule(
         "proof_malformed", lambda proof: _most(json_text.separators, proof) >= MOST_VALUES
+    ),
+    "header and payload have at most 256 quotation marks, escapes and opening brackets each": Rule(
+        "proof_malformed", lambda proof: _most(json_text.marks, proof) > MOST_MARKS
     ),
     "a whole number has at most 19 characters": Rule(
         "proof_malformed", lambda proof: any(document.longest_number > MOST_DIGITS for document in _documents(proof))
+    ),
+    "another number has at most 24 characters": Rule(
+        "proof_malformed", lambda proof: any(document.longest_float > LONGEST_FLOAT for document in _documents(proof))
     ),
     "a number is finite": Rule("proof_malformed", lambda proof: any(one.infinite for one in _documents(proof))),
     "b64 is refused without crit too (RFC 7797 §6)": Rule("proof_critical", lambda proof: "b64" in proof.header),
@@ -134,6 +150,8 @@ RULES: dict[str, Rule] = {
     "an authority has at most 260 characters": Rule(
         "target_malformed", lambda proof: _authority(proof) > LONGEST_AUTHORITY
     ),
+    # Z06: routers keep them, normal forms do not.
+    "the path of a request has no dot segments": Rule("target_malformed", lambda proof: _dotted(proof.request.uri)),
     "a jti is not blank": Rule("claim_malformed", lambda proof: not proof.claims["jti"].strip()),
     "exp and nbf are numbers": Rule("claim_malformed", lambda proof: _not_a_number(proof, "exp", "nbf")),
     "a nonce is a string even where none is asked for": Rule(

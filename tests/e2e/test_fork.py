@@ -90,12 +90,14 @@ def _exists(process):
     return False
 
 
-# The last of this file: the manager does not survive it.
-async def test_all_ends_without_an_error(manager, redis):
+async def test_all_ends_without_an_error(manager, redis, signed):
+    await manager.ask_everybody(lambda: signed(None))
     manager.stop()
     assert not re.search("Traceback|Exception|unclosed|was destroyed|was never", manager.log), manager.log
     with redis.client() as connection:
         wait_until(lambda: len(connection.client_list()) == 1, "a connection was left open")
+    # N20: for the tests that come after this one.
+    manager.start()
 
 
 STATES = [

@@ -15,6 +15,7 @@ from tests.soak.options import Options
 from tests.soak.plans import ATTACKS
 from tests.soak.report import as_json
 from tests.soak.run import soak
+from tests.support import children
 from tests.support.processes import ROOT
 
 # Everything happens once, which takes servers that are restarted ten times: on a busy machine a minute.
@@ -23,6 +24,10 @@ pytestmark = pytest.mark.timeout(300)
 EVERY_FAULT = {
     faults.REDIS_KILLED,
     faults.REDIS_FROZEN,
+    faults.REDIS_RESTARTED_EMPTY,
+    faults.REDIS_EMPTIED,
+    faults.REDIS_FAILED_OVER,
+    faults.REDIS_HANDED_OVER,
     faults.NETWORK_SILENT,
     faults.CONNECTIONS_RESET,
     faults.REPLY_LOST,
@@ -115,12 +120,13 @@ def test_programs_can_read_the_ledger(ledger):
 def test_an_interrupted_soak_tells_the_ledger_so_far_and_leaves_no_process(tmp_path):
     json_file = tmp_path / "ledger.json"
     command = [sys.executable, "-m", "tests.soak", "--minutes", "0.5", "--rate", "20", "--json", str(json_file)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+    with children.start(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert "starting" in running.stdout.readline()
         assert "nothing wrong" in running.stdout.readline()
         running.send_signal(signal.SIGINT)
         told = running.stdout.read()
+    children.is_over(running)
     assert "this is the ledger so far" in told
     assert running.returncode == 0
     ledger = json.loads(json_file.read_text())

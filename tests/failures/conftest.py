@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 
+from tests.support.busy import Watch, patient
 from tests.support.fault_proxy import FaultProxy
-from tests.support.load import Answer, SteadyClient, connections
+from tests.support.load import HANGS_AFTER, Answer, SteadyClient, connections
 from tests.support.processes import RedisServer, ResourceServer
 from tests.support.serving import IssuerServer
 
+# Of a call to Redis, unless it is told otherwise.
+TIMEOUT = 0.25
 # For every answer, whatever fails: twice the deadline of a call to Redis.
-PROMISED = 0.5
+PROMISED = 2 * TIMEOUT
 # From when the cause is gone until all is as before: five times a second somebody looks.
 RECOVERY = 1.0
 
@@ -28,6 +31,8 @@ class World:
         server: asks Redis through `proxy`.
         http: what clients ask by.
         issuer: of all tokens.
+        machine: looked at all the time.
+        times: how much longer than usual the server waits for Redis, as the machine is busy.
     """
 
     redis: RedisServer
@@ -35,6 +40,12 @@ class World:
     server: ResourceServer
     http: httpx2.AsyncClient
     issuer: IssuerServer
+    machine: Watch
+    times: float
+
+    def allows(self, seconds: float) -> float:
+        """What is promised in so many seconds may take so many here."""
+        return self.machine.allows(seconds * self.times)
 
     def newcomer(self) -> SteadyClient:
         return SteadyClient(self.http, self.server.url, issuer=self.issuer.issuer)
@@ -45,15 +56,22 @@ class World:
         assert [(await client.ask()).status for _ in range(2)] == [401, 200]
         return client
 
-    async def accepted_again(self, client: SteadyClient) -> float:
-        """Seconds until `client` is accepted; meanwhile it is told nothing but to come back."""
+    async def accepted_again(self, client: SteadyClient) -> bool:
+        """Whether `client` is accepted soon; meanwhile it is told nothing but to come back."""
         begin = time.monotonic()
         assert (await self.answered_again(client)).status == httpx2.codes.OK
-        return time.monotonic() - begin
+        return time.monotonic() - begin < self.allows(RECOVERY)
+
+    async def accepted_after_a_challenge(self, client: SteadyClient) -> bool:
+        """Whether `client` is accepted soon; meanwhile it is told to come back, and then challenged once."""
+        begin = time.monotonic()
+        assert (await self.answered_again(client)).is_challenge
+        assert (await self.prompt(client)).status == httpx2.codes.OK
+        return time.monotonic() - begin < self.allows(RECOVERY)
 
     async def answered_again(self, client: SteadyClient) -> Answer:
         """The first answer to `client` that is not 503."""
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(HANGS_AFTER):
             while (answer := await self.prompt(client)).status == httpx2.codes.SERVICE_UNAVAILABLE:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         return answer
@@ -61,7 +79,7 @@ class World:
     async def prompt(self, client: SteadyClient) -> Answer:
         """An answer within the time that is promised whatever fails."""
         answer = await client.ask()
-        assert answer.seconds < PROMISED
+        assert answer.seconds < self.allows(PROMISED)
         return answer
 
     async def unavailable(self, client: SteadyClient) -> None:
@@ -75,6 +93,13 @@ class World:
         answer = await self.prompt(client)
         assert answer.is_challenge
 
+    async def status(self, request: dict[str, str]) -> int:
+        """The first response to a request that was signed before that is not 503."""
+        async with asyncio.timeout(10.0):
+            while (found := await self.statuses(request)) == [httpx2.codes.SERVICE_UNAVAILABLE]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return found[0]
+
     async def statuses(self, *requests: dict[str, str]) -> list[int]:
         """The answers to requests that were signed before, one after the other."""
         url = f"{self.server.url}/resource"
@@ -87,12 +112,14 @@ def a_world(redis_binary, issuer_server):
 
     @asynccontextmanager
     async def make(*, redis=(), **settings):
-        with RedisServer(redis_binary, *redis) as running:
+        times = patient(1.0)
+        with RedisServer(redis_binary, *redis) as running, Watch() as machine:
             async with FaultProxy(running.port) as proxy, connections() as http:
-                server = ResourceServer(issuer_server.issuer, **{"store": proxy.url, **settings})
+                usual = {"store": proxy.url, "store_timeout": TIMEOUT * times}
+                server = ResourceServer(issuer_server.issuer, **{**usual, **settings})
                 try:
                     await asyncio.to_thread(server.start)
-                    yield World(running, proxy, server, http, issuer_server)
+                    yield World(running, proxy, server, http, issuer_server, machine, times)
                 finally:
                     await asyncio.to_thread(server.__exit__)
 

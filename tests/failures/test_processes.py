@@ -90,6 +90,6 @@ async def test_the_event_loop_stands_still(world):
     world.proxy.replies.delay = 0.05
     await asyncio.sleep(0.02)
     os.kill(worker, signal.SIGSTOP)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.5 * world.times)
     os.kill(worker, signal.SIGCONT)
     assert (await asked).status == 200

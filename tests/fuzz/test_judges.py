@@ -11,8 +11,8 @@ from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.proxies import Proxies
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.core import credentials, encoding, htu, jose, proof
-from dpop_asgi.core.caller import AcceptedNonce
 from dpop_asgi.core.checks import CHECKS, request_failures
+from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import SpentProofs
 from dpop_asgi.tokens.jwt import JWTVerifier

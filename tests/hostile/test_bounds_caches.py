@@ -5,15 +5,17 @@ import tracemalloc
 
 import pytest
 
-from dpop_asgi import MemoryStore, NoncePolicy, ProofPolicy, Reason, Refusal, StoreError
+from dpop_asgi import AccessToken, MemoryStore, NoncePolicy, ProofPolicy, Reason, Refusal, StoreError
 from dpop_asgi.core import htu, proof
 from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
+from dpop_asgi.core.jose import PrivateKey
 from dpop_asgi.core.proof import ProofReader
 from dpop_asgi.testing import jwt
 from tests.support.decisions import Resource, incoming
-from tests.support.proofs import URI
+from tests.support.proofs import TOKEN, URI
 
 MANY = 100_000
+_NOT_BOUND = {Reason.TOKEN_REJECTED, Reason.BINDING_MISSING, Reason.BINDING_MISMATCH}
 CLAIMS = {"jti": "j", "htm": "GET", "htu": URI, "iat": 1_700_000_000, "ath": "x"}
 
 
@@ -22,30 +24,50 @@ def resource(clock, client):
     return Resource(clock, client)
 
 
-def read_and_remember(reader, client, header):
-    signed = jwt({"typ": "dpop+jwt", "alg": "ES256", "jwk": client.key.public_jwk, **header}, CLAIMS, client.key)
+def read_and_remember(reader, key, header):
+    signed = jwt({"typ": "dpop+jwt", "alg": "ES256", "jwk": key.public_jwk, **header}, CLAIMS, key)
     reader.remember(reader.read(signed.encode()))
     return signed.encode()
 
 
-def test_cached_headers(client):
+def test_cached_headers():
     reader = ProofReader(ProofPolicy())
-    first = read_and_remember(reader, client, {"kid": "0"})
-    for number in range(1, proof.CACHED_HEADERS):
-        read_and_remember(reader, client, {"kid": str(number)})
+    first = read_and_remember(reader, PrivateKey.generate(), {})
+    for _ in range(1, proof.CACHED_HEADERS):
+        read_and_remember(reader, PrivateKey.generate(), {})
     # Used again, so that it is not the one to go.
     reader.remember(reader.read(first))
-    assert len(reader._headers) == proof.CACHED_HEADERS
-    read_and_remember(reader, client, {"kid": "one more"})
-    assert len(reader._headers) == proof.CACHED_HEADERS
+    assert len(reader._headers) == len(reader._segments) == proof.CACHED_HEADERS
+    read_and_remember(reader, PrivateKey.generate(), {})
+    assert len(reader._headers) == len(reader._segments) == proof.CACHED_HEADERS
     assert first.partition(b".")[0] in reader._headers
+
+
+async def test_who_has_a_good_token_takes_one_place_whatever_stands_in_the_header(resource):
+    """Z09"""
+    for number in range(200):
+        await resource.accept(resource.headers(header={"kid": str(number)}))
+    reader = resource.authenticator._reader
+    assert len(reader._headers) == len(reader._segments) == 1
+
+
+async def test_who_has_no_token_takes_no_place(resource, other_client):
+    """Z09: a proof of one's own, and no token, an unknown one, or that of another."""
+    resource.tokens["unbound"] = AccessToken(subject="alice")
+    await resource.accept()
+    before = dict(resource.authenticator._reader._headers)
+    for number in range(200):
+        for token in ("unknown", "unbound", TOKEN):
+            fields = other_client.headers("GET", URI, token, header={"kid": str(number)})
+            assert await _reason(resource, fields) in _NOT_BOUND
+    assert resource.authenticator._reader._headers == before
 
 
 @pytest.mark.parametrize(("size", "kept"), [(proof._CACHED_HEADER_BYTES, 1), (proof._CACHED_HEADER_BYTES + 2, 0)])
 def test_cached_header_bytes(client, size, kept):
     reader = ProofReader(ProofPolicy())
     usual = len(json.dumps({"typ": "dpop+jwt", "alg": "ES256", "jwk": client.key.public_jwk, "x": ""}))
-    signed = read_and_remember(reader, client, {"x": "x" * (size * 3 // 4 - usual)})
+    signed = read_and_remember(reader, client.key, {"x": "x" * (size * 3 // 4 - usual)})
     assert len(signed.partition(b".")[0]) == size
     assert len(reader._headers) == kept
 

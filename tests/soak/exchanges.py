@@ -11,7 +11,7 @@ from dpop_asgi.errors import DESCRIPTIONS
 from tests.support.wire import Response
 
 _ERROR = re.compile(r'DPoP error="(\w+)"')
-# The four faults of a nonce are answered alike: the table of reasons has them as one.
+# The faults of a nonce are answered alike: the table of reasons has them as one.
 _REASONS = {text: reason for reason, text in DESCRIPTIONS.items() if not reason.startswith("nonce_")}
 
 
@@ -51,11 +51,17 @@ KEY_UNKNOWN = bad_token(Reason.TOKEN_KEY_UNKNOWN)
 
 @dataclass(frozen=True, slots=True)
 class KnownNonce:
-    """A nonce, until when it is certainly accepted, and from when it certainly is not."""
+    """A nonce, until when it is certainly accepted, and from when it certainly is not.
+
+    Attributes:
+        asked_at: when the request was sent whose response brought it; `told_at` is when that came.
+    """
 
     value: str
     live_until: float
     dead_from: float
+    asked_at: float = 0.0
+    told_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ class NonceCalendar:
 
     def known(self, value: str, asked_at: float, answered_at: float) -> KnownNonce:
         """A nonce that an answer brought."""
-        return KnownNonce(value, self._end(asked_at), self._end(answered_at))
+        return KnownNonce(value, self._end(asked_at), self._end(answered_at), asked_at, answered_at)
 
     def _end(self, handed_out_at: float) -> float:
         slot = math.floor(handed_out_at / self.period + 0.2)

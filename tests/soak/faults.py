@@ -13,6 +13,10 @@ from tests.soak.timeline import Timeline
 
 REDIS_KILLED = "Redis killed"
 REDIS_FROZEN = "Redis frozen"
+REDIS_RESTARTED_EMPTY = "Redis restarted without data"
+REDIS_EMPTIED = "Redis emptied"
+REDIS_FAILED_OVER = "Redis failed over"
+REDIS_HANDED_OVER = "Redis handed over"
 NETWORK_SILENT = "network to Redis silent"
 CONNECTIONS_RESET = "connections to Redis reset"
 REPLY_LOST = "reply of Redis lost"
@@ -81,6 +85,10 @@ class Faults:
         return {
             REDIS_KILLED: self._kill_redis,
             REDIS_FROZEN: self._freeze_redis,
+            REDIS_RESTARTED_EMPTY: self._restart_redis_empty,
+            REDIS_EMPTIED: self._empty_redis,
+            REDIS_FAILED_OVER: self._fail_over,
+            REDIS_HANDED_OVER: self._hand_over,
             NETWORK_SILENT: self._silence_network,
             CONNECTIONS_RESET: self._reset_connections,
             REPLY_LOST: self._lose_reply,
@@ -109,6 +117,34 @@ class Faults:
             os.kill(self._fleet.redis_id, signal.SIGSTOP)
             await self._pause(0.1, 2)
             os.kill(self._fleet.redis_id, signal.SIGCONT)
+
+    async def _restart_redis_empty(self) -> None:
+        with self._timeline.window(REDIS_RESTARTED_EMPTY, self._fleet.everywhere):
+            await to_the_end(self._fleet.redis.stop)
+            await to_the_end(self._fleet.forget)
+            await self._pause(0, 1)
+            await to_the_end(self._fleet.start_redis)
+
+    async def _empty_redis(self) -> None:
+        with self._timeline.window(REDIS_EMPTIED, self._fleet.everywhere):
+            await to_the_end(self._fleet.redis.ask, "FLUSHALL")
+
+    async def _fail_over(self) -> None:
+        """The master dies, and its replica lacks what it was told last."""
+        with self._timeline.window(REDIS_FAILED_OVER, self._fleet.everywhere):
+            await to_the_end(self._fleet.leave_replica_behind)
+            await self._pause(0, 1)
+            await to_the_end(self._fleet.redis.stop)
+            await self._pause(0, 1)
+            await to_the_end(self._fleet.promote)
+        await to_the_end(self._fleet.demote)
+
+    async def _hand_over(self) -> None:
+        """The replica is promoted while the old master still takes writes over the connections that it has."""
+        with self._timeline.window(REDIS_HANDED_OVER, self._fleet.everywhere):
+            await to_the_end(self._fleet.promote)
+            await self._pause(0, 1)
+            await to_the_end(self._fleet.demote)
 
     async def _silence_network(self) -> None:
         with self._timeline.window(NETWORK_SILENT, self._fleet.everywhere):

@@ -1,10 +1,11 @@
-"""Everything that runs: Redis that forgets nothing, the network to it, an issuer, servers."""
+"""Everything that runs: Redis and its replica, the network to whichever is the master, an issuer, servers."""
 
 import asyncio
 import contextlib
 import os
 import re
 import secrets
+import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -16,16 +17,21 @@ from redis import Redis, RedisError
 from dpop_asgi.core.jose import PrivateKey
 from dpop_asgi.testing import Issuer
 from tests.soak.options import Options
+from tests.support.failover import cut, reconnect
 from tests.support.fault_proxy import FaultProxy
 from tests.support.load import wait_for_workers
-from tests.support.processes import PATIENCE, RedisServer, ResourceServer, wait_until
+from tests.support.nodes import HOST, Node
+from tests.support.processes import PATIENCE, ResourceServer, wait_until
 from tests.support.serving import IssuerServer
 
 PUBLIC_URL = "https://api.example.com"
 STEADY = "a"
 
 # Every write is in the file before it is answered. Rewritten when it is small, so that a soak sees that too.
-_PERSISTENCE = ("--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "1mb")
+_PERSISTENCE = [("appendonly", "yes"), ("appendfsync", "always"), ("auto-aof-rewrite-min-size", "1mb")]
+
+# A replica that returns has everything soon, and without the pauses that are meant for real networks.
+_REPLICATION = [("repl-diskless-sync", "no"), ("repl-ping-replica-period", "1")]
 
 # Killing Redis does not take away what is in a file in memory, and other programs' disk traffic does not slow it down.
 _IN_MEMORY = Path("/dev/shm")
@@ -93,11 +99,16 @@ class SoakIssuer(IssuerServer):
 
 
 class Fleet:
-    """All of it, running."""
+    """All of it, running.
+
+    Attributes:
+        redis: the master; `network` leads to it.
+        replica: of it.
+    """
 
     def __init__(self, options: Options) -> None:
         self._folder = tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None, prefix="soak-")
-        self.redis = RedisServer(options.redis, *_PERSISTENCE, "--dir", self._folder.name)
+        self.redis, self.replica = (self._node(options, name) for name in ("one", "other"))
         self.network = FaultProxy(self.redis.port)
         self.issuer = SoakIssuer()
         self.redis_id = 0
@@ -109,8 +120,10 @@ class Fleet:
         async with contextlib.AsyncExitStack() as stack:
             # Whatever happens while something starts, it is stopped.
             stack.callback(self._folder.cleanup)
-            stack.push_async_callback(to_the_end, self.redis.__exit__)
+            for node in (self.redis, self.replica):
+                stack.push_async_callback(to_the_end, node.__exit__)
             await to_the_end(self.start_redis)
+            await to_the_end(self.start_replica)
             await stack.enter_async_context(self.network)
             await to_the_end(self.issuer.start)
             stack.push_async_callback(to_the_end, self.issuer.stop)
@@ -141,12 +154,45 @@ class Fleet:
     def restartable(self) -> list[SoakServer]:
         return [server for name, server in self.servers.items() if name != STEADY]
 
+    def _node(self, options: Options, name: str) -> Node:
+        folder = Path(self._folder.name) / name
+        folder.mkdir()
+        node = Node(options.redis, *_PERSISTENCE, *_REPLICATION, ("dir", str(folder)))
+        node.folder = folder
+        return node
+
     def start_redis(self) -> None:
         """Return when it answers: it loads its file first."""
-        self.redis.start()
-        with self.redis.client() as connection:
-            wait_until(connection.ping, "Redis does not load its file")
-            self.redis_id = int(connection.info("server")["process_id"])
+        _start(self.redis)
+        self.redis_id = int(self.redis.facts("server")["process_id"])
+
+    def start_replica(self) -> None:
+        """Return when it has everything."""
+        if not self.replica.is_running:
+            _start(self.replica)
+        self.replica.ask("REPLICAOF", HOST, self.redis.port)
+        wait_until(lambda: self.replica.follows(self.redis), "the replica does not follow")
+
+    def forget(self) -> None:
+        """Of what the master has stored, while it is down, nothing is left."""
+        shutil.rmtree(self.redis.folder / "appendonlydir")
+
+    def leave_replica_behind(self) -> None:
+        """From now on it learns nothing of what the master is told."""
+        wait_until(lambda: self.replica.follows(self.redis), "the replica does not follow")
+        cut(self.redis, [self.replica])
+
+    def promote(self) -> None:
+        """The replica with what it has; new connections lead to it. The old master does not know, if it is up."""
+        self.replica.ask("REPLICAOF", "NO", "ONE")
+        self.redis, self.replica = self.replica, self.redis
+        self.network.lead_to(self.redis.port)
+        self.redis_id = int(self.redis.facts("server")["process_id"])
+
+    def demote(self) -> None:
+        """The old master becomes a replica, of which nothing is left but what the new one has."""
+        reconnect([node for node in (self.redis, self.replica) if node.is_running])
+        self.start_replica()
 
     def what_redis_keeps(self) -> dict[str, int]:
         """How many keys, how many bytes, and for how long at most a proof is remembered from now on.
@@ -187,7 +233,14 @@ class Fleet:
         """uvicorn on SIGHUP: each worker ends when another stands in for it."""
         replaced = server.worker_ids[-self._options.workers :]
         os.kill(server.manager_id, signal.SIGHUP)
-        wait_until(lambda: not any(map(_exists, replaced)), f"server {server.name} keeps its workers")
+        what = f"server {server.name} keeps its workers"
+        # Each in its turn, and each waits for the requests that it has.
+        wait_until(lambda: not any(map(_exists, replaced)), what, patience=3 * PATIENCE)
+
+
+def _start(node: Node) -> None:
+    node.start()
+    wait_until(lambda: node.ask("PING"), "Redis does not load its file")
 
 
 def _exists(process: int) -> bool:

@@ -18,6 +18,7 @@ from tests.soak.exchanges import (
     UNAVAILABLE,
     Attempt,
     Exchange,
+    KnownNonce,
     Outcome,
 )
 from tests.soak.timeline import Timeline, Window
@@ -44,7 +45,12 @@ _LATELY = 5.0
 MACHINE_STALLED = "machine stalled"
 _NEXT_LOOK = 0.25
 
-STORE = frozenset({faults.REDIS_KILLED, faults.REDIS_FROZEN, faults.NETWORK_SILENT})
+# From then on there is another incarnation of Redis. Where nothing but the data was lost, old nonces may go on.
+_FAILOVER = frozenset({faults.REDIS_FAILED_OVER, faults.REDIS_HANDED_OVER})
+_SUPERSEDES = _FAILOVER | {faults.REDIS_KILLED, faults.REDIS_RESTARTED_EMPTY}
+NEW_ERA = _SUPERSEDES | {faults.REDIS_EMPTIED}
+
+STORE = _SUPERSEDES | {faults.REDIS_FROZEN, faults.NETWORK_SILENT}
 _SERVER = frozenset({faults.SERVER_RESTARTED, faults.SERVER_KILLED, faults.WORKERS_REPLACED, faults.WORKER_KILLED})
 _ISSUER = frozenset({faults.ISSUER_AWAY})
 
@@ -77,9 +83,6 @@ class Verdict:
 
     expected: str | None = None
     explained_by: str | None = None
-
-
-_FINE = Verdict()
 
 
 class Judge:
@@ -125,33 +128,65 @@ class Judge:
     def _of_an_answer(self, exchange: Exchange, attempt: Attempt) -> Verdict:
         expected = self._expected(exchange, attempt)
         if attempt.outcome in expected:
-            of_the_key = attempt.outcome == KEY_UNKNOWN != exchange.wanted
-            return Verdict(explained_by=faults.KEY_ROTATED) if of_the_key else _FINE
+            return Verdict(explained_by=self._what_explains(exchange, attempt))
         broken = self._what_makes_unavailable(exchange, attempt) if attempt.outcome == UNAVAILABLE else None
         return Verdict(" or ".join(map(str, expected))) if broken is None else Verdict(explained_by=broken.fault)
+
+    def _what_explains(self, exchange: Exchange, attempt: Attempt) -> str | None:
+        if attempt.outcome == KEY_UNKNOWN != exchange.wanted:
+            return faults.KEY_ROTATED
+        if attempt.outcome == CHALLENGED != exchange.wanted and not exchange.may_be_challenged(attempt):
+            return next(window.fault for window in self._eras_since(exchange.nonce, attempt))
+        return None
 
     def _of_no_answer(self, attempt: Attempt) -> Verdict:
         broken = next(self._windows(_SERVER, attempt, after=_CLOSING), None)
         return Verdict("an answer: the server was up") if broken is None else Verdict(explained_by=broken.fault)
 
     def _expected(self, exchange: Exchange, attempt: Attempt) -> list[Outcome]:
-        if exchange.must_be_challenged(attempt):
+        if self._must_be_challenged(exchange, attempt):
             return [CHALLENGED]
         expected = [exchange.wanted]
         if exchange.may_be_spent(attempt):
             expected.append(REPLAYED)
         if exchange.asks_keys and attempt.asked_at < exchange.key_published_at + KEY_COOLDOWN:
             expected.append(KEY_UNKNOWN)
-        if exchange.may_be_challenged(attempt):
+        if self._may_be_challenged(exchange, attempt):
             expected.append(CHALLENGED)
         return expected
+
+    def _may_be_challenged(self, exchange: Exchange, attempt: Attempt) -> bool:
+        """Until all servers have noticed a new era, they hand out nonces of the old one too."""
+        superseded = exchange.asks_nonce and any(self._eras_since(exchange.nonce, attempt))
+        return superseded or exchange.may_be_challenged(attempt)
+
+    def _must_be_challenged(self, exchange: Exchange, attempt: Attempt) -> bool:
+        superseded = exchange.asks_nonce and any(
+            window.fault in _SUPERSEDES and nonce.told_at < window.began and window.ended + RECOVERY < attempt.asked_at
+            for nonce in [exchange.nonce]
+            if nonce is not None
+            for window in self._eras_since(nonce, attempt)
+        )
+        return superseded or exchange.must_be_challenged(attempt)
+
+    def _eras_since(self, nonce: KnownNonce | None, attempt: Attempt) -> Iterator[Window]:
+        """What may have ended the era in which the nonce was agreed, before the response."""
+        if nonce is not None:
+            for window in self._timeline.since(nonce.asked_at - RECOVERY):
+                if window.fault in NEW_ERA and window.began <= attempt.answered_at:
+                    yield window
 
     def _what_makes_unavailable(self, exchange: Exchange, attempt: Attempt) -> Window | None:
         """Only what is accepted needs the store, only a new key the issuer; a cold server needs both for everything.
 
+        So does a nonce that a server does not know: another server may know it, from an era that has just begun.
         A server that is just starting may be too busy for the deadline of the store.
         """
-        needs_store = exchange.wanted == ACCEPTED and not exchange.must_be_challenged(attempt)
+        needs_store = exchange.wanted == CHALLENGED or (
+            exchange.asks_nonce
+            and exchange.nonce is not None
+            and (exchange.wanted == ACCEPTED or self._may_be_challenged(exchange, attempt))
+        )
         for window in self._windows(STORE, attempt, after=RECOVERY):
             if needs_store or self._was_cold(attempt.server, window):
                 return window

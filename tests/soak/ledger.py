@@ -2,19 +2,24 @@
 
 import math
 import time
-from collections import Counter
+from bisect import bisect
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from tests.soak.exchanges import ACCEPTED, CHALLENGED, Attempt, Exchange
-from tests.soak.judge import Judge, Verdict, Violation
+from tests.soak.judge import NEW_ERA, Judge, Verdict, Violation
 from tests.soak.memory import ALLOWED_KIB, Growth
 from tests.soak.options import Options
+from tests.soak.timeline import Timeline
 
 # For every answer, whatever happens to Redis: twice the deadline of a call to it.
 PROMISED = 0.5
 
 # A proof is remembered for so long after it cannot be accepted any more.
 REPLAY_MARGIN = 10.0
+
+# Each time when Redis lost its data or was replaced: one as a rule, more while servers notice at different moments.
+_MOST_CHALLENGES = 3
 
 # Of a soak that goes wrong for hours, so many are told in full.
 _MOST_TOLD = 100
@@ -32,6 +37,8 @@ class Ledger:
         accepted: how many different proofs were.
         wrong: violations by sort; `violations` are the first of them in full.
         challenges: of each client.
+        superseded: of each client that goes on asking, the nonces that were refused before their time, and when.
+        after_a_loss: the most challenges of a client after Redis lost its data or was replaced once.
         milliseconds: how long answers took, rounded up.
         slow: those that took longer than promised, the first of them; told, not judged: the machine may be busy.
         latest: by how much a request was sent later than planned, at most.
@@ -49,6 +56,8 @@ class Ledger:
     wrong: Counter[str] = field(default_factory=Counter)
     violations: list[Violation] = field(default_factory=list)
     challenges: Counter[str] = field(default_factory=Counter)
+    superseded: dict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    after_a_loss: int = 0
     milliseconds: Counter[int] = field(default_factory=Counter)
     slow: list[str] = field(default_factory=list)
     latest: float = 0.0
@@ -72,6 +81,9 @@ class Ledger:
         self.answers[attempt.outcome.label] += 1
         if attempt.outcome == CHALLENGED and exchange.wanted == ACCEPTED and len(exchange.attempts) == 1:
             self.challenges[caller] += 1
+            # Of requests that were under way at the same time with the same nonce, one counts.
+            if exchange.nonce is not None and attempt.answered_at < exchange.nonce.live_until:
+                self.superseded[caller].setdefault(exchange.nonce.value, attempt.answered_at)
         self.milliseconds[math.ceil(attempt.seconds * 1000)] += 1
 
     def judge(self, exchange: Exchange, judge: Judge) -> None:
@@ -90,6 +102,17 @@ class Ledger:
         self.wrong[violation.wrong] += 1
         if len(self.violations) < _MOST_TOLD:
             self.violations.append(violation)
+
+    def check_challenges(self, timeline: Timeline) -> None:
+        began = sorted(window.began for window in timeline.windows if window.fault in NEW_ERA)
+        for number in range(self.options.clients):
+            caller = f"client {number}"
+            after = Counter(bisect(began, at) for at in self.superseded[caller].values())
+            most = max(after.values(), default=0)
+            self.after_a_loss = max(self.after_a_loss, most)
+            if most > _MOST_CHALLENGES:
+                got = f"{most} challenges after one loss of data or failover"
+                self._add_state(caller, got, f"at most {_MOST_CHALLENGES}")
 
     def check_redis(self, *, longest_life: float) -> None:
         """Every key has an end; a proof is remembered for as long as its nonce lives, and the margin."""

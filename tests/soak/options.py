@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.__main__ import find_redis
+from tests.set_up import find_redis
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,7 @@ def as_json(ledger: Ledger) -> dict[str, Any]:
         "unexplained": ledger.wrong["unexplained"],
         "violations": [asdict(violation) for violation in ledger.violations],
         "challenges_per_client": challenges(ledger),
+        "challenges_after_a_loss": ledger.after_a_loss,
         "milliseconds": percentiles(ledger.milliseconds),
         "over_promised": sum(n for milliseconds, n in ledger.milliseconds.items() if milliseconds > PROMISED * 1000),
         "slow": ledger.slow,
@@ -42,7 +43,7 @@ def as_json(ledger: Ledger) -> dict[str, Any]:
 
 
 def challenges(ledger: Ledger) -> dict[str, float]:
-    """Of those that go on asking: one at the beginning, others when no answer brought a nonce for too long."""
+    """Of those that go on asking: one at the beginning, others when Redis lost its data or was replaced."""
     counts = [ledger.challenges[f"client {number}"] for number in range(ledger.options.clients)]
     return {"least": min(counts), "median": statistics.median(counts), "most": max(counts)}
 
@@ -131,6 +132,7 @@ def _summary(ledger: Ledger) -> Table:
         "lost": facts["lost"],
         "unexplained": facts["unexplained"],
         "challenges per client": _pairs(facts["challenges_per_client"]),
+        "at most, after one loss of data or failover": facts["challenges_after_a_loss"],
         "milliseconds per answer": _pairs(facts["milliseconds"]),
         f"over {PROMISED:g} s": facts["over_promised"],
         "kept in Redis": _pairs(ledger.redis),

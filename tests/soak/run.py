@@ -108,6 +108,7 @@ class Soak:
     async def look_back(self) -> None:
         """What can be said when the load is over, while everything is still there."""
         self.ledger.faults = self.timeline.summary()
+        self.ledger.check_challenges(self.timeline)
         self.ledger.redis = await to_the_end(self._fleet.what_redis_keeps)
         self.ledger.check_redis(longest_life=self._traffic.calendar.longest_life)
         self.ledger.processes = self._memory.growth()

@@ -26,7 +26,7 @@ from tests.soak.judge import KEY_COOLDOWN, MACHINE_STALLED, RECOVERY, Judge
 from tests.soak.timeline import Timeline, Window
 
 NOW = 1_700_000_000.0
-LIVE = KnownNonce("nonce", NOW + 60, NOW + 60)
+LIVE = KnownNonce("nonce", NOW + 60, NOW + 60, NOW - 60, NOW - 60)
 DEAD = KnownNonce("nonce", NOW - 60, NOW - 60)
 DYING = KnownNonce("nonce", NOW - 1, NOW + 1)
 EVERYWHERE = frozenset("ab")
@@ -105,7 +105,7 @@ def test_a_nonce_is_accepted_while_it_lives(nonce, outcome, wrong):
 )
 @pytest.mark.parametrize("second", [ACCEPTED, REPLAYED], ids=["accepted", "replayed"])
 def test_an_answer_that_was_missed_may_have_spent_the_proof(first, second, wrong):
-    broken = [_broken(faults.SERVER_KILLED, -0.1, 0.5), _broken(faults.REDIS_KILLED, -0.1, 0.5)]
+    broken = [_broken(faults.SERVER_KILLED, -0.1, 0.5), _broken(faults.REDIS_FROZEN, -0.1, 0.5)]
     expected = wrong if second == REPLAYED else []
     assert _judged(_answered(first), _answered(second, after=5), broken=broken) == expected
 
@@ -133,7 +133,47 @@ def test_503_is_explained_by_what_is_broken_then(window, wrong):
     assert _judged(_answered(UNAVAILABLE), broken=[window]) == wrong
 
 
-@pytest.mark.parametrize("fault", [faults.REDIS_KILLED, faults.ISSUER_AWAY])
+LOSSES = [
+    faults.REDIS_KILLED,
+    faults.REDIS_RESTARTED_EMPTY,
+    faults.REDIS_FAILED_OVER,
+    faults.REDIS_HANDED_OVER,
+]
+
+
+@pytest.mark.parametrize("fault", [*LOSSES, faults.REDIS_EMPTIED])
+@pytest.mark.parametrize(
+    ("began", "ended", "wrong"),
+    [
+        pytest.param(-3, -2, [], id="after-another-began"),
+        pytest.param(-0.1, 0.1, [], id="while-another-begins"),
+        pytest.param(1, 2, ["unexplained"], id="before"),
+        pytest.param(-70, -60 - RECOVERY - 0.1, ["unexplained"], id="that-was-told-since"),
+        pytest.param(-70, -59.9 - RECOVERY, [], id="that-was-told-by-a-server-that-had-not-noticed"),
+    ],
+)
+def test_a_nonce_of_an_earlier_incarnation_of_redis_may_be_refused(fault, began, ended, wrong):
+    assert _judged(_answered(CHALLENGED), broken=[_broken(fault, began, ended)]) == wrong
+
+
+@pytest.mark.parametrize("fault", LOSSES)
+def test_a_nonce_of_an_earlier_incarnation_of_redis_must_not_be_accepted(fault):
+    assert _judged(_answered(ACCEPTED), broken=[_broken(fault, -3, -2)]) == ["unexplained"]
+
+
+@pytest.mark.parametrize("fault", [*LOSSES, faults.REDIS_EMPTIED])
+def test_no_loss_of_data_excuses_a_second_use(fault):
+    attempts = [_answered(ACCEPTED, after=-2), _answered(ACCEPTED, after=0.1)]
+    assert "accepted twice" in _judged(*attempts, broken=[_broken(fault, -1, 0)])
+
+
+def test_a_nonce_that_a_server_does_not_know_cannot_be_judged_without_redis():
+    broken = [_broken(faults.REDIS_FROZEN, -1, 1)]
+    assert _judged(_answered(UNAVAILABLE), broken=broken, wanted=CHALLENGED) == []
+    assert _judged(_answered(UNAVAILABLE), broken=broken, nonce=None) == ["unexplained"]
+
+
+@pytest.mark.parametrize("fault", [faults.REDIS_FROZEN, faults.ISSUER_AWAY])
 @pytest.mark.parametrize(
     ("restarted", "wrong"),
     [

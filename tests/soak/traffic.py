@@ -51,7 +51,7 @@ class Caller:
         self.key_published_at = published_at
 
     def learn(self, nonce: KnownNonce) -> None:
-        if self.nonce is None or nonce.live_until > self.nonce.live_until:
+        if self.nonce is None or nonce.told_at > self.nonce.told_at:
             self.nonce = nonce
 
 

@@ -1,14 +1,9 @@
-"""A fleet with a store that fails: whatever happens in whatever order, each answer is the one that it must be.
-
-`STATE_MACHINE_EXAMPLES=10000 pytest --timeout=0 tests/state_machine` looks longer.
-"""
-
-from collections import Counter
+"""A fleet with a store that fails: whatever happens in whatever order, each answer is the one that it must be."""
 
 import pytest
 
 from dpop_asgi import NoncePolicy, ProofPolicy
-from tests.state_machine.machine import examine
+from tests.state_machine.machine import begin, examine
 from tests.state_machine.rules import Fleet
 from tests.support.flaky_store import Fault
 
@@ -16,7 +11,6 @@ from tests.support.flaky_store import Fault
 pytestmark = pytest.mark.timeout(900)
 
 BOTH = frozenset({"nonce", "proof"})
-HAPPENED = {"200", "401 proof_replayed", "503", "at once, 1 passed"}
 
 
 class RefusingFleet(Fleet):
@@ -29,20 +23,52 @@ class AcceptingFleet(Fleet):
     on_store_failure = "accept"
 
 
+@pytest.mark.explores
 def test_every_answer_of_a_fleet_that_refuses_while_the_store_is_away_is_right():
-    assert examine(RefusingFleet, examples=100).keys() >= HAPPENED
+    examine(RefusingFleet, examples=100)
 
 
+@pytest.mark.explores
 def test_every_answer_of_a_fleet_that_accepts_while_the_store_is_away_is_right():
-    assert examine(AcceptingFleet, examples=60).keys() >= HAPPENED
+    examine(AcceptingFleet, examples=60)
+
+
+WHILE_REFUSING = {"200": 1, "401 nonce_missing": 1, "401 proof_replayed": 2, "503": 2, "at once, 1 passed": 1}
+# One is answered by a worker that knows the nonces. What nobody remembers passes again.
+WHILE_ACCEPTING = {"200": 3, "401 nonce_missing": 1, "401 proof_replayed": 1, "503": 1, "at once, 1 passed": 1}
+
+
+def what_matters_most(fleet, token, **away):
+    """How often each thing has happened on the way that leads to all of them, whatever the examples come upon."""
+    fleet.ask(token=token, worker=0, method="GET", path="/r")
+    fleet.replay(number=0, worker=1)
+    fleet.send_a_new_proof_everywhere_at_once(token=token, copies=9)
+    fleet.restart_a_worker(worker=2)
+    fleet.break_the_store(**away)
+    fleet.ask(token=token, worker=0, method="GET", path="/r")
+    fleet.ask(token=token, worker=2, method="GET", path="/r")
+    fleet.repair_the_store()
+    fleet.replay(number=0, worker=2)
+    fleet.teardown()
+    return fleet.seen
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        pytest.param(RefusingFleet, WHILE_REFUSING, id="refuses"),
+        pytest.param(AcceptingFleet, WHILE_ACCEPTING, id="accepts"),
+    ],
+)
+def test_what_matters_most_happens_and_is_judged(machine, expected):
+    """X14: this was left to the random examples."""
+    assert what_matters_most(*begin(machine), fault=Fault("refuse", BOTH)) == expected
 
 
 def test_a_lost_reply_does_not_prolong_what_stood_under_the_same_jti():
     """Found by the machine: the oracle thought so, and took a third proof with that `jti` for a replay."""
     policy, nonces = ProofPolicy(max_age=300.0, max_future=10.0), NoncePolicy(period=300.0, grace=0, lookahead=1)
-    AcceptingFleet.seen = Counter()
-    fleet = AcceptingFleet()
-    token = fleet.start(nonces=nonces, policy=policy, mode="required", skewed=(-4.99, -4.99, -4.99))
+    fleet, token = begin(AcceptingFleet, nonces=nonces, policy=policy, skewed=(-4.99, -4.99, -4.99))
     fleet.break_the_store(fault=Fault("slow-request", BOTH, 100.0))
     for nonce in (0, 0, 3):
         fleet.use_a_nonce_of_the_past(number=nonce, token=token, worker=0)

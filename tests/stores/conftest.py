@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from dpop_asgi import RedisStore
+from tests.support.busy import patient
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import RedisServer
 
@@ -40,7 +41,7 @@ async def proxy(redis_server):
 @pytest.fixture
 async def proxied_store(proxy):
     """A store whose way to Redis goes through the proxy; its deadline is short, as the proxy makes it pass."""
-    store = RedisStore(proxy.url, timeout=0.2)
+    store = RedisStore(proxy.url, timeout=patient(0.2))
     yield store
     await store.aclose()
 

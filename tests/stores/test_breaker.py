@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from dpop_asgi import StoreError
+from dpop_asgi import StoreError, StoreUnavailable
 from dpop_asgi.stores.breaker import CircuitBreaker
 
 
@@ -15,7 +15,7 @@ def breaker(breaker_clock):
 
 def _fail(breaker, times):
     for _ in range(times):
-        breaker.failed("connection refused")
+        breaker.failed(StoreUnavailable("connection refused"))
 
 
 def _is_admitted(breaker):
@@ -75,6 +75,18 @@ def test_a_probe_that_succeeds_lets_everybody_through(breaker, breaker_clock):
     breaker.admit()
     breaker.succeeded()
     assert [_is_admitted(breaker) for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("kind", [StoreError, StoreUnavailable])
+def test_calls_are_turned_away_for_what_was_last_seen(breaker, breaker_clock, kind):
+    """Z02: a store that refuses each command is not one that is unavailable, and the other way round."""
+    _fail(breaker, 3)
+    breaker_clock.advance(0.2)
+    breaker.admit()
+    breaker.failed(kind("what the probe saw"))
+    with pytest.raises(StoreError) as turned_away:
+        breaker.admit()
+    assert type(turned_away.value) is kind
 
 
 def test_each_change_is_logged_once(breaker, caplog):

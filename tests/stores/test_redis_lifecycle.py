@@ -3,12 +3,25 @@
 import asyncio
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from redis.asyncio import Redis
 
-from dpop_asgi import RedisStore, StoreError
-from tests.support.processes import ROOT
+from dpop_asgi import RedisStore, StoreUnavailable
+from dpop_asgi.testing import Client, Issuer
+from tests.support.processes import AUDIENCE, ROOT
+from tests.support.service import Caller, Service
+
+
+@pytest.fixture
+def issuer():
+    return Issuer("https://id.example.com", audience=AUDIENCE)
+
+
+@pytest.fixture
+def alice(issuer):
+    return Caller("alice", Client(), issuer)
 
 
 async def _connections(redis_server, wanted):
@@ -53,14 +66,38 @@ async def test_a_store_that_was_never_used_can_be_closed(redis_server):
     await RedisStore(redis_server.url).aclose()
 
 
-async def test_calls_under_way_fail_when_the_store_is_closed(proxied_store, proxy):
+async def _calls_under_way(store, count):
+    calls = [asyncio.create_task(store.put_if_absent(f"key-{n}", "mine", ttl=60.0)) for n in range(count)]
+    await asyncio.sleep(0)
+    return calls
+
+
+async def test_calls_under_way_are_answered_before_the_store_is_closed(redis_server, redis_store):
+    """Z13"""
+    calls = await _calls_under_way(redis_store, 1000)
+    await redis_store.aclose()
+    assert [call.result() for call in calls] == ["mine"] * 1000
+    await _connections(redis_server, 0)
+
+
+async def test_calls_under_way_fail_by_their_deadline_when_a_silent_store_is_closed(proxied_store, proxy):
     proxy.silent = True
-    calls = [asyncio.create_task(proxied_store.put_if_absent(f"key-{n}", "mine", ttl=60.0)) for n in range(300)]
-    await asyncio.sleep(0.05)
+    calls = await _calls_under_way(proxied_store, 1000)
     await proxied_store.aclose()
-    answers = await asyncio.gather(*calls, return_exceptions=True)
-    assert all(isinstance(answer, StoreError) for answer in answers)
-    assert "the Redis store was closed" in {str(answer) for answer in answers}
+    assert {type(call.exception()) for call in calls} == {StoreUnavailable}
+
+
+async def test_who_shares_a_store_is_served_while_another_app_shuts_down(redis_server, issuer, alice):
+    """Z13"""
+    store = RedisStore(redis_server.url, timeout=10.0)
+    going, staying = (Service(issuer, store, jwks=issuer.jwks) for _ in range(2))
+    nonce = await staying.learn_nonce(alice)
+    asked = [asyncio.create_task(staying.ask(alice.request(nonce))) for _ in range(300)]
+    await asyncio.sleep(0)
+    await going.authenticator.aclose()
+    assert Counter(answer.status for answer in await asyncio.gather(*asked)) == {200: 300}
+    await store.aclose()
+    await _connections(redis_server, 0)
 
 
 def test_several_event_loops_in_turn_share_one_store(redis_server):

@@ -13,9 +13,13 @@ from urllib.parse import urlsplit
 from dpop_asgi.testing import Client, Issuer
 from tests.support.connections import Connections
 from tests.support.processes import ResourceServer
+from tests.support.wire import Response
 
 # How often each server is asked, by the way, for what is open to everybody.
 _GLANCE_SECONDS = 0.02
+
+# Where each master of a cluster has nonces of its own, some of so many clients have one of every master.
+_CLIENTS = 12
 
 # Half of the second uses follow at once, the other half after a pause of up to so many seconds.
 _LONGEST_PAUSE = 4.0
@@ -35,11 +39,28 @@ class Use:
         return self.answered_at - self.asked_at
 
 
+class _Follower:
+    """A client that remembers the newest nonce that any response to it brought."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._client = Client()
+        self._token = issuer.access_token(self._client)
+        self._nonce: str | None = None
+
+    def fields(self, target: str) -> dict[str, str]:
+        """Of a request with a new proof."""
+        return self._client.headers("GET", target, self._token, nonce=self._nonce)
+
+    def learn(self, response: Response) -> None:
+        self._nonce = response.one("dpop-nonce") or self._nonce
+
+
 @dataclass(slots=True)
 class Sheet:
-    """A proof, as the request that carries it, and its uses."""
+    """A proof, as the request that carries it, its client, and its uses."""
 
     request: bytes
+    client: _Follower
     uses: list[Use] = field(default_factory=list)
 
     @property
@@ -48,14 +69,14 @@ class Sheet:
 
 
 class Barrage:
-    """Asks servers on loopback for `/resource` with proofs of one client, each time one of them.
+    """Asks servers on loopback for `/resource` with proofs of several clients, each time one of them.
 
     It also looks at how long they take for what is open to everybody: longer while the machine is busy with others.
 
     Args:
         servers: that have one and the same public URL.
         public_url: what the proofs are made for.
-        issuer: of the client's token.
+        issuer: of the clients' tokens.
         rate: requests per second.
     """
 
@@ -66,11 +87,9 @@ class Barrage:
         self._host = urlsplit(public_url).netloc
         self._target = f"{public_url}/resource"
         self._pause = 1 / rate
-        self._client = Client()
-        self._token = issuer.access_token(self._client)
+        self._clients = [_Follower(issuer) for _ in range(_CLIENTS)]
         self._connections = {port: Connections(port) for port in self._ports}
         self._repeats: list[tuple[int, int, Sheet]] = []
-        self.nonce: str | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -78,10 +97,6 @@ class Barrage:
     async def __aexit__(self, *_: object) -> None:
         for connections in self._connections.values():
             connections.close()
-
-    def fields(self) -> dict[str, str]:
-        """Of a request with a new proof."""
-        return self._client.headers("GET", self._target, self._token, nonce=self.nonce)
 
     def _request(self, path: str, fields: Mapping[str, str] = MappingProxyType({})) -> bytes:
         lines = [f"GET {path} HTTP/1.1", f"Host: {self._host}", *(f"{name}: {fields[name]}" for name in fields)]
@@ -101,14 +116,15 @@ class Barrage:
     async def _glance(self, port: int, until: asyncio.Event) -> None:
         request = self._request("/public")
         while not until.is_set():
-            self.glances.append(await self._ask(port, request))
+            self.glances.append((await self._ask(port, request))[0])
             await asyncio.sleep(_GLANCE_SECONDS)
 
     def _next(self, turn: int) -> Sheet:
         """A repetition that is due, or else a new proof."""
         if self._repeats and self._repeats[0][0] <= turn:
             return heapq.heappop(self._repeats)[2]
-        sheet = Sheet(self._request("/resource", self.fields()))
+        client = self._clients[turn % _CLIENTS]
+        sheet = Sheet(self._request("/resource", client.fields(self._target)), client)
         self.sheets.append(sheet)
         pause = random.choice([0.0, random.uniform(0, _LONGEST_PAUSE)])
         heapq.heappush(self._repeats, (turn + 1 + int(pause / self._pause), turn, sheet))
@@ -122,12 +138,14 @@ class Barrage:
                 await asyncio.sleep(self._pause / 2)
 
     async def use(self, sheet: Sheet) -> None:
-        sheet.uses.append(await self._ask(random.choice(self._ports), sheet.request))
+        use, response = await self._ask(random.choice(self._ports), sheet.request)
+        sheet.uses.append(use)
+        sheet.client.learn(response)
 
-    async def _ask(self, port: int, request: bytes) -> Use:
+    async def _ask(self, port: int, request: bytes) -> tuple[Use, Response]:
         asked_at = time.monotonic()
-        answer = await self._connections[port].exchange(request)
-        return Use(port, asked_at, time.monotonic(), answer.status)
+        response = await self._connections[port].exchange(request)
+        return Use(port, asked_at, time.monotonic(), response.status), response
 
     def forget(self) -> None:
         """Begin a new ledger."""

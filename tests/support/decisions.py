@@ -16,7 +16,7 @@ from dpop_asgi import (
     MemoryStore,
     Reason,
     Refusal,
-    StoreError,
+    StoreUnavailable,
 )
 from dpop_asgi.testing import Client, ManualClock
 from tests.support.proofs import TOKEN, URI
@@ -42,7 +42,7 @@ class CountingStore(MemoryStore):
     async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
         self.calls.append(Call(key, value, ttl))
         if self.down:
-            raise StoreError("the store is down")
+            raise StoreUnavailable("the store is down")
         return await super().put_if_absent(key, value, ttl=ttl)
 
     def forget(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.support.barrage import Barrage, Sheet, Use
+from tests.support.busy import Watch
 from tests.support.nodes import Node
 from tests.support.processes import wait_until
 from tests.support.topologies import ClusterTopology, SentinelTopology
@@ -17,6 +18,13 @@ from tests.support.topologies import ClusterTopology, SentinelTopology
 STALL, AFTER_STALL = 0.15, 0.5
 
 SECONDS_BEFORE, SECONDS_AFTER = 0.6, 1.6
+
+
+def busiest(cluster: ClusterTopology, *, seconds: float = 0.4) -> Node:
+    """The master that is told of most proofs, while there is load."""
+    before = {master: master.ask("DBSIZE") for master in cluster.masters}
+    time.sleep(seconds)
+    return max(before, key=lambda master: master.ask("DBSIZE") - before[master])
 
 
 @dataclass(frozen=True)
@@ -29,11 +37,12 @@ class Succession:
     _hand_over: Callable[[], None]
 
     @classmethod
-    def in_topology(cls, topology: SentinelTopology | ClusterTopology) -> "Succession":
+    def in_topology(cls, topology: SentinelTopology | ClusterTopology, *, victim: Node | None = None) -> "Succession":
+        """Of the master that Sentinels name, or of one master of a cluster: the first, unless it is given."""
         if isinstance(topology, SentinelTopology):
-            victim = topology.master
-            return cls(victim, topology.replicas, lambda: topology.master is not victim, topology.hand_over)
-        victim, *_ = topology.masters
+            master = topology.master
+            return cls(master, topology.replicas, lambda: topology.master is not master, topology.hand_over)
+        victim = victim or topology.masters[0]
         heir = topology.replica_of(victim)
         return cls(victim, [heir], lambda: heir in topology.masters, lambda: topology.hand_over(victim))
 
@@ -64,12 +73,16 @@ class Moments(NamedTuple):
 
 @dataclass
 class Observed:
-    """Every proof with its uses; what was accepted from `safe_from` on must not be accepted again."""
+    """Every proof with its uses.
+
+    Attributes:
+        machine: how busy it was meanwhile.
+    """
 
     sheets: list[Sheet]
     moments: Moments
     glances: list[Use]
-    safe_from: float
+    machine: Watch
 
     @property
     def uses(self) -> list[Use]:
@@ -102,6 +115,7 @@ class Observed:
             "last 503 after promoted": max(away, default=promoted) - promoted,
             "last 503 after known": max(away, default=known) - known,
             "first 200 after promoted": min(back) - promoted,
+            "busy": self.machine.times,
             "slowest": max(use.seconds for use in self.uses),
             "slowest glance": max(glance.seconds for glance in self.glances),
             "unfair": sum(not self.is_fair(use) for use in self.uses),
@@ -110,6 +124,20 @@ class Observed:
         said = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
         statuses = dict(sorted(Counter(use.status for use in self.uses).items()))
         return f"{statuses}; accepted twice {len(lost)}; {said}"
+
+
+def cut(master: Node, replicas: list[Node]) -> None:
+    """The replicas go on as before, but learn nothing any more, like on the other side of a broken network."""
+    for replica in replicas:
+        replica.ask("CONFIG", "SET", "masterauth", "refused")
+    master.ask("CLIENT", "KILL", "TYPE", "replica")
+    wait_until(lambda: master.facts("replication")["connected_slaves"] == 0, "a replica is still there")
+
+
+def reconnect(nodes: list[Node]) -> None:
+    """Let them learn again what they missed."""
+    for node in nodes:
+        node.ask("CONFIG", "SET", "masterauth", "")
 
 
 def _watch(succession: Succession, happen: Callable[[Succession], None]) -> Moments:
@@ -125,13 +153,14 @@ async def observe(succession: Succession, happen: Callable[[Succession], None], 
     """Let it happen under load; in the end, all that was accepted is sent once more."""
     barrage.forget()
     done = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(barrage.go_on(until=done))
-        await asyncio.sleep(SECONDS_BEFORE)
-        moments = await asyncio.to_thread(_watch, succession, happen)
-        await asyncio.sleep(SECONDS_AFTER / 2)
-        await asyncio.to_thread(succession.bring_back)
-        await asyncio.sleep(SECONDS_AFTER / 2)
-        done.set()
-    await barrage.send_again([sheet for sheet in barrage.sheets if sheet.accepted])
-    return Observed(barrage.sheets, moments, barrage.glances, moments.failed)
+    with Watch() as machine:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(barrage.go_on(until=done))
+            await asyncio.sleep(SECONDS_BEFORE)
+            moments = await asyncio.to_thread(_watch, succession, happen)
+            await asyncio.sleep(machine.allows(SECONDS_AFTER) / 2)
+            await asyncio.to_thread(succession.bring_back)
+            await asyncio.sleep(machine.allows(SECONDS_AFTER) / 2)
+            done.set()
+        await barrage.send_again([sheet for sheet in barrage.sheets if sheet.accepted])
+    return Observed(barrage.sheets, moments, barrage.glances, machine)

@@ -20,6 +20,7 @@ Everything can be switched at any time, for connections that stand as for new on
 import asyncio
 import contextlib
 import socket
+from itertools import cycle
 from typing import Literal, Self
 
 from tests.support.fault_line import Cut, Faults, Line, reset
@@ -33,15 +34,15 @@ Door = Literal["open", "reset", "backlog", "closed"]
 
 
 class FaultProxy(Faults):
-    """Forwards to `port` on loopback; see above for what else it does.
+    """Forwards to `port` on loopback, or to each of several in turn; see above for what else it does.
 
     Attributes:
         port: where it listens; always the same.
         connections: how many were taken.
     """
 
-    def __init__(self, port: int) -> None:
-        self._upstream = port
+    def __init__(self, port: int, *others: int) -> None:
+        self._upstreams = cycle((port, *others))
         self._lines: dict[asyncio.Task[None], Line] = {}
         self._listening: socket.socket | None = None
         self.port = 0
@@ -49,6 +50,9 @@ class FaultProxy(Faults):
         super().__init__()
 
     async def __aenter__(self) -> Self:
+        # Keeps the port while the door is closed: nobody else may get it, nor an outgoing connection be given it.
+        self._holding = _bound(0)
+        self.port = int(self._holding.getsockname()[1])
         self.door = "open"
         return self
 
@@ -58,10 +62,15 @@ class FaultProxy(Faults):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._holding.close()
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    def lead_to(self, *ports: int) -> None:
+        """From now on new connections go there, in turn."""
+        self._upstreams = cycle(ports)
 
     async def emptied(self) -> None:
         """Wait until all connections have been ended by their clients or servers."""
@@ -93,9 +102,9 @@ class FaultProxy(Faults):
             asyncio.get_running_loop().add_reader(listening, self._accept, listening)
 
     def _listen(self) -> socket.socket:
-        self._listening = socket.create_server(("127.0.0.1", self.port), backlog=_BACKLOG)
+        self._listening = _bound(self.port)
+        self._listening.listen(_BACKLOG)
         self._listening.setblocking(False)
-        self.port = int(self._listening.getsockname()[1])
         return self._listening
 
     def _close(self) -> None:
@@ -111,7 +120,7 @@ class FaultProxy(Faults):
                 reset(client)
                 return
             line = Line(client, self)
-            task = asyncio.get_running_loop().create_task(line.run(self._upstream))
+            task = asyncio.get_running_loop().create_task(line.run(next(self._upstreams)))
             self._lines[task] = line
             task.add_done_callback(lambda task: self._lines.pop(task).close())
 
@@ -124,3 +133,12 @@ class FaultProxy(Faults):
         """Those that stand are dead from now on and nobody is told: bytes are taken and never answered."""
         for line in self._lines.values():
             line.dead = True
+
+
+def _bound(port: int) -> socket.socket:
+    """A socket on a port that sockets of this kind share, as long as one of them listens at most."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", port))
+    return bound

@@ -1,10 +1,10 @@
 """Every way in which a request can be wrong, in the order in which the decision asks. Each breaks one thing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from dpop_asgi import (
-    AccessToken,
     IncomingRequest,
     InvalidProof,
     InvalidRequest,
@@ -35,7 +35,7 @@ class Draft:
         self.signed_by: PrivateKey | None = None
         self.fields: Callable[[str], list[str]] = lambda proof: [proof]
         self.request: dict[str, Any] = {}
-        self.bound_to: str | None = None
+        self.token: dict[str, Any] = {}
         self.revoked = False
         self.spent = False
 
@@ -44,8 +44,7 @@ class Draft:
         nonce = await resource.authenticator.challenge_nonce()
         if self.spent:
             await resource.accept(resource.headers(nonce=nonce, claims={"jti": JTI}))
-        if self.bound_to is not None:
-            resource.tokens[TOKEN] = AccessToken(key_thumbprint=self.bound_to)
+        resource.tokens[TOKEN] = replace(resource.tokens[TOKEN], **self.token)
         if self.revoked:
             resource.tokens.clear()
         return incoming(self._lines(resource, nonce), **self.request)
@@ -143,7 +142,15 @@ FAULTS = (
     Fault("off-the-curve", R.KEY_INVALID, InvalidProof, "jwk.y", _puts("jwk", y=OTHER_KEY.public_jwk["x"])),
     Fault("signature", R.SIGNATURE_INVALID, InvalidProof, "signature", _sets("signed_by", OTHER_KEY)),
     Fault("revoked", R.TOKEN_REJECTED, InvalidToken, "token", _sets("revoked", True)),
-    Fault("other-binding", R.BINDING_MISMATCH, InvalidToken, "binding", _sets("bound_to", OTHER_KEY.thumbprint)),
+    # Z14: whatever the verifier says.
+    Fault("expired-token", R.TOKEN_EXPIRED, InvalidToken, "token", _puts("token", expires_at=NOW - 5.0)),
+    Fault(
+        "other-binding",
+        R.BINDING_MISMATCH,
+        InvalidToken,
+        "binding",
+        _puts("token", key_thumbprint=OTHER_KEY.thumbprint),
+    ),
     Fault("replayed", R.PROOF_REPLAYED, InvalidProof, "spent", _sets("spent", True)),
 )
 

@@ -11,7 +11,7 @@ import httpx2
 
 from dpop_asgi.testing import Issuer
 from tests.support.load import connections
-from tests.support.processes import PATIENCE, Process, free_port, wait_until
+from tests.support.processes import NO_ROTATION, PATIENCE, Process, free_port, wait_until
 
 APP = "tests.support.preloaded:app"
 WORKERS = 3
@@ -27,10 +27,16 @@ GUNICORN = [
     "--bind",
     "127.0.0.1:{port}",
 ]
+UVICORN_WORKER = [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker"]
 COMMANDS = {
-    "gunicorn": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker"],
+    "gunicorn": UVICORN_WORKER,
     "gunicorn-asgi": [*GUNICORN, "--worker-class", "asgi"],
     "uvicorn": ["-m", "uvicorn", APP, "--workers", str(WORKERS), "--port", "{port}"],
+    # Not several workers, or not forked from one that has imported the app.
+    "gunicorn, not preloaded": [part for part in UVICORN_WORKER if part != "--preload"],
+    "gunicorn, one worker": [*UVICORN_WORKER, "--workers", "1"],
+    "uvicorn, one worker": ["-m", "uvicorn", APP, "--port", "{port}"],
+    "uvicorn, reloader": ["-m", "uvicorn", APP, "--reload", "--reload-dir", "tests/support", "--port", "{port}"],
 }
 
 
@@ -40,6 +46,7 @@ class Manager:
     def __init__(self, name: str, issuer: Issuer, *, used: bool = False, **settings: Any) -> None:
         self.port = free_port()
         settings |= {"issuer": issuer.url, "audience": issuer.audience, "public_url": "https://api.example.com"}
+        settings |= {"nonce_period": NO_ROTATION}
         self._command = [sys.executable, *(part.format(port=self.port) for part in COMMANDS[name])]
         self._environment = {key: value for key, value in os.environ.items() if key != "WEB_CONCURRENCY"}
         self._environment |= {f"DPOP_{key.upper()}": str(value) for key, value in settings.items()}
@@ -50,10 +57,13 @@ class Manager:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
+    def start(self) -> Self:
         self._process = Process(self._command, environment=self._environment)
         wait_until(self._answers, "it does not answer", patience=3 * PATIENCE)
         return self
+
+    def __enter__(self) -> Self:
+        return self.start()
 
     def _answers(self) -> bool:
         if not self._process.running():

@@ -15,10 +15,13 @@ import httpx2
 import redis as redis_client
 
 from dpop_asgi.testing import Issuer
+from tests.support import children
 
 ROOT = Path(__file__).resolve().parents[2]
 AUDIENCE = "https://api.example.com"
 PATIENCE = 20.0
+# Seconds per slot, with which now is half-way through slot 1: nonces do not rotate where no test asks for it (N19).
+NO_ROTATION = time.time() / 1.5
 
 
 def free_port() -> int:
@@ -45,9 +48,7 @@ class Process:
     def __init__(self, command: list[str], *, environment: dict[str, str] | None = None) -> None:
         self.output = Path(tempfile.mkstemp(prefix="server-", suffix=".log")[1])
         with self.output.open("wb") as log:
-            self._popen = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=ROOT, env=environment, start_new_session=True
-            )
+            self._popen = children.start(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
 
     def running(self) -> bool:
         return self._popen.poll() is None
@@ -63,6 +64,7 @@ class Process:
             self._popen.wait()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._popen.pid, signal.SIGKILL)
+        children.is_over(self._popen)
 
     @property
     def log(self) -> str:
@@ -122,16 +124,25 @@ def patient_with(url: str) -> dict[str, object]:
 class ResourceServer:
     """`uvicorn examples.resource_server:app` as a user starts it.
 
-    `http` is the HTTP implementation (`h11` or `httptools`), `settings` the DPOP_* variables without the prefix.
+    `http` is the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or `asyncio`), `settings`
+    the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how often.
     """
 
     def __init__(
-        self, issuer: Issuer, *, http: str = "auto", workers: int = 1, port: int | None = None, **settings: Any
+        self,
+        issuer: Issuer,
+        *,
+        http: str = "auto",
+        loop: str = "auto",
+        workers: int = 1,
+        port: int | None = None,
+        **settings: Any,
     ):
         self.port = port or free_port()
-        self._http = http
+        self._implementations = ["--http", http, "--loop", loop]
         self._workers = workers
-        self._settings = {"issuer": issuer.url, "audience": issuer.audience, **settings}
+        usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
+        self._settings = {**usual, **settings}
         self._process: Process | None = None
 
     @property
@@ -140,7 +151,7 @@ class ResourceServer:
 
     def start(self) -> Self:
         command = [sys.executable, "-m", "uvicorn", "examples.resource_server:app", "--port", str(self.port)]
-        command += ["--http", self._http, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
+        command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         command += ["--h11-max-incomplete-event-size", "131072"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
@@ -157,6 +168,12 @@ class ResourceServer:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
             self._process.stop(how)
+
+    @property
+    def process_id(self) -> int:
+        """Of the only worker, or of the process that manages several."""
+        assert self._process is not None
+        return self._process._popen.pid
 
     @property
     def log(self) -> str:

@@ -166,7 +166,7 @@ class ClusterTopology(Topology):
             *([] if access.certificate is None else [("tls-cluster", "yes")]),
             *options,
         ]
-        self.nodes = [self._node() for _ in range(2 * masters)]
+        self.nodes = self.servers = [self._node() for _ in range(2 * masters)]
         self.ids = {node: f"{random.getrandbits(160):040x}" for node in self.nodes}
         self._introduce(masters)
 

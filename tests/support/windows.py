@@ -1,6 +1,6 @@
 """The nonce window as the decision uses it."""
 
-from dpop_asgi.core.caller import AcceptedNonce
+from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.nonces import NonceWindow
 
 

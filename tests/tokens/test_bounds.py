@@ -6,7 +6,7 @@ import json
 import pytest
 
 from dpop_asgi import InvalidToken, IssuerUnavailable, JWTVerifier, Reason
-from dpop_asgi.core import encoding, jose
+from dpop_asgi.core import jose
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
 from dpop_asgi.tokens import discovery, jwks, jwt, key_set, signed_token
 from dpop_asgi.tokens.key_set import KeySet
@@ -34,7 +34,7 @@ def _nested(brackets):
 
 
 # The claims are one bracket, `cnf` another.
-@over(encoding._MOST_OPENERS - 2)
+@over(signed_token._MOST_OPENERS - 2)
 async def test_most_openers_in_a_token(malformed_only_if, remote, client, size, over):
     await malformed_only_if(over, remote.access_token(client, claims={"x": _nested(size)}))
 

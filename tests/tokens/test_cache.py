@@ -6,6 +6,7 @@ import pytest
 
 from dpop_asgi import JWTVerifier, Reason
 from dpop_asgi.core.jose import PublicKey
+from dpop_asgi.tokens import signed_token
 
 
 @pytest.fixture
@@ -130,3 +131,43 @@ async def test_the_number_of_remembered_tokens_is_bounded(issuer, client, clock,
     assert len(checks) == 3
     await verify(tokens[0])
     assert len(checks) == 4
+
+
+@pytest.fixture
+def headers(monkeypatch):
+    """The token headers that were read; none is remembered at first."""
+    headers = []
+    read = signed_token._header
+    monkeypatch.setattr(signed_token, "_headers", type(signed_token._headers)())
+    monkeypatch.setattr(signed_token, "_header", lambda protected: headers.append(protected) or read(protected))
+    return headers
+
+
+async def test_the_header_of_tokens_of_one_key_is_read_once(verify, issuer, client, headers):
+    for _ in range(3):
+        await verify(issuer.access_token(client))
+    assert len(headers) == 1
+
+
+async def test_headers_of_tokens_that_nobody_signed_push_no_header_out(verify, issuer, client, headers, reason_of):
+    """Z09"""
+    await verify(issuer.access_token(client))
+    for number in range(2 * signed_token._CACHED_HEADERS):
+        await reason_of(verify, issuer.access_token(client, header={"x": number}, signed_by=client.key))
+    headers.clear()
+    await verify(issuer.access_token(client))
+    assert headers == []
+
+
+@pytest.mark.parametrize(("size", "kept"), [(signed_token._CACHED_HEADER_BYTES, 1), (2048, 0)])
+async def test_long_headers_are_not_remembered(verify, issuer, client, headers, size, kept):
+    usual = len(issuer.access_token(client, header={"x": ""}).partition(".")[0])
+    for _ in range(2):
+        await verify(issuer.access_token(client, header={"x": "x" * ((size - usual) * 3 // 4)}))
+    assert (len(signed_token._headers), len(headers)) == (kept, 2 - kept)
+
+
+async def test_the_number_of_remembered_headers_is_bounded(verify, issuer, client, headers):
+    for number in range(signed_token._CACHED_HEADERS + 10):
+        await verify(issuer.access_token(client, header={"x": number}))
+    assert len(signed_token._headers) == signed_token._CACHED_HEADERS

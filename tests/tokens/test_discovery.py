@@ -1,10 +1,11 @@
 """The issuer's keys are found by its metadata: RFC 8414, else OpenID Connect Discovery."""
 
 import asyncio
+import socket
 
 import pytest
 
-from dpop_asgi import IssuerUnavailable, JWTVerifier
+from dpop_asgi import InvalidToken, IssuerUnavailable, JWTVerifier
 from dpop_asgi.testing import Issuer
 from tests.support.certificates import write_certificate
 from tests.support.processes import AUDIENCE
@@ -83,6 +84,61 @@ async def test_metadata_that_cannot_be_trusted_is_not_followed(website, remote, 
     with pytest.raises(IssuerUnavailable):
         await verify_remote(remote.access_token(client))
     assert website.requests == [RFC_8414]
+
+
+@pytest.fixture
+def elsewhere(website, clock, monkeypatch):
+    """An issuer whose name leads to the website, and is not one of this machine."""
+    getaddrinfo = socket.getaddrinfo
+
+    def resolve(host, *rest, **options):
+        return getaddrinfo("127.0.0.1" if host in {"keycloak", b"keycloak"} else host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    issuer = Issuer(f"http://keycloak:{website.port}", audience=AUDIENCE, clock=clock)
+    website.pages["/jwks"] = Page(issuer.jwks)
+    return issuer, JWTVerifier(issuer=issuer.url, audience=AUDIENCE, insecure_http_hosts=["keycloak"], clock=clock)
+
+
+async def test_a_host_that_was_opted_in_may_name_itself_for_its_keys(website, client, elsewhere):
+    """X10"""
+    issuer, verify = elsewhere
+    website.pages[RFC_8414] = Page({"issuer": issuer.url, "jwks_uri": f"{issuer.url}/jwks"})
+    assert await verify(issuer.access_token(client))
+    assert website.requests == [RFC_8414, "/jwks"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "other"])
+async def test_an_issuer_elsewhere_may_not_name_plain_http_on_this_machine_or_another(website, client, elsewhere, host):
+    """Z10"""
+    issuer, verify = elsewhere
+    website.pages[RFC_8414] = Page({"issuer": issuer.url, "jwks_uri": f"http://{host}:{website.port}/jwks"})
+    with pytest.raises(IssuerUnavailable, match="jwks_uri: "):
+        await verify(issuer.access_token(client))
+    assert website.requests == [RFC_8414]
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("option", ["issuer", "jwks_uri"])
+async def test_a_proxy_of_the_environment_does_not_get_to_serve_keys(
+    website, remote, client, clock, monkeypatch, option, variable
+):
+    """Z04"""
+    forged = Issuer(remote.url, audience=AUDIENCE, clock=clock)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with Website() as proxy:
+        # As servers see the target that a proxy is asked for: with the origin, or without.
+        for path, content in {"/jwks": forged.jwks, RFC_8414: forged.metadata}.items():
+            proxy.pages[path] = proxy.pages[remote.url + path] = Page(content)
+        monkeypatch.setenv(variable, proxy.url)
+        given = {"jwks_uri": f"{remote.url}/jwks"} if option == "jwks_uri" else {}
+        verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock, **given)
+        with pytest.raises(InvalidToken):
+            await verify(forged.access_token(client))
+        assert await verify(remote.access_token(client))
+    assert proxy.requests == []
+    assert "/jwks" in website.requests
 
 
 async def test_openid_metadata_of_another_issuer_is_not_followed(website, clock, client):

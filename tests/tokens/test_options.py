@@ -20,6 +20,13 @@ ONE = TrustedIssuer(**GOOD)
         pytest.param({"issuer": "http://10.0.0.1", "jwks": None}, "issuer", id="issuer-on-another-machine"),
         pytest.param({"issuer": "ftp://id.example", "jwks": None}, "issuer", id="issuer-with-another-scheme"),
         pytest.param({"issuer": "https://", "jwks": None}, "issuer", id="issuer-without-host"),
+        *(
+            pytest.param({option: f"https://id.example:{port}/keys", "jwks": None}, option, id=f"Z15, {option}-{port}")
+            for option in ("issuer", "jwks_uri")
+            for port in ("99999", "65536", "-1", "x")
+        ),
+        pytest.param({"jwks": None, "jwks_uri": "https://[1.2.3]/"}, "jwks_uri", id="Z15, no address in the brackets"),
+        pytest.param({"jwks": None, "jwks_uri": "http://localhost\\@id.example/"}, "jwks_uri", id="Z15, two readings"),
         pytest.param({"audience": None}, "audience", id="no-audience"),
         pytest.param({"audience": ""}, "audience", id="empty-audience"),
         pytest.param({"audience": ("a", "")}, "audience", id="one-audience-empty"),
@@ -42,6 +49,10 @@ ONE = TrustedIssuer(**GOOD)
         pytest.param({"timeout": float("nan")}, "timeout", id="timeout-is-nan"),
         pytest.param({"max_stale_seconds": -1}, "max_stale_seconds", id="negative-staleness"),
         pytest.param({"max_stale_seconds": float("inf")}, "max_stale_seconds", id="keys-for-ever"),
+        *(
+            pytest.param({"insecure_http_hosts": hosts}, "insecure_http_hosts", id=f"X10, {hosts}")
+            for hosts in ("keycloak", ["http://keycloak"], ["keycloak:8080"], ["*"], ["*.internal"], [""])
+        ),
         pytest.param({"issuers": [ONE]}, "issuer", id="one-issuer-and-several"),
         pytest.param({"issuer": None, "issuers": [ONE, ONE]}, "issuers", id="an-issuer-twice"),
     ],
@@ -63,6 +74,27 @@ def test_a_wrong_option_is_named(options, named):
 )
 def test_an_issuer_with_tls_or_on_this_machine_is_accepted(issuer):
     JWTVerifier(issuer=issuer, audience="a")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        pytest.param("keycloak", "http://keycloak:8080/realms/a", id="name"),
+        pytest.param("Keycloak.Internal", "http://keycloak.INTERNAL", id="in-another-case"),
+        pytest.param("10.0.0.1", "http://10.0.0.1:8080", id="IPv4"),
+        pytest.param("[fd00::1]", "http://[fd00::1]:8080", id="IPv6"),
+    ],
+)
+@pytest.mark.parametrize("option", ["issuer", "jwks_uri"])
+def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(option, host, address, caplog):
+    """X10"""
+    given = {"issuer": "https://id.example", "audience": "a", option: address}
+    with pytest.raises(ValueError, match=rf"^{option}: .* list the host in insecure_http_hosts$"):
+        JWTVerifier(**given, insecure_http_hosts=["another"])
+    caplog.clear()
+    JWTVerifier(**given, insecure_http_hosts=[host])
+    [message] = caplog.messages
+    assert message.startswith("insecure_http_hosts: ")
 
 
 def test_an_issuer_with_known_keys_needs_no_address():

@@ -3,7 +3,7 @@
 from dpop_asgi.core import encoding
 from tests.differential import base64url, json_text
 from tests.differential.drawn import Drawn
-from tests.differential.rules import MOST_DIGITS, MOST_OPENERS, MOST_VALUES
+from tests.differential.rules import LONGEST_FLOAT, MOST_DIGITS, MOST_MARKS, MOST_OPENERS, MOST_VALUES
 from tests.differential.stopwatch import aside
 from tests.fuzz.catalogue import Target, demand
 
@@ -31,7 +31,7 @@ def _pieces(drawn: Drawn) -> bytes:
     """JSON, or nearly: tokens in any order, some of them many times. Seldom long, since the judge is slow."""
     text, longest = bytearray(), drawn.pick((300,) * 15 + (12000,))
     while drawn.left and len(text) < longest:
-        text += drawn.pick(_PIECES) * drawn.pick((1, 1, 1, 1, 2, 128, 300, 3000))
+        text += drawn.pick(_PIECES) * drawn.pick((1, 1, 1, 1, 2, 16, 300, 3000))
     return bytes(text)
 
 
@@ -73,8 +73,10 @@ def is_strict(raw: bytes) -> bool:
         and not document.names_twice
         and not document.infinite
         and document.longest_number <= MOST_DIGITS
+        and document.longest_float <= LONGEST_FLOAT
         and json_text.openers(raw) <= MOST_OPENERS
         and json_text.separators(raw) < MOST_VALUES
+        and json_text.marks(raw) <= MOST_MARKS
     )
 
 

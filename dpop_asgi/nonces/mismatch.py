@@ -1,0 +1,86 @@
+"""Finds out that workers of one service do not agree on nonces, which clients see as one challenge after another."""
+
+import asyncio
+import logging
+import math
+from collections import OrderedDict
+
+from dpop_asgi.core.ports import Store
+from dpop_asgi.errors import StoreError
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
+
+# Clients whose last unknown nonce is remembered, 200 bytes each.
+_MOST_CLIENTS = 1024
+# One or two may be chance: a client that sends requests with several old nonces at once.
+_FEW = 3
+_WARN_EVERY_SECONDS = 60.0
+_COMPARED_WITHIN_TTL = 3
+
+
+class UnknownNonces:
+    """Warns of clients that bring one unknown nonce after another.
+
+    A client that comes back after an hour brings an old nonce, is challenged once, and then brings the new one. One
+    that brings another unknown nonce after it was challenged also talks to a worker that has nonces of its own.
+    """
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[bytes, str] = OrderedDict()
+        self._again = 0
+        self._not_before = 0.0
+
+    def note(self, client: bytes, nonce: str, now: float) -> None:
+        """An unknown `nonce` in a proof whose header, which has the key, is `client`."""
+        before = self._last.pop(client, nonce)
+        self._last[client] = nonce
+        if len(self._last) > _MOST_CLIENTS:
+            self._last.popitem(last=False)
+        self._again += before != nonce
+        if self._again >= _FEW and now >= self._not_before:
+            logger.warning(
+                "nonces: clients that were challenged here come back with other nonces that are unknown here"
+                " (%d times): does another worker use another Redis, database, namespace or nonce period?",
+                self._again,
+            )
+            self._again, self._not_before = 0, now + _WARN_EVERY_SECONDS
+
+
+class SharedSettings:
+    """Compares, through the store, the settings on which all workers have to agree.
+
+    Args:
+        store: of the workers.
+        namespace: prefix of the key.
+        settings: at most 64 ASCII characters.
+        ttl: seconds for which other workers see them; they are compared three times meanwhile.
+    """
+
+    def __init__(self, store: Store, *, namespace: str, settings: str, ttl: float) -> None:
+        self._store = store
+        self._key = f"{namespace}:settings:v1"
+        self._settings = settings
+        self._ttl = ttl
+        self._due = -math.inf
+        self._theirs = settings
+        self._task: asyncio.Task[None] | None = None
+
+    def compare(self, now: float) -> None:
+        """Do so off the request's path, when it is time; warn, once per change, of a worker that has others."""
+        if self._settings and not self._due - self._ttl < now < self._due:
+            self._due = now + self._ttl / _COMPARED_WITHIN_TTL
+            self._task = asyncio.get_running_loop().create_task(self._compare())
+
+    async def _compare(self) -> None:
+        try:
+            theirs = await self._store.put_if_absent(self._key, self._settings, ttl=self._ttl)
+        except StoreError:
+            return
+        if theirs not in {self._theirs, self._settings}:
+            logger.warning(
+                "another worker with this store and namespace has other settings (%.64s) than this one (%s): requests"
+                " that one accepts the other may reject, and used proofs may be forgotten too early",
+                theirs,
+                self._settings,
+            )
+        self._theirs = theirs

@@ -1,0 +1,214 @@
+"""The window of one hash tag: agreed with the other workers, and kept in memory."""
+
+import asyncio
+import logging
+import math
+import re
+import secrets
+import time
+from collections import OrderedDict
+
+from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, SlotNonces, is_nonce
+from dpop_asgi.core.ports import Clock, Fenced, Store
+from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
+
+# 128 bits cannot be guessed (RFC 9449 §8: unpredictable), and base64url stays inside NQCHAR.
+_NONCE_BYTES = 16
+# With the first character of a hash tag before it.
+_OURS = re.compile(r"[A-Za-z0-9_-]{22,23}")
+
+# While the store is unavailable the window lives from memory; asking more often than this would only add load.
+_RETRY_SECONDS = 0.25
+# Anyone can invent a nonce that looks like ours: so often at most it makes us look at the store.
+_LOOK_SECONDS = 0.25
+
+# An incarnation that comes back (a master that was frozen) still has its nonces. More failovers than this within the
+# life of a nonce are not worth remembering.
+_KEPT_ERAS = 4
+# A store that changes more often than this while nonces are agreed is in no state to agree on any.
+_MOST_CHANGES = 4
+
+
+class NonceWindow:
+    """The nonces that this server accepts and issues, for one hash tag.
+
+    Args:
+        store: where workers agree; services on one origin share one and the same namespace,
+            since clients keep one nonce per origin.
+        policy: how nonces rotate.
+        namespace: prefix of the keys.
+        clock: seconds since the epoch.
+        tag: hash tag of the keys, whose first character each nonce begins with; empty unless the store is a cluster.
+
+    Attributes:
+        is_failing: whether the store did not answer the last call that concerned this tag.
+    """
+
+    def __init__(self, store: Store, policy: NoncePolicy, *, namespace: str, clock: Clock, tag: str = "") -> None:
+        self._store = store
+        self._fence = store if isinstance(store, Fenced) else None
+        self._policy = policy
+        self._tag = tag
+        self._keys = f"{namespace}:nonce{f'{{{tag}}}' if tag else ''}:"
+        self._clock = clock
+        self._era = SlotNonces(policy, tag=tag)
+        self._eras: OrderedDict[str | None, SlotNonces] = OrderedDict()
+        self._is_known = self._fence is None
+        self._refresh: asyncio.Task[None] | None = None
+        self._refresh_not_before = -math.inf
+        self._look: asyncio.Task[str | None] | None = None
+        self._look_not_before = -math.inf
+        self._warned = False
+        self.is_failing: bool = False
+
+    def offered(self, now: float) -> str | None:
+        """The nonce to issue now, `None` when it is not in memory (`ready` fetches it)."""
+        return self._era.offered(now)
+
+    def newer(self, nonce: str, now: float) -> str | None:
+        """The nonce to issue now, unless it is `nonce`, or `nonce` is of a later slot."""
+        return self._era.newer(nonce, now)
+
+    def is_ready(self, now: float) -> bool:
+        """Whether the window of `now` is in memory, with all its slots ahead: `ready` would do nothing."""
+        return math.floor(now / self._policy.period) == self._era.complete_for
+
+    def accept(self, nonce: object, now: float) -> AcceptedNonce:
+        """RFC 9449 §4.3 item 10, once the window is `ready`.
+
+        Raises:
+            UseNonce: If the nonce is not one of the window; only the reason differs.
+        """
+        try:
+            return self._era.accept(nonce, now)
+        except UseNonce as rejection:
+            if rejection.reason is Reason.NONCE_UNKNOWN and any(nonce in era for era in self._eras.values()):
+                raise UseNonce(Reason.NONCE_SUPERSEDED, **rejection.facts) from None
+            raise
+
+    async def ready(self, now: float) -> None:
+        """Have the window of `now` in memory; asks the store only when it is not, or runs low.
+
+        Raises:
+            StoreError: If the window is not in memory and the store does not answer.
+        """
+        slot = self._policy.slot(now)
+        self.refresh(now)
+        # Again, when the refresh under way was for another slot or era. Shielded: a client that goes away must not take
+        # the others' window with it.
+        while not self._era.is_usable(slot):
+            try:
+                await asyncio.shield(self._single_flight(slot))
+            except StoreError:
+                # Of the slots ahead some may be missing; for now these are enough.
+                if not self._era.is_usable(slot):
+                    raise
+
+    def refresh(self, now: float) -> None:
+        """Fetch what is missing of the window of `now`, off the request's path."""
+        slot = self._policy.slot(now)
+        if slot != self._era.complete_for and now >= self._refresh_not_before:
+            self._single_flight(slot)
+
+    def _single_flight(self, slot: int) -> asyncio.Task[None]:
+        task = self._refresh
+        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
+            task = self._refresh = asyncio.get_running_loop().create_task(self._fetch(slot))
+            task.add_done_callback(self._note)
+        return task
+
+    async def _fetch(self, slot: int) -> None:
+        if not self._is_known:
+            self.supersede(await self._incarnation_now())
+        for _ in range(_MOST_CHANGES):
+            try:
+                return await self._fetch_era(self._era, slot)
+            except Superseded as change:
+                self.supersede(change.by)
+        raise StoreError("the store changes faster than nonces can be agreed on")
+
+    async def _fetch_era(self, era: SlotNonces, slot: int) -> None:
+        # The known slots too: without a fence a store that lost them is told again, and workers that differ since then
+        # agree again. What was issued before stays good beside what is stored there now.
+        wanted = range(slot - self._policy.grace, slot + self._policy.lookahead + 1)
+        failures = await asyncio.gather(*(self._agree(era, each) for each in wanted), return_exceptions=True)
+        # Of a slot that was complete some may be forgotten now, and the clock may go back to it.
+        era.forget(wanted.start - self._policy.lookahead)
+        for failure in sorted(filter(None, failures), key=lambda failure: not isinstance(failure, Superseded)):
+            raise failure
+        era.complete_for = slot
+
+    async def _agree(self, era: SlotNonces, slot: int) -> None:
+        # One period longer than any worker accepts it, so that no clock that is a little behind finds it gone.
+        ttl = max(self._policy.end(slot) + self._policy.period - self._clock(), self._policy.period)
+        candidate = era.get(slot) or self._tag[:1] + secrets.token_urlsafe(_NONCE_BYTES)
+        name = f"{self._policy.period:g}:{slot}"
+        if self._fence is None or era.incarnation is None:
+            nonce = await self._store.put_if_absent(f"{self._keys}v1:{name}", candidate, ttl=ttl)
+        else:
+            under = era.incarnation
+            nonce = await self._fence.put_if_absent(f"{self._keys}v2:{name}:{under}", candidate, ttl=ttl, under=under)
+        if not is_nonce(nonce):
+            raise StoreError(
+                f"what is stored under {self._keys}* is no nonce: does another program use this namespace?"
+            )
+        # Not returned: an event loop that is debugged logs what its tasks return.
+        era.add(slot, nonce)
+
+    def supersede(self, incarnation: str | None) -> None:
+        """From now on the store is this incarnation: only nonces that were agreed under it are good."""
+        if self._is_known and incarnation == self._era.incarnation:
+            return
+        if self._is_known:
+            logger.warning(
+                "nonces: the store was restarted or replaced: clients are asked for a proof with a new nonce"
+            )
+            self._eras[self._era.incarnation] = self._era
+        self._is_known = True
+        self._refresh_not_before = -math.inf
+        known = self._eras.pop(incarnation, None)
+        self._era = known or SlotNonces(self._policy, tag=self._tag, incarnation=incarnation)
+        while len(self._eras) > _KEPT_ERAS:
+            self._eras.popitem(last=False)
+
+    async def look(self, nonce: object) -> bool:
+        """Whether the store turns out to be another incarnation, when another worker may have noticed earlier.
+
+        Args:
+            nonce: unknown here; only one that looks like ours makes us look.
+
+        Raises:
+            StoreError: If the store does not answer.
+        """
+        if self._fence is None or not isinstance(nonce, str) or _OURS.fullmatch(nonce) is None:
+            return False
+        look, before = self._look, self._era
+        if look is None or look.done() or look.get_loop() is not asyncio.get_running_loop():
+            if time.monotonic() < self._look_not_before:
+                return False
+            self._look_not_before = time.monotonic() + _LOOK_SECONDS
+            look = self._look = asyncio.get_running_loop().create_task(self._incarnation_now())
+            look.add_done_callback(_retrieve)
+        self.supersede(await asyncio.shield(look))
+        return self._era is not before
+
+    async def _incarnation_now(self) -> str | None:
+        return await self._fence.incarnation(f"{self._keys}look:v2") if self._fence is not None else None
+
+    def _note(self, task: asyncio.Task[None]) -> None:
+        """Log once per change, and retrieve the exception: a refresh off the request's path has no other reader."""
+        error = None if task.cancelled() else task.exception()
+        self._refresh_not_before = self._clock() + _RETRY_SECONDS if error or task.cancelled() else -math.inf
+        if error and not self._warned:
+            logger.warning("nonces: the store does not answer, going on from memory: %s", error)
+        elif self._warned and not error:
+            logger.warning("nonces: the store answers again")
+        self._warned = self.is_failing = error is not None
+
+
+def _retrieve(task: asyncio.Task[str | None]) -> None:
+    """All who waited for it may have gone away: its failure then has no other reader."""
+    if not task.cancelled():
+        task.exception()

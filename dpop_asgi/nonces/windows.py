@@ -1,0 +1,161 @@
+"""All the nonces of a server: a window for each hash tag of the store."""
+
+from collections.abc import Awaitable
+
+from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, why_unknown
+from dpop_asgi.core.ports import Clock, Fenced, Store
+from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
+from dpop_asgi.nonces.mismatch import SharedSettings, UnknownNonces
+from dpop_asgi.nonces.window import NonceWindow
+
+# Another worker may have noticed earlier that the store was replaced.
+_WORTH_A_LOOK = frozenset({Reason.NONCE_UNKNOWN, Reason.NONCE_SUPERSEDED})
+
+# For so many periods another worker sees the settings of one that has stopped.
+_COMPARED = 3
+
+
+class NonceWindows:
+    """One window, or in a cluster several: a nonce and the proofs that carry it are on one and the same master.
+
+    What happens to a master then concerns only the nonces of its own hash tags. The first character of a nonce says
+    which tag it belongs to, and a client stays with its tag as long as that tag's master answers.
+
+    Args:
+        store: see `NonceWindow`.
+        policy: see there.
+        namespace: see there.
+        clock: see there.
+        settings: what workers have to agree on besides the policy, 40 ASCII characters; others are warned of.
+        required: whether an unknown nonce is an error while the store cannot say if another worker issued it;
+            otherwise it is answered by a challenge with a nonce of this worker.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        policy: NoncePolicy,
+        *,
+        namespace: str,
+        clock: Clock,
+        settings: str = "",
+        required: bool = True,
+    ) -> None:
+        tags = store.tags if isinstance(store, Fenced) else ("",)
+        self._by_tag = {tag: NonceWindow(store, policy, namespace=namespace, clock=clock, tag=tag) for tag in tags}
+        self._by_first = {tag[:1]: window for tag, window in self._by_tag.items()}
+        self._windows = list(self._by_tag.values())
+        self._only = self._windows[0] if len(tags) == 1 else None
+        self._required = required
+        self._unknown = UnknownNonces()
+        settings = f"period={policy.period:g} grace={policy.grace} {settings}"
+        self._settings = SharedSettings(store, namespace=namespace, settings=settings, ttl=_COMPARED * policy.period)
+        self._turn = 0
+
+    async def check(self, nonce: object, now: float, *, client: bytes = b"") -> AcceptedNonce:
+        """RFC 9449 §4.3 item 10.
+
+        Args:
+            nonce: in the proof.
+            now: seconds since the epoch.
+            client: something that the client's next proof has too.
+
+        Raises:
+            UseNonce: If it is not one of the window.
+            StoreError: If that cannot be found out now.
+        """
+        window = self._of(nonce)
+        if window is None:
+            raise UseNonce(why_unknown(nonce))
+        if not window.is_ready(now):
+            await self._ready(window, now)
+        try:
+            return window.accept(nonce, now)
+        except UseNonce as rejection:
+            if rejection.reason not in _WORTH_A_LOOK or not await self._look(window, nonce):
+                if rejection.reason is Reason.NONCE_UNKNOWN:
+                    self._unknown.note(client, str(nonce), now)
+                raise
+        await window.ready(now)
+        return window.accept(nonce, now)
+
+    async def to_issue(self, now: float, *, tag: str | None = None) -> str:
+        """The nonce for a challenge.
+
+        Args:
+            now: seconds since the epoch.
+            tag: that the client's nonce has; another is issued only while that tag's master does not answer.
+
+        Raises:
+            StoreError: If none is in memory, and the store does not answer.
+        """
+        windows = self._in_turn(tag)
+        for window in windows:
+            if not window.is_failing and (nonce := window.offered(now)) is not None and window.is_ready(now):
+                return nonce
+        failure = StoreError("no nonce is known")
+        for window in windows:
+            try:
+                await self._ready(window, now)
+            except StoreError as error:
+                failure = error
+            if (nonce := window.offered(now)) is not None:
+                return nonce
+        raise failure
+
+    def newer(self, nonce: str, now: float) -> str | None:
+        """The nonce to issue to a client whose `nonce` was accepted; `None` when its own is the newest."""
+        window = self._of(nonce)
+        return None if window is None else window.newer(nonce, now)
+
+    async def ready(self, now: float) -> None:
+        """Have the windows of `now` in memory.
+
+        Raises:
+            StoreError: If one is not in memory and the store does not answer.
+        """
+        for window in self._windows:
+            await self._ready(window, now)
+
+    async def fenced(self, recording: Awaitable[bool | None], nonce: AcceptedNonce) -> bool | None:
+        """What comes of recording a proof that carries `nonce`.
+
+        Raises:
+            UseNonce: If the reply came from another incarnation of the store, which may have forgotten the proof.
+            StoreError: As `recording` does.
+        """
+        window = self._by_tag[nonce.tag]
+        try:
+            is_first_use = await recording
+        except Superseded as change:
+            window.supersede(change.by)
+            raise UseNonce(Reason.NONCE_SUPERSEDED, **nonce.facts) from None
+        except StoreError:
+            window.is_failing = True
+            raise
+        window.is_failing = is_first_use is None
+        return is_first_use
+
+    async def _look(self, window: NonceWindow, nonce: object) -> bool:
+        try:
+            return await window.look(nonce)
+        except StoreError:
+            if self._required:
+                raise
+            return False
+
+    def _of(self, nonce: object) -> NonceWindow | None:
+        """The window that `nonce` would belong to; `None` when it does not begin as one of a tag."""
+        return self._only or (self._by_first.get(nonce[:1]) if isinstance(nonce, str) else None)
+
+    def _in_turn(self, tag: str | None) -> list[NonceWindow]:
+        """The windows in the order in which one is to be issued from: newcomers are spread over all."""
+        self._turn = (self._turn + 1) % len(self._windows)
+        windows = self._windows[self._turn :] + self._windows[: self._turn]
+        return windows if tag is None else [self._by_tag[tag], *windows]
+
+    async def _ready(self, window: NonceWindow, now: float) -> None:
+        for each in self._windows:
+            each.refresh(now)
+        self._settings.compare(now)
+        await window.ready(now)

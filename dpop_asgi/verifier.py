@@ -1,0 +1,103 @@
+"""The token verifier that was plugged in, held to its promise: async, and what it returns is a token that is good."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from inspect import Parameter, isawaitable, iscoroutinefunction, isfunction, ismethod, signature
+
+from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.options import require
+from dpop_asgi.core.ports import Clock, TokenVerifier
+from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
+
+# In the annotation of a function that is not async, but returns what can be awaited.
+_AWAITABLE = ("Awaitable", "Coroutine", "Future", "Task")
+_FORWARDED = frozenset({Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD})
+
+
+class CheckedVerifier:
+    """Asks a token verifier, and believes it no more than it promised.
+
+    Args:
+        verify_token: see `dpop_asgi.core.ports.TokenVerifier`.
+        clock: seconds since the epoch.
+
+    Raises:
+        ValueError: naming `verify_token`, where it can be seen that it is none.
+    """
+
+    def __init__(self, verify_token: TokenVerifier, *, clock: Clock) -> None:
+        require("verify_token", callable(verify_token), "an async function of a token")
+        require("verify_token", not isinstance(verify_token, type), "an object, and not its class")
+        require("verify_token", not _is_plain(verify_token), "async: `async def verify(token)`")
+        self._verify_token = verify_token
+        self._recall = _memory_of(verify_token)
+        self._clock = clock
+        self._has_complained = False
+
+    def recall(self, token_hash: str) -> AccessToken | None:
+        """The token with this base64url SHA-256, if the verifier remembers it.
+
+        Raises:
+            InvalidToken: `token_expired`.
+            IssuerUnavailable: it is no `AccessToken`.
+        """
+        token = self._recall(token_hash)
+        return None if token is None else self.good(token)
+
+    async def __call__(self, token: str, /) -> AccessToken:
+        """See `TokenVerifier`; this raises the same, and what `recall` raises."""
+        returned: object = self._verify_token(token)
+        if not isawaitable(returned):
+            raise self._complaint("is not async")
+        return self.good(await returned)
+
+    def good(self, token: object) -> AccessToken:
+        """The token, if it is one and has not expired meanwhile; raises as `recall` does."""
+        if not isinstance(token, AccessToken):
+            # By its type alone: it may be the token.
+            raise self._complaint(f"returned a {type(token).__name__}")
+        now = self._clock()
+        # Not the other way round: no time is after NaN, which a verifier may have let pass.
+        if not now < token.good_until:
+            raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
+        return token
+
+    def _complaint(self, fault: str) -> IssuerUnavailable:
+        """Logged once, since every request would."""
+        msg = f"verify_token {fault}: it must be an async function that returns an AccessToken or raises InvalidToken"
+        if not self._has_complained:
+            logger.error("%s. Tokens are answered with 503", msg)
+            self._has_complained = True
+        return IssuerUnavailable(msg)
+
+
+def _is_plain(verify_token: Callable[..., object]) -> bool:
+    """Whether it can be seen that a call returns nothing to be awaited.
+
+    It cannot of a lambda, of a decorator's wrapper or of what hands all its arguments on: these may return a coroutine
+    of what they call.
+    """
+    function: object = verify_token
+    while isinstance(function, partial):
+        function = function.func
+    if not (isfunction(function) or ismethod(function)):
+        function = type(function).__call__ if callable(function) else function
+    if iscoroutinefunction(function) or not (isfunction(function) or ismethod(function)):
+        return False
+    if function.__name__ == "<lambda>" or hasattr(function, "__wrapped__"):
+        return False
+    described = signature(function)
+    forwards = _FORWARDED.issubset(parameter.kind for parameter in described.parameters.values())
+    return not forwards and not any(name in str(described.return_annotation) for name in _AWAITABLE)
+
+
+def _memory_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
+    """Its `recall`, but not one that it inherits while its `__call__` is its own: what that asks must be asked."""
+    owner = next(kind for kind in type(verify_token).__mro__ if vars(kind).keys() & {"recall", "__call__"})
+    recall = vars(owner).get("recall") and verify_token.recall  # type: ignore[attr-defined]
+    fits = recall is None or (callable(recall) and not iscoroutinefunction(recall))
+    require("verify_token", fits, "a verifier whose recall is a plain method, or None")
+    return recall or (lambda _: None)

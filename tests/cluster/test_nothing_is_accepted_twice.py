@@ -1,0 +1,73 @@
+"""Whatever happens to Redis under load, a proof passes once, clients are hardly bothered, and requests go on.
+
+Six clients follow nonces at two servers of two workers, while everything that passed is sent again to all of them.
+`python -m tests.fence --runs 10` repeats it as often as one likes, and prints a table.
+"""
+
+import asyncio
+
+import pytest
+
+from tests.fence import stages
+from tests.fence.crowd import NO_RESPONSE, Crowd
+from tests.fence.events import EVENTS
+from tests.fence.observation import RECOVERY, observe
+
+_TOPOLOGIES = {"sentinel": "_sentinel", "sentinel_on_two_sides": "_sentinel", "cluster": "_cluster"}
+
+# A stage lasts for its events, an observation for the tests of its event.
+pytestmark = pytest.mark.parametrize(
+    ("stage", "event"),
+    [pytest.param(event.stage, event, id=event.name) for event in EVENTS],
+    indirect=True,
+    scope="module",
+)
+
+
+@pytest.fixture(scope="module")
+def stage(request, redis_binary, issuer_server):
+    kind = request.param
+    redis = request.getfixturevalue(_TOPOLOGIES[kind]) if kind in _TOPOLOGIES else redis_binary
+    with getattr(stages, kind)(redis, issuer_server.issuer) as stage:
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def event(request):
+    return request.param
+
+
+async def _observe(event, stage, issuer):
+    async with Crowd(stage.ports, issuer=issuer) as crowd:
+        await crowd.warm_up()
+        return await observe(event, stage, crowd)
+
+
+@pytest.fixture(scope="module")
+def observed(stage, event, issuer_server):
+    observed = asyncio.run(_observe(event, stage, issuer_server.issuer))
+    print(observed)
+    if hasattr(stage.redis, "repair"):
+        stage.redis.repair()
+    return observed
+
+
+def test_no_proof_is_accepted_twice(event, observed):
+    assert observed.accepted > 0
+    assert not event.once or len(observed.accepted_twice) == 0
+
+
+def test_clients_are_challenged_as_rarely_as_is_promised(event, observed):
+    assert max(observed.challenges) <= event.challenges
+
+
+def test_every_client_is_accepted_within_a_second_of_the_end_of_the_event(observed):
+    assert observed.everyone < RECOVERY + observed.stalled
+
+
+def test_there_is_no_response_but_200_and_401_and_503(event, observed):
+    assert observed.statuses.keys() <= {200, 401, 503} | ({NO_RESPONSE} if event.ends_a_worker else set())
+
+
+def test_where_servers_cannot_be_told_apart_the_log_says_that_the_fence_is_off(stage, event, observed):
+    assert event.is_fenced or ["fence" in log for log in stage.logs] == [True] * len(stage.workers)

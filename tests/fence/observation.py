@@ -1,0 +1,141 @@
+"""One event under load: everything that was sent, what came back, and how often a proof passed."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from tests.fence.crowd import Crowd, Sheet, Use
+from tests.fence.events import Event
+from tests.fence.stages import Stage
+
+SECONDS_BEFORE, SECONDS_AFTER = 0.5, 1.2
+
+# Within so much time after there is a master again, every client is accepted.
+RECOVERY = 1.0
+
+# What is open to everybody takes so long on a machine that is not busy with others.
+_AT_EASE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Times are `time.monotonic`'s.
+
+    Attributes:
+        event: its name.
+        began: when the event did.
+        known: when it was over: from then on anybody can find the master.
+        sheets: every proof, with the uses of its client and of the attacker.
+        own: each client's uses of its own proofs.
+        gave_up: how often a client was challenged twice for one request.
+        glances: at what is open to everybody.
+    """
+
+    event: str
+    began: float
+    known: float
+    sheets: list[Sheet]
+    own: list[list[Use]]
+    gave_up: int
+    glances: list[Use]
+
+    @property
+    def accepted(self) -> int:
+        return sum(bool(sheet.accepted) for sheet in self.sheets)
+
+    @property
+    def copies(self) -> int:
+        """How many of all uses were not the first of their proof."""
+        return sum(len(sheet.uses) - 1 for sheet in self.sheets)
+
+    @property
+    def accepted_twice(self) -> list[Sheet]:
+        return [sheet for sheet in self.sheets if len(sheet.accepted) > 1]
+
+    @property
+    def statuses(self) -> Counter[int]:
+        return Counter(use.status for sheet in self.sheets for use in sheet.uses)
+
+    @property
+    def challenges(self) -> list[int]:
+        """Of each client."""
+        return [sum(use.is_challenge for use in uses) for uses in self.own]
+
+    @property
+    def unavailable(self) -> int:
+        """Responses 503 to the clients."""
+        return sum(use.status == 503 for uses in self.own for use in uses)
+
+    @property
+    def unavailable_seconds(self) -> float:
+        """From the first 503 to the last."""
+        at = [use.answered_at for uses in self.own for use in uses if use.status == 503]
+        return max(at, default=0.0) - min(at, default=0.0)
+
+    @property
+    def first(self) -> float:
+        """Seconds until the first request was accepted that was sent when there was a master again."""
+        return min(self._until_accepted)
+
+    @property
+    def everyone(self) -> float:
+        """Seconds until every client was accepted that way."""
+        return max(self._until_accepted)
+
+    @property
+    def _until_accepted(self) -> list[float]:
+        firsts = (
+            [use.answered_at for use in uses if use.status == 200 and use.asked_at > self.known] for uses in self.own
+        )
+        return [min(times, default=float("inf")) - self.known for times in firsts]
+
+    @property
+    def stalled(self) -> float:
+        """Seconds, of those until every client was accepted, that the machine took for others.
+
+        As long as even what is open to everybody took too long, at the worker that waited longest.
+        """
+        until = self.known + self.everyone
+        waits: defaultdict[int, float] = defaultdict(float)
+        for glance in self.glances:
+            if glance.answered_at > self.known and glance.asked_at < until:
+                waits[glance.port] += max(0.0, glance.seconds - _AT_EASE)
+        return max(waits.values(), default=0.0)
+
+    def __str__(self) -> str:
+        late = sorted(use.answered_at - self.known for sheet in self.accepted_twice for use in sheet.accepted[1:])
+        span = f" ({late[0]:+.2f} to {late[-1]:+.2f} s)" if late else ""
+        return (
+            f"{self.event}: {self.accepted} proofs accepted, {self.copies} copies, accepted twice "
+            f"{len(self.accepted_twice)}{span}; challenges {self.challenges}, gave up {self.gave_up}; "
+            f"503 {self.unavailable} in {self.unavailable_seconds:.2f} s; event {self.known - self.began:.2f} s, "
+            f"then first 200 {self.first:.3f} s, for everyone {self.everyone:.3f} s (stalled {self.stalled:.3f} s); "
+            f"{dict(sorted(self.statuses.items()))}"
+        )
+
+
+def _happen(event: Event, stage: Stage) -> None:
+    with event.last_worker(stage.workers[-1]):
+        event.happen(stage.redis)
+
+
+async def observe(event: Event, stage: Stage, crowd: Crowd) -> Observation:
+    """Let it happen under load. In the end, all that may have been accepted is sent once more to every worker."""
+    await asyncio.to_thread(event.prepare, stage.redis)
+    crowd.begin()
+    done = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(crowd.go_on(until=done))
+        await asyncio.sleep(SECONDS_BEFORE)
+        began = time.monotonic()
+        await asyncio.to_thread(_happen, event, stage)
+        known = time.monotonic()
+        await asyncio.sleep(SECONDS_AFTER / 2)
+        await asyncio.to_thread(event.settle, stage.redis)
+        await asyncio.sleep(SECONDS_AFTER / 2)
+        done.set()
+    await crowd.send_everything_again()
+    followers = crowd.followers
+    own, gave_up = [follower.uses for follower in followers], sum(follower.gave_up for follower in followers)
+    return Observation(event.name, began, known, crowd.sheets, own, gave_up, crowd.glances)

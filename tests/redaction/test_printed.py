@@ -1,0 +1,117 @@
+"""N04: no secret stands in what Python itself prints: signatures, help, documentation, the repr of an object."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import redis.asyncio
+
+from dpop_asgi import AccessToken, Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
+from dpop_asgi.core.credentials import read_credentials
+from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.settings import Settings
+from dpop_asgi.testing import Client, Issuer
+from dpop_asgi.tokens.signed_token import SignedToken
+from tests.support.decisions import incoming
+from tests.support.processes import ROOT
+
+# What `help` says of every module, private ones too, and the signature of whatever is in them.
+EVERYTHING = """
+import importlib, inspect, pkgutil, pydoc
+import dpop_asgi
+
+names = [module.name for module in pkgutil.walk_packages(dpop_asgi.__path__, "dpop_asgi.")]
+for name in ["dpop_asgi", *(name for name in names if not name.endswith("__main__"))]:
+    module = importlib.import_module(name)
+    print(pydoc.plain(pydoc.render_doc(module)))
+    for holder in [module, *filter(inspect.isclass, vars(module).values())]:
+        for member in vars(holder).values():
+            member = getattr(member, "__func__", member)
+            if callable(member) and (getattr(member, "__module__", None) or "").startswith("dpop_asgi"):
+                try:
+                    print(inspect.signature(member))
+                except (TypeError, ValueError):
+                    pass
+"""
+
+
+def test_no_value_of_the_environment_stands_in_documentation_and_signatures():
+    environment = {**os.environ, "DATABASE_PASSWORD": "hunter2-of-the-environment"}
+    done = subprocess.run(
+        [sys.executable, "-c", EVERYTHING], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
+    )
+    assert "from_environment" in done.stdout
+    assert "hunter2" not in done.stdout
+    assert "DATABASE_PASSWORD" not in done.stdout
+
+
+REDIS = "redis://user:hunter2@localhost:6379/0"
+
+
+def _authenticator(issuer, **options):
+    verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks)
+    return Authenticator(verify_token=verifier, store=RedisStore(REDIS), **options)
+
+
+def _of_the_environment(issuer):
+    variables = {"DPOP_ISSUER": issuer.url, "DPOP_AUDIENCE": issuer.audience, "DPOP_STORE": REDIS}
+    return Settings.from_environment(variables)
+
+
+async def _filled_store(issuer):
+    store = MemoryStore()
+    await store.put_if_absent("dpop:nonce:v1:60:1", "hunter2", ttl=60.0)
+    return store
+
+
+async def _used_verifier(issuer):
+    verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks)
+    await verifier(issuer.access_token())
+    return verifier
+
+
+HOLDERS = {
+    "RedisStore": lambda _: RedisStore(REDIS),
+    "RedisStore of a client": lambda _: RedisStore(redis.asyncio.Redis(password="hunter2")),
+    "RedisStore of Sentinels": lambda _: RedisStore("redis+sentinel://user:hunter2@localhost:26379/service/0"),
+    "RedisStore of a cluster": lambda _: RedisStore("redis+cluster://user:hunter2@localhost:6379"),
+    "MemoryStore": _filled_store,
+    "JWTVerifier": _used_verifier,
+    "TrustedIssuer": lambda issuer: TrustedIssuer(issuer=issuer.url, audience="a", jwks=issuer.jwks),
+    "Authenticator": _authenticator,
+    "DPoPMiddleware": lambda issuer: DPoPMiddleware(None, authenticator=_authenticator(issuer)),
+    "Settings": _of_the_environment,
+    "PrivateKey": lambda issuer: issuer.keys[issuer.kid],
+    "Client": lambda issuer: Client(key=issuer.keys[issuer.kid]),
+    "Issuer": lambda issuer: issuer,
+    "IncomingRequest": lambda issuer: incoming({"Authorization": f"DPoP {issuer.access_token()}", "DPoP": "hunter2"}),
+    "Credentials": lambda issuer: read_credentials(
+        incoming({"Authorization": f"DPoP {issuer.access_token()}"}).headers
+    ),
+    "AccessToken": lambda _: AccessToken(subject="alice", claims={"email": "hunter2"}),
+    "SignedToken": lambda issuer: SignedToken.parse(issuer.access_token()),
+}
+
+
+@pytest.mark.parametrize("make", [pytest.param(make, id=name) for name, make in HOLDERS.items()])
+async def test_an_object_does_not_show_the_secrets_that_it_holds(make, monkeypatch):
+    issuer = Issuer("https://id.example", audience="https://api.example")
+    members = issuer.keys[issuer.kid]._key.as_dict(private=True)
+    made = []
+    access_token = issuer.access_token
+    monkeypatch.setattr(issuer, "access_token", lambda: made.append(access_token()) or made[-1])
+    holder = make(issuer)
+    if hasattr(holder, "__await__"):
+        holder = await holder
+    secrets = ["hunter2", members["d"], members["x"], *(part for token in made for part in token.split("."))]
+    for printed in (repr(holder), str(holder), repr([holder])):
+        assert [secret for secret in secrets if secret in printed] == []
+
+
+def test_the_key_that_is_searched_for_is_the_one_of_the_issuer():
+    """Else the test above could not fail."""
+    key = PrivateKey.generate()
+    members = key._key.as_dict(private=True)
+    assert members["x"] == key.public_jwk["x"]
+    assert len(members["d"]) > 40

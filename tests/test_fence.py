@@ -1,0 +1,348 @@
+"""The fence: a proof is accepted only if the reply that recorded it came from the incarnation of its nonce."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from dpop_asgi import NoncePolicy, Reason, StoreError
+from dpop_asgi.testing import Client
+from tests.support.decisions import Resource, settle
+from tests.support.fenced_store import FencedStore, LateView
+from tests.support.proofs import TOKEN, URI
+
+PERIOD = 60.0
+OURS = re.compile(r"[A-Za-z0-9_-]{22}")
+TAGS = ("aa", "bb", "cc", "dd")
+
+
+@pytest.fixture
+def clock(clock):
+    """At the start of a slot of a minute."""
+    clock.now = 1_700_000_040.0
+    return clock
+
+
+@pytest.fixture
+def looks(monkeypatch, clock):
+    """The clock that says when it is time to look at the store again."""
+    monkeypatch.setattr("dpop_asgi.nonces.window.time", SimpleNamespace(monotonic=clock))
+    return clock
+
+
+@pytest.fixture
+def store(clock):
+    return FencedStore(clock)
+
+
+@pytest.fixture
+def worker(clock, client, looks):
+    """Makes workers of one service."""
+    return lambda store, **options: Resource(clock, client, **{"store": store, "nonces": NoncePolicy(), **options})
+
+
+async def nonce_of(resource):
+    return await resource.authenticator.challenge_nonce()
+
+
+# One store
+
+
+async def test_a_store_that_forgot_is_noticed_by_the_very_call_that_records_a_proof(store, worker):
+    resource = worker(store)
+    nonce = await nonce_of(resource)
+    used = resource.headers(nonce=nonce)
+    await resource.accept(used)
+    store.become("two")
+    assert await resource.reason(used) is Reason.NONCE_SUPERSEDED
+    assert await resource.reason(resource.headers(nonce=nonce)) is Reason.NONCE_SUPERSEDED
+    renewed = await nonce_of(resource)
+    assert renewed != nonce
+    await resource.accept(resource.headers(nonce=renewed))
+    assert await resource.reason(used) is Reason.NONCE_SUPERSEDED
+
+
+async def test_a_superseded_nonce_is_answered_as_every_nonce_fault(store, worker):
+    resource = worker(store)
+    nonce = await nonce_of(resource)
+    store.become("two")
+    refusal = await resource.refusal(resource.headers(nonce=nonce))
+    assert (refusal.code, refusal.reason) == ("use_dpop_nonce", Reason.NONCE_SUPERSEDED)
+    unknown = await resource.refusal(resource.headers(nonce="unknown"))
+    assert (refusal.code, refusal.description) == (unknown.code, unknown.description)
+
+
+async def test_an_incarnation_that_comes_back_has_its_nonces_still(store, worker):
+    """A master that was frozen, and is thawed."""
+    resource = worker(store)
+    nonce = await nonce_of(resource)
+    used = resource.headers(nonce=nonce)
+    await resource.accept(used)
+    store.become("two")
+    assert await resource.reason(resource.headers(nonce=nonce)) is Reason.NONCE_SUPERSEDED
+    of_two = await nonce_of(resource)
+    store.become("one")
+    assert await resource.reason(resource.headers(nonce=of_two)) is Reason.NONCE_SUPERSEDED
+    await resource.accept(resource.headers(nonce=nonce))
+    assert await resource.reason(used) is Reason.PROOF_REPLAYED
+
+
+async def test_challenges_of_an_outage_come_from_memory_and_the_first_request_after_it_is_challenged(store, worker):
+    resource = worker(store)
+    before = await nonce_of(resource)
+    store.away = {""}
+    assert await nonce_of(resource) == before
+    with pytest.raises(StoreError):
+        await resource.accept(resource.headers(nonce=before))
+    store.away, store.now = set(), {"": "two"}
+    assert await resource.reason(resource.headers(nonce=before)) is Reason.NONCE_SUPERSEDED
+    await resource.accept(resource.headers(nonce=await nonce_of(resource)))
+
+
+async def test_slots_of_every_incarnation_have_keys_of_their_own(store, worker):
+    resource = worker(store)
+    await nonce_of(resource)
+    store.become("two")
+    await resource.refusal(resource.headers(nonce=await nonce_of(resource)))
+    await nonce_of(resource)
+    names = {key.rpartition(":")[2] for key in store.keys if ":nonce:" in key}
+    assert names == {"one", "two"}
+    assert all(key.startswith("dpop:nonce:v2:60:") for key in store.keys if ":nonce:" in key)
+
+
+# Several workers
+
+
+async def test_a_worker_that_has_not_noticed_yet_looks_when_it_meets_a_nonce_that_it_does_not_know(store, worker):
+    late, early = worker(LateView(store)), worker(store)
+    old = await nonce_of(early)
+    assert await nonce_of(late) == old
+    store.become("two")
+    assert await early.reason(early.headers(nonce=old)) is Reason.NONCE_SUPERSEDED
+    new = await nonce_of(early)
+    await late.accept(late.headers(nonce=new))
+    assert await nonce_of(late) == new
+
+
+async def test_a_worker_that_has_not_noticed_yet_accepts_what_the_old_server_remembers_and_nobody_else_does(
+    store, worker
+):
+    late, early = worker(LateView(store)), worker(store)
+    nonce = await nonce_of(late)
+    used = late.headers(nonce=nonce)
+    store.become("two")
+    await late.accept(used)
+    assert await late.reason(used) is Reason.PROOF_REPLAYED
+    assert await early.reason(used) is Reason.NONCE_UNKNOWN
+
+
+async def test_invented_nonces_make_a_worker_look_four_times_a_second_at_most(store, worker, looks):
+    resource = worker(store)
+    await nonce_of(resource)
+    asked = store.asked[""]
+    for number in range(100):
+        invented = f"{number:022d}"
+        assert OURS.fullmatch(invented)
+        assert await resource.reason(resource.headers(nonce=invented)) is Reason.NONCE_UNKNOWN
+    assert store.asked[""] == asked + 1
+    looks.advance(0.26)
+    await resource.reason(resource.headers(nonce="0" * 22))
+    assert store.asked[""] == asked + 2
+
+
+@pytest.mark.parametrize("nonce", [None, "unknown", "x" * 21, "x" * 24, "%" * 22, " " * 22], ids=repr)
+async def test_a_nonce_that_cannot_be_of_another_worker_makes_nobody_look(store, worker, nonce):
+    resource = worker(store)
+    await nonce_of(resource)
+    asked = store.asked[""]
+    await resource.refusal(resource.headers(nonce=nonce))
+    assert store.asked[""] == asked
+
+
+async def test_a_look_without_an_answer_is_an_outage(store, worker):
+    resource = worker(store)
+    await nonce_of(resource)
+    store.away = {""}
+    with pytest.raises(StoreError):
+        await resource.accept(resource.headers(nonce="0" * 22))
+
+
+async def test_a_look_without_an_answer_is_a_challenge_where_the_store_is_not_required(store, worker):
+    resource = worker(store, on_store_failure="accept")
+    await nonce_of(resource)
+    store.away = {""}
+    assert await resource.reason(resource.headers(nonce="0" * 22)) is Reason.NONCE_UNKNOWN
+
+
+# Without a fence
+
+
+async def test_where_the_incarnation_cannot_be_known_nonces_are_agreed_without(store, worker):
+    store.become(None)
+    resource, other = worker(store), worker(store)
+    nonce = await nonce_of(resource)
+    await other.accept(other.headers(nonce=nonce))
+    assert all(key.startswith("dpop:nonce:v1:60:") for key in store.keys if ":nonce:" in key)
+
+
+async def test_without_nonces_there_is_no_fence(store, worker):
+    resource = worker(store, nonces=None)
+    await resource.accept(resource.headers())
+    store.become("two")
+    await resource.accept(resource.headers())
+    assert not store.asked
+
+
+# A cluster: a nonce and the proofs that carry it are on one server
+
+
+@pytest.fixture
+def cluster(clock):
+    return FencedStore(clock, tags=TAGS)
+
+
+async def nonce_with(resource, tag):
+    """A nonce of this tag: newcomers are spread over all."""
+    nonces = [await nonce_of(resource) for _ in TAGS]
+    return next(nonce for nonce in nonces if nonce[0] == tag[0])
+
+
+async def test_newcomers_are_spread_over_the_tags(cluster, worker):
+    resource = worker(cluster)
+    assert {(await nonce_of(resource))[0] for _ in TAGS} == {tag[0] for tag in TAGS}
+
+
+@pytest.mark.parametrize("tag", TAGS)
+async def test_a_proof_is_recorded_where_its_nonce_was_agreed(cluster, worker, tag):
+    resource = worker(cluster)
+    nonce = await nonce_with(resource, tag)
+    await resource.accept(resource.headers(nonce=nonce))
+    (key,) = [key for key in cluster.keys if ":jti" in key]
+    assert cluster.tag_of(key) == tag
+    assert len(key) == len("dpop:jti:v1:") + 16
+    assert {cluster.tag_of(key) for key in cluster.keys if nonce[0] == tag[0] and f"{{{tag}}}" in key} == {tag}
+
+
+async def test_a_failover_concerns_the_nonces_of_its_own_tags_only(cluster, worker):
+    resource = worker(cluster)
+    nonces = {tag: await nonce_with(resource, tag) for tag in TAGS}
+    cluster.become("two", "bb")
+    for tag in ("aa", "cc", "dd"):
+        await resource.accept(resource.headers(nonce=nonces[tag]))
+    assert await resource.reason(resource.headers(nonce=nonces["bb"])) is Reason.NONCE_SUPERSEDED
+
+
+async def test_a_client_stays_with_its_tag(cluster, worker, clock):
+    resource = worker(cluster)
+    nonce = await nonce_with(resource, "cc")
+    caller = await resource.accept(resource.headers(nonce=nonce))
+    clock.advance(PERIOD)
+    assert resource.authenticator.newer_nonce(caller)[0] == "c"
+    clock.advance(PERIOD)
+    refusal = await resource.refusal(resource.headers(nonce=nonce))
+    for _ in TAGS:
+        assert (await resource.authenticator.challenge_nonce(refusal))[0] == "c"
+
+
+async def test_another_tag_is_offered_only_while_the_server_of_its_own_is_away(cluster, worker):
+    resource = worker(cluster)
+    nonce = await nonce_with(resource, "cc")
+    cluster.away = {"cc"}
+    with pytest.raises(StoreError):
+        await resource.accept(resource.headers(nonce=nonce))
+    refusal = await resource.refusal(resource.headers(nonce="c-no"))
+    elsewhere = await resource.authenticator.challenge_nonce(refusal)
+    assert elsewhere[0] != "c"
+    await resource.accept(resource.headers(nonce=elsewhere))
+    assert {(await nonce_of(resource))[0] for _ in range(20)} == {"a", "b", "d"}
+    cluster.away = set()
+    await resource.accept(resource.headers(nonce=nonce))
+    assert (await resource.authenticator.challenge_nonce(refusal))[0] == "c"
+
+
+async def test_a_cold_worker_hands_out_what_it_can_get(cluster, worker):
+    cluster.away = {"aa", "bb", "cc"}
+    resource = worker(cluster)
+    assert {(await nonce_of(resource))[0] for _ in range(8)} == {"d"}
+
+
+async def test_a_cold_worker_fetches_a_tag_that_it_has_not_yet_seen(cluster, worker):
+    nonce = await nonce_with(worker(cluster), "bb")
+    cold = worker(cluster)
+    await cold.accept(cold.headers(nonce=nonce))
+
+
+async def test_switching_nonces_off_lets_no_used_proof_pass(cluster, worker):
+    """Z12: the key of a proof does not depend on who judges it."""
+    resource = worker(cluster)
+    used = resource.headers(nonce=await nonce_with(resource, "bb"))
+    await resource.accept(used)
+    assert await worker(cluster, nonces=None).reason(used) is Reason.PROOF_REPLAYED
+
+
+# Workers that do not agree
+
+
+def _warnings(caplog, about):
+    return [record.getMessage() for record in caplog.records if about in record.getMessage()]
+
+
+async def test_other_settings_of_another_worker_are_warned_of_once(clock, client, caplog):
+    """N09: in one namespace of one store."""
+    one = Resource(clock, client, nonces=NoncePolicy())
+    two = Resource(clock, client, nonces=NoncePolicy(period=30.0), store=one.store)
+    for _ in range(3):
+        for worker in (one, two):
+            await nonce_of(worker)
+            await settle()
+        clock.advance(PERIOD)
+    (warning,) = _warnings(caplog, "other settings")
+    assert "period=60 " in warning
+    assert "period=30 " in warning
+
+
+async def test_workers_that_agree_are_not_warned_of(clock, client, caplog):
+    one = Resource(clock, client, nonces=NoncePolicy())
+    two = Resource(clock, client, nonces=NoncePolicy(lookahead=3), store=one.store)
+    for _ in range(5):
+        for worker in (one, two):
+            await nonce_of(worker)
+            await settle()
+        clock.advance(PERIOD)
+    assert not caplog.records
+
+
+ELSEWHERE = [
+    pytest.param({"store": None}, id="another store or database"),
+    pytest.param({"namespace": "other"}, id="another namespace"),
+    pytest.param({"nonces": NoncePolicy(period=30.0)}, id="another period"),
+]
+
+
+@pytest.mark.parametrize("options", ELSEWHERE)
+async def test_a_client_that_two_workers_send_back_and_forth_is_warned_of(clock, client, caplog, options):
+    """N09"""
+    one = Resource(clock, client, nonces=NoncePolicy())
+    two = Resource(clock, client, **{"store": one.store, "nonces": NoncePolicy(), **options})
+    nonce = await nonce_of(one)
+    for _ in range(5):
+        clock.advance(5)
+        for worker in (two, one):
+            assert await worker.reason(worker.headers(nonce=nonce)) is Reason.NONCE_UNKNOWN
+            nonce = await nonce_of(worker)
+            clock.advance(PERIOD)
+    assert _warnings(caplog, "another Redis, database, namespace or nonce period")
+    assert nonce not in caplog.text
+
+
+async def test_clients_that_come_back_with_old_nonces_are_not_warned_of(clock, client, caplog, make_client):
+    resource = Resource(clock, client, nonces=NoncePolicy())
+    for number in range(20):
+        headers = make_client().headers("GET", URI, TOKEN, nonce=f"old-{number}")
+        assert await resource.reason(headers) is Reason.NONCE_UNKNOWN
+    assert not caplog.records
+
+
+@pytest.fixture
+def make_client(clock):
+    return lambda: Client(clock=clock)

@@ -1,0 +1,226 @@
+"""A verifier of one's own is held to its promise: it is async, and what it returns is a token that is still good."""
+
+import logging
+from collections.abc import Awaitable
+from functools import lru_cache, partial, wraps
+from unittest.mock import AsyncMock, Mock
+
+import pytest
+
+from dpop_asgi import AccessToken, Authenticator, Decision, IssuerUnavailable, JWTVerifier, MemoryStore, Reason
+from dpop_asgi.testing import Issuer
+from tests.support.decisions import CountingStore, Resource
+from tests.support.proofs import TOKEN
+
+UNBOUND = AccessToken(subject="alice")
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+
+
+async def verify(token):
+    return UNBOUND
+
+
+def plain(token):
+    return UNBOUND
+
+
+async def generator(token):
+    yield UNBOUND
+
+
+class Plain:
+    def __call__(self, _):
+        return UNBOUND
+
+    def method(self, _: str) -> AccessToken:
+        return UNBOUND
+
+
+class Async:
+    async def __call__(self, _):
+        return UNBOUND
+
+    async def method(self, _, __=None):
+        return UNBOUND
+
+
+class Forwarding:
+    def __call__(self, *arguments, **options):
+        return verify(*arguments, **options)
+
+
+def later(token) -> Awaitable[AccessToken]:
+    return verify(token)
+
+
+@wraps(verify)
+def wrapped(token):
+    return verify(token)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "wanted"),
+    [
+        pytest.param(plain, "async", id="function"),
+        pytest.param(generator, "async", id="async-generator"),
+        pytest.param(Plain(), "async", id="object"),
+        pytest.param(Plain().method, "async", id="method"),
+        pytest.param(partial(plain), "async", id="partial"),
+        pytest.param(partial(Plain(), extra=1), "async", id="partial-of-an-object"),
+        pytest.param(Async, "an object, and not its class", id="class"),
+        pytest.param(JWTVerifier, "an object, and not its class", id="our-class"),
+    ],
+)
+def test_a_verifier_that_can_be_seen_to_be_none_is_refused_when_the_authenticator_is_made(wrong, wanted):
+    """Y07"""
+    with pytest.raises(ValueError, match=f"^verify_token: must be {wanted}"):
+        Authenticator(verify_token=wrong, store=MemoryStore())
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        pytest.param(verify, id="function"),
+        pytest.param(Async(), id="object"),
+        pytest.param(Async().method, id="method"),
+        pytest.param(partial(Async().method, __=1), id="partial"),
+        pytest.param(lambda token, check=verify: check(token), id="lambda"),
+        pytest.param(later, id="annotated"),
+        pytest.param(wrapped, id="decorated"),
+        pytest.param(lru_cache(verify), id="built-in"),
+        pytest.param(Forwarding(), id="forwarding"),
+        pytest.param(AsyncMock(return_value=UNBOUND), id="AsyncMock"),
+        pytest.param(Mock(side_effect=verify), id="Mock"),
+    ],
+)
+async def test_whatever_may_return_a_coroutine_is_a_verifier(clock, client, right):
+    """Y07"""
+    assert (await Resource(clock, client, verify_token=right, mode="mixed").accept(BEARER)).subject == "alice"
+
+
+async def _returning(value):
+    return value
+
+
+@pytest.mark.parametrize("scheme", ["DPoP", "Bearer"])
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        pytest.param(lambda _: _returning({"sub": "alice"}), "returned a dict", id="claims"),
+        pytest.param(_returning, "returned a str", id="the-token"),
+        pytest.param(lambda _: _returning(None), "returned a NoneType", id="nothing"),
+        pytest.param(lambda _: _returning(AccessToken), "returned a type", id="the-class"),
+        pytest.param(lambda _: UNBOUND, "is not async", id="not-async"),
+        pytest.param(lambda token: token, "is not async", id="not-async-and-the-token"),
+    ],
+)
+async def test_a_verifier_that_returns_no_token_lets_nobody_in_and_is_told_once(
+    clock, client, caplog, wrong, fault, scheme
+):
+    """Y07"""
+    decisions = []
+    resource = Resource(clock, client, verify_token=wrong, mode="mixed", observer=decisions.append)
+    for _ in range(3):
+        with pytest.raises(IssuerUnavailable, match=f"^verify_token {fault}: ") as unavailable:
+            await resource.accept(BEARER if scheme == "Bearer" else None)
+        assert TOKEN not in str(unavailable.value)
+    assert decisions == [Decision("unavailable")] * 3
+    [record] = caplog.records
+    assert (record.levelno, TOKEN in record.getMessage()) == (logging.ERROR, False)
+    assert resource.store.calls == []
+
+
+async def test_a_memory_that_gives_no_token_lets_nobody_in(clock, client):
+    """Y07"""
+
+    class Remembering(Async):
+        def recall(self, _):
+            return {"sub": "alice"}
+
+    with pytest.raises(IssuerUnavailable, match="returned a dict"):
+        await Resource(clock, client, verify_token=Remembering()).accept()
+
+
+# The times of its token
+
+
+def _claims(client, **claims):
+    return {"sub": "alice", "cnf": {"jkt": client.thumbprint}, **claims}
+
+
+@pytest.mark.parametrize("scheme", ["DPoP", "Bearer"])
+@pytest.mark.parametrize(
+    ("leeway", "past", "passes"),
+    [
+        pytest.param({}, 4.999, True, id="within-five-seconds"),
+        pytest.param({}, 5.0, False, id="five-seconds"),
+        pytest.param({}, 3600.0, False, id="an-hour"),
+        pytest.param({"leeway": 0.0}, -0.001, True, id="without-leeway-before"),
+        pytest.param({"leeway": 0.0}, 0.0, False, id="without-leeway"),
+        pytest.param({"leeway": 60.0}, 59.9, True, id="with-more"),
+        pytest.param({"leeway": 60.0}, 60.0, False, id="with-more-and-past-it"),
+    ],
+)
+async def test_an_expired_token_is_refused_whoever_verified_it(clock, client, scheme, leeway, past, passes):
+    """Z14"""
+    claims = _claims(client, exp=clock.now - past)
+    if scheme == "Bearer":
+        del claims["cnf"]
+
+    async def look_up(_):
+        return AccessToken.from_claims(claims, **leeway)
+
+    resource = Resource(clock, client, verify_token=look_up, mode="mixed")
+    headers = BEARER if scheme == "Bearer" else None
+    if passes:
+        assert (await resource.accept(headers)).token_expires_at == clock.now - past
+    else:
+        refusal = await resource.refusal(headers)
+        assert (refusal.reason, refusal.scheme) == (Reason.TOKEN_EXPIRED, scheme)
+        assert resource.store.calls == []
+
+
+async def test_a_time_that_is_none_is_not_taken_for_for_ever(clock, client):
+    """Z14"""
+
+    async def look_up(_):
+        return AccessToken(key_thumbprint=client.thumbprint, expires_at=float("nan"))
+
+    assert await Resource(clock, client, verify_token=look_up).reason() is Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize("leeway", [0.0, 5.0, 120.0])
+async def test_the_leeway_of_a_jwt_verifier_counts(clock, client, leeway):
+    """Z14"""
+    issuer = Issuer("https://id.example", audience="a", clock=clock)
+    verifier = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, clock=clock, leeway=leeway)
+    resource = Resource(clock, client, verify_token=verifier)
+    token = issuer.access_token(client, claims={"exp": int(clock.now) + 10})
+    clock.advance(10.0 + leeway - 0.01)
+    assert await resource.accept(resource.headers(token))
+    clock.advance(0.01)
+    assert await resource.reason(resource.headers(token)) is Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize("slow", ["issuer", "store", "memory"])
+async def test_a_token_that_expires_while_somebody_is_asked_is_refused(clock, client, slow):
+    """Z14"""
+    token = AccessToken.from_claims(_claims(client, exp=clock.now + 1))
+
+    class SlowStore(CountingStore):
+        async def put_if_absent(self, key, value, *, ttl):
+            clock.advance(10.0 if slow == "store" else 0.0)
+            return await super().put_if_absent(key, value, ttl=ttl)
+
+    class Slow:
+        async def __call__(self, _):
+            clock.advance(10.0 if slow == "issuer" else 0.0)
+            return token
+
+        def recall(self, _):
+            clock.advance(10.0 if slow == "memory" else 0.0)
+            return token if slow == "memory" else None
+
+    resource = Resource(clock, client, verify_token=Slow(), store=SlowStore(clock))
+    assert await resource.reason() is Reason.TOKEN_EXPIRED
+    assert len(resource.store.proofs) == (1 if slow == "store" else 0)
