@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from tests.differential import base64url, json_text
 from tests.differential.verifier import MAX_FUTURE, Parts, Request
@@ -66,6 +67,11 @@ def _most(count: Callable[[bytes], int], proof: Proof) -> int:
 
 def _authority(proof: Proof) -> int:
     return max(len(re.split("[/?#]", uri)[2]) for uri in (proof.claims["htu"], proof.request.uri))
+
+
+def _dotted(uri: str) -> bool:
+    segments = re.split("[?#]", uri)[0].split("/")[3:]
+    return any(unquote(segment) in {".", ".."} for segment in segments)
 
 
 def _loose(segment: bytes) -> bool:
@@ -144,6 +150,8 @@ RULES: dict[str, Rule] = {
     "an authority has at most 260 characters": Rule(
         "target_malformed", lambda proof: _authority(proof) > LONGEST_AUTHORITY
     ),
+    # Z06: routers keep them, normal forms do not.
+    "the path of a request has no dot segments": Rule("target_malformed", lambda proof: _dotted(proof.request.uri)),
     "a jti is not blank": Rule("claim_malformed", lambda proof: not proof.claims["jti"].strip()),
     "exp and nbf are numbers": Rule("claim_malformed", lambda proof: _not_a_number(proof, "exp", "nbf")),
     "a nonce is a string even where none is asked for": Rule(

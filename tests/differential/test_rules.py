@@ -85,13 +85,16 @@ def small_order(made: Draft) -> None:
     made.request = replace(made.request, jkt=thumbprint(jwk))
 
 
-def host(length: int) -> Change:
+def target(uri: str) -> Change:
     def change(made: Draft) -> None:
-        uri = f"https://{'a' * length}/"
         made.request = replace(made.request, uri=uri)
         put(made.claims, "htu", uri)
 
     return change
+
+
+def host(length: int) -> Change:
+    return target(f"https://{'a' * length}/")
 
 
 def without_nonces(value: Any) -> Change:
@@ -131,6 +134,10 @@ CASES: dict[str, tuple[Change, Change]] = {
     "an RSA exponent has at most 32 bits": (key("RSA with a long exponent", "PS256"), key("PS256", "PS256")),
     "an Ed25519 key is not of small order": (small_order, key("Ed25519", "Ed25519")),
     "an authority has at most 260 characters": (host(261), host(260)),
+    "the path of a request has no dot segments": (
+        target("https://a.example/b/%2E./c"),
+        target("https://a.example/..b/c."),
+    ),
     "a jti is not blank": (claims(jti=" \t\u2003"), claims(jti=" a")),
     "exp and nbf are numbers": (claims(exp=str(int(NOW))), claims(exp=NOW)),
     "a nonce is a string even where none is asked for": (without_nonces(1), without_nonces("1")),
