@@ -44,6 +44,8 @@ _MOST_STEPS = 64
 # so that the cache stays under 4 MB.
 CACHED_URIS = 1024
 CACHED_LENGTH = 1024
+# Of hosts there are few; anybody can send others, of at most 260 characters.
+CACHED_HOSTS = 256
 
 
 def normalise(uri: str, *, websocket: bool = False) -> str | None:
@@ -84,7 +86,12 @@ _cached = lru_cache(CACHED_URIS)(_normalise)
 
 def normalise_authority(authority: str, scheme: str) -> str | None:
     """Host in lower case, port only where it is not the default of `scheme`; `None` when malformed."""
-    match = _AUTHORITY.fullmatch(authority) if len(authority) <= _MAX_AUTHORITY else None
+    return _cached_authority(authority, scheme) if len(authority) <= _MAX_AUTHORITY else None
+
+
+@lru_cache(CACHED_HOSTS)
+def _cached_authority(authority: str, scheme: str) -> str | None:
+    match = _AUTHORITY.fullmatch(authority)
     if match is None or scheme not in _DEFAULT_PORTS:
         return None
     host, port = match["host"].lower(), match["port"]
@@ -152,6 +159,7 @@ def doubled_prefix(expected: str, received: str) -> str:
     return prefix if expected.endswith(path) and f"{path}/".startswith(f"{prefix}/") else ""
 
 
+@lru_cache(CACHED_HOSTS)
 def is_loopback(host: str) -> bool:
     """Whether a host, without port, is this machine: `localhost`, or a loopback address with or without brackets."""
     try:

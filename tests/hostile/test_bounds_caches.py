@@ -85,6 +85,19 @@ def test_cached_uris_and_cached_length():
     assert htu._cached.cache_info().misses == filled.misses + 1
 
 
+def test_cached_hosts():
+    for number in range(1000):
+        assert htu.normalise_authority(f"A{number}.example:443", "https") == f"a{number}.example"
+        assert not htu.is_loopback(f"a{number}.example")
+    for cached in (htu._cached_authority, htu.is_loopback):
+        filled = cached.cache_info()
+        assert (filled.maxsize, filled.currsize) == (htu.CACHED_HOSTS, htu.CACHED_HOSTS)
+    # What is too long is not even kept.
+    filled = htu._cached_authority.cache_info()
+    assert htu.normalise_authority("a" * (htu._MAX_AUTHORITY + 1), "https") is None
+    assert htu._cached_authority.cache_info() == filled
+
+
 @pytest.mark.timeout(400)
 async def test_100_000_bad_proofs_leave_nothing_behind(resource):
     """Each has a header, a `jti` and a token of its own, and most a target. No signature is good: they cost nothing."""
@@ -125,8 +138,9 @@ async def test_the_window_holds_no_more_than_it_promises(clock, client):
         clock.advance(policy.period * 0.7)
         await resource.authenticator.challenge_nonce()
     held = policy.grace + 2 * policy.lookahead + 1
-    assert len(resource.authenticator._window._nonces) <= held
-    assert len(resource.authenticator._window._slots) <= held
+    (window,) = resource.authenticator._nonces._windows
+    assert len(window._era._nonces) <= held
+    assert len(window._era._slots) <= held
 
 
 async def test_max_entries_of_the_memory_store(clock):

@@ -29,7 +29,7 @@ _COUNTS = (1, 2, 15, 16, 17, 31, 32, 60, 64, 65, 100, 255, 256, 300, 682, 1000, 
 _MOST_RUNS = 4
 _OTHER_PART = 0.2
 _PATIENCE = 60
-_FIRST_ROUNDS, _ROUNDS, _LAST_ROUNDS = 2, 10, 60
+_FIRST_ROUNDS, _ROUNDS, _LAST_ROUNDS = 2, 10, 300
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def climb(family: str, random: Random, scale: Scale, seconds: float) -> Found:
     until, tried, idle = time.monotonic() + seconds, 0, 0
     known = _DEAREST / f"{family}.json"
     here = Shape.loads(known.read_text("utf-8")) if known.exists() else ORDINARY
-    height = scale.weigh(here, rounds=_LAST_ROUNDS)
+    height = scale.weigh(here, rounds=_ROUNDS)
     dearest = Found(family, 0, height, here)
     while time.monotonic() < until:
         tried, idle = tried + 1, idle + 1
