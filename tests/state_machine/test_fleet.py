@@ -82,7 +82,7 @@ def test_a_lost_reply_does_not_prolong_what_stood_under_the_same_jti():
     fleet.break_the_store(fault=Fault("slow-request", BOTH, 100.0))
     fleet.use_a_jti_again(number=0, worker=0)
     fleet.teardown()
-    assert fleet.seen["200"] == 4
+    assert fleet.seen["200"] == 3, "what was used first is remembered for 310 s"
 
 
 def test_a_token_that_expires_while_the_store_is_asked_is_not_accepted():
