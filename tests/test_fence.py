@@ -1,5 +1,6 @@
 """The fence: a proof is accepted only if the reply that recorded it came from the incarnation of its nonce."""
 
+import asyncio
 import re
 from types import SimpleNamespace
 
@@ -140,14 +141,33 @@ async def test_invented_nonces_make_a_worker_look_four_times_a_second_at_most(st
     resource = worker(store)
     await nonce_of(resource)
     asked = store.asked[""]
-    for number in range(100):
-        invented = f"{number:022d}"
-        assert OURS.fullmatch(invented)
-        assert await resource.reason(resource.headers(nonce=invented)) is Reason.NONCE_UNKNOWN
-    assert store.asked[""] == asked + 1
-    looks.advance(0.26)
-    await resource.reason(resource.headers(nonce="0" * 22))
+    invented = [f"{number:022d}" for number in range(100)]
+    assert all(map(OURS.fullmatch, invented))
+    for _ in range(2):
+        reasons = await asyncio.gather(*(resource.reason(resource.headers(nonce=nonce)) for nonce in invented))
+        assert set(reasons) == {Reason.NONCE_UNKNOWN}
+    # Those of the second time have waited, as the clock that says when it is time stands still, for a whole pause.
     assert store.asked[""] == asked + 2
+
+
+async def test_a_worker_that_has_just_looked_waits_until_it_may_look_again(store, worker):
+    """Not so: it would answer with its own old nonce, and send the client back to the worker that has noticed."""
+    late, early = worker(LateView(store)), worker(store)
+    old = await nonce_of(early)
+    await late.accept(late.headers(nonce=old))
+    assert await late.reason(late.headers(nonce="0" * 22)) is Reason.NONCE_UNKNOWN
+    store.become("two")
+    assert await early.reason(early.headers(nonce=old)) is Reason.NONCE_SUPERSEDED
+    await late.accept(late.headers(nonce=await nonce_of(early)))
+
+
+async def test_nonces_of_the_past_make_nobody_wait(store, worker, looks):
+    resource = worker(store)
+    old = await nonce_of(resource)
+    store.become("two")
+    for _ in range(20):
+        assert await resource.reason(resource.headers(nonce=old)) is Reason.NONCE_SUPERSEDED
+    assert store.asked[""] == 2
 
 
 @pytest.mark.parametrize("nonce", [None, "unknown", "x" * 21, "x" * 24, "%" * 22, " " * 22], ids=repr)
@@ -230,6 +250,18 @@ async def test_a_failover_concerns_the_nonces_of_its_own_tags_only(cluster, work
     for tag in ("aa", "cc", "dd"):
         await resource.accept(resource.headers(nonce=nonces[tag]))
     assert await resource.reason(resource.headers(nonce=nonces["bb"])) is Reason.NONCE_SUPERSEDED
+
+
+async def test_all_tags_of_a_master_that_was_replaced_are_looked_at(cluster, worker):
+    """So that a newcomer gets none of its old nonces."""
+    resource = worker(cluster)
+    nonces = {tag: await nonce_with(resource, tag) for tag in TAGS}
+    cluster.become("two", "aa", "bb")
+    assert await resource.reason(resource.headers(nonce=nonces["aa"])) is Reason.NONCE_SUPERSEDED
+    renewed = {tag: await nonce_with(resource, tag) for tag in TAGS}
+    assert {tag for tag in TAGS if renewed[tag] != nonces[tag]} == {"aa", "bb"}
+    for nonce in renewed.values():
+        await resource.accept(resource.headers(nonce=nonce))
 
 
 async def test_a_client_stays_with_its_tag(cluster, worker, clock):

@@ -44,6 +44,8 @@ class NonceWindow:
 
     Attributes:
         is_failing: whether the store did not answer the last call that concerned this tag.
+        is_doubted: whether it is being looked at.
+        incarnation: of the store, whose nonces are good now.
     """
 
     def __init__(self, store: Store, policy: NoncePolicy, *, namespace: str, clock: Clock, tag: str = "") -> None:
@@ -61,7 +63,13 @@ class NonceWindow:
         self._look: asyncio.Task[str | None] | None = None
         self._look_not_before = -math.inf
         self._warned = False
+        self.is_doubted: bool = False
         self.is_failing: bool = False
+
+    @property
+    def incarnation(self) -> str | None:
+        """See above."""
+        return self._era.incarnation
 
     def offered(self, now: float) -> str | None:
         """The nonce to issue now, `None` when it is not in memory (`ready` fetches it)."""
@@ -95,6 +103,8 @@ class NonceWindow:
             StoreError: If the window is not in memory and the store does not answer.
         """
         slot = self._policy.slot(now)
+        if self.is_doubted and self._look is not None:
+            await asyncio.wait([self._look])
         self.refresh(now)
         # Again, when the refresh under way was for another slot or era. Shielded: a client that goes away must not take
         # the others' window with it.
@@ -173,26 +183,48 @@ class NonceWindow:
         while len(self._eras) > _KEPT_ERAS:
             self._eras.popitem(last=False)
 
-    async def look(self, nonce: object) -> bool:
+    async def look(self, nonce: object, *, patient: bool) -> bool:
         """Whether the store turns out to be another incarnation, when another worker may have noticed earlier.
 
         Args:
-            nonce: unknown here; only one that looks like ours makes us look.
+            nonce: not good here; only one that looks like ours makes us look.
+            patient: whether to wait until it is time to look again: a challenge with an old nonce would send the client
+                back and forth between this worker and the other.
 
         Raises:
             StoreError: If the store does not answer.
         """
         if self._fence is None or not isinstance(nonce, str) or _OURS.fullmatch(nonce) is None:
             return False
-        look, before = self._look, self._era
-        if look is None or look.done() or look.get_loop() is not asyncio.get_running_loop():
-            if time.monotonic() < self._look_not_before:
-                return False
-            self._look_not_before = time.monotonic() + _LOOK_SECONDS
-            look = self._look = asyncio.get_running_loop().create_task(self._incarnation_now())
-            look.add_done_callback(_retrieve)
-        self.supersede(await asyncio.shield(look))
+        before, pause = self._era, self._look_not_before - time.monotonic()
+        if pause > 0 and not patient:
+            return False
+        self.supersede(await asyncio.shield(self._look_once(pause)))
         return self._era is not before
+
+    def doubt(self) -> None:
+        """Look soon: another tag of the same master turned out to be on another incarnation."""
+        if self._fence is not None:
+            self.is_doubted = True
+            self._look_once(0.0).add_done_callback(self._believe)
+
+    def _believe(self, look: asyncio.Task[str | None]) -> None:
+        self.is_doubted = False
+        if not look.cancelled() and look.exception() is None:
+            self.supersede(look.result())
+
+    def _look_once(self, pause: float) -> asyncio.Task[str | None]:
+        task = self._look
+        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
+            task = self._look = asyncio.get_running_loop().create_task(self._look_after(pause))
+            task.add_done_callback(_retrieve)
+        return task
+
+    async def _look_after(self, pause: float) -> str | None:
+        if pause > 0:
+            await asyncio.sleep(pause)
+        self._look_not_before = time.monotonic() + _LOOK_SECONDS
+        return await self._incarnation_now()
 
     async def _incarnation_now(self) -> str | None:
         return await self._fence.incarnation(f"{self._keys}look:v2") if self._fence is not None else None

@@ -72,8 +72,9 @@ class NonceWindows:
         try:
             return window.accept(nonce, now)
         except UseNonce as rejection:
-            if rejection.reason not in _WORTH_A_LOOK or not await self._look(window, nonce):
-                if rejection.reason is Reason.NONCE_UNKNOWN:
+            is_unknown = rejection.reason is Reason.NONCE_UNKNOWN
+            if rejection.reason not in _WORTH_A_LOOK or not await self._look(window, nonce, patient=is_unknown):
+                if is_unknown:
                     self._unknown.note(client, str(nonce), now)
                 raise
         await window.ready(now)
@@ -91,8 +92,8 @@ class NonceWindows:
         """
         windows = self._in_turn(tag)
         for window in windows:
-            if not window.is_failing and (nonce := window.offered(now)) is not None and window.is_ready(now):
-                return nonce
+            if window.is_ready(now) and not window.is_failing and not window.is_doubted:
+                return str(window.offered(now))
         failure = StoreError("no nonce is known")
         for window in windows:
             try:
@@ -129,6 +130,9 @@ class NonceWindows:
             is_first_use = await recording
         except Superseded as change:
             window.supersede(change.by)
+            for other in self._windows:
+                if other.incarnation == nonce.incarnation:
+                    other.doubt()
             raise UseNonce(Reason.NONCE_SUPERSEDED, **nonce.facts) from None
         except StoreError:
             window.is_failing = True
@@ -136,9 +140,9 @@ class NonceWindows:
         window.is_failing = is_first_use is None
         return is_first_use
 
-    async def _look(self, window: NonceWindow, nonce: object) -> bool:
+    async def _look(self, window: NonceWindow, nonce: object, *, patient: bool) -> bool:
         try:
-            return await window.look(nonce)
+            return await window.look(nonce, patient=patient)
         except StoreError:
             if self._required:
                 raise
