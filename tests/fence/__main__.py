@@ -8,12 +8,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from tests.__main__ import redis_server
 from tests.fence import stages
 from tests.fence.crowd import Crowd
 from tests.fence.events import ANY_NUMBER, EVENTS, Event
 from tests.fence.observation import Observation, observe
 from tests.fence.stages import Stage
+from tests.set_up import redis_server
 from tests.support.serving import IssuerServer
 from tests.support.topologies import ClusterTopology, SentinelTopology
 
