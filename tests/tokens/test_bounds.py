@@ -162,11 +162,10 @@ async def test_cached_tokens(verify, issuer, client, monkeypatch):
     assert len(verify._cache) == jwt.CACHED_TOKENS
 
 
-@pytest.mark.timeout(400)
-async def test_100_000_bad_tokens_leave_nothing_behind(verify, issuer, client):
+async def test_20_000_bad_tokens_leave_nothing_behind(verify, issuer, client):
     header, payload, signature = issuer.access_token(client).split(".")
     claims = json.loads(b64url_decode(payload.encode()))
-    for number in range(100_000):
+    for number in range(20_000):
         changed = b64url_encode(json.dumps({**claims, "sub": str(number), "iss": f"https://{number}.example"}).encode())
         with pytest.raises(InvalidToken):
             await verify(f"{header}.{changed}.{signature}")
