@@ -116,7 +116,7 @@ def wait_for_workers(redis: RedisServer, count: int, *servers: ResourceServer) -
 
     def all_have_nonces() -> bool:
         for server in servers:
-            httpx2.get(f"{server.url}/resource", timeout=1)
+            httpx2.get(f"{server.url}/resource", timeout=HANGS_AFTER, verify=False)
         with redis.client() as connection:
             return [client["cmd"] for client in connection.client_list()].count("set") >= count
 
