@@ -139,7 +139,7 @@ async def test_the_timeout_bounds_the_wait_of_a_thousand(website, remote, client
     verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, timeout=0.3, clock=clock)
     website.pages["/.well-known/oauth-authorization-server"] = Page(endless=True)
     token = remote.access_token(client)
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(60.0):
         answers = await asyncio.gather(*(verify(token) for _ in range(1000)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {IssuerUnavailable}
     assert len(website.requests) == 1
