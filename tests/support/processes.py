@@ -96,6 +96,10 @@ class RedisServer:
         wait_until(self._listens, "redis-server does not listen")
         return self
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
     def _listens(self) -> bool:
         with socket.create_connection(("127.0.0.1", self.port), 1):
             return True
