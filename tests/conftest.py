@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dpop_asgi.testing import Client, Issuer, ManualClock
-from tests.parts import LONG, SERIAL
+from tests.parts import LONG, PATIENT, SERIAL
 from tests.support.collection import COLLECTED, all_collected
 from tests.support.processes import AUDIENCE, RedisServer
 from tests.support.serving import IssuerServer
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(session, items):
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     session.stash[COLLECTED] = list(items)
     for item in items:
-        if item.nodeid.startswith(SERIAL):
+        if item.nodeid.startswith(SERIAL) and not item.nodeid.startswith(PATIENT):
             item.add_marker("serial")
         if "seed" in item.fixturenames:
             item.add_marker("explores")

@@ -14,24 +14,31 @@ import time
 from tests.set_up import PYTHON, say
 from tests.support import children
 
-# Folders and files; `conftest.py` marks what is in them.
-SERIAL = (
-    "tests/cluster",
-    "tests/e2e/test_clients.py",
-    "tests/e2e/test_issuer_outages.py",
-    "tests/e2e/test_lost_nonces.py",
-    "tests/e2e/test_outages.py",
-    "tests/e2e/test_rotation.py",
-    "tests/e2e/test_soak.py",
-    "tests/failures",
+SERIAL = ("tests/cluster", "tests/e2e", "tests/failures")
+# But for these: here seconds are not what is tested.
+PATIENT = (
+    "tests/cluster/test_access.py",
+    "tests/cluster/test_agreement.py",
+    "tests/cluster/test_contract.py",
+    "tests/cluster/test_unready_servers.py",
+    "tests/e2e/test_cancellation.py",
+    "tests/e2e/test_event_loops.py",
+    "tests/e2e/test_event_loops_at_once.py",
+    "tests/e2e/test_fork.py",
+    "tests/e2e/test_issuer_keys.py",
+    "tests/e2e/test_redis_commands.py",
+    "tests/e2e/test_several_processes.py",
 )
-# Of the others those that take longest, so that no core has nothing to do while another is at one of them.
+# Those that take longest come first, so that no core has nothing to do while another is at one of them.
 LONG = (
+    "tests/e2e/test_cancellation.py",
+    "tests/e2e/test_fork.py",
     "tests/cli/test_demo.py",
     "tests/test_benchmarks.py",
     "tests/fuzz/test_command.py",
     "tests/state_machine",
-    "tests/hostile/test_bounds_caches.py",
+    "tests/test_properties.py",
+    "tests/test_properties_hostile.py",
 )
 
 SIDE_BY_SIDE = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", "-m", "not serial"]
@@ -46,7 +53,7 @@ def run_both(arguments: list[str], environment: dict[str, str]) -> int:
     covered, begin = "--cov" in arguments, time.monotonic()
     parts = {
         "side by side": [*SIDE_BY_SIDE, *(NOT_YET_JUDGED if covered else [])],
-        "one at a time": [*SERIAL, *(["--cov-append"] if covered else [])],
+        "one at a time": [*SERIAL, "-m", "serial", *(["--cov-append"] if covered else [])],
     }
     codes = {}
     for part, options in parts.items():

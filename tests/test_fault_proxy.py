@@ -37,7 +37,7 @@ class Peer:
 
     async def ask(self, size=10, request=b"x"):
         self.writer.write(request)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(60.0):
             return await self.reader.readexactly(size)
 
     async def hears_nothing(self):

@@ -60,7 +60,7 @@ async def test_a_warm_process_never_waits_for_the_store(clock):
     store.gate.clear()
     for _ in range(4):
         clock.advance(PERIOD)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await worker.ready(clock())
         assert worker.offered(clock()) is not None
     store.gate.set()

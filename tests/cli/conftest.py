@@ -45,14 +45,14 @@ class Command:
 
     def wait_for(self, pattern):
         seen = re.compile(pattern).search
-        wait_until(lambda: seen(self.output) or self._process.poll() is not None, f"no {pattern}", patience=40)
+        wait_until(lambda: seen(self.output) or self._process.poll() is not None, f"no {pattern}", patience=120)
         assert seen(self.output), self.output
 
     def send(self, number):
         self._process.send_signal(number)
 
     def exit_code(self):
-        code = self._process.wait(60)
+        code = self._process.wait(120)
         children.is_over(self._process)
         self._reader.join(PATIENCE)
         return code

@@ -9,7 +9,7 @@ import httpx2
 
 
 def shell(script):
-    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=60, cwd="/").stdout
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, timeout=120, cwd="/").stdout
 
 
 def command_in(output, start):

@@ -41,8 +41,8 @@ def test_a_correct_proof_is_accepted_by_both(algorithm, nonces):
 
 @algorithms
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
-def test_both_say_the_same_of_a_proof_with_one_change(mutation, algorithm):
-    random = Random(f"{mutation.__name__} {algorithm}")
+def test_both_say_the_same_of_a_proof_with_one_change(mutation, algorithm, seed):
+    random = Random(f"{mutation.__name__} {algorithm} {seed}")
     for number in range(PER_MUTATION):
         with_nonces = number % 4 != 3
         made = draft(algorithm, nonces=with_nonces)
@@ -51,10 +51,10 @@ def test_both_say_the_same_of_a_proof_with_one_change(mutation, algorithm):
 
 
 @nonces
-def test_both_say_the_same_of_proofs_with_several_changes(nonces):
-    random = Random(9449)
+def test_both_say_the_same_of_proofs_with_several_changes(nonces, seed):
+    random = Random(seed)
     counted = Counter(said(mutated(Drawn(random.randbytes(96)), nonces=nonces), nonces) for _ in range(SEVERAL))
-    # That both refuse everything would be no agreement worth having.
-    assert counted["accepted"] > SEVERAL / 10
+    # That both refuse everything would be no agreement worth having. With any seed: about an eighth is accepted.
+    assert counted["accepted"] > SEVERAL / 20
     assert counted["refused"] > SEVERAL / 10
     assert sum(counted[name] for name in RULES) > SEVERAL / 100

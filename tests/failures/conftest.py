@@ -47,6 +47,15 @@ class World:
         """What is promised in so many seconds may take so many here."""
         return self.machine.allows(seconds * self.times)
 
+    async def repair(self) -> None:
+        """Undo what a test did, and wait until requests are accepted."""
+        self.proxy.heal()
+        if not self.redis.is_running:
+            await asyncio.to_thread(self.redis.start)
+        client = self.newcomer()
+        assert (await self.answered_again(client)).is_challenge
+        assert (await self.answered_again(client)).status == httpx2.codes.OK
+
     def newcomer(self) -> SteadyClient:
         return SteadyClient(self.http, self.server.url, issuer=self.issuer.issuer)
 
@@ -106,7 +115,7 @@ class World:
         return [(await self.http.get(url, headers=request)).status_code for request in requests]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def a_world(redis_binary, issuer_server):
     """Makes a world; settings are those of the resource server, and `redis` more arguments of `redis-server`."""
 
@@ -126,7 +135,14 @@ def a_world(redis_binary, issuer_server):
     return make
 
 
-@pytest.fixture
-async def world(a_world):
+@pytest.fixture(scope="module")
+async def _world(a_world):
     async with a_world() as world:
         yield world
+
+
+@pytest.fixture
+async def world(_world):
+    """In which all is well, whatever was broken before."""
+    await _world.repair()
+    return _world

@@ -2,8 +2,8 @@
 
 import asyncio
 import gc
-import random
 from collections.abc import Callable, Coroutine, Sequence
+from random import Random
 from typing import Any
 
 # Far beyond what a busy machine needs: whatever takes so long hangs.
@@ -16,20 +16,21 @@ class Chaos:
     """Cancels by dice, and listens to what the event loop complains about.
 
     Args:
+        dice: what it cancels by.
         share: of what is cancelled.
         turns: of the event loop, after which at the latest.
     """
 
-    def __init__(self, *, share: float = 0.5, turns: int = 40) -> None:
-        self._share, self._turns = share, turns
+    def __init__(self, dice: Random, *, share: float = 0.5, turns: int = 40) -> None:
+        self._dice, self._share, self._turns = dice, share, turns
         self.complaints: list[dict[str, Any]] = []
 
     async def all_of(self, actions: Sequence[Callable[[], Coroutine[Any, Any, Any]]]) -> list[Any]:
         """Run them at once: what each gave, or `CANCELLED`."""
         asyncio.get_running_loop().set_exception_handler(lambda _, context: self.complaints.append(context))
         tasks = [asyncio.create_task(action()) for action in actions]
-        chosen = [task for task in tasks if random.random() < self._share]
-        cancellers = [asyncio.create_task(_cancel(task, random.randrange(self._turns))) for task in chosen]
+        chosen = [task for task in tasks if self._dice.random() < self._share]
+        cancellers = [asyncio.create_task(_cancel(task, self._dice.randrange(self._turns))) for task in chosen]
         async with asyncio.timeout(HANGS_AFTER):
             in_time = await asyncio.gather(*cancellers)
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -28,7 +28,7 @@ from tests.support.fault_line import Cut, Faults, Line, reset
 __all__ = ["Cut", "FaultProxy"]
 
 _BACKLOG = 1024
-_PATIENCE = 10.0
+_PATIENCE = 60.0
 
 Door = Literal["open", "reset", "backlog", "closed"]
 

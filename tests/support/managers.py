@@ -68,7 +68,7 @@ class Manager:
     def _answers(self) -> bool:
         if not self._process.running():
             raise RuntimeError(self.log)
-        return httpx2.get(f"{self.url}/public", timeout=PATIENCE).status_code == httpx2.codes.OK
+        return httpx2.get(f"{self.url}/public", timeout=PATIENCE, verify=False).status_code == httpx2.codes.OK
 
     def __exit__(self, *_: object) -> None:
         self._process.stop()

@@ -134,10 +134,6 @@ class Node(RedisServer):
         os.kill(self._process._popen.pid, what)
 
     @property
-    def is_running(self) -> bool:
-        return self._process is not None
-
-    @property
     def is_up(self) -> bool:
         return self.is_running and not self._frozen
 

@@ -7,7 +7,7 @@ from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, NoncePolicy
 from dpop_asgi.core.ports import Store
 from dpop_asgi.testing import Client, Issuer
 from tests.support.api import PUBLIC_URL, Answer, call, http_scope
-from tests.support.processes import NO_ROTATION
+from tests.support.processes import NO_ROTATION, PATIENCE
 
 
 class Caller:
@@ -39,7 +39,8 @@ class Service:
 
     def restart(self) -> None:
         """Nonces and keys have to be fetched anew."""
-        verifier = JWTVerifier(issuer=self._issuer.url, audience=self._issuer.audience, jwks=self._jwks)
+        issuer, audience = self._issuer.url, self._issuer.audience
+        verifier = JWTVerifier(issuer=issuer, audience=audience, jwks=self._jwks, timeout=PATIENCE)
         nonces = NoncePolicy(period=NO_ROTATION)
         self.authenticator = Authenticator(verify_token=verifier, store=self._store, nonces=nonces)
         self.app = DPoPMiddleware(say_who, authenticator=self.authenticator, public_url=PUBLIC_URL)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 # An answer that takes longer is a hang: the tests of this project have no slow routes.
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 Text = str | bytes
 Field = tuple[Text, Text]
