@@ -76,10 +76,13 @@ def x_forwarded(scope: Scope, proxies: Proxies) -> dict[str, str]:
 
 def rfc7239(scope: Scope, proxies: Proxies) -> dict[str, str]:
     """The pairs of the `Forwarded` element (RFC 7239) that the proxy in touch with the client made."""
-    elements = [_pairs(element) for element in _list(scope, b"forwarded")]
-    if not elements:
-        return {}
-    return elements[_first_untrusted([_node(element.get("for", "")) for element in elements], proxies)]
+    pairs: dict[str, str] = {}
+    # Not those left of the client's: it wrote them itself, and to read a hundred would cost more than a signature check.
+    for element in reversed(_list(scope, b"forwarded")):
+        pairs = _pairs(element)
+        if not proxies.trust(_node(pairs.get("for", "")) or _NOBODY):
+            break
+    return pairs
 
 
 def _first_untrusted(hops: list[str], proxies: Proxies) -> int:

@@ -16,6 +16,8 @@ from dpop_asgi.errors import InvalidRequest, Reason
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 # A proof of at most 8 KB could not name a longer one.
 _MAX_TARGET_BYTES = 8192
+# Of a letter beyond Latin, of three bytes.
+_LONGEST_ESCAPED = 9
 ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _REWRITTEN = (
     "path and raw_path of the scope disagree: what rewrites one of them must rewrite both, or stand inside; "
@@ -73,6 +75,9 @@ def _path(raw: bytes) -> str:
 
 
 def _quoted(path: str) -> bytes:
+    # Before it is quoted: that takes as long as nine signature checks for 8,000 characters that are not ASCII.
+    if len(path) * (1 if path.isascii() else _LONGEST_ESCAPED) > _MAX_TARGET_BYTES:
+        raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(path))
     try:
         return quote(path, safe=_PATH_SAFE, errors="strict").encode("ascii")
     except UnicodeEncodeError:  # a lone surrogate: what was sent is not UTF-8, and some servers hand it over like that
