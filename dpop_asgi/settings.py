@@ -52,10 +52,12 @@ class Settings:
     Attributes:
         authenticator: made of it.
         public_url: for `DPoPMiddleware`, separated by commas; `None` serves hosts of this machine only.
+        insecure_http_hosts: for `DPoPMiddleware`.
     """
 
     authenticator: Authenticator
     public_url: tuple[str, ...] | None
+    insecure_http_hosts: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -71,7 +73,8 @@ class Settings:
         environment = os.environ if environment is None else environment
         _warn_of_unknown(environment)
         try:
-            return cls(_authenticator(environment), _public_url(environment))
+            insecure = _listed(environment, "insecure_http_hosts") or ()
+            return cls(_authenticator(environment), _public_url(environment, insecure), insecure)
         except ValueError as error:
             option, colon, rest = str(error).partition(":")
             rest = rest.replace("insecure_http_hosts", VARIABLES["insecure_http_hosts"])
@@ -79,10 +82,10 @@ class Settings:
             raise ValueError(msg) from None
 
 
-def _public_url(environment: Mapping[str, str]) -> tuple[str, ...] | None:
+def _public_url(environment: Mapping[str, str], insecure: tuple[str, ...]) -> tuple[str, ...] | None:
     urls = _listed(environment, "public_url")
     if urls is not None:
-        PublicURL(urls)
+        PublicURL(urls, insecure_http_hosts=insecure)
     return urls
 
 

@@ -91,6 +91,7 @@ app = Starlette(
             DPoPMiddleware,
             authenticator=settings.authenticator,
             public_url=settings.public_url,
+            insecure_http_hosts=settings.insecure_http_hosts,
             public_paths=["/public", "/healthz"],
         )
     ],

@@ -36,6 +36,7 @@ class DPoPMiddleware:
         authenticator: decides who is calling.
         public_url: what clients call this server: origin, and the path prefix that a proxy strips; several for several
             hosts. Nothing but the path below it then comes from the request.
+        insecure_http_hosts: hosts in `public_url` that may have plain http, besides this machine.
         allowed_hosts: without `public_url`, the `Host` values that are served; without both, this machine's only.
         trusted_proxies: without `public_url`, networks whose forwarding fields are believed.
         forwarded: which fields those are, `x-forwarded` or `forwarded`.
@@ -59,6 +60,7 @@ class DPoPMiddleware:
         *,
         authenticator: Authenticator,
         public_url: str | Iterable[str] | None = None,
+        insecure_http_hosts: Iterable[str] = (),
         allowed_hosts: Iterable[str] = (),
         trusted_proxies: Iterable[str] = (),
         forwarded: str = "x-forwarded",
@@ -79,7 +81,9 @@ class DPoPMiddleware:
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
         ways = [public_url is not None, target_uri is not None, request_url.is_configured]
         require("public_url", sum(ways) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
-        self._target_uri = target_uri or (request_url if public_url is None else PublicURL(public_url))
+        self._target_uri = target_uri or (
+            request_url if public_url is None else PublicURL(public_url, insecure_http_hosts=insecure_http_hosts)
+        )
         self._public = PublicRequests(public_paths)
         self._preflights = Preflights(passed=preflights == "pass")
         self._as_bearer = present_as == "bearer"

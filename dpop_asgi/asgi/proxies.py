@@ -13,6 +13,8 @@ Scope = Mapping[str, Any]
 # clients wrote in front of their own.
 _MAX_HOPS = 100
 # An address, in brackets or not, and a port behind it (RFC 7239 §6). An IPv6 address without brackets has no port.
+# What no network has.
+_NOBODY = "-"
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._\-]+))?")
 _FORWARDED_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
 
@@ -77,7 +79,7 @@ def x_forwarded(scope: Scope, proxies: Proxies) -> dict[str, str]:
 def rfc7239(scope: Scope, proxies: Proxies) -> dict[str, str]:
     """The pairs of the `Forwarded` element (RFC 7239) that the proxy in touch with the client made."""
     pairs: dict[str, str] = {}
-    # Not those left of the client's: it wrote them itself, and to read a hundred would cost more than a signature check.
+    # Not those left of the client's: it wrote them itself, and a hundred would cost more than a signature check.
     for element in reversed(_list(scope, b"forwarded")):
         pairs = _pairs(element)
         if not proxies.trust(_node(pairs.get("for", "")) or _NOBODY):

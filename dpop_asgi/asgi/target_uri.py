@@ -4,14 +4,18 @@ Only the path below the public URL ever comes from the request unasked. Host and
 configuration says otherwise.
 """
 
+import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from urllib.parse import urlsplit
 
 from dpop_asgi.asgi.proxies import Proxies, Scope, rfc7239, x_forwarded
 from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, path_of
 from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
+from dpop_asgi.core.options import host_names
 from dpop_asgi.errors import InvalidRequest, Reason
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 TargetURI = Callable[[Scope], str]
 
@@ -30,15 +34,18 @@ class PublicURL:
 
     Args:
         urls: absolute URLs: origin, and the path prefix that a proxy strips.
+        insecure_http_hosts: hosts that may have plain http, besides this machine.
 
     Raises:
         ValueError: naming `public_url`, when one is not an https URL (http for hosts of this machine) without query,
             or two share a host.
     """
 
-    def __init__(self, urls: str | Iterable[str]) -> None:
+    def __init__(self, urls: str | Iterable[str], *, insecure_http_hosts: Iterable[str] = ()) -> None:
         given = (urls,) if isinstance(urls, str) else tuple(urls)
-        self._bases = {_host_of(url): _base(url) for url in given}
+        insecure = host_names("insecure_http_hosts", insecure_http_hosts)
+        bases = [_base(url, insecure) for url in given]
+        self._bases = {urlsplit(base).netloc: base for base in bases}
         if len(self._bases) != len(given) or not given:
             msg = "public_url: give at least one, and one per host"
             raise ValueError(msg)
@@ -137,22 +144,25 @@ def _not_served(host: str, served: Iterable[str]) -> InvalidRequest:
     return InvalidRequest(Reason.HOST_NOT_ALLOWED, host=host, served=same_name, hint=_PORT_LOST)
 
 
-def _base(url: str) -> str:
+def _base(url: str, insecure: Collection[str]) -> str:
     base = normalise(url)
     _require_no_pattern("public_url", urlsplit(base or "").netloc)
-    if (
-        base is None
-        or "?" in url
-        or "#" in url
-        or not (base.startswith("https:") or _is_loopback(urlsplit(base).netloc))
-    ):
-        msg = f"public_url: {url!r} is not an https URL without query; http is for this machine only (RFC 9449 §2)"
+    if base is None or "?" in url or "#" in url or not _may_have_scheme(base, insecure):
+        msg = (
+            f"public_url: {url!r} is not an https URL without query; http is for this machine only (RFC 9449 §2),"
+            " and for the hosts in insecure_http_hosts"
+        )
         raise ValueError(msg)
     return base.rstrip("/")
 
 
-def _host_of(url: str) -> str:
-    return urlsplit(_base(url)).netloc
+def _may_have_scheme(base: str, insecure: Collection[str]) -> bool:
+    if base.startswith("https:") or _is_loopback(urlsplit(base).netloc):
+        return True
+    if urlsplit(base).hostname not in insecure:
+        return False
+    logger.warning("public_url: %s is plain http: whoever listens on the way reads tokens and proofs", base)
+    return True
 
 
 def _allowed_host(name: str) -> str:

@@ -186,6 +186,11 @@ FORWARDED = [
         id="what-the-client-wrote-itself-is-skipped",
     ),
     pytest.param(
+        ['for="\\', *['for="\\a"'] * 97, "for=203.0.113.5;host=rs.example", "for=10.0.0.8"],
+        "https://rs.example/r",
+        id="Z08-what-the-client-wrote-itself-is-not-read",
+    ),
+    pytest.param(
         ["for=6.6.6.6;host=evil.example", "for=203.0.113.5;host=rs.example"], "https://rs.example/r", id="two-lines"
     ),
     pytest.param(

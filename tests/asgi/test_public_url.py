@@ -127,6 +127,18 @@ def test_what_is_no_public_url_is_refused_when_it_is_configured(make_api, urls):
         make_api(public_url=urls)
 
 
+def test_plain_http_is_for_hosts_that_were_opted_in_and_warned_of(make_api, caplog):
+    """X10: a name inside a compose network or a cluster."""
+    url = "http://api:8000"
+    with pytest.raises(ValueError, match="insecure_http_hosts"):
+        make_api(public_url=url)
+    with pytest.raises(ValueError, match="insecure_http_hosts"):
+        make_api(public_url=url, insecure_http_hosts=["other"])
+    make_api(public_url=url, insecure_http_hosts=["API"])
+    assert "plain http" in caplog.text
+    assert PublicURL(url, insecure_http_hosts=["api"])(http_scope(path="/r")) == "http://api:8000/r"
+
+
 @pytest.mark.parametrize(
     "others",
     [
@@ -180,6 +192,14 @@ PATHS = [
 @pytest.mark.parametrize(("raw_path", "path", "expected"), PATHS)
 def test_the_path_is_taken_as_it_was_sent(raw_path, path, expected):
     assert path_of(http_scope(path=path, raw_path=raw_path)) == expected
+
+
+@pytest.mark.parametrize("path", ["/" + "\u8def" * 8000, "/" + "a" * 8192, "/" + "\U0001f510" * 2000], ids=len)
+def test_a_path_that_no_proof_could_name_is_refused_before_it_is_quoted(path):
+    """Z08: to quote it would cost as much as nine signature checks."""
+    with pytest.raises(InvalidRequest) as refused:
+        path_of({**http_scope(), "path": path, "raw_path": None})
+    assert refused.value.facts == {"size": len(path)}
 
 
 @pytest.mark.requirement("H-10")
