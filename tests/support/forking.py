@@ -31,9 +31,10 @@ class RecordingStore(RedisStore):
         super().__init__(url, timeout=10.0)
         self.values: list[str] = []
 
-    async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
-        self.values.append(value)
-        return await super().put_if_absent(key, value, ttl=ttl)
+    async def put_if_absent(self, key: str, value: str, *, ttl: float, under: str | None = None) -> str:
+        if ":nonce:" in key or ":jti:" in key:
+            self.values.append(value)
+        return await super().put_if_absent(key, value, ttl=ttl, under=under)
 
 
 class Child:
