@@ -18,29 +18,49 @@ from typing import Any
 def start(command: list[str], **options: Any) -> subprocess.Popen[Any]:
     """As `subprocess.Popen` does, in a session of its own."""
     child = subprocess.Popen(command, start_new_session=True, **options)
-    _reaper.tell(f"+{child.pid}")
+    _reaper.takes(child.pid)
     return child
 
 
 def is_over(child: subprocess.Popen[Any]) -> None:
     """It has ended: from now on its number may be another process's."""
-    _reaper.tell(f"-{child.pid}")
+    _reaper.forgets(child.pid)
 
 
 class _Reaper:
-    """Started when the first child is."""
+    """Started when the first child is, and again should it have been ended."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        self._groups: set[int] = set()
 
-    def tell(self, what: str) -> None:
+    def takes(self, group: int) -> None:
         with self._lock:
-            if self._process is None:
-                self._process = self._start()
-                atexit.register(self._end)
-            assert self._process.stdin is not None
-            self._process.stdin.write(f"{what}\n".encode())
+            self._groups.add(group)
+            self._tell(f"+{group}")
+
+    def forgets(self, group: int) -> None:
+        with self._lock:
+            self._groups.discard(group)
+            self._tell(f"-{group}")
+
+    def _tell(self, what: str) -> None:
+        if self._process is None:
+            self._process = self._start()
+            atexit.register(self._end)
+        try:
+            self._write(what)
+        except BrokenPipeError:
+            self._process.wait()
+            self._process = self._start()
+            for group in self._groups:
+                self._write(f"+{group}")
+
+    def _write(self, what: str) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{what}\n".encode())
 
     @staticmethod
     def _start() -> subprocess.Popen[bytes]:
@@ -57,7 +77,9 @@ _reaper = _Reaper()
 
 
 def reap() -> None:
-    """What the reaper does."""
+    """What the reaper does; it does not end before its parent."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     groups = set()
     while line := sys.stdin.readline():
         (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))

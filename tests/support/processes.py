@@ -50,22 +50,30 @@ class Process:
         self.output = Path(tempfile.mkstemp(prefix="server-", suffix=".log")[1])
         with self.output.open("wb") as log:
             self._popen = children.start(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
+        self._is_over = False
 
     def running(self) -> bool:
         return self._popen.poll() is None
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """End the whole group: a process manager's workers too."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, how)
+        """End the whole group: a process manager's workers too. Once: its number may be another's afterwards."""
+        if self._is_over:
+            return
+        if self.running():
+            self._tell_group(how)
         try:
             self._popen.wait(10)
         except subprocess.TimeoutExpired:
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            self._tell_group(signal.SIGKILL)
             self._popen.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._tell_group(signal.SIGKILL)
+        self._is_over = True
         children.is_over(self._popen)
+
+    def _tell_group(self, what: signal.Signals) -> None:
+        # On macOS it is not permitted to signal a group of which nobody is left.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, what)
 
     @property
     def log(self) -> str:
