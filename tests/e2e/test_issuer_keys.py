@@ -59,7 +59,7 @@ GARBAGE = [
 @pytest.mark.parametrize("page", GARBAGE)
 async def test_the_issuer_serves_garbage(scene, page):
     with Website() as website:
-        scene.network._upstream = website.port
+        scene.network.lead_to(website.port)
         website.pages["/.well-known/oauth-authorization-server"] = Page(scene.issuer.metadata)
         website.pages["/jwks"] = page
         assert_unavailable(await scene.ask(scene.token()))

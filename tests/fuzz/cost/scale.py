@@ -109,13 +109,17 @@ def _protected(options: dict[str, Any]) -> Any:
         return NOW
 
     authenticator = Authenticator(verify_token=_no_token, store=MemoryStore(clock=clock), clock=clock)
-    asyncio.run(_prepared(authenticator))
-    return DPoPMiddleware(_never, authenticator=authenticator, **options)
+    app = DPoPMiddleware(_never, authenticator=authenticator, **options)
+    asyncio.run(_prepared(authenticator, app))
+    return app
 
 
-async def _prepared(authenticator: Authenticator) -> None:
-    authenticator.self_check.start()
+async def _prepared(authenticator: Authenticator, app: DPoPMiddleware) -> None:
+    async def ignore(_: object) -> None:
+        """A first request, after which nothing needs an event loop."""
+
     await authenticator.ready()
+    await app(scope_of(ORDINARY), _nothing, ignore)
 
 
 async def _no_token(_: str) -> AccessToken:
