@@ -92,6 +92,8 @@ class _Reply:
 class HTTPReply(_Reply):
     """Hands the app's messages on; changes `http.response.start` only, and that only for a caller."""
 
+    started: bool
+
     @property
     def receive(self) -> Receive:
         """The `receive` for the app inside."""
@@ -142,6 +144,8 @@ class HTTPReply(_Reply):
 
 class WebSocketReply(_Reply):
     """The same for a handshake: the nonce goes with `websocket.accept`, a refusal is a denial response."""
+
+    started: bool
 
     _connected: bool = False
 
