@@ -263,7 +263,8 @@ EVENTS = (
     Event("cluster-master-killed", "cluster", _succeed(_with_a_lag(Succession.kill)), settle=_reconnect),
     Event("cluster-handed-over", "cluster", _succeed(Succession.hand_over)),
     Event("cluster-taken-over", "cluster", _succeed(_with_a_lag(_take_over)), settle=_reconnect),
-    Event("cluster-slots-moved-and-back", "cluster", _move_slots_and_back),
+    # Two moves, one after the other: each may challenge a client as often as a failover.
+    Event("cluster-slots-moved-and-back", "cluster", _move_slots_and_back, challenges=2 * SOME),
     Event("identity-unknown", "without_info", _lose_connections, challenges=NONE),
     Event("identity-flaps", "flapping", _lose_connections),
     Event("identity-flaps-for-one", "flapping_for_one", _lose_connections_to_all, once=False),
