@@ -15,7 +15,8 @@ _MOST_CLIENTS = 1024
 # One or two may be chance: a client that sends requests with several old nonces at once.
 _FEW = 3
 _WARN_EVERY_SECONDS = 60.0
-_COMPARED_WITHIN_TTL = 3
+# For so many intervals other workers see the settings of one that has stopped.
+_KEPT_INTERVALS = 3
 
 
 class UnknownNonces:
@@ -53,27 +54,27 @@ class SharedSettings:
         store: of the workers.
         namespace: prefix of the key.
         settings: at most 64 ASCII characters.
-        ttl: seconds for which other workers see them; they are compared three times meanwhile.
+        every: seconds from one comparison to the next.
     """
 
-    def __init__(self, store: Store, *, namespace: str, settings: str, ttl: float) -> None:
+    def __init__(self, store: Store, *, namespace: str, settings: str, every: float) -> None:
         self._store = store
         self._key = f"{namespace}:settings:v1"
         self._settings = settings
-        self._ttl = ttl
+        self._every = every
         self._due = -math.inf
         self._theirs = settings
         self._task: asyncio.Task[None] | None = None
 
     def compare(self, now: float) -> None:
         """Do so off the request's path, when it is time; warn, once per change, of a worker that has others."""
-        if self._settings and not self._due - self._ttl < now < self._due:
-            self._due = now + self._ttl / _COMPARED_WITHIN_TTL
+        if self._settings and not self._due - self._every <= now < self._due:
+            self._due = now + self._every
             self._task = asyncio.get_running_loop().create_task(self._compare())
 
     async def _compare(self) -> None:
         try:
-            theirs = await self._store.put_if_absent(self._key, self._settings, ttl=self._ttl)
+            theirs = await self._store.put_if_absent(self._key, self._settings, ttl=_KEPT_INTERVALS * self._every)
         except StoreError:
             return
         if theirs not in {self._theirs, self._settings}:

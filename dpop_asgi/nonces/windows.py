@@ -11,9 +11,6 @@ from dpop_asgi.nonces.window import NonceWindow
 # Another worker may have noticed earlier that the store was replaced.
 _WORTH_A_LOOK = frozenset({Reason.NONCE_UNKNOWN, Reason.NONCE_SUPERSEDED})
 
-# For so many periods another worker sees the settings of one that has stopped.
-_COMPARED = 3
-
 
 class NonceWindows:
     """One window, or in a cluster several: a nonce and the proofs that carry it are on one and the same master.
@@ -49,7 +46,7 @@ class NonceWindows:
         self._required = required
         self._unknown = UnknownNonces()
         settings = f"period={policy.period:g} grace={policy.grace} {settings}"
-        self._settings = SharedSettings(store, namespace=namespace, settings=settings, ttl=_COMPARED * policy.period)
+        self._settings = SharedSettings(store, namespace=namespace, settings=settings, every=policy.period)
         self._turn = 0
 
     async def check(self, nonce: object, now: float, *, client: bytes = b"") -> AcceptedNonce:
