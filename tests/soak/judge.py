@@ -188,7 +188,8 @@ class Judge:
     def _what_makes_unavailable(self, exchange: Exchange, attempt: Attempt) -> Window | None:
         """Only what is accepted needs the store, only a new key the issuer; a cold server needs both for everything.
 
-        So does a nonce that a server does not know: another server may know it, from an era that has just begun.
+        A nonce that a server does not know needs the store too: another server may know it, from an era that has just
+        begun. So does any challenge, while the server has no nonce of that era.
         A server that is just starting may be too busy for the deadline of the store.
         """
         needs_store = exchange.wanted == CHALLENGED or (
@@ -197,7 +198,7 @@ class Judge:
             and (exchange.wanted == ACCEPTED or self._may_be_challenged(exchange, attempt))
         )
         for window in self._windows(STORE, attempt, after=RECOVERY):
-            if needs_store or self._was_cold(attempt.server, window):
+            if needs_store or self._was_cold(attempt.server, window) or self._was_new_to(attempt.server, window):
                 return window
         needs_issuer = exchange.asks_keys and self._may_be_a_new_key(exchange, attempt)
         for window in self._windows(_ISSUER, attempt, after=_ISSUER_RECOVERY):
@@ -217,6 +218,11 @@ class Judge:
 
     def _was_cold(self, server: str, during: Window) -> bool:
         return any(self._timeline.find(_SERVER, server, during.began, during.ended, after=_COLD))
+
+    def _was_new_to(self, server: str, during: Window) -> bool:
+        """Whether another era had just begun, of which the server may not have had a nonce yet."""
+        began = self._timeline.find(NEW_ERA, server, during.began, during.ended, after=_UNNOTICED)
+        return any(window is not during for window in began)
 
     def _windows(self, kinds: frozenset[str], attempt: Attempt, *, after: float) -> Iterator[Window]:
         return self._timeline.find(kinds, attempt.server, attempt.asked_at, attempt.answered_at, after=after)

@@ -20,6 +20,7 @@ from tests.soak.exchanges import (
     KnownNonce,
     NonceCalendar,
     Outcome,
+    bad_proof,
     bad_token,
 )
 from tests.soak.judge import KEY_COOLDOWN, MACHINE_STALLED, RECOVERY, Judge
@@ -185,6 +186,27 @@ def test_what_is_refused_needs_neither_store_nor_issuer_on_a_warm_server(fault, 
     broken = [_broken(faults.SERVER_RESTARTED, -6, -4, restarted), _broken(fault, -1, 1)]
     hostile = {"wanted": bad_token(Reason.BINDING_MISMATCH)}
     assert _judged(_answered(UNAVAILABLE), broken=broken, **hostile) == wrong
+
+
+@pytest.mark.parametrize("fault", [*LOSSES, faults.REDIS_EMPTIED])
+@pytest.mark.parametrize(
+    ("ended", "wrong"),
+    [
+        pytest.param(-2, [], id="that-has-just-begun"),
+        pytest.param(-12, ["unexplained"], id="that-is-known"),
+    ],
+)
+def test_a_challenge_needs_the_store_while_a_server_has_no_nonce_of_an_incarnation(fault, ended, wrong):
+    broken = [_broken(fault, ended - 1, ended), _broken(faults.REDIS_FROZEN, -1, 1)]
+    hostile = {"wanted": bad_proof(Reason.PROOF_TOO_LARGE), "asks_nonce": False}
+    assert _judged(_answered(UNAVAILABLE), broken=broken, **hostile) == wrong
+
+
+@pytest.mark.parametrize("fault", [*LOSSES, faults.REDIS_EMPTIED])
+def test_a_new_incarnation_alone_excuses_no_503_of_what_is_refused(fault):
+    broken = [_broken(fault, -1, -0.5)]
+    hostile = {"wanted": bad_proof(Reason.PROOF_TOO_LARGE), "asks_nonce": False}
+    assert _judged(_answered(UNAVAILABLE), broken=broken, **hostile) == ["unexplained"]
 
 
 @pytest.mark.parametrize(
