@@ -1,42 +1,39 @@
 """The one decision: who is calling?
 
-The questions, in this order, cheap before dear, local before remote, nothing written before everything else holds:
-
-1. `Authorization`: exactly one field, one scheme, one token
-2. `DPoP`: exactly one field, size, shape, header, what stands for the key, claims
-3. `htm`, `htu`, `iat`, `exp`, `nbf`, `ath`
-4. nonce
-5. the proof's signature, by a key that is one
-6. the access token
-7. the token is bound to the proof's key
-8. (scope and step-up)
-9. the proof was not used before
+Cheap checks run before expensive ones, local before remote, and nothing is stored until every other check has passed.
+`_decide` numbers them as README does ("What is checked, in this order").
 """
 
-import logging
 import re
 import time
-from typing import Any, Literal, get_args
+from functools import partial
+from typing import get_args
 
-from dpop_asgi.core.access_token import check_binding
+from dpop_asgi.core.access_token import check_binding, check_unbound
 from dpop_asgi.core.caller import Caller
-from dpop_asgi.core.challenge import Mode
 from dpop_asgi.core.checks import Situation
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
 from dpop_asgi.core.nonce_window import AcceptedNonce
-from dpop_asgi.core.options import closed_if_coroutine, is_plain_function, require
-from dpop_asgi.core.policy import ProofPolicy
-from dpop_asgi.core.ports import Clock, Decision, Observer, Outcome, Store, TokenVerifier
+from dpop_asgi.core.options import require
+from dpop_asgi.core.policy import Mode, OnStoreFailure, ProofPolicy
+from dpop_asgi.core.ports import Clock, Observer, Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS, Proof, ProofReader
-from dpop_asgi.errors import DPoPError, InvalidProof, InvalidToken, Reason, Refusal, UseNonce
+from dpop_asgi.errors import (
+    DPoPError,
+    InvalidProof,
+    InvalidToken,
+    Reason,
+    Refusal,
+    StoreError,
+    StoreUnavailable,
+    UseNonce,
+)
 from dpop_asgi.nonces import NoncePolicy, NonceWindows
-from dpop_asgi.replay import SpentProofs
+from dpop_asgi.observers import CheckedObserver
+from dpop_asgi.outage_log import OutageLog
+from dpop_asgi.replay import UsedProofs
 from dpop_asgi.self_check import SelfCheck
 from dpop_asgi.verifier import CheckedVerifier
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
-
-OnStoreFailure = Literal["refuse", "accept"]
 
 # Keys are to stay under the 200 characters that a store is promised.
 _NAMESPACE = re.compile(r"[\x20-\x7E]{1,100}")
@@ -44,6 +41,7 @@ _NAMESPACE = re.compile(r"[\x20-\x7E]{1,100}")
 # The default `max_age`: nonces may be switched off, or live longer, without a used proof passing once more.
 _REMEMBER_FOR = 300.0
 
+_UNRECORDED = "replay: proofs are accepted without being remembered", "replay: proofs are remembered again"
 _PROOF_POLICY = ProofPolicy()
 _NONCE_POLICY = NoncePolicy()
 
@@ -93,23 +91,23 @@ class Authenticator:
         require("remember_for", 0 <= remember_for < float("inf"), "a number of seconds of at least 0")
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
         require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
-        require("observer", observer is None or is_plain_function(observer), "a function, and not an async one")
         self.mode: Mode = mode
         self.proof_policy = proof_policy
         self.nonce_policy = nonces
         self.store = store
-        self._verify_token = verify_token
+        self.verify_token = verify_token
+        self.on_store_failure: OnStoreFailure = on_store_failure
         self._verifier = CheckedVerifier(verify_token, clock=clock)
-        self._observer = observer
+        self._tell = CheckedObserver(observer)
         self._clock = clock
-        self._namespace = namespace
+        self.namespace = namespace
         self._reader = ProofReader(proof_policy, cached=cached_keys)
-        required = on_store_failure == "refuse"
         self._remember_for = max(remember_for, proof_policy.max_age)
-        self._spent = SpentProofs(store, namespace=namespace, required=required)
-        lives = f"max_age={proof_policy.max_age:g} remember_for={self._remember_for:g}"
-        shared: Any = {"namespace": namespace, "clock": clock, "settings": lives, "required": required}
-        self._nonces = None if nonces is None else NonceWindows(store, nonces, **shared)
+        self._used = UsedProofs(store, namespace=namespace)
+        self._outage_log = OutageLog(*_UNRECORDED)
+        windows = partial(NonceWindows, namespace=namespace, clock=clock, required=on_store_failure == "refuse")
+        settings = f"max_age={proof_policy.max_age:g} remember_for={self._remember_for:g}"
+        self._nonces = windows(store, nonces, settings=settings) if nonces else None
         self.self_check: SelfCheck = SelfCheck(store, clock=clock)
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
@@ -131,55 +129,72 @@ class Authenticator:
             raise
 
     async def _decide(self, request: IncomingRequest) -> Caller:
-        credentials = read_credentials(request.headers)
+        credentials = read_credentials(request.headers)  # 1
         if credentials.scheme == "Bearer":
             return await self._bearer(credentials)
-        proof = self._reader.read(credentials.proof())
+        proof = self._reader.read(credentials.proof())  # 2
         target_uri, now, before = request.resolved_uri(), self._clock(), request.accepted_before
         token_hash = credentials.token_hash
-        last_instant = proof.check(
+        last_instant = proof.check(  # 3
             Situation(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
         )
         nonce = None
         if self._nonces is not None and (before is None or before.nonce is None):
-            nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)
-        thumbprint = proof.verify_signature()
-        token = self._verifier.recall(token_hash) or await self._verifier(credentials.token)
-        check_binding(token, thumbprint)
+            nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)  # 4
+        thumbprint = proof.verify_signature()  # 5
+        token = self._verifier.recall(token_hash) or await self._verifier(credentials.token)  # 6
+        check_binding(token, thumbprint)  # 7
         self._reader.remember(proof)
-        is_first_use: bool | None = True
+        is_recorded = True
         if before is None or before.key_thumbprint is None or not before.replay_checked:
-            is_first_use = await self._first_use(proof, thumbprint, target_uri, last_instant, nonce)
-            self._verifier.good(token)
-        self._tell("accepted", replay_checked=is_first_use is not None)
-        return Caller.of(token, nonce=nonce, replay_checked=is_first_use is not None)
+            is_recorded = await self._claim(proof, thumbprint, target_uri, last_instant, nonce)  # 9
+            # Once more: a store that answers late (a long timeout, a process that stood still) may have forgotten the
+            # first use of a proof that has expired in the meantime; and so may have the token.
+            self._check_alive(self._clock(), last_instant, nonce)
+            self._verifier.check_alive(token)
+        self._tell("accepted", replay_checked=is_recorded)
+        return Caller.of(token, nonce=nonce, replay_checked=is_recorded)
 
-    async def _first_use(
+    async def _claim(
         self, proof: Proof, thumbprint: str, target_uri: str, until: float, nonce: AcceptedNonce | None
-    ) -> bool | None:
-        """Whether the proof is recorded now; `None` when it is accepted without."""
-        self._check_alive(until, nonce)
-        recording = self._spent.first_use(
-            key_thumbprint=thumbprint,
-            target_uri=target_uri,
-            jti=proof.claims["jti"],
-            seconds_left=proof.claims["iat"] + self._remember_for - self._clock(),
-            nonce=proof.claims.get("nonce"),
-            incarnation=None if nonce is None else nonce.incarnation,
-        )
-        if self._nonces is not None and nonce is not None:
-            recording = self._nonces.fenced(recording, nonce)
-        is_first_use = await recording
-        if is_first_use is False:
-            raise InvalidProof(Reason.PROOF_REPLAYED)
-        # Once more: a store that answers late (a long timeout, a process that stood still) may have forgotten the
-        # first use of a proof that has died meanwhile.
-        self._check_alive(until, nonce)
-        return is_first_use
+    ) -> bool:
+        """Whether the proof is recorded as used; `False` when it is accepted without.
 
-    def _check_alive(self, until: float, nonce: AcceptedNonce | None) -> None:
-        """Whether the proof can still be accepted: by now the issuer may have been asked, and time has passed."""
+        Raises:
+            InvalidProof: If it was used before.
+        """
         now = self._clock()
+        # Time has passed if the issuer was asked.
+        self._check_alive(now, until, nonce)
+        try:
+            is_first_use = await self._used.claim(
+                key_thumbprint=thumbprint,
+                target_uri=target_uri,
+                jti=proof.claims["jti"],
+                seconds_left=proof.claims["iat"] + self._remember_for - now,
+                nonce=proof.claims.get("nonce"),
+                incarnation=None if nonce is None else nonce.incarnation,
+            )
+        except StoreError as failure:
+            return self._accepts_unrecorded(nonce, failure)
+        self._outage_log.succeeded()
+        if self._nonces is not None and nonce is not None:
+            self._nonces.recorded(nonce)
+        if not is_first_use:
+            raise InvalidProof(Reason.PROOF_REPLAYED)
+        return True
+
+    def _accepts_unrecorded(self, nonce: AcceptedNonce | None, failure: StoreError) -> bool:
+        """`False`: the proof is not recorded, and accepted all the same. Raises where it must not be."""
+        if self._nonces is not None and nonce is not None:
+            self._nonces.not_recorded(nonce, failure)
+        if self.on_store_failure == "refuse" or not isinstance(failure, StoreUnavailable):
+            raise failure
+        self._outage_log.failed(failure)
+        return False
+
+    def _check_alive(self, now: float, until: float, nonce: AcceptedNonce | None) -> None:
+        """Whether what was checked at the beginning can still be accepted."""
         if nonce is not None and nonce.until < now:
             raise UseNonce(Reason.NONCE_EXPIRED, **nonce.facts)
         if until < now:
@@ -191,9 +206,7 @@ class Authenticator:
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
         try:
             token = await self._verifier(credentials.token)
-            # A verifier of yours may know of `cnf` only in the claims: a bound token must not pass all the same.
-            if token.key_thumbprint is not None or "cnf" in token.claims:
-                raise InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)
+            check_unbound(token)
         except Refusal as refusal:
             refusal.scheme = "Bearer"
             raise
@@ -211,8 +224,7 @@ class Authenticator:
         """
         if self._nonces is None:
             return None
-        tag = None if rejection is None else rejection.facts.get("tag")
-        return await self._nonces.to_issue(self._clock(), tag=tag if isinstance(tag, str) else None)
+        return await self._nonces.to_issue(self._clock(), tag=rejection and rejection.facts.get("tag"))
 
     def newer_nonce(self, caller: Caller) -> str | None:
         """The `DPoP-Nonce` for an answer to `caller`; `None` when its own is the newest (RFC 9449 §8.2)."""
@@ -227,24 +239,11 @@ class Authenticator:
             StoreError: the store does not take values.
             IssuerUnavailable: the issuer's keys are not known, and cannot be had.
         """
-        await self.store.put_if_absent(f"{self._namespace}:ready:v1", "1", ttl=1.0)
+        await self.store.put_if_absent(f"{self.namespace}:ready:v1", "1", ttl=1.0)
         if self._nonces is not None:
             await self._nonces.ready(self._clock())
-        verifier_ready = getattr(self._verify_token, "ready", None)
-        if verifier_ready is not None:
-            await verifier_ready()
+        await self._verifier.ready()
 
     async def aclose(self) -> None:
         """Release what the store itself opened."""
         await self.store.aclose()
-
-    def _tell(self, outcome: Outcome, reason: Reason | None = None, *, replay_checked: bool = True) -> None:
-        if self._observer is None:
-            return
-        try:
-            told: object = self._observer(Decision(outcome, reason, replay_checked))
-            if told is not None and closed_if_coroutine(told):
-                self._observer = None
-                logger.error("observer: must not be async; it returned a coroutine, and is not called any more")
-        except Exception:
-            logger.exception("the observer failed")

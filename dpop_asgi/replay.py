@@ -1,14 +1,10 @@
 """A proof is used once (RFC 9449 §11.1)."""
 
-import logging
 from hashlib import sha256
 from os import urandom
 
 from dpop_asgi.core.encoding import b64url_encode
 from dpop_asgi.core.ports import Fenced, Store
-from dpop_asgi.errors import StoreUnavailable
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # An entry outlives the proof by this, and by so much the clocks of the hosts may differ: where one is behind
 # the one that accepted the proof, it would accept it for that much longer.
@@ -22,26 +18,23 @@ _DIGEST_BYTES = 12
 _VALUE_BYTES = 6
 
 
-class SpentProofs:
+class UsedProofs:
     """Remembers proofs for as long as they could be accepted.
 
     Args:
         store: shared by all workers that accept the same tokens.
         namespace: prefix of the keys.
-        required: whether an unavailable store is an error; otherwise proofs then pass unremembered.
     """
 
-    def __init__(self, store: Store, *, namespace: str, required: bool = True) -> None:
+    def __init__(self, store: Store, *, namespace: str) -> None:
         self._store = store
         self._fence = store if isinstance(store, Fenced) else None
         self._prefix = f"{namespace}:jti:v1:"
         # Those with a hash tag are as long, so that keys stay in their allocation class.
         tags = () if self._fence is None else self._fence.tags
         self._prefixes = {tag[0]: f"{namespace}:jti{{{tag}}}" for tag in tags if tag}
-        self._required = required
-        self._store_failed = False
 
-    async def first_use(
+    async def claim(
         self,
         *,
         key_thumbprint: str,
@@ -50,8 +43,8 @@ class SpentProofs:
         seconds_left: float,
         nonce: str | None = None,
         incarnation: str | None = None,
-    ) -> bool | None:
-        """Whether this is the first use, and from now on none is; `None` when nobody knows, and that is not required.
+    ) -> bool:
+        """Record the proof as used. Returns `True` on first use, and `False` on a replay.
 
         Args:
             key_thumbprint: of the proof's key, so that no client can spend another's `jti`.
@@ -64,31 +57,12 @@ class SpentProofs:
 
         Raises:
             Superseded: If the reply came from another incarnation.
-            StoreUnavailable: when the store is unavailable, and is required.
-            StoreError: when it cannot say for another reason.
+            StoreError: If the store cannot say.
         """
         context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
         prefix = self._prefixes.get(nonce[:1], self._prefix) if self._prefixes and nonce else self._prefix
         key = prefix + b64url_encode(sha256(context).digest()[:_DIGEST_BYTES])
         mine, ttl = urandom(_VALUE_BYTES).hex(), max(seconds_left, 0.0) + _MARGIN_SECONDS
-        try:
-            if self._fence is None or incarnation is None:
-                standing = await self._store.put_if_absent(key, mine, ttl=ttl)
-            else:
-                standing = await self._fence.put_if_absent(key, mine, ttl=ttl, under=incarnation)
-        except StoreUnavailable as error:
-            if self._required:
-                raise
-            self._note(error)
-            return None
-        if self._store_failed:
-            self._note(None)
-        return standing == mine
-
-    def _note(self, error: StoreUnavailable | None) -> None:
-        """Log once per change."""
-        if error is None:
-            logger.warning("replay: proofs are remembered again")
-        elif not self._store_failed:
-            logger.warning("replay: proofs are accepted without being remembered: %s", error)
-        self._store_failed = error is not None
+        if self._fence is None or incarnation is None:
+            return await self._store.put_if_absent(key, mine, ttl=ttl) == mine
+        return await self._fence.put_if_absent(key, mine, ttl=ttl, under=incarnation) == mine

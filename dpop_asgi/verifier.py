@@ -45,25 +45,35 @@ class CheckedVerifier:
             IssuerUnavailable: it is no `AccessToken`.
         """
         token = self._recall(token_hash)
-        return None if token is None else self.good(token)
+        return None if token is None else self._checked(token)
 
     async def __call__(self, token: str, /) -> AccessToken:
         """See `TokenVerifier`; this raises the same, and what `recall` raises."""
         returned: object = self._verify_token(token)
         if not isawaitable(returned):
             raise self._complaint("is not async")
-        return self.good(await returned)
+        return self._checked(await returned)
 
-    def good(self, token: object) -> AccessToken:
+    async def ready(self) -> None:
+        """Await the verifier's own `ready`, if it has one; raises as that does."""
+        ready = getattr(self._verify_token, "ready", None)
+        if ready is not None:
+            await ready()
+
+    def _checked(self, token: object) -> AccessToken:
         """The token, if it is one and has not expired meanwhile; raises as `recall` does."""
         if not isinstance(token, AccessToken):
             # By its type alone: it may be the token.
             raise self._complaint(f"returned a {type(token).__name__}")
+        self.check_alive(token)
+        return token
+
+    def check_alive(self, token: AccessToken) -> None:
+        """Reject a token that has expired by now."""
         now = self._clock()
         # Not the other way round: no time is after NaN, which a verifier may have let pass.
         if not now < token.good_until:
             raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
-        return token
 
     def _complaint(self, fault: str) -> IssuerUnavailable:
         """Logged once, since every request would."""

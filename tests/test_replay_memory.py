@@ -4,7 +4,7 @@ import pytest
 
 from dpop_asgi import MemoryStore, StoreError
 from dpop_asgi.core.encoding import b64url_decode
-from dpop_asgi.replay import SpentProofs
+from dpop_asgi.replay import UsedProofs
 from tests.support.decisions import CountingStore
 from tests.support.proofs import URI
 
@@ -18,12 +18,12 @@ def store(clock):
 
 @pytest.fixture
 def spent(store):
-    return SpentProofs(store, namespace="dpop")
+    return UsedProofs(store, namespace="dpop")
 
 
 async def spend(spent, **changes):
     usual = {"key_thumbprint": "key", "target_uri": URI, "jti": "jti", "seconds_left": 300.0}
-    return await spent.first_use(**{**usual, **changes})
+    return await spent.claim(**{**usual, **changes})
 
 
 async def test_each_first_use_is_one_call(spent, store):
@@ -51,7 +51,7 @@ async def test_a_write_that_is_sent_again_after_a_lost_reply_stays_a_first_use(c
             await super().put_if_absent(key, value, ttl=ttl)
             return await super().put_if_absent(key, value, ttl=ttl)
 
-    spent = SpentProofs(Resending(clock=clock), namespace="dpop")
+    spent = UsedProofs(Resending(clock=clock), namespace="dpop")
     assert await spend(spent)
     assert not await spend(spent)
 

@@ -67,7 +67,7 @@ GOOD = [
         {"keycloak", "id.internal"},
         id="X10, insecure-hosts",
     ),
-    pytest.param("NAMESPACE", "orders", lambda s: s.authenticator._namespace, "orders", id="namespace"),
+    pytest.param("NAMESPACE", "orders", lambda s: s.authenticator.namespace, "orders", id="namespace"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: s.authenticator._reader._cached, 9, id="cached-keys"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: _verifier(s)._cached_tokens, 9, id="cached-tokens"),
     pytest.param("NONCE_PERIOD", "30", lambda s: _nonces(s).period, 30.0, id="period"),
@@ -85,7 +85,7 @@ GOOD = [
     pytest.param("PROOF_MAX_AGE", "30", lambda s: s.authenticator.proof_policy.max_age, 30.0, id="max-age"),
     pytest.param("PROOF_MAX_FUTURE", "0", lambda s: s.authenticator.proof_policy.max_future, 0.0, id="max-future"),
     pytest.param("MODE", "mixed", lambda s: s.authenticator.mode, "mixed", id="mode"),
-    pytest.param("ON_STORE_FAILURE", "accept", lambda s: s.authenticator._spent._required, False, id="on-failure"),
+    pytest.param("ON_STORE_FAILURE", "accept", lambda s: s.authenticator.on_store_failure, "accept", id="on-failure"),
     pytest.param("STORE", "memory://", lambda s: type(s.authenticator.store), MemoryStore, id="memory"),
     pytest.param("STORE", "redis://localhost:6379/0", lambda s: type(s.authenticator.store), RedisStore, id="redis"),
     pytest.param("STORE", "rediss://localhost", lambda s: type(s.authenticator.store), RedisStore, id="rediss"),
@@ -94,7 +94,7 @@ GOOD = [
 
 
 def _verifier(settings):
-    verifier = settings.authenticator._verify_token
+    verifier = settings.authenticator.verify_token
     assert isinstance(verifier, JWTVerifier)
     return verifier
 

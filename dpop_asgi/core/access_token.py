@@ -110,3 +110,13 @@ def check_binding(token: AccessToken, key_thumbprint: str) -> None:
         raise InvalidToken(Reason.BINDING_MISSING)
     if not (bound_to.isascii() and compare_digest(bound_to, key_thumbprint)):
         raise InvalidToken(Reason.BINDING_MISMATCH)
+
+
+def check_unbound(token: AccessToken) -> None:
+    """RFC 9449 §7.2: a bound token must not be accepted under Bearer.
+
+    Raises:
+        InvalidToken: `bound_token_as_bearer`; also if only the claims say so, as those of a custom verifier may.
+    """
+    if token.key_thumbprint is not None or "cnf" in token.claims:
+        raise InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)

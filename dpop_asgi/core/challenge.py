@@ -2,8 +2,8 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Literal
 
+from dpop_asgi.core.policy import Mode
 from dpop_asgi.errors import (
     InsufficientScope,
     InvalidProof,
@@ -13,8 +13,6 @@ from dpop_asgi.errors import (
     Refusal,
     UseNonce,
 )
-
-Mode = Literal["required", "mixed"]
 
 UNAUTHORIZED = 401
 _STATUS: dict[type, int] = {

@@ -99,12 +99,17 @@ class SlotNonces:
         policy: how they rotate.
         tag: see `AcceptedNonce`.
         incarnation: see `AcceptedNonce`.
+
+    Attributes:
+        facts: what a rejection says: to which master the client belongs.
+        incarnation: see `AcceptedNonce`.
+        complete_for: the slot whose window, with all its slots ahead, is known.
     """
 
     def __init__(self, policy: NoncePolicy, *, tag: str = "", incarnation: str | None = None) -> None:
         self._policy = policy
         self._tag = tag
-        self._facts = {"tag": tag} if tag else {}
+        self.facts: dict[str, object] = {"tag": tag} if tag else {}
         self.incarnation: str | None = incarnation
         self._nonces: dict[int, str] = {}
         self._slots: dict[str, int] = {}
@@ -152,12 +157,12 @@ class SlotNonces:
             UseNonce: If the nonce is not one of the window; only the reason differs.
         """
         if type(nonce) is not str or (slot := self._slots.get(nonce)) is None:
-            raise UseNonce(why_unknown(nonce), **self._facts)
+            raise UseNonce(why_unknown(nonce), **self.facts)
         # Hot path: not by `slot` and `end`.
         period, grace = self._policy.period, self._policy.grace
         current = math.floor(now / period)
         if slot > current + 1:
-            raise UseNonce(Reason.NONCE_UNKNOWN, **self._facts)
+            raise UseNonce(Reason.NONCE_UNKNOWN, **self.facts)
         if slot < current - grace:
-            raise UseNonce(Reason.NONCE_EXPIRED, slots_ago=current - slot, **self._facts)
+            raise UseNonce(Reason.NONCE_EXPIRED, slots_ago=current - slot, **self.facts)
         return AcceptedNonce(nonce, (slot + 1 + grace) * period, now - slot * period, self._tag, self.incarnation)

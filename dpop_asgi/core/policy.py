@@ -1,9 +1,12 @@
-"""The numbers by which a proof is judged, each with its source."""
+"""The switches, and the numbers by which a proof is judged, each with its source."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 from dpop_asgi.core import jose
+
+Mode = Literal["required", "mixed"]
+OnStoreFailure = Literal["refuse", "accept"]
 
 # FAPI 2.0 §5.4.1; EdDSA is the older name of Ed25519 (RFC 9864 §2.2).
 _FAPI2_ALGORITHMS = ("ES256", "PS256", "Ed25519", "EdDSA")

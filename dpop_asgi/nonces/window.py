@@ -11,6 +11,7 @@ from collections import OrderedDict
 from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, SlotNonces, is_nonce
 from dpop_asgi.core.ports import Clock, Fenced, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
+from dpop_asgi.outage_log import OutageLog
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -62,7 +63,9 @@ class NonceWindow:
         self._refresh_not_before = -math.inf
         self._look: asyncio.Task[str | None] | None = None
         self._look_not_before = -math.inf
-        self._warned = False
+        self._outage_log = OutageLog(
+            "nonces: the store does not answer, going on from memory", "nonces: the store answers again"
+        )
         self.is_doubted: bool = False
         self.is_failing: bool = False
 
@@ -89,12 +92,9 @@ class NonceWindow:
         Raises:
             UseNonce: If the nonce is not one of the window; only the reason differs.
         """
-        try:
-            return self._era.accept(nonce, now)
-        except UseNonce as rejection:
-            if rejection.reason is Reason.NONCE_UNKNOWN and any(nonce in era for era in self._eras.values()):
-                raise UseNonce(Reason.NONCE_SUPERSEDED, **rejection.facts) from None
-            raise
+        if self._eras and nonce not in self._era and any(nonce in era for era in self._eras.values()):
+            raise UseNonce(Reason.NONCE_SUPERSEDED, **self._era.facts)
+        return self._era.accept(nonce, now)
 
     async def ready(self, now: float) -> None:
         """Have the window of `now` in memory; asks the store only when it is not, or runs low.
@@ -233,11 +233,11 @@ class NonceWindow:
         """Log once per change, and retrieve the exception: a refresh off the request's path has no other reader."""
         error = None if task.cancelled() else task.exception()
         self._refresh_not_before = self._clock() + _RETRY_SECONDS if error or task.cancelled() else -math.inf
-        if error and not self._warned:
-            logger.warning("nonces: the store does not answer, going on from memory: %s", error)
-        elif self._warned and not error:
-            logger.warning("nonces: the store answers again")
-        self._warned = self.is_failing = error is not None
+        self.is_failing = error is not None
+        if isinstance(error, Exception):
+            self._outage_log.failed(error)
+        else:
+            self._outage_log.succeeded()
 
 
 def _retrieve(task: asyncio.Task[str | None]) -> None:

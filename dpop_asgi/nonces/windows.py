@@ -1,7 +1,5 @@
 """All the nonces of a server: a window for each hash tag of the store."""
 
-from collections.abc import Awaitable
-
 from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, why_unknown
 from dpop_asgi.core.ports import Clock, Fenced, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
@@ -77,7 +75,7 @@ class NonceWindows:
         await window.ready(now)
         return window.accept(nonce, now)
 
-    async def to_issue(self, now: float, *, tag: str | None = None) -> str:
+    async def to_issue(self, now: float, *, tag: object = None) -> str:
         """The nonce for a challenge.
 
         Args:
@@ -87,7 +85,7 @@ class NonceWindows:
         Raises:
             StoreError: If none is in memory, and the store does not answer.
         """
-        windows = self._in_turn(tag)
+        windows = self._windows if self._only else self._in_turn(tag)
         for window in windows:
             if window.is_ready(now) and not window.is_failing and not window.is_doubted:
                 return str(window.offered(now))
@@ -115,27 +113,25 @@ class NonceWindows:
         for window in self._windows:
             await self._ready(window, now)
 
-    async def fenced(self, recording: Awaitable[bool | None], nonce: AcceptedNonce) -> bool | None:
-        """What comes of recording a proof that carries `nonce`.
+    def recorded(self, nonce: AcceptedNonce) -> None:
+        """A proof that carries `nonce` was recorded: the store answers."""
+        self._by_tag[nonce.tag].is_failing = False
+
+    def not_recorded(self, nonce: AcceptedNonce, failure: StoreError) -> None:
+        """A proof that carries `nonce` could not be recorded.
 
         Raises:
             UseNonce: If the reply came from another incarnation of the store, which may have forgotten the proof.
-            StoreError: As `recording` does.
         """
         window = self._by_tag[nonce.tag]
-        try:
-            is_first_use = await recording
-        except Superseded as change:
-            window.supersede(change.by)
-            for other in self._windows:
-                if other.incarnation == nonce.incarnation:
-                    other.doubt()
-            raise UseNonce(Reason.NONCE_SUPERSEDED, **nonce.facts) from None
-        except StoreError:
+        if not isinstance(failure, Superseded):
             window.is_failing = True
-            raise
-        window.is_failing = is_first_use is None
-        return is_first_use
+            return
+        window.supersede(failure.by)
+        for other in self._windows:
+            if other.incarnation == nonce.incarnation:
+                other.doubt()
+        raise UseNonce(Reason.NONCE_SUPERSEDED, **nonce.facts) from None
 
     async def _look(self, window: NonceWindow, nonce: object, *, patient: bool) -> bool:
         try:
@@ -149,11 +145,11 @@ class NonceWindows:
         """The window that `nonce` would belong to; `None` when it does not begin as one of a tag."""
         return self._only or (self._by_first.get(nonce[:1]) if isinstance(nonce, str) else None)
 
-    def _in_turn(self, tag: str | None) -> list[NonceWindow]:
+    def _in_turn(self, tag: object) -> list[NonceWindow]:
         """The windows in the order in which one is to be issued from: newcomers are spread over all."""
         self._turn = (self._turn + 1) % len(self._windows)
         windows = self._windows[self._turn :] + self._windows[: self._turn]
-        return windows if tag is None else [self._by_tag[tag], *windows]
+        return [self._by_tag[tag], *windows] if isinstance(tag, str) else windows
 
     async def _ready(self, window: NonceWindow, now: float) -> None:
         for each in self._windows:

@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis
 
-from dpop_asgi.replay import SpentProofs
+from dpop_asgi.replay import UsedProofs
 from tests.benchmarks import cores
 from tests.benchmarks.bench import Bench, Worker, run
 from tests.benchmarks.in_flight import many_at_a_time
@@ -69,11 +69,11 @@ def commands(url: str) -> dict[str, float]:
 def remember(url: str, count: int, at_a_time: int = 256) -> dict[str, float]:
     """Bytes and processor time of Redis for each of `count` proofs; runs in a process of its own."""
     store = redis_store(url)
-    spent = SpentProofs(store, namespace="dpop")
+    spent = UsedProofs(store, namespace="dpop")
 
     async def spend(number: int) -> bool:
         jti = secrets.token_urlsafe(32)
-        return await spent.first_use(key_thumbprint=ISSUER, target_uri=URI, jti=jti, seconds_left=_LIFETIME)
+        return await spent.claim(key_thumbprint=ISSUER, target_uri=URI, jti=jti, seconds_left=_LIFETIME)
 
     async def spend_all() -> None:
         for start in range(0, count, at_a_time):

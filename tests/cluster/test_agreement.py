@@ -7,7 +7,7 @@ import pytest
 
 from dpop_asgi import NoncePolicy, RedisStore
 from dpop_asgi.nonces import NonceWindow
-from dpop_asgi.replay import SpentProofs
+from dpop_asgi.replay import UsedProofs
 from tests.support.topologies import SLOTS
 from tests.support.windows import accepted_nonce
 
@@ -30,8 +30,8 @@ async def stores(topology):
 
 
 async def _spend(store, jti):
-    spent = SpentProofs(store, namespace="dpop")
-    return await spent.first_use(key_thumbprint="t", target_uri="https://rs.example/r", jti=jti, seconds_left=60.0)
+    spent = UsedProofs(store, namespace="dpop")
+    return await spent.claim(key_thumbprint="t", target_uri="https://rs.example/r", jti=jti, seconds_left=60.0)
 
 
 async def test_a_cluster_spreads_proofs_evenly_over_its_masters(cluster):

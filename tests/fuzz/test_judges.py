@@ -14,7 +14,7 @@ from dpop_asgi.core import credentials, encoding, htu, jose, proof
 from dpop_asgi.core.checks import CHECKS, request_failures
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.nonces import NonceWindow
-from dpop_asgi.replay import SpentProofs
+from dpop_asgi.replay import UsedProofs
 from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.tokens.signed_token import SignedToken
 from tests.differential.stopwatch import aside
@@ -56,10 +56,10 @@ def every_nonce(monkeypatch):
 
 
 def every_replay(monkeypatch):
-    async def first_use(_, **__):
+    async def claim(_, **__):
         return True
 
-    monkeypatch.setattr(SpentProofs, "first_use", first_use)
+    monkeypatch.setattr(UsedProofs, "claim", claim)
 
 
 def every_binding(monkeypatch):

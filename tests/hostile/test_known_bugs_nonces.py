@@ -146,8 +146,8 @@ def test_no_setting_that_is_not_understood_is_passed_over(name, value):
 
 # APISIX #13165, WSO2, dedalus-mcp: what happens without the store is a setting whose weak value works with anything.
 def test_accepting_without_the_store_is_no_default_and_needs_nonces(api):
-    assert api.authenticator._spent._required
+    assert api.authenticator.on_store_failure == "refuse"
     with pytest.raises(ValueError, match=r"^on_store_failure: "):
         Authenticator(
-            verify_token=api.authenticator._verify_token, store=MemoryStore(), nonces=None, on_store_failure="accept"
+            verify_token=api.authenticator.verify_token, store=MemoryStore(), nonces=None, on_store_failure="accept"
         )

@@ -36,7 +36,7 @@ async def test_a_replay_is_refused_without_being_asked_for(api, store):
 
 @pytest.mark.parametrize("without", ["store", "verify_token"])
 def test_neither_store_nor_verifier_can_be_left_out(api, without):
-    parts = {"store": MemoryStore(), "verify_token": api.authenticator._verify_token}
+    parts = {"store": MemoryStore(), "verify_token": api.authenticator.verify_token}
     with pytest.raises(ValueError, match=without):
         type(api.authenticator)(**{**parts, without: None})
 

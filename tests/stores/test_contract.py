@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from dpop_asgi import MemoryStore, RedisStore
-from dpop_asgi.replay import SpentProofs
+from dpop_asgi.replay import UsedProofs
 from tests.support.busy import patient
 
 
@@ -100,6 +100,6 @@ async def test_a_store_can_be_used_again_after_it_was_closed(store):
 
 @pytest.mark.requirement("R-11.1-04")
 async def test_of_50_concurrent_uses_of_one_proof_exactly_one_is_the_first(store):
-    spent = SpentProofs(store, namespace="dpop")
+    spent = UsedProofs(store, namespace="dpop")
     use = {"key_thumbprint": "t", "target_uri": "https://rs.example/r", "jti": "j", "seconds_left": 60.0}
-    assert sorted(await asyncio.gather(*(spent.first_use(**use) for _ in range(50)))) == [False] * 49 + [True]
+    assert sorted(await asyncio.gather(*(spent.claim(**use) for _ in range(50)))) == [False] * 49 + [True]

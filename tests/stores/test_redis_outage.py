@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from dpop_asgi import RedisStore, StoreError
-from dpop_asgi.replay import SpentProofs
+from dpop_asgi.replay import UsedProofs
 from tests.support.processes import RedisServer, free_port
 
 
@@ -30,7 +30,7 @@ async def _break(store, proxy):
 
 
 def _first_use(spent):
-    return spent.first_use(key_thumbprint="t", target_uri="https://rs.example/r", jti="j", seconds_left=60.0)
+    return spent.claim(key_thumbprint="t", target_uri="https://rs.example/r", jti="j", seconds_left=60.0)
 
 
 async def test_a_server_that_swallows_everything_is_given_up_at_the_deadline(proxied_store, proxy):
@@ -92,7 +92,7 @@ async def test_a_socket_that_does_not_exist_is_a_store_error(tmp_path):
 async def test_a_first_use_whose_reply_was_lost_is_still_the_first(redis_server, proxy):
     store = RedisStore(proxy.url, timeout=10.0)
     await store.put_if_absent("warm-up", "mine", ttl=60.0)
-    spent = SpentProofs(store, namespace="dpop")
+    spent = UsedProofs(store, namespace="dpop")
     proxy.lose_reply_to = b"dpop:jti:"
     assert await _first_use(spent)
     assert proxy.replies_lost == 1
@@ -105,7 +105,7 @@ async def test_a_first_use_whose_reply_was_lost_is_still_the_first(redis_server,
 @pytest.mark.requirement("R-11.1-04")
 async def test_a_first_use_whose_reply_was_lost_is_the_first_for_a_client_of_ones_own_too(proxy):
     client = Redis(port=proxy.port)
-    spent = SpentProofs(RedisStore(client, timeout=10.0), namespace="dpop")
+    spent = UsedProofs(RedisStore(client, timeout=10.0), namespace="dpop")
     proxy.lose_reply_to = b"dpop:jti:"
     assert [await _first_use(spent), await _first_use(spent)] == [True, False]
     assert proxy.replies_lost == 1
