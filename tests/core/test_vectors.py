@@ -13,7 +13,7 @@ from dpop_asgi.core.proof import Proof, ProofHeader, ProofReader
 from dpop_asgi.testing import ManualClock
 from tests.support.challenges import NQCHAR, parse_challenges
 from tests.support.decisions import incoming
-from tests.support.proofs import situation
+from tests.support.proofs import context
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "rfc9449.json").read_text(encoding="utf-8"))
 PROOFS = {proof["figure"]: proof for proof in VECTORS["proofs"]}
@@ -46,7 +46,7 @@ async def test_the_protected_resource_request_of_figure_13_passes_at_its_time():
 @pytest.mark.parametrize("example", AT_TOKEN_ENDPOINT)
 def test_a_proof_for_the_token_endpoint_lacks_ath(example):
     with pytest.raises(InvalidProof) as refused:
-        ProofReader(situation().policy).read(example["proof"].encode())
+        ProofReader(context().policy).read(example["proof"].encode())
     assert (refused.value.reason, refused.value.facts) == (Reason.CLAIM_MISSING, {"claim": "ath"})
 
 
@@ -107,8 +107,8 @@ def test_two_uris_are_the_same_or_not_in_both_directions(client, row):
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["note"]) for row in VECTORS["uri_equivalence"]])
 def test_a_proof_passes_exactly_for_the_same_uri(client, row):
     token = "a-token"
-    proof = ProofReader(situation().policy).read(client.proof("GET", row["htu"], token).encode())
-    facts = situation(target_uri=normalise(row["request_url"]), token_hash=sha256_b64url(token))
+    proof = ProofReader(context().policy).read(client.proof("GET", row["htu"], token).encode())
+    facts = context(target_uri=normalise(row["request_url"]), token_hash=sha256_b64url(token))
     if row["same"]:
         proof.check(facts)
         return

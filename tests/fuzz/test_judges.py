@@ -11,7 +11,7 @@ from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.proxies import Proxies
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.core import credentials, encoding, htu, jose, proof
-from dpop_asgi.core.checks import CHECKS, request_failures
+from dpop_asgi.core.checks import request_failures
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import UsedProofs
@@ -106,13 +106,21 @@ def every_options_request(monkeypatch):
     monkeypatch.setattr(Preflights, "guard", lambda _, app, scope: app if scope.get("method") == "OPTIONS" else None)
 
 
-ABOUT_THE_REQUEST = tuple(CHECKS)[tuple(CHECKS).index(Reason.METHOD_MISMATCH) :]
+ABOUT_THE_REQUEST = (
+    Reason.METHOD_MISMATCH,
+    Reason.TARGET_MISMATCH,
+    Reason.ISSUED_TOO_EARLY,
+    Reason.ISSUED_IN_FUTURE,
+    Reason.PROOF_EXPIRED,
+    Reason.PROOF_NOT_YET_VALID,
+    Reason.TOKEN_HASH_MISMATCH,
+)
 
 
 def without(reason):
     def remove(monkeypatch):
-        def others(claims, situation):
-            return (found for found in request_failures(claims, situation) if found is not reason)
+        def others(claims, context):
+            return (failure for failure in request_failures(claims, context) if failure.reason is not reason)
 
         monkeypatch.setattr(proof, "request_failures", others)
 
