@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from hmac import compare_digest
 from typing import Any, NamedTuple
 
-from dpop_asgi.core import jose
+from dpop_asgi.core import jwk
 from dpop_asgi.core.htu import doubled_prefix, normalise
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.errors import InvalidProof, Reason
@@ -61,9 +61,9 @@ def header_failures(header: Mapping[str, Any], policy: ProofPolicy) -> Iterator[
     if type(members) is not dict:  # item 3
         yield InvalidProof(Reason.KEY_MISSING)
         return
-    if not jose.PRIVATE_MEMBERS.isdisjoint(members):  # item 7
+    if not jwk.PRIVATE_MEMBERS.isdisjoint(members):  # item 7
         yield InvalidProof(Reason.KEY_PRIVATE)
-    if not jose.fits(members, algorithm):  # RFC 8725 §3.1
+    if not jwk.matches_algorithm(members, algorithm):  # RFC 8725 §3.1
         yield InvalidProof(Reason.KEY_UNFIT)
 
 
@@ -84,14 +84,13 @@ def request_failures(claims: Mapping[str, Any], context: ProofContext) -> Iterat
 
     `exp` and `nbf` are not defined for proofs; where a client sends them they hold, with the leeway that `iat` has.
     """
-    now, policy = context.now, context.policy
+    now, policy, expected = context.now, context.policy, context.target_uri
     if claims["htm"] != context.method:  # item 8
         yield InvalidProof(Reason.METHOD_MISMATCH, expected=context.method)
-    if claims["htu"] != context.target_uri:  # item 9
-        # Worked out once: anyone can send a long one.
-        received = normalise(claims["htu"], websocket=context.websocket)
-        if received != context.target_uri:
-            yield InvalidProof(Reason.TARGET_MISMATCH, **_targets(context.target_uri, received))
+    received = claims["htu"]
+    # Spelled in another way, it is normalised once: anyone can send a long one.
+    if received != expected and (received := normalise(received, websocket=context.websocket)) != expected:  # item 9
+        yield InvalidProof(Reason.TARGET_MISMATCH, **_targets(expected, received))
     if claims["iat"] < now - policy.max_age:  # item 11
         yield InvalidProof(Reason.ISSUED_TOO_EARLY, **_times(claims, context))
     if claims["iat"] > now + policy.max_future:  # §11.1

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dpop_asgi.core import jose
+from dpop_asgi.core import jwk
 from dpop_asgi.core.checks import ProofContext, claim_failures, header_failures, request_failures
-from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
+from dpop_asgi.core.encoding import b64url_decode, split_jws
 from dpop_asgi.core.policy import ProofPolicy
+from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidProof, Reason
 
 # A client's header segment is the same in every proof of one key. There is one entry for each key, made only when the
@@ -24,15 +25,15 @@ class ProofHeader:
 
     segment: bytes = field(repr=False)
     algorithm: str
-    key: jose.PublicKey | jose.EmbeddedKey
+    key: jwk.PublicKey | jwk.PublicJWK
 
-    def load_key(self) -> jose.PublicKey:
+    def load_key(self) -> jwk.PublicKey:
         """Have the key ready. Not before it is needed, since that is the dearest part of a header.
 
         Raises:
             InvalidProof: it is none.
         """
-        if isinstance(self.key, jose.EmbeddedKey):
+        if isinstance(self.key, jwk.PublicJWK):
             try:
                 self.key = self.key.load()
             except ValueError:
@@ -133,7 +134,7 @@ class ProofReader:
         for failure in header_failures(header, self._policy):
             raise failure
         try:
-            key = jose.read_public_jwk(header["jwk"], header["alg"])
+            key = jwk.parse_public_jwk(header["jwk"], header["alg"])
         except ValueError:
             raise InvalidProof(Reason.KEY_INVALID) from None
         return ProofHeader(segment, header["alg"], key)

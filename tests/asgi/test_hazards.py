@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, jwt
 from tests.support.api import PUBLIC_URL, call, http_scope
 from tests.support.challenges import checked_challenges
