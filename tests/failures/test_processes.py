@@ -1,4 +1,4 @@
-"""The rows of README's table of failures that are about processes, clients and clocks."""
+"""The rows of the table of failures in docs/redis.md that are about processes, clients and clocks."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The rows of README's table of failures that are about Redis: each breaks the real thing."""
+"""The rows of the table of failures in docs/redis.md that are about Redis: each breaks the real thing."""
 
 import asyncio
 import signal
