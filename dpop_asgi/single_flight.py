@@ -16,6 +16,9 @@ class SingleFlight(Generic[T]):
     Args:
         run: what is run.
         done: called with each task that has ended.
+
+    Attributes:
+        task: the last one, of whichever event loop.
     """
 
     def __init__(
@@ -23,11 +26,11 @@ class SingleFlight(Generic[T]):
     ) -> None:
         self._run = run
         self._done = done
-        self._task: asyncio.Task[T] | None = None
+        self.task: asyncio.Task[T] | None = None
 
     def under_way(self) -> asyncio.Task[T] | None:
         """The task that is under way; one that was left over from another event loop would never end."""
-        task = self._task
+        task = self.task
         usable = task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop()
         return task if usable else None
 
@@ -35,7 +38,7 @@ class SingleFlight(Generic[T]):
         """The task that is under way, or else a new one with these arguments."""
         task = self.under_way()
         if task is None:
-            task = self._task = asyncio.get_running_loop().create_task(self._run(*arguments))
+            task = self.task = asyncio.get_running_loop().create_task(self._run(*arguments))
             task.add_done_callback(self._ended)
         return task
 

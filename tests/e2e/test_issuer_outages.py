@@ -85,7 +85,7 @@ async def test_the_issuer_hangs_and_nobody_waits_for_it_while_its_keys_are_known
     for _ in range(5):
         assert await warm.passes(*warm.tokens(10))
         warm.clock.advance(1.0)
-    assert warm.source.fetching.under_way() is not None
+    assert not warm.source.fetching.task.done()
     assert warm.network.connections == 2
 
 
