@@ -1,7 +1,7 @@
 """The one decision: who is calling?
 
 Cheap checks run before expensive ones, local before remote, and nothing is stored until every other check has passed.
-`_decide` numbers them as README does ("What is checked, in this order").
+`_decide` numbers them as docs/security.md does ("What is checked, in this order").
 """
 
 import re

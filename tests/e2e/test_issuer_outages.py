@@ -38,7 +38,7 @@ async def test_the_issuer_is_down_and_a_token_that_may_be_of_a_new_key_is_not_re
     assert await warm.passes(warm.token())
 
 
-async def test_the_issuer_is_away_for_longer_than_max_stale_seconds(scene):
+async def test_the_issuer_is_unavailable_for_longer_than_max_stale_seconds(scene):
     token = scene.token(**LASTING)
     assert await scene.passes(token)
     scene.network.door = "closed"
