@@ -133,7 +133,7 @@ class Authenticator:
         if credentials.scheme == "Bearer":
             return await self._bearer(credentials)
         proof = self._reader.read(credentials.proof())  # 2
-        target_uri, now, before = request.resolved_uri(), self._clock(), request.accepted_before
+        target_uri, now, before = request.resolved_uri(), self._clock(), request.outer_caller
         token_hash = credentials.token_hash
         last_instant = proof.check(  # 3
             ProofContext(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
@@ -222,11 +222,11 @@ class Authenticator:
             return None
         return await self._nonces.to_issue(self._clock(), tag=rejection and rejection.facts.get("tag"))
 
-    def newer_nonce(self, caller: Caller) -> str | None:
+    def replacement_nonce(self, caller: Caller) -> str | None:
         """The `DPoP-Nonce` for an answer to `caller`; `None` when its own is the newest (RFC 9449 §8.2)."""
         if self._nonces is None or caller.nonce is None:
             return None
-        return self._nonces.newer(caller.nonce, self._clock())
+        return self._nonces.replacement_for(caller.nonce, self._clock())
 
     async def ready(self) -> None:
         """For readiness probes: the next request would not be answered 503.
@@ -237,7 +237,7 @@ class Authenticator:
         """
         await self.store.put_if_absent(f"{self.namespace}:ready:v1", "1", ttl=1.0)
         if self._nonces is not None:
-            await self._nonces.ready(self._clock())
+            await self._nonces.ensure(self._clock())
         await self._verifier.ready()
 
     async def aclose(self) -> None:

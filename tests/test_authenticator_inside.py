@@ -25,24 +25,24 @@ async def headers(outer):
 async def test_an_inner_authenticator_spends_no_jti_and_asks_for_no_nonce(outer, inner, headers):
     caller = await outer.accept(headers)
     before = len(outer.store.calls)
-    assert (await inner.accept(headers, accepted_before=caller)).subject == "alice"
+    assert (await inner.accept(headers, outer_caller=caller)).subject == "alice"
     assert len(outer.store.calls) == before
 
 
 async def test_an_inner_authenticator_judges_the_token_by_its_own_rules(outer, inner, headers):
     caller = await outer.accept(headers)
     inner.tokens.clear()
-    assert await inner.reason(headers, accepted_before=caller) is Reason.TOKEN_REJECTED
+    assert await inner.reason(headers, outer_caller=caller) is Reason.TOKEN_REJECTED
     inner.tokens[TOKEN] = AccessToken()
-    assert await inner.reason(headers, accepted_before=caller) is Reason.BINDING_MISSING
+    assert await inner.reason(headers, outer_caller=caller) is Reason.BINDING_MISSING
 
 
 async def test_an_inner_authenticator_compares_the_proof_again(outer, inner, headers):
     caller = await outer.accept(headers)
     elsewhere = "https://api.example.com/elsewhere"
-    assert await inner.reason(headers, accepted_before=caller, target_uri=elsewhere) is Reason.TARGET_MISMATCH
+    assert await inner.reason(headers, outer_caller=caller, target_uri=elsewhere) is Reason.TARGET_MISMATCH
     spoiled = {**headers, "DPoP": headers["DPoP"][:-6] + "AAAAAA"}
-    assert await inner.reason(spoiled, accepted_before=caller) is Reason.SIGNATURE_INVALID
+    assert await inner.reason(spoiled, outer_caller=caller) is Reason.SIGNATURE_INVALID
 
 
 async def test_without_an_accepted_request_before_the_nonce_is_one_of_its_own(outer, inner, headers):
@@ -54,7 +54,7 @@ async def test_an_inner_authenticator_asks_for_the_nonce_that_the_outer_did_not(
     outer = Resource(clock, client, store=inner.store)
     headers = outer.headers()
     caller = await outer.accept(headers)
-    assert await inner.reason(headers, accepted_before=caller) is Reason.NONCE_MISSING
+    assert await inner.reason(headers, outer_caller=caller) is Reason.NONCE_MISSING
 
 
 async def test_a_proof_that_was_accepted_outside_without_being_recorded_is_recorded_inside(clock, client, inner):
@@ -65,8 +65,8 @@ async def test_a_proof_that_was_accepted_outside_without_being_recorded_is_recor
     store.down = True
     caller = await outer.accept(headers)
     assert caller.replay_checked is False
-    assert (await inner.accept(headers, accepted_before=caller)).replay_checked is True
-    assert await inner.reason(headers, accepted_before=caller) is Reason.PROOF_REPLAYED
+    assert (await inner.accept(headers, outer_caller=caller)).replay_checked is True
+    assert await inner.reason(headers, outer_caller=caller) is Reason.PROOF_REPLAYED
 
 
 async def test_a_proof_beside_a_bearer_token_that_passed_outside_was_never_spent(clock, client):
@@ -75,5 +75,5 @@ async def test_a_proof_beside_a_bearer_token_that_passed_outside_was_never_spent
     caller = await outer.accept({"Authorization": f"Bearer {TOKEN}"})
     inner = Resource(clock, client, store=outer.store)
     headers = inner.headers()
-    await inner.accept(headers, accepted_before=caller)
-    assert await inner.reason(headers, accepted_before=caller) is Reason.PROOF_REPLAYED
+    await inner.accept(headers, outer_caller=caller)
+    assert await inner.reason(headers, outer_caller=caller) is Reason.PROOF_REPLAYED

@@ -110,7 +110,7 @@ async def test_a_client_that_reads_answers_is_challenged_once_in_its_life(resour
     for _ in range(200):
         clock.advance(7)
         caller = await resource.accept(resource.headers(nonce=nonce))
-        newer = resource.authenticator.newer_nonce(caller)
+        newer = resource.authenticator.replacement_nonce(caller)
         assert newer != nonce
         handed_out += newer is not None
         nonce = newer or nonce
@@ -129,12 +129,12 @@ async def test_a_client_that_sleeps_past_the_window_is_challenged(resource, cloc
 @pytest.mark.requirement("R-8-06", "R-8-07")
 async def test_no_nonce_is_handed_out_to_a_client_that_has_the_newest(resource, clock):
     caller = await resource.accept(resource.headers(nonce=await nonce_of(resource)))
-    assert resource.authenticator.newer_nonce(caller) is None
+    assert resource.authenticator.replacement_nonce(caller) is None
     clock.advance(0.8 * PERIOD)
-    newer = resource.authenticator.newer_nonce(caller)
+    newer = resource.authenticator.replacement_nonce(caller)
     following = await resource.accept(resource.headers(nonce=newer))
     assert following.nonce_age < 0
-    assert resource.authenticator.newer_nonce(following) is None
+    assert resource.authenticator.replacement_nonce(following) is None
 
 
 @pytest.mark.requirement("R-11.3-01", "R-11.3-02")
@@ -167,7 +167,7 @@ async def test_while_nonces_are_off_none_is_offered_and_a_claim_is_ignored(clock
     resource = Resource(clock, client)
     caller = await resource.accept(resource.headers(nonce="whatever"))
     assert await nonce_of(resource) is None
-    assert resource.authenticator.newer_nonce(caller) is None
+    assert resource.authenticator.replacement_nonce(caller) is None
     assert caller.nonce is None
 
 

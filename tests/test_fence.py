@@ -269,7 +269,7 @@ async def test_a_client_stays_with_its_tag(cluster, worker, clock):
     nonce = await nonce_with(resource, "cc")
     caller = await resource.accept(resource.headers(nonce=nonce))
     clock.advance(PERIOD)
-    assert resource.authenticator.newer_nonce(caller)[0] == "c"
+    assert resource.authenticator.replacement_nonce(caller)[0] == "c"
     clock.advance(PERIOD)
     refusal = await resource.refusal(resource.headers(nonce=nonce))
     for _ in TAGS:

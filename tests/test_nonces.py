@@ -38,8 +38,8 @@ def window_over(store, clock, policy=None, **options):
 
 
 async def offered(window, clock):
-    await window.ready(clock())
-    return window.offered(clock())
+    await window.ensure(clock())
+    return window.to_issue(clock())
 
 
 async def accepts(window, nonce, clock):
@@ -123,10 +123,10 @@ async def test_newer_is_only_what_belongs_to_a_later_slot(clock, store):
     start, nonces = clock.now, await nonces_by_slot(store, clock, NoncePolicy(), 3)
     clock.now = start + 1.5 * PERIOD
     worker = window_over(store, clock)
-    await worker.ready(clock())
-    newer = {slot: worker.newer(nonce, clock()) for slot, nonce in nonces.items()}
+    await worker.ensure(clock())
+    newer = {slot: worker.replacement_for(nonce, clock()) for slot, nonce in nonces.items()}
     assert newer == {0: nonces[1], 1: None, 2: None}
-    assert worker.newer("forgotten long ago", clock()) == nonces[1]
+    assert worker.replacement_for("forgotten long ago", clock()) == nonces[1]
 
 
 @pytest.mark.requirement("R-9-07")
@@ -150,19 +150,19 @@ async def test_workers_whose_clocks_differ_accept_each_others_nonces(clock, stor
 
 async def test_of_workers_that_start_at_once_all_use_what_the_first_wrote(clock, store):
     workers = [window_over(store, clock) for _ in range(20)]
-    await asyncio.gather(*(worker.ready(clock()) for worker in workers))
-    assert len({worker.offered(clock()) for worker in workers}) == 1
+    await asyncio.gather(*(worker.ensure(clock()) for worker in workers))
+    assert len({worker.to_issue(clock()) for worker in workers}) == 1
 
 
 async def test_the_next_nonce_is_agreed_a_whole_period_early(clock, store):
-    await window_over(store, clock).ready(clock())
+    await window_over(store, clock).ensure(clock())
     agreed = {int(call.key.rpartition(":")[2]) for call in store.calls}
     slot = int(clock.now // PERIOD)
     assert agreed == set(range(slot - 1, slot + 6))
 
 
 async def test_the_store_keeps_a_nonce_longer_than_any_worker_accepts_it(clock, store):
-    await window_over(store, clock).ready(clock())
+    await window_over(store, clock).ensure(clock())
     for call in store.calls:
         last_use = (int(call.key.rpartition(":")[2]) + 2) * PERIOD
         assert clock.now + call.ttl >= last_use + PERIOD
@@ -182,9 +182,9 @@ async def test_a_clock_that_goes_backwards_changes_no_nonce(clock, store):
 
 async def test_after_a_jump_back_no_slot_is_left_out(clock, store):
     worker, start = window_over(store, clock), clock.now
-    await worker.ready(start)
+    await worker.ensure(start)
     clock.now = start - 10 * PERIOD
-    await worker.ready(clock())
+    await worker.ensure(clock())
     for slot in range(-6, 8):
         clock.now = start + slot * PERIOD
         assert await offered(worker, clock) is not None
@@ -221,7 +221,7 @@ async def test_a_jump_far_ahead_starts_a_new_window(clock, store):
 )
 async def test_a_nonce_that_is_not_ours_is_refused(clock, store, nonce, reason):
     worker = window_over(store, clock)
-    await worker.ready(clock())
+    await worker.ensure(clock())
     with pytest.raises(UseNonce) as refused:
         await accepted_nonce(worker, nonce, clock())
     assert refused.value.reason is reason

@@ -36,15 +36,15 @@ def window_over(store, clock, **policy):
 
 
 async def offered(window, clock):
-    await window.ready(clock())
+    await window.ensure(clock())
     await settle()
-    return window.offered(clock())
+    return window.to_issue(clock())
 
 
 async def test_fifty_requests_at_once_ask_the_store_once(clock):
     store = GatedStore(clock)
     worker = window_over(store, clock)
-    requests = [asyncio.ensure_future(worker.ready(clock())) for _ in range(50)]
+    requests = [asyncio.ensure_future(worker.ensure(clock())) for _ in range(50)]
     await settle()
     assert not any(request.done() for request in requests)
     store.gate.set()
@@ -56,13 +56,13 @@ async def test_a_warm_process_never_waits_for_the_store(clock):
     store = GatedStore(clock)
     worker = window_over(store, clock)
     store.gate.set()
-    await worker.ready(clock())
+    await worker.ensure(clock())
     store.gate.clear()
     for _ in range(4):
         clock.advance(PERIOD)
         async with asyncio.timeout(60):
-            await worker.ready(clock())
-        assert worker.offered(clock()) is not None
+            await worker.ensure(clock())
+        assert worker.to_issue(clock()) is not None
     store.gate.set()
     await settle()
 
@@ -70,26 +70,26 @@ async def test_a_warm_process_never_waits_for_the_store(clock):
 async def test_a_client_that_goes_away_does_not_take_the_window_with_it(clock):
     store = GatedStore(clock)
     worker = window_over(store, clock)
-    first, second = (asyncio.ensure_future(worker.ready(clock())) for _ in range(2))
+    first, second = (asyncio.ensure_future(worker.ensure(clock())) for _ in range(2))
     await settle()
     first.cancel()
     await settle()
     store.gate.set()
     await second
     assert first.cancelled()
-    assert worker.offered(clock()) is not None
+    assert worker.to_issue(clock()) is not None
     assert len(store.calls) == WHOLE_WINDOW
 
 
 async def test_when_all_clients_went_away_the_window_is_there_for_the_next(clock):
     store = GatedStore(clock)
     worker = window_over(store, clock)
-    only = asyncio.ensure_future(worker.ready(clock()))
+    only = asyncio.ensure_future(worker.ensure(clock()))
     await settle()
     only.cancel()
     store.gate.set()
     await settle()
-    assert worker.offered(clock()) is not None
+    assert worker.to_issue(clock()) is not None
 
 
 def test_one_window_serves_several_event_loops_in_turn(clock):
@@ -105,7 +105,7 @@ def test_one_window_serves_several_event_loops_in_turn(clock):
 
 def test_a_loop_that_ends_within_a_refresh_leaves_a_usable_window(clock):
     async def ask_and_leave():
-        await worker.ready(clock())
+        await worker.ensure(clock())
 
     async def never():
         await asyncio.Event().wait()
@@ -115,7 +115,7 @@ def test_a_loop_that_ends_within_a_refresh_leaves_a_usable_window(clock):
     asyncio.run(ask_and_leave())
     clock.advance(PERIOD)
     asyncio.run(ask_and_leave())  # its refresh is cancelled with the loop
-    assert worker.offered(clock()) is not None
+    assert worker.to_issue(clock()) is not None
     clock.advance(PERIOD)
     assert asyncio.run(offered(worker, clock)) is not None
 
@@ -124,21 +124,21 @@ async def test_a_request_of_the_next_slot_does_not_settle_for_the_window_of_the_
     store = GatedStore(clock)
     worker = NonceWindow(store, NoncePolicy(grace=0, lookahead=1), namespace="dpop", clock=clock)
     early, late = clock.now, clock.now + PERIOD
-    requests = [asyncio.ensure_future(worker.ready(now)) for now in (early, late)]
+    requests = [asyncio.ensure_future(worker.ensure(now)) for now in (early, late)]
     await settle()
     store.gate.set()
     await asyncio.gather(*requests)
-    assert worker.offered(late) is not None
-    assert worker.offered(late + 0.9 * PERIOD) is not None
+    assert worker.to_issue(late) is not None
+    assert worker.to_issue(late + 0.9 * PERIOD) is not None
 
 
 def test_a_refresh_that_waits_in_another_loop_is_not_waited_for(clock):
     store = CountingStore(clock)
     worker = window_over(store, clock)
-    asyncio.run(worker.ready(clock()))
+    asyncio.run(worker.ensure(clock()))
     clock.advance(PERIOD)
     with asyncio.Runner() as paused:
-        paused.run(worker.ready(clock()))
+        paused.run(worker.ensure(clock()))
         clock.advance(100 * PERIOD)
         with asyncio.Runner() as running:
             assert running.run(offered(worker, clock)) is not None

@@ -39,9 +39,9 @@ def window_over(store, clock, **policy):
 
 
 async def offered(window, clock):
-    await window.ready(clock())
+    await window.ensure(clock())
     await settle()
-    return window.offered(clock())
+    return window.to_issue(clock())
 
 
 @pytest.mark.requirement("R-9-08")
@@ -50,8 +50,8 @@ async def test_a_cold_process_with_a_dead_store_says_so_each_time(clock):
     worker = window_over(store, clock)
     for _ in range(3):
         with pytest.raises(StoreError):
-            await worker.ready(clock())
-    assert worker.offered(clock()) is None
+            await worker.ensure(clock())
+    assert worker.to_issue(clock()) is None
     store.down = False
     assert await offered(worker, clock) is not None
 
@@ -63,7 +63,7 @@ async def test_during_an_outage_nonces_rotate_for_the_promised_time(clock, looka
     store, start = CountingStore(clock), clock.now
     worker = window_over(store, clock, lookahead=lookahead)
     clock.advance(into_the_slot * PERIOD)
-    await worker.ready(clock())
+    await worker.ensure(clock())
     store.down = True
     seen = []
     for slot in range(lookahead):
@@ -75,14 +75,14 @@ async def test_during_an_outage_nonces_rotate_for_the_promised_time(clock, looka
     assert None not in seen
     clock.now = start + lookahead * PERIOD
     with pytest.raises(StoreError):
-        await worker.ready(clock())
+        await worker.ensure(clock())
 
 
 @pytest.mark.requirement("R-9-07", "R-9-08")
 async def test_during_an_outage_all_workers_rotate_to_the_same_nonces(clock):
     store = CountingStore(clock)
     fleet = [window_over(store, clock) for _ in range(4)]
-    await asyncio.gather(*(worker.ready(clock()) for worker in fleet))
+    await asyncio.gather(*(worker.ensure(clock()) for worker in fleet))
     store.down = True
     for _ in range(4):
         clock.advance(PERIOD)
@@ -92,7 +92,7 @@ async def test_during_an_outage_all_workers_rotate_to_the_same_nonces(clock):
 async def test_after_the_outage_the_window_fills_up_again(clock):
     store = CountingStore(clock)
     worker = window_over(store, clock)
-    await worker.ready(clock())
+    await worker.ensure(clock())
     store.down = True
     clock.advance(3 * PERIOD)
     before = await offered(worker, clock)
@@ -107,7 +107,7 @@ async def test_after_the_outage_the_window_fills_up_again(clock):
 async def test_an_outage_is_logged_once_and_its_end_once(clock, caplog):
     store = CountingStore(clock)
     worker = window_over(store, clock)
-    await worker.ready(clock())
+    await worker.ensure(clock())
     store.down = True
     for _ in range(10):
         clock.advance(PERIOD / 5)
@@ -124,7 +124,7 @@ async def test_an_outage_is_logged_once_and_its_end_once(clock, caplog):
 async def test_during_an_outage_the_store_is_not_asked_with_every_request(clock):
     store = CountingStore(clock)
     worker = window_over(store, clock)
-    await worker.ready(clock())
+    await worker.ensure(clock())
     store.down = True
     clock.advance(PERIOD)
     for _ in range(50):
@@ -141,7 +141,7 @@ async def test_a_slot_that_could_not_be_agreed_is_asked_for_again(clock, slot):
     store = PatchyStore(clock, present + slot)
     worker = window_over(store, clock)
     with contextlib.suppress(StoreError):
-        await worker.ready(clock())
+        await worker.ensure(clock())
     store.failing.clear()
     clock.advance(1)
     await offered(worker, clock)
@@ -190,5 +190,5 @@ async def test_something_else_under_a_key_is_never_handed_out(clock, garbage):
     await store.put_if_absent(f"dpop:nonce:v1:60:{int(clock.now // PERIOD)}", garbage, ttl=1000)
     worker = window_over(store, clock)
     with pytest.raises(StoreError, match="namespace"):
-        await worker.ready(clock())
-    assert worker.offered(clock()) is None
+        await worker.ensure(clock())
+    assert worker.to_issue(clock()) is None

@@ -95,13 +95,13 @@ async def _promised(policy, start, jumps, ahead):
     one, two = (NonceWindow(store, policy, namespace="dpop", clock=clock) for _ in range(2))
     for jump in jumps:
         clock.now += jump * policy.period
-        await two.ready(clock.now + ahead * policy.period)
-        await one.ready(clock.now)
+        await two.ensure(clock.now + ahead * policy.period)
+        await one.ensure(clock.now)
         slot = math.floor(clock.now / policy.period)
         accepted = {number for number, nonce in store.nonces.items() if await _accepts(one, nonce, clock.now)}
         assert accepted == set(range(slot - policy.grace, slot + 2))
         late = clock.now / policy.period - slot >= 0.8
-        assert one.offered(clock.now) == store.nonces[slot + late]
+        assert one.to_issue(clock.now) == store.nonces[slot + late]
 
 
 async def _accepts(window, nonce, now):
@@ -120,8 +120,8 @@ def test_a_nonce_lives_within_the_bounds_of_the_formula(policy, start, part):
 
 async def _bounded(policy, start, part):
     window = NonceWindow(ForgetfulStore(), policy, namespace="dpop", clock=lambda: start)
-    await window.ready(start)
-    nonce = window.offered(start)
+    await window.ensure(start)
+    nonce = window.to_issue(start)
     least, most = (policy.grace + 0.2) * policy.period, (policy.grace + 1.2) * policy.period
     for later, good in ((part * least * 0.999, True), (most * 1.001, False)):
         assert await _accepts(window, nonce, start + later) is good

@@ -7,7 +7,7 @@ from dpop_asgi.errors import Refusal
 
 
 def accepted_outside(scope: Scope, request: IncomingRequest | None) -> Responder | None:
-    """The responder of the instance outside that has accepted this very request; noted in `request.accepted_before`.
+    """The responder of the instance outside that has accepted this very request; noted in `request.outer_caller`.
 
     Args:
         scope: of the instance inside; layers in between may have changed it.
@@ -19,7 +19,7 @@ def accepted_outside(scope: Scope, request: IncomingRequest | None) -> Responder
     if request is not None:
         if not _is_same(responder.request, request):
             return None
-        request.accepted_before = responder.caller
+        request.outer_caller = responder.caller
     return responder
 
 

@@ -205,7 +205,7 @@ def _with_nonce(message: Message, caller: Caller, authenticator: Authenticator) 
     headers = message.get("headers", ())
     if caller.nonce is None:
         return list(headers)
-    nonce = authenticator.newer_nonce(caller)
+    nonce = authenticator.replacement_nonce(caller)
     if nonce is None:
         return _without(headers, b"dpop-nonce")
     kept = _without(headers, b"dpop-nonce", b"cache-control", b"expires")

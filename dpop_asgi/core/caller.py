@@ -9,7 +9,7 @@ from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.nonce_window import AcceptedNonce
 
 
-@dataclass(frozen=True, kw_only=True)  # without slots: see `of`
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
     """Who sent a request that passed every check.
 
@@ -38,9 +38,7 @@ class Caller:
     @classmethod
     def of(cls, token: AccessToken, *, nonce: AcceptedNonce | None = None, replay_checked: bool = True) -> Self:
         """The caller with this token, and with this nonce in its proof."""
-        caller = object.__new__(cls)
-        # Not by its `__init__`: that of a frozen class takes a microsecond more.
-        caller.__dict__.update(
+        return cls(
             subject=token.subject,
             client_id=token.client_id,
             scopes=token.scopes,
@@ -51,7 +49,6 @@ class Caller:
             replay_checked=replay_checked,
             _claims=token.claims,
         )
-        return caller
 
     @property
     def claims(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ MAX_AUTHORIZATION_BYTES = 16384
 _SCHEMES: dict[bytes, Scheme] = {b"dpop": "DPoP", b"bearer": "Bearer"}
 
 
-@dataclass(slots=True)  # not frozen: see Situation
+@dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class IncomingRequest:
     """What the decision needs to know of a request.
 
@@ -30,7 +30,7 @@ class IncomingRequest:
         target_uri: the absolute URI that the client asked for, or a function that finds it and may refuse.
         headers: the fields as ASGI has them: lower-case names, every occurrence.
         websocket: whether it is a WebSocket handshake.
-        accepted_before: the caller, when another authenticator has accepted this very request: its nonce is then not
+        outer_caller: the caller, when another authenticator has accepted this very request: its nonce is then not
             asked for again, and the first use of its proof only if that one could not record it.
     """
 
@@ -38,7 +38,7 @@ class IncomingRequest:
     target_uri: str | Callable[[], str]
     headers: Iterable[tuple[bytes, bytes]] = field(repr=False)
     websocket: bool = False
-    accepted_before: Caller | None = None
+    outer_caller: Caller | None = None
 
     def resolved_uri(self) -> str:
         """The target URI in normal form; from then on the value of `target_uri`, so that it stays what was judged.
@@ -60,7 +60,7 @@ class IncomingRequest:
         return uri
 
 
-@dataclass(slots=True)  # not frozen: see Situation
+@dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class Credentials:
     """One access token as sent, under one scheme, and the `DPoP` fields."""
 
@@ -96,23 +96,18 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
         MissingCredentials: no `Authorization` field, or a scheme that is neither DPoP nor Bearer.
         InvalidRequest: more than one field, or not a scheme and one token68.
     """
-    fields = list(headers)
-    named = dict(fields)
-    proofs = [named[b"dpop"]] if b"dpop" in named else []
-    # Where no name stands twice they are looked up, not looked for: browsers send some twenty fields.
-    repeated = len(named) < len(fields)
-    if repeated:
-        proofs = _all_named(b"dpop", fields)
-    if b"authorization" not in named:
+    tokens, proofs = [], []
+    for name, value in headers:
+        if name == b"authorization":
+            tokens.append(value)
+        elif name == b"dpop":
+            proofs.append(value)
+    if not tokens:
         raise MissingCredentials(Reason.AUTHORIZATION_MISSING, proofs=len(proofs))
-    if repeated and len(_all_named(b"authorization", fields)) > 1:
+    if len(tokens) > 1:
         raise InvalidRequest(Reason.AUTHORIZATION_REPEATED)
-    scheme, token = _split(named[b"authorization"])
+    scheme, token = _split(tokens[0])
     return Credentials(scheme, token, proofs)
-
-
-def _all_named(wanted: bytes, fields: list[tuple[bytes, bytes]]) -> list[bytes]:
-    return [value for name, value in fields if name == wanted]
 
 
 def scheme_of(headers: Iterable[tuple[bytes, bytes]]) -> Scheme:

@@ -70,7 +70,7 @@ _ED25519_SMALL_ORDER = frozenset(
 )
 
 
-@dataclass(slots=True, eq=False)  # not frozen: see Situation
+@dataclass(slots=True, eq=False)  # hot path: a frozen one takes longer to make
 class PublicKey:
     """A verification key and its RFC 7638 SHA-256 thumbprint (43 characters)."""
 

@@ -137,15 +137,15 @@ class SlotNonces:
         """Whether requests in `slot` can be judged, whatever is missing of the slots ahead."""
         return all(needed in self._nonces for needed in range(slot - self._policy.grace, slot + 2))
 
-    def offered(self, now: float) -> str | None:
+    def to_issue(self, now: float) -> str | None:
         """The nonce to issue now; `None` when it is not known."""
         slots = now / self._policy.period
         slot = math.floor(slots)
         return self._nonces.get(slot if slots - slot < _LATE_IN_SLOT else slot + 1)
 
-    def newer(self, nonce: str, now: float) -> str | None:
+    def replacement_for(self, nonce: str, now: float) -> str | None:
         """The nonce to issue now, unless it is `nonce`, or `nonce` is of a later slot."""
-        offered = self.offered(now)
+        offered = self.to_issue(now)
         if offered is None or offered == nonce or self._slots.get(nonce, -1) > self._slots[offered]:
             return None
         return offered

@@ -1,6 +1,5 @@
 """Reads a DPoP proof, and has its parts checked (RFC 9449 §4.3)."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from dpop_asgi.core import jwk
 from dpop_asgi.core.checks import ProofContext, claim_failures, header_failures, request_failures
 from dpop_asgi.core.encoding import b64url_decode, split_jws
+from dpop_asgi.core.lru import LRU
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidProof, Reason
@@ -42,7 +42,7 @@ class ProofHeader:
         return self.key
 
 
-@dataclass(slots=True)  # not frozen: see Situation
+@dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class Proof:
     """A well-formed proof with a sound header and well-typed claims; its signature is still unchecked."""
 
@@ -91,8 +91,7 @@ class ProofReader:
 
     def __init__(self, policy: ProofPolicy, *, cached: int = CACHED_HEADERS) -> None:
         self._policy = policy
-        self._cached = cached
-        self._headers: OrderedDict[bytes, ProofHeader] = OrderedDict()
+        self._headers: LRU[bytes, ProofHeader] = LRU(cached)
         self._segments: dict[str, bytes] = {}
 
     def read(self, value: bytes) -> Proof:
@@ -120,14 +119,13 @@ class ProofReader:
         if header.segment in self._headers:
             # Least recently used goes first.
             self._headers.move_to_end(header.segment)
-        elif len(header.segment) <= _CACHED_HEADER_BYTES and self._cached:
+        elif len(header.segment) <= _CACHED_HEADER_BYTES:
             thumbprint = header.load_key().thumbprint
             self._headers.pop(self._segments.get(thumbprint, b""), None)
-            self._headers[header.segment] = header
             self._segments[thumbprint] = header.segment
-            if len(self._headers) > self._cached:
-                _, forgotten = self._headers.popitem(last=False)
-                del self._segments[forgotten.load_key().thumbprint]
+            dropped = self._headers.keep(header.segment, header)
+            if dropped is not None:
+                del self._segments[dropped.load_key().thumbprint]
 
     def _read_header(self, segment: bytes) -> ProofHeader:
         header = strict_json_object(b64url_decode(segment))

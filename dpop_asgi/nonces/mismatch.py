@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import math
-from collections import OrderedDict
 
+from dpop_asgi.core.lru import LRU
 from dpop_asgi.core.ports import Store
 from dpop_asgi.errors import StoreError
 
@@ -27,16 +27,14 @@ class UnknownNonces:
     """
 
     def __init__(self) -> None:
-        self._last: OrderedDict[bytes, str] = OrderedDict()
+        self._last: LRU[bytes, str] = LRU(_MOST_CLIENTS)
         self._again = 0
         self._not_before = 0.0
 
     def note(self, client: bytes, nonce: str, now: float) -> None:
         """An unknown `nonce` in a proof whose header, which has the key, is `client`."""
-        before = self._last.pop(client, nonce)
-        self._last[client] = nonce
-        if len(self._last) > _MOST_CLIENTS:
-            self._last.popitem(last=False)
+        before = self._last.get(client, nonce)
+        self._last.keep(client, nonce)
         self._again += before != nonce
         if self._again >= _FEW and now >= self._not_before:
             logger.warning(

@@ -82,20 +82,20 @@ class NonceWindow:
         """See above."""
         return self._era.incarnation
 
-    def offered(self, now: float) -> str | None:
-        """The nonce to issue now, `None` when it is not in memory (`ready` fetches it)."""
-        return self._era.offered(now)
+    def to_issue(self, now: float) -> str | None:
+        """The nonce to issue now, `None` when it is not in memory (`ensure` fetches it)."""
+        return self._era.to_issue(now)
 
-    def newer(self, nonce: str, now: float) -> str | None:
+    def replacement_for(self, nonce: str, now: float) -> str | None:
         """The nonce to issue now, unless it is `nonce`, or `nonce` is of a later slot."""
-        return self._era.newer(nonce, now)
+        return self._era.replacement_for(nonce, now)
 
-    def is_ready(self, now: float) -> bool:
-        """Whether the window of `now` is in memory, with all its slots ahead: `ready` would do nothing."""
+    def is_complete(self, now: float) -> bool:
+        """Whether the window of `now` is in memory, with all its slots ahead: `ensure` would do nothing."""
         return math.floor(now / self._policy.period) == self._era.complete_for
 
     def accept(self, nonce: object, now: float) -> AcceptedNonce:
-        """RFC 9449 §4.3 item 10, once the window is `ready`.
+        """RFC 9449 §4.3 item 10, once the window is complete.
 
         Raises:
             UseNonce: If the nonce is not one of the window; only the reason differs.
@@ -104,7 +104,7 @@ class NonceWindow:
             raise UseNonce(Reason.NONCE_SUPERSEDED, **self._era.facts)
         return self._era.accept(nonce, now)
 
-    async def ready(self, now: float) -> None:
+    async def ensure(self, now: float) -> None:
         """Have the window of `now` in memory; asks the store only when it is not, or runs low.
 
         Raises:

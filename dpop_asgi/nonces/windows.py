@@ -59,8 +59,8 @@ class NonceWindows:
         window = self._of(nonce)
         if window is None:
             raise UseNonce(why_unknown(nonce))
-        if not window.is_ready(now):
-            await self._ready(window, now)
+        if not window.is_complete(now):
+            await self._ensure(window, now)
         if isinstance(nonce, str) and nonce not in window:
             await self._look(window, nonce, now, client)
         return window.accept(nonce, now)
@@ -77,31 +77,31 @@ class NonceWindows:
         """
         windows = self._windows if self._only else self._in_turn(tag)
         for window in windows:
-            if window.is_ready(now) and not window.is_failing and not window.is_doubted:
-                return str(window.offered(now))
+            if window.is_complete(now) and not window.is_failing and not window.is_doubted:
+                return str(window.to_issue(now))
         failure = StoreError("no nonce is known")
         for window in windows:
             try:
-                await self._ready(window, now)
+                await self._ensure(window, now)
             except StoreError as error:
                 failure = error
-            if (nonce := window.offered(now)) is not None:
+            if (nonce := window.to_issue(now)) is not None:
                 return nonce
         raise failure
 
-    def newer(self, nonce: str, now: float) -> str | None:
+    def replacement_for(self, nonce: str, now: float) -> str | None:
         """The nonce to issue to a client whose `nonce` was accepted; `None` when its own is the newest."""
         window = self._of(nonce)
-        return None if window is None else window.newer(nonce, now)
+        return None if window is None else window.replacement_for(nonce, now)
 
-    async def ready(self, now: float) -> None:
+    async def ensure(self, now: float) -> None:
         """Have the windows of `now` in memory.
 
         Raises:
             StoreError: If one is not in memory and the store does not answer.
         """
         for window in self._windows:
-            await self._ready(window, now)
+            await self._ensure(window, now)
 
     def recorded(self, nonce: AcceptedNonce) -> None:
         """A proof that carries `nonce` was recorded: the store answers."""
@@ -133,7 +133,7 @@ class NonceWindows:
                 raise
             is_replaced = False
         if is_replaced:
-            await window.ready(now)
+            await window.ensure(now)
         elif not is_superseded and is_nonce(nonce):
             self._unknown.note(client, nonce, now)
 
@@ -147,8 +147,8 @@ class NonceWindows:
         windows = self._windows[self._turn :] + self._windows[: self._turn]
         return [self._by_tag[tag], *windows] if isinstance(tag, str) else windows
 
-    async def _ready(self, window: NonceWindow, now: float) -> None:
+    async def _ensure(self, window: NonceWindow, now: float) -> None:
         for each in self._windows:
             each.refresh(now)
         self._settings.compare(now)
-        await window.ready(now)
+        await window.ensure(now)

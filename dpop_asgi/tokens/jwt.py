@@ -4,7 +4,6 @@ import asyncio
 import logging
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Any
 from dpop_asgi.core import jwk
 from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
 from dpop_asgi.core.encoding import sha256_b64url
+from dpop_asgi.core.lru import LRU
 from dpop_asgi.core.options import host_names, require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import InvalidToken, Reason
@@ -60,7 +60,7 @@ class TrustedIssuer:
         object.__setattr__(self, "algorithms", jwk.check_algorithms("algorithms", self.algorithms))
 
 
-@dataclass(slots=True)  # not frozen: see Situation
+@dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class _Verified:
     token: AccessToken
     good_from: float
@@ -124,9 +124,8 @@ class JWTVerifier:
         self._sources = {one.issuer: source(one) for one in trusted}
         self._leeway = leeway
         self._cache_seconds = cache_seconds
-        self._cached_tokens = cached_tokens
         self._clock = clock
-        self._cache: OrderedDict[str, _Verified] = OrderedDict()
+        self._cache: LRU[str, _Verified] = LRU(cached_tokens)
 
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""
@@ -192,9 +191,7 @@ class JWTVerifier:
 
     def _remember(self, token_hash: str, verified: _Verified) -> None:
         if self._cache_seconds:
-            self._cache[token_hash] = verified
-            if len(self._cache) > self._cached_tokens:
-                self._cache.popitem(last=False)
+            self._cache.keep(token_hash, verified)
 
 
 def _trusted(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:

@@ -1,12 +1,12 @@
 """An access token as it was sent: a compact JWS with a JSON payload, nothing of which is verified."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from dpop_asgi.core.encoding import b64url_decode, split_jws
 from dpop_asgi.core.jwk import PublicKey
+from dpop_asgi.core.lru import LRU
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.issuer.key_set import KeySet
@@ -25,10 +25,10 @@ _CACHED_HEADER_BYTES = 1024
 _MOST_CANDIDATES = 8
 
 # `typ`, `alg` and `kid` of headers as they were sent, by tokens whose signature held.
-_headers: OrderedDict[bytes, tuple[str, str, str | None]] = OrderedDict()
+_headers: LRU[bytes, tuple[str, str, str | None]] = LRU(_CACHED_HEADERS)
 
 
-@dataclass(slots=True)  # not frozen: see Situation
+@dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class SignedToken:
     """The parts of a token; `typ`, in lower case, and `algorithm` are empty where the header has none."""
 
@@ -70,9 +70,7 @@ class SignedToken:
     def remember_header(self) -> None:
         """Once the signature was verified, and not before: anybody can send headers that push all others out."""
         if self.protected not in _headers and len(self.protected) <= _CACHED_HEADER_BYTES:
-            _headers[self.protected] = self.typ, self.algorithm, self.kid
-            if len(_headers) > _CACHED_HEADERS:
-                _headers.popitem(last=False)
+            _headers.keep(self.protected, (self.typ, self.algorithm, self.kid))
 
     @property
     def audiences(self) -> set[str]:

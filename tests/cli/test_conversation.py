@@ -17,22 +17,22 @@ async def window(clock):
     """The real window that the arithmetic of the demo is about."""
     clock.now = NONCES.period * 1000
     window = NonceWindow(MemoryStore(clock=clock), NONCES, namespace="test", clock=clock)
-    await window.ready(clock.now)
+    await window.ensure(clock.now)
     return window
 
 
 async def offered_at(window, clock, phase):
     clock.now = NONCES.period * (1000 + phase)
-    await window.ready(clock.now)
-    return window.offered(clock.now), conversation._slot_handed_out(clock.now)
+    await window.ensure(clock.now)
+    return window.to_issue(clock.now), conversation._slot_handed_out(clock.now)
 
 
 @pytest.mark.parametrize("phase", PHASES)
 async def test_the_slot_of_a_nonce_is_known_from_when_it_was_handed_out(window, clock, phase):
     nonce, slot = await offered_at(window, clock, phase)
     middle = (slot + 0.5) * NONCES.period
-    await window.ready(middle)
-    assert window.offered(middle) == nonce
+    await window.ensure(middle)
+    assert window.to_issue(middle) == nonce
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -51,7 +51,7 @@ async def test_a_rotated_nonce_is_sent_when_it_is_old_and_still_good(window, clo
     nonce, slot = await offered_at(window, clock, phase)
     sent = (slot + 1 + conversation._INTO_SLOT) * NONCES.period
     assert (await accepted_nonce(window, nonce, sent)).age > NONCES.period
-    assert window.offered(sent) != nonce
+    assert window.to_issue(sent) != nonce
     assert conversation._refused_from(slot) - sent > NONCES.period / 2, "time for a slow machine"
 
 

@@ -66,14 +66,14 @@ async def test_workers_that_start_at_the_same_time_agree_on_the_nonces(stores, c
     policy = NoncePolicy(period=60.0, grace=1, lookahead=5)
     windows = [NonceWindow(store, policy, namespace="dpop", clock=clock, tag=store.tags[-1]) for store in stores]
     for _ in range(3):
-        await asyncio.gather(*(window.ready(clock.now) for window in windows))
-        assert len({window.offered(clock.now) for window in windows} - {None}) == 1
+        await asyncio.gather(*(window.ensure(clock.now) for window in windows))
+        assert len({window.to_issue(clock.now) for window in windows} - {None}) == 1
         clock.advance(policy.period * policy.lookahead * 2)
 
 
 async def test_a_worker_that_starts_later_knows_the_nonces_of_the_others(stores, clock):
     options = {"namespace": "dpop", "clock": clock, "tag": stores[0].tags[-1]}
     first, last = (NonceWindow(store, NoncePolicy(), **options) for store in stores[:2])
-    await first.ready(clock.now)
-    await last.ready(clock.now)
-    assert (await accepted_nonce(last, first.offered(clock.now), clock.now)).value == first.offered(clock.now)
+    await first.ensure(clock.now)
+    await last.ensure(clock.now)
+    assert (await accepted_nonce(last, first.to_issue(clock.now), clock.now)).value == first.to_issue(clock.now)

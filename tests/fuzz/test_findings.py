@@ -11,13 +11,13 @@ from tests.support.windows import accepted_nonce
 async def test_a_clock_that_jumps_ahead_during_an_outage_and_back_finds_its_nonces_again(clock):
     store = SharedStore()
     window = NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock)
-    await window.ready(clock.now)
-    nonce, then = window.offered(clock.now), clock.now
+    await window.ensure(clock.now)
+    nonce, then = window.to_issue(clock.now), clock.now
     store.down = True
     clock.advance(3600)
     with pytest.raises(StoreError):
-        await window.ready(clock.now)
+        await window.ensure(clock.now)
     store.down, clock.now = False, then
-    await window.ready(clock.now)
-    assert window.offered(clock.now) == nonce
+    await window.ensure(clock.now)
+    assert window.to_issue(clock.now) == nonce
     assert (await accepted_nonce(window, nonce, clock.now)).value == nonce

@@ -64,7 +64,7 @@ class RemoteKeys:
         # It never fails: what came of it is in `_failure`.
         self.fetching = SingleFlight(self._fetch)
         self._failure: str | None = None
-        self._outlook: str | None = None
+        self._degraded_state: str | None = None
 
     def current(self, now: float) -> KeySet | None:
         """The keys that may be used at once; when they are stale, a refresh is started and nobody waits for it.
@@ -142,7 +142,7 @@ class RemoteKeys:
         self._stale_at = self._fresh_from + fresh_seconds
         if self._failure is not None:
             logger.warning("the keys of %s can be fetched again", self._issuer)
-        self._failure = self._outlook = None
+        self._failure = self._degraded_state = None
 
     def _note_failure(self, error: Exception) -> None:
         """Remember it; log it when it changes what requests can expect."""
@@ -153,9 +153,9 @@ class RemoteKeys:
             outlook = "those that are known are too old, so its tokens are answered with 503"
         else:
             outlook = "going on with the keys that are known"
-        if outlook != self._outlook:
+        if outlook != self._degraded_state:
             logger.warning("%s; %s", self._failure, outlook)
-        self._outlook = outlook
+        self._degraded_state = outlook
 
     def _cause(self, error: Exception) -> str:
         if isinstance(error, TimeoutError | httpx2.TimeoutException):

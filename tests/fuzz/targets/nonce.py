@@ -75,7 +75,7 @@ class _Fleet:
     async def window(self) -> NonceWindow | None:
         worker = self.drawn.pick(self.workers)
         try:
-            await worker.ready(self.clock.now)
+            await worker.ensure(self.clock.now)
         except StoreError:
             demand(self.store.down, "refused to say, although the store answers")
             return None
@@ -109,11 +109,11 @@ class _Fleet:
         window = await self.window()
         if window is None:
             return
-        nonce = window.offered(self.clock.now)
+        nonce = window.to_issue(self.clock.now)
         demand(nonce is not None, "nothing to hand out")
         accepted = await accepted_nonce(window, nonce, self.clock.now)
         demand(accepted.until >= self.clock.now + 0.2 * self.policy.period * 0.999, "too old")
-        demand(window.newer(nonce, self.clock.now) is None, "newer than the newest")
+        demand(window.replacement_for(nonce, self.clock.now) is None, "newer than the newest")
         other = await self.window()
         if other is not None and not self.store.has_failed:
             await accepted_nonce(other, nonce, self.clock.now)
