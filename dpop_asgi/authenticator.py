@@ -1,7 +1,7 @@
 """The one decision: who is calling?
 
 Cheap checks run before expensive ones, local before remote, and nothing is stored until every other check has passed.
-`_decide` numbers them as README does ("What is checked, in this order").
+`_decide` numbers them as docs/security.md does ("What is checked, in this order").
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import get_args
 
 from dpop_asgi.core.access_token import check_binding, check_unbound
 from dpop_asgi.core.caller import Caller
-from dpop_asgi.core.checks import Situation
+from dpop_asgi.core.checks import ProofContext
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.options import require
@@ -136,7 +136,7 @@ class Authenticator:
         target_uri, now, before = request.resolved_uri(), self._clock(), request.accepted_before
         token_hash = credentials.token_hash
         last_instant = proof.check(  # 3
-            Situation(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
+            ProofContext(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
         )
         nonce = None
         if self._nonces is not None and (before is None or before.nonce is None):

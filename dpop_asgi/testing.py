@@ -19,8 +19,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
-from dpop_asgi.core.jose import PrivateKey
 from dpop_asgi.core.ports import Clock
+from dpop_asgi.core.private_key import PrivateKey
 
 _NOTHING: Mapping[str, Any] = {}
 

@@ -3,7 +3,7 @@
     DPOP_ISSUER=https://id.example.com DPOP_AUDIENCE=https://api.example.com \
         uvicorn examples.resource_server:app
 
-The README lists the variables. Without DPOP_PUBLIC_URL only hosts of this machine are served.
+docs/configuration.md lists the variables. Without DPOP_PUBLIC_URL only hosts of this machine are served.
 """
 
 import asyncio

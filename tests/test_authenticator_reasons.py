@@ -6,7 +6,7 @@ import pytest
 
 from dpop_asgi import JWTVerifier, NoncePolicy, Reason, Refusal
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from tests.support.decisions import Resource, incoming
 from tests.support.faults import FAULTS
 from tests.support.proofs import TOKEN

@@ -9,8 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dpop_asgi import NoncePolicy, ProofPolicy, Refusal, UseNonce
-from dpop_asgi.core.encoding import b64url_decode, b64url_encode, strict_json_object
+from dpop_asgi.core.encoding import b64url_decode, b64url_encode
 from dpop_asgi.core.htu import normalise, normalise_path
+from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.testing import Client, ManualClock
 from tests.support.decisions import Resource

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dpop_asgi import ProofPolicy, Refusal
-from dpop_asgi.core import jose
+from dpop_asgi.core import jwk
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.testing import Client, ManualClock, jwt
 from tests.support.decisions import Resource
@@ -15,7 +15,7 @@ from tests.support.proofs import NOW, TOKEN, URI
 
 CLOCK = ManualClock(NOW)
 CLIENT = Client(clock=CLOCK)
-POLICY = ProofPolicy(algorithms=tuple(jose.KEY_TYPES))
+POLICY = ProofPolicy(algorithms=tuple(jwk.KEY_TYPES))
 thorough = settings(max_examples=300, deadline=None)
 
 any_text = st.text(st.characters(exclude_categories=()), max_size=20)
@@ -59,11 +59,11 @@ def test_a_member_of_the_key_of_any_type(name, value):
 
 
 @thorough
-@given(st.sampled_from(["kty", "crv", "x", "y", "n", "e"]), json_values, st.sampled_from(sorted(jose.KEY_TYPES)))
+@given(st.sampled_from(["kty", "crv", "x", "y", "n", "e"]), json_values, st.sampled_from(sorted(jwk.KEY_TYPES)))
 def test_a_key_of_any_shape_under_any_algorithm(name, value, algorithm):
-    kty, crv = jose.KEY_TYPES[algorithm]
-    jwk = {"kty": kty, "crv": crv, "x": "AQAB", "y": "AQAB", "n": "AQAB", "e": "AQAB", name: value}
-    assert refused_proof(CLIENT.proof("GET", URI, TOKEN, header={"alg": algorithm, "jwk": jwk}))
+    kty, crv = jwk.KEY_TYPES[algorithm]
+    key = {"kty": kty, "crv": crv, "x": "AQAB", "y": "AQAB", "n": "AQAB", "e": "AQAB", name: value}
+    assert refused_proof(CLIENT.proof("GET", URI, TOKEN, header={"alg": algorithm, "jwk": key}))
 
 
 @thorough

@@ -1,4 +1,4 @@
-"""SECURITY.md says what is so."""
+"""The security policy, and the page on what is protected, say what is so."""
 
 import re
 from pathlib import Path
@@ -10,8 +10,8 @@ from dpop_asgi.core import credentials, proof
 from dpop_asgi.tokens import jwt
 
 ROOT = Path(__file__).resolve().parents[1]
-SECURITY = (ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+POLICY = (ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
+SECURITY = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 
 
 def _numbered(text, heading):
@@ -21,12 +21,12 @@ def _numbered(text, heading):
 
 
 def test_a_vulnerability_can_be_reported_without_an_address():
-    assert "Report a vulnerability" in SECURITY
-    assert "@" not in SECURITY
+    assert "Report a vulnerability" in POLICY
+    assert "@" not in POLICY
 
 
-def test_each_check_of_the_readme_is_explained():
-    checks = _numbered(README, "What is checked, in this order")
+def test_each_numbered_check_is_explained():
+    checks = _numbered(SECURITY, "What is checked, in this order")
     assert checks == [str(number) for number in range(1, 10)]
     assert _numbered(SECURITY, "What each check stops") == checks
 

@@ -9,7 +9,7 @@ import pytest
 
 from dpop_asgi import Authenticator, IncomingRequest, JWTVerifier, MemoryStore, Refusal
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, Issuer, ManualClock, jwt
 
 URI = "https://api.example.com/orders"

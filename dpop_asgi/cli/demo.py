@@ -29,7 +29,7 @@ _STORE_SECONDS = 2.0
 
 _SCRIPT = """
 import json, os, httpx2
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 
 url, token = "{url}", os.environ["TOKEN"]

@@ -7,8 +7,9 @@ from rich.text import Text
 
 from dpop_asgi.cli.steps import Step
 from dpop_asgi.cli.wire import Exchange
-from dpop_asgi.core.encoding import b64url_decode, strict_json_object
-from dpop_asgi.core.jose import import_public_key
+from dpop_asgi.core.encoding import b64url_decode
+from dpop_asgi.core.jwk import import_public_key
+from dpop_asgi.core.strict_json import strict_json_object
 
 _HEAD = 8
 _CLAIMS = ("htm", "htu", "iat", "jti", "nonce")

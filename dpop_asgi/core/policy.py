@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from dpop_asgi.core import jose
+from dpop_asgi.core import jwk
 
 Mode = Literal["required", "mixed"]
 OnStoreFailure = Literal["refuse", "accept"]
@@ -33,7 +33,7 @@ class ProofPolicy:
 
     def __post_init__(self) -> None:
         """Refuse what could not work or would not protect."""
-        object.__setattr__(self, "algorithms", jose.check_algorithms("algorithms", self.algorithms))
+        object.__setattr__(self, "algorithms", jwk.check_algorithms("algorithms", self.algorithms))
         for option in ("max_age", "max_future", "max_bytes"):
             value = getattr(self, option)
             if type(value) not in {int, float} or not 0 <= value < float("inf"):

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dpop_asgi.core import jose
-from dpop_asgi.core.checks import Situation, claim_failures, header_failures, refusal, request_failures
-from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
+from dpop_asgi.core import jwk
+from dpop_asgi.core.checks import ProofContext, claim_failures, header_failures, request_failures
+from dpop_asgi.core.encoding import b64url_decode, split_jws
 from dpop_asgi.core.policy import ProofPolicy
+from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidProof, Reason
 
 # A client's header segment is the same in every proof of one key. There is one entry for each key, made only when the
@@ -24,15 +25,15 @@ class ProofHeader:
 
     segment: bytes = field(repr=False)
     algorithm: str
-    key: jose.PublicKey | jose.EmbeddedKey
+    key: jwk.PublicKey | jwk.PublicJWK
 
-    def load_key(self) -> jose.PublicKey:
+    def load_key(self) -> jwk.PublicKey:
         """Have the key ready. Not before it is needed, since that is the dearest part of a header.
 
         Raises:
             InvalidProof: it is none.
         """
-        if isinstance(self.key, jose.EmbeddedKey):
+        if isinstance(self.key, jwk.PublicJWK):
             try:
                 self.key = self.key.load()
             except ValueError:
@@ -50,18 +51,18 @@ class Proof:
     signing_input: bytes = field(repr=False)
     signature: bytes = field(repr=False)
 
-    def check(self, situation: Situation) -> float:
+    def check(self, context: ProofContext) -> float:
         """Compare the claims with the request (RFC 9449 §4.3 items 8, 9, 11, 12a).
 
         Returns:
             The last instant, in seconds since the epoch, at which these claims are acceptable.
 
         Raises:
-            InvalidProof: at the first of `request_failures`.
+            InvalidProof: If one fails: the first of `request_failures`.
         """
-        claims, policy = self.claims, situation.policy
-        for reason in request_failures(claims, situation):
-            raise refusal(reason, claims, situation)
+        claims, policy = self.claims, context.policy
+        for failure in request_failures(claims, context):
+            raise failure
         until = float(claims["iat"] + policy.max_age)
         return min(until, claims["exp"] + policy.max_future) if "exp" in claims else until
 
@@ -109,8 +110,8 @@ class ProofReader:
             proof = Proof(header, strict_json_object(raw_claims), signing_input, raw_signature)
         except (ValueError, RecursionError):
             raise InvalidProof(Reason.PROOF_REPEATED if b"," in value else Reason.PROOF_MALFORMED) from None
-        for reason in claim_failures(proof.claims):
-            raise refusal(reason, proof.claims)
+        for failure in claim_failures(proof.claims):
+            raise failure
         return proof
 
     def remember(self, proof: Proof) -> None:
@@ -130,10 +131,10 @@ class ProofReader:
 
     def _read_header(self, segment: bytes) -> ProofHeader:
         header = strict_json_object(b64url_decode(segment))
-        for reason in header_failures(header, self._policy):
-            raise refusal(reason, header, self._policy)
+        for failure in header_failures(header, self._policy):
+            raise failure
         try:
-            key = jose.read_public_jwk(header["jwk"], header["alg"])
+            key = jwk.parse_public_jwk(header["jwk"], header["alg"])
         except ValueError:
             raise InvalidProof(Reason.KEY_INVALID) from None
         return ProofHeader(segment, header["alg"], key)

@@ -12,6 +12,7 @@ from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, SlotNonces, 
 from dpop_asgi.core.ports import Clock, Fenced, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
 from dpop_asgi.outage_log import OutageLog
+from dpop_asgi.single_flight import SingleFlight
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -59,15 +60,22 @@ class NonceWindow:
         self._era = SlotNonces(policy, tag=tag)
         self._eras: OrderedDict[str | None, SlotNonces] = OrderedDict()
         self._is_known = self._fence is None
-        self._refresh: asyncio.Task[None] | None = None
+        self._fetching = SingleFlight(self._fetch, self._note)
         self._refresh_not_before = -math.inf
-        self._look: asyncio.Task[str | None] | None = None
+        self._looking = SingleFlight(self._look_after)
         self._look_not_before = -math.inf
         self._outage_log = OutageLog(
             "nonces: the store does not answer, going on from memory", "nonces: the store answers again"
         )
         self.is_doubted: bool = False
         self.is_failing: bool = False
+
+    def __contains__(self, nonce: object) -> bool:
+        return nonce in self._era
+
+    def has_superseded(self, nonce: object) -> bool:
+        """Whether it was agreed under another incarnation of the store."""
+        return any(nonce in era for era in self._eras.values())
 
     @property
     def incarnation(self) -> str | None:
@@ -92,7 +100,7 @@ class NonceWindow:
         Raises:
             UseNonce: If the nonce is not one of the window; only the reason differs.
         """
-        if self._eras and nonce not in self._era and any(nonce in era for era in self._eras.values()):
+        if self._eras and nonce not in self._era and self.has_superseded(nonce):
             raise UseNonce(Reason.NONCE_SUPERSEDED, **self._era.facts)
         return self._era.accept(nonce, now)
 
@@ -103,14 +111,14 @@ class NonceWindow:
             StoreError: If the window is not in memory and the store does not answer.
         """
         slot = self._policy.slot(now)
-        if self.is_doubted and self._look is not None:
-            await asyncio.wait([self._look])
+        if self.is_doubted and (look := self._looking.under_way()) is not None:
+            await asyncio.wait([look])
         self.refresh(now)
         # Again, when the refresh under way was for another slot or era. Shielded: a client that goes away must not take
         # the others' window with it.
         while not self._era.is_usable(slot):
             try:
-                await asyncio.shield(self._single_flight(slot))
+                await asyncio.shield(self._fetching.start(slot))
             except StoreError:
                 # Of the slots ahead some may be missing; for now these are enough.
                 if not self._era.is_usable(slot):
@@ -120,14 +128,7 @@ class NonceWindow:
         """Fetch what is missing of the window of `now`, off the request's path."""
         slot = self._policy.slot(now)
         if slot != self._era.complete_for and now >= self._refresh_not_before:
-            self._single_flight(slot)
-
-    def _single_flight(self, slot: int) -> asyncio.Task[None]:
-        task = self._refresh
-        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
-            task = self._refresh = asyncio.get_running_loop().create_task(self._fetch(slot))
-            task.add_done_callback(self._note)
-        return task
+            self._fetching.start(slot)
 
     async def _fetch(self, slot: int) -> None:
         if not self._is_known:
@@ -199,26 +200,19 @@ class NonceWindow:
         before, pause = self._era, self._look_not_before - time.monotonic()
         if pause > 0 and not patient:
             return False
-        self.supersede(await asyncio.shield(self._look_once(pause)))
+        self.supersede(await asyncio.shield(self._looking.start(pause)))
         return self._era is not before
 
     def doubt(self) -> None:
         """Look soon: another tag of the same master turned out to be on another incarnation."""
         if self._fence is not None:
             self.is_doubted = True
-            self._look_once(0.0).add_done_callback(self._believe)
+            self._looking.start(0.0).add_done_callback(self._believe)
 
     def _believe(self, look: asyncio.Task[str | None]) -> None:
         self.is_doubted = False
         if not look.cancelled() and look.exception() is None:
             self.supersede(look.result())
-
-    def _look_once(self, pause: float) -> asyncio.Task[str | None]:
-        task = self._look
-        if task is None or task.done() or task.get_loop() is not asyncio.get_running_loop():
-            task = self._look = asyncio.get_running_loop().create_task(self._look_after(pause))
-            task.add_done_callback(_retrieve)
-        return task
 
     async def _look_after(self, pause: float) -> str | None:
         if pause > 0:
@@ -230,7 +224,6 @@ class NonceWindow:
         return await self._fence.incarnation(f"{self._keys}look:v2") if self._fence is not None else None
 
     def _note(self, task: asyncio.Task[None]) -> None:
-        """Log once per change, and retrieve the exception: a refresh off the request's path has no other reader."""
         error = None if task.cancelled() else task.exception()
         self._refresh_not_before = self._clock() + _RETRY_SECONDS if error or task.cancelled() else -math.inf
         self.is_failing = error is not None
@@ -238,9 +231,3 @@ class NonceWindow:
             self._outage_log.failed(error)
         else:
             self._outage_log.succeeded()
-
-
-def _retrieve(task: asyncio.Task[str | None]) -> None:
-    """All who waited for it may have gone away: its failure then has no other reader."""
-    if not task.cancelled():
-        task.exception()

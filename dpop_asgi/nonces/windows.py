@@ -1,13 +1,10 @@
 """All the nonces of a server: a window for each hash tag of the store."""
 
-from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, why_unknown
+from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, is_nonce, why_unknown
 from dpop_asgi.core.ports import Clock, Fenced, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
 from dpop_asgi.nonces.mismatch import SharedSettings, UnknownNonces
 from dpop_asgi.nonces.window import NonceWindow
-
-# Another worker may have noticed earlier that the store was replaced.
-_WORTH_A_LOOK = frozenset({Reason.NONCE_UNKNOWN, Reason.NONCE_SUPERSEDED})
 
 
 class NonceWindows:
@@ -64,15 +61,8 @@ class NonceWindows:
             raise UseNonce(why_unknown(nonce))
         if not window.is_ready(now):
             await self._ready(window, now)
-        try:
-            return window.accept(nonce, now)
-        except UseNonce as rejection:
-            is_unknown = rejection.reason is Reason.NONCE_UNKNOWN
-            if rejection.reason not in _WORTH_A_LOOK or not await self._look(window, nonce, patient=is_unknown):
-                if is_unknown:
-                    self._unknown.note(client, str(nonce), now)
-                raise
-        await window.ready(now)
+        if isinstance(nonce, str) and nonce not in window:
+            await self._look(window, nonce, now, client)
         return window.accept(nonce, now)
 
     async def to_issue(self, now: float, *, tag: object = None) -> str:
@@ -133,13 +123,19 @@ class NonceWindows:
                 other.doubt()
         raise UseNonce(Reason.NONCE_SUPERSEDED, **nonce.facts) from None
 
-    async def _look(self, window: NonceWindow, nonce: object, *, patient: bool) -> bool:
+    async def _look(self, window: NonceWindow, nonce: str, now: float, client: bytes) -> None:
+        """Another worker may have noticed earlier that the store was replaced, and have issued this nonce."""
+        is_superseded = window.has_superseded(nonce)
         try:
-            return await window.look(nonce, patient=patient)
+            is_replaced = await window.look(nonce, patient=not is_superseded)
         except StoreError:
             if self._required:
                 raise
-            return False
+            is_replaced = False
+        if is_replaced:
+            await window.ready(now)
+        elif not is_superseded and is_nonce(nonce):
+            self._unknown.note(client, nonce, now)
 
     def _of(self, nonce: object) -> NonceWindow | None:
         """The window that `nonce` would belong to; `None` when it does not begin as one of a tag."""

@@ -7,6 +7,7 @@ from redis.asyncio.sentinel import MasterNotFoundError, Sentinel, SentinelConnec
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.utils import str_if_bytes
 
+from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.stores.wire import LOST, Wire
 
 # A question to a Sentinel costs as much as one call; so late at most a master is left that was replaced.
@@ -58,7 +59,7 @@ class MasterWatch:
         self._loop = asyncio.get_running_loop()
         self._due = 0.0
         self._called_at = 0.0
-        self._look: asyncio.Task[None] | None = None
+        self._looking = SingleFlight(self._ask)
         self._is_urgent = False
 
     async def look(self) -> None:
@@ -68,15 +69,13 @@ class MasterWatch:
         if now >= self._due and self._wire.address is not None:
             self._due = now + _LOOK_EVERY_SECONDS
             self._is_urgent = after_pause
-            self._look = self._loop.create_task(self._ask())
-        if self._is_urgent and self._look is not None and not self._look.done():
-            await asyncio.wait([self._look])
+            self._looking.start()
+        if self._is_urgent and (look := self._looking.under_way()) is not None:
+            await asyncio.wait([look])
 
     async def look_now(self) -> None:
         """Ask, and wait for the answer."""
-        if self._look is None or self._look.done():
-            self._look = self._loop.create_task(self._ask())
-        await asyncio.wait([self._look])
+        await asyncio.wait([self._looking.start()])
 
     async def _ask(self) -> None:
         # Whatever is wrong with the Sentinels, the master that was known stays good.
@@ -88,6 +87,4 @@ class MasterWatch:
 
     async def aclose(self) -> None:
         """Stop asking."""
-        if self._look is not None:
-            self._look.cancel()
-            await asyncio.wait([self._look])
+        await self._looking.aclose()

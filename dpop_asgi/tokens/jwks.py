@@ -9,6 +9,7 @@ import httpx2
 
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
+from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.discovery import check_address, fetch_keys, tls
 from dpop_asgi.tokens.key_set import KeySet
 
@@ -60,7 +61,8 @@ class RemoteKeys:
         self._clock = clock
         self._known: KeySet | None = None
         self._fresh_from = self._stale_at = self._asked_at = -math.inf
-        self._fetching: asyncio.Task[None] | None = None
+        # It never fails: what came of it is in `_failure`.
+        self.fetching = SingleFlight(self._fetch)
         self._failure: str | None = None
         self._outlook: str | None = None
 
@@ -74,7 +76,7 @@ class RemoteKeys:
         if self._is_too_old(now) or now - max(self._stale_at, self._asked_at) >= _IDLE_SECONDS:
             return None
         if self._is_due(_COOL_DOWN_SECONDS):
-            self._fetch_once()
+            self.fetching.start()
         return self._known
 
     async def key_set(self) -> KeySet:
@@ -105,8 +107,8 @@ class RemoteKeys:
     async def _look(self) -> None:
         """Wait for the fetch that is under way, or for a new one when that is due."""
         pause = _COOL_DOWN_SECONDS if self._failure is None else _RETRY_SECONDS
-        if self._under_way() is not None or self._is_due(pause):
-            await asyncio.wait([self._fetch_once()])
+        if self.fetching.under_way() is not None or self._is_due(pause):
+            await asyncio.wait([self.fetching.start()])
 
     def _is_due(self, pause: float) -> bool:
         return not 0 <= self._clock() - self._asked_at < pause
@@ -116,18 +118,6 @@ class RemoteKeys:
 
     def _unavailable(self) -> IssuerUnavailable:
         return IssuerUnavailable(self._failure or f"the keys of {self._issuer} are not known yet")
-
-    def _under_way(self) -> asyncio.Task[None] | None:
-        task = self._fetching
-        # One left over from another event loop will never end.
-        usable = task is not None and not task.done() and task.get_loop() is asyncio.get_running_loop()
-        return task if usable else None
-
-    def _fetch_once(self) -> asyncio.Task[None]:
-        """The fetch that is under way, or a new one. It never fails: what came of it is in `_failure`."""
-        task = self._under_way() or asyncio.get_running_loop().create_task(self._fetch())
-        self._fetching = task
-        return task
 
     async def _fetch(self) -> None:
         try:

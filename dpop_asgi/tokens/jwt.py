@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from dpop_asgi.core import jose
+from dpop_asgi.core import jwk
 from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import host_names, require
@@ -57,7 +57,7 @@ class TrustedIssuer:
         require("issuer", self.issuer, "an issuer identifier, not empty")
         require("jwks", self.jwks is None or self.jwks_uri is None, "given without jwks_uri")
         object.__setattr__(self, "audience", audience)
-        object.__setattr__(self, "algorithms", jose.check_algorithms("algorithms", self.algorithms))
+        object.__setattr__(self, "algorithms", jwk.check_algorithms("algorithms", self.algorithms))
 
 
 @dataclass(slots=True)  # not frozen: see Situation

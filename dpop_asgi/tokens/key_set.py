@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from dpop_asgi.core import jose
+from dpop_asgi.core import jwk
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -26,19 +26,19 @@ class KeySet:
             raise ValueError(msg)
         self.keys: list[dict[str, Any]] = [key for key in keys if isinstance(key, dict)]
         # By algorithm alone: anybody can invent a `kid`, and would have every key without one imported again.
-        self._fitting = lru_cache(len(jose.KEY_TYPES))(self._import)
+        self._fitting = lru_cache(len(jwk.KEY_TYPES))(self._import)
 
-    def candidates(self, algorithm: str, kid: str | None) -> list[jose.PublicKey]:
+    def candidates(self, algorithm: str, kid: str | None) -> list[jwk.PublicKey]:
         """The keys that may have signed a token with this `alg` and `kid`; all that fit when it has no `kid`."""
         fitting = self._fitting(algorithm)
         return [key for members, key in fitting if kid is None or members.get("kid", kid) == kid]
 
-    def _import(self, algorithm: str) -> list[tuple[dict[str, Any], jose.PublicKey]]:
+    def _import(self, algorithm: str) -> list[tuple[dict[str, Any], jwk.PublicKey]]:
         found = []
         for members in self.keys:
             if _may_sign(members, algorithm):
                 try:
-                    found.append((members, jose.import_public_key(members, algorithm)))
+                    found.append((members, jwk.import_public_key(members, algorithm)))
                 except ValueError:
                     logger.warning(
                         "a key of the issuer's key set is not acceptable and left out (kty %s)", members.get("kty")
@@ -49,7 +49,7 @@ class KeySet:
 def _may_sign(members: Mapping[str, Any], algorithm: str) -> bool:
     operations = members.get("key_ops", ["verify"])
     return (
-        jose.fits(members, algorithm)
+        jwk.matches_algorithm(members, algorithm)
         and members.get("use", "sig") == "sig"
         and isinstance(operations, list)
         and "verify" in operations

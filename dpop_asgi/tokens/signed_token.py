@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from dpop_asgi.core.encoding import b64url_decode, split_jws, strict_json_object
-from dpop_asgi.core.jose import PublicKey
+from dpop_asgi.core.encoding import b64url_decode, split_jws
+from dpop_asgi.core.jwk import PublicKey
+from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.key_set import KeySet
 

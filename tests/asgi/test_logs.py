@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from tests.support.api import call, http_scope
 
 JTI = "the-jti-of-this-test-that-nobody-may-read"

@@ -1,4 +1,4 @@
-"""How many workers, how much Redis: computed from what was measured, as a table for the README."""
+"""How many workers, how much Redis: computed from what was measured, as a table for docs/performance.md."""
 
 import math
 from dataclasses import dataclass
@@ -86,6 +86,6 @@ def _bytes(number: float) -> str:
 
 
 def markdown(table: Table) -> str:
-    """As it stands in the README."""
+    """As in docs/performance.md."""
     lines = [table.columns, ("---:",) * len(table.columns), *table.rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

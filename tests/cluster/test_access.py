@@ -12,7 +12,7 @@ from tests.support.certificates import write_certificate
 from tests.support.nodes import HOST, Access
 from tests.support.topologies import ClusterTopology, SentinelTopology, addresses
 
-# What the README says that a user needs.
+# What docs/redis.md lists for an ACL user.
 FOR_A_MASTER = ("~dpop:*", "+set", "+ping", "+info", "+client|tracking")
 FOR_A_SENTINEL = ("+sentinel|get-master-addr-by-name",)
 FOR_A_CLUSTER = (*FOR_A_MASTER, "+cluster|slots", "+asking")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, jwt
 from tests.conformance.peer import Peer
 

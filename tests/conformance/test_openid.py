@@ -9,7 +9,7 @@ import time
 import pytest
 
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 from tests.conformance.peer import unique
 from tests.conformance.rows import row

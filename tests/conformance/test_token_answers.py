@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dpop_asgi.core.encoding import b64url_encode
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 from tests.conformance.answers import assert_answer
 from tests.conformance.peer import Colleague, unique

@@ -7,14 +7,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dpop_asgi.core.encoding import (
-    b64url_decode,
-    b64url_encode,
-    ecdsa_der,
-    sha256_b64url,
-    split_jws,
-    strict_json_object,
-)
+from dpop_asgi.core.encoding import b64url_decode, b64url_encode, sha256_b64url, split_jws
+from dpop_asgi.core.jwk import ecdsa_der
+from dpop_asgi.core.strict_json import strict_json_object
 
 
 @pytest.mark.parametrize("length", range(10))

@@ -6,13 +6,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from dpop_asgi import InvalidProof, ProofPolicy, Reason
-from dpop_asgi.core import jose
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core import jwk
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 from tests.support.keys import key_with_short_x, number, octets, rsa_key, small_order_points, unpadded
 from tests.support.proofs import NOW, TOKEN, URI, judge, reason_against
 
-EVERYTHING = ProofPolicy(algorithms=tuple(jose.KEY_TYPES))
+EVERYTHING = ProofPolicy(algorithms=tuple(jwk.KEY_TYPES))
 SMALL_ORDER = small_order_points()
 
 EC = PrivateKey.generate("ES256").public_jwk

@@ -7,15 +7,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from dpop_asgi import ProofPolicy, Reason
-from dpop_asgi.core import jose
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core import jwk
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 from tests.support.keys import octets, rsa_key, unpadded
 from tests.support.proofs import NOW, TOKEN, URI, judge, reason_against
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-RSA = [name for name, (kty, _) in jose.KEY_TYPES.items() if kty == "RSA"]
-OTHERS = [name for name in jose.KEY_TYPES if name not in RSA]
+RSA = [name for name, (kty, _) in jwk.KEY_TYPES.items() if kty == "RSA"]
+OTHERS = [name for name in jwk.KEY_TYPES if name not in RSA]
 
 
 def proof_by(key, algorithm=None, **changes):
@@ -115,7 +115,7 @@ def test_parts_of_two_good_proofs_do_not_mix():
 )
 def test_a_signature_of_another_rsa_algorithm_is_refused(signed_as, shown_as):
     signer = PrivateKey(signed_as, rsa_key(2048)._key)
-    policy = ProofPolicy(algorithms=tuple(jose.KEY_TYPES))
+    policy = ProofPolicy(algorithms=tuple(jwk.KEY_TYPES))
     assert reason_against(proof_by(signer, shown_as), policy=policy) is Reason.SIGNATURE_INVALID
 
 

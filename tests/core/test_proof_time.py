@@ -4,7 +4,7 @@ import pytest
 
 from dpop_asgi import InvalidProof, ProofPolicy, Reason
 from dpop_asgi.core.proof import ProofReader
-from tests.support.proofs import NOW, TOKEN, URI, judge, reason_against, situation
+from tests.support.proofs import NOW, TOKEN, URI, context, judge, reason_against
 
 ACCEPTED = None
 
@@ -111,7 +111,7 @@ def test_exp_and_nbf_hold_where_a_client_sends_them(client, claims, expected):
 def test_the_last_instant_is_the_last_at_which_it_is_accepted(client, claims, last):
     proof = client.proof("GET", URI, TOKEN, claims=claims)
     read = ProofReader(ProofPolicy()).read(proof.encode())
-    assert read.check(situation()) == NOW + last
+    assert read.check(context()) == NOW + last
     judge(proof, now=NOW + last)
     assert outcome(proof, now=NOW + last + 0.001) in {Reason.ISSUED_TOO_EARLY, Reason.PROOF_EXPIRED}
 

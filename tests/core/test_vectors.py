@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from dpop_asgi import AccessToken, Authenticator, InvalidProof, InvalidToken, MemoryStore, Reason
-from dpop_asgi.core import jose
+from dpop_asgi.core import jwk
 from dpop_asgi.core.encoding import b64url_decode, sha256_b64url
 from dpop_asgi.core.htu import normalise
 from dpop_asgi.core.proof import Proof, ProofHeader, ProofReader
 from dpop_asgi.testing import ManualClock
 from tests.support.challenges import NQCHAR, parse_challenges
 from tests.support.decisions import incoming
-from tests.support.proofs import situation
+from tests.support.proofs import context
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "rfc9449.json").read_text(encoding="utf-8"))
 PROOFS = {proof["figure"]: proof for proof in VECTORS["proofs"]}
@@ -46,7 +46,7 @@ async def test_the_protected_resource_request_of_figure_13_passes_at_its_time():
 @pytest.mark.parametrize("example", AT_TOKEN_ENDPOINT)
 def test_a_proof_for_the_token_endpoint_lacks_ath(example):
     with pytest.raises(InvalidProof) as refused:
-        ProofReader(situation().policy).read(example["proof"].encode())
+        ProofReader(context().policy).read(example["proof"].encode())
     assert (refused.value.reason, refused.value.facts) == (Reason.CLAIM_MISSING, {"claim": "ath"})
 
 
@@ -55,7 +55,7 @@ def test_a_proof_for_the_token_endpoint_lacks_ath(example):
 def test_the_signature_of_every_printed_proof_verifies(example):
     signing_input, _, signature = example["proof"].rpartition(".")
     header = json.loads(b64url_decode(signing_input.partition(".")[0].encode()))
-    key = jose.import_public_key(header["jwk"], header["alg"])
+    key = jwk.import_public_key(header["jwk"], header["alg"])
     proof = Proof(ProofHeader(b"", header["alg"], key), {}, signing_input.encode(), b64url_decode(signature.encode()))
     proof.verify_signature()
     assert key.thumbprint == VECTORS["thumbprint"]
@@ -69,14 +69,14 @@ def test_the_token_hash_is_the_printed_one():
 @pytest.mark.requirement("R-4.2-12")
 def test_the_thumbprint_is_the_hash_of_the_printed_members():
     assert sha256_b64url(VECTORS["jwk_thumbprint_input"]) == VECTORS["thumbprint"]
-    assert jose.import_public_key(VECTORS["public_jwk"], "ES256").thumbprint == VECTORS["thumbprint"]
+    assert jwk.import_public_key(VECTORS["public_jwk"], "ES256").thumbprint == VECTORS["thumbprint"]
 
 
 @pytest.mark.requirement("R-4.2-12")
 @pytest.mark.parametrize("example", [pytest.param(example, id=example["source"]) for example in VECTORS["thumbprints"]])
 def test_the_thumbprints_of_other_rfcs_are_met(example):
     algorithm = {"RSA": "PS256", "OKP": "Ed25519"}[example["jwk"]["kty"]]
-    assert jose.import_public_key(example["jwk"], algorithm).thumbprint == example["thumbprint"]
+    assert jwk.import_public_key(example["jwk"], algorithm).thumbprint == example["thumbprint"]
 
 
 @pytest.mark.requirement("R-9864-01")
@@ -84,7 +84,7 @@ def test_the_thumbprints_of_other_rfcs_are_met(example):
 def test_the_signature_of_rfc_8037_verifies(algorithm):
     example = VECTORS["jws"][0]
     signing_input, _, signature = example["jws"].encode().rpartition(b".")
-    assert jose.import_public_key(example["jwk"], algorithm).verify(algorithm, signing_input, b64url_decode(signature))
+    assert jwk.import_public_key(example["jwk"], algorithm).verify(algorithm, signing_input, b64url_decode(signature))
 
 
 @pytest.mark.requirement("R-6-01", "R-6.1-01")
@@ -107,8 +107,8 @@ def test_two_uris_are_the_same_or_not_in_both_directions(client, row):
 @pytest.mark.parametrize("row", [pytest.param(row, id=row["note"]) for row in VECTORS["uri_equivalence"]])
 def test_a_proof_passes_exactly_for_the_same_uri(client, row):
     token = "a-token"
-    proof = ProofReader(situation().policy).read(client.proof("GET", row["htu"], token).encode())
-    facts = situation(target_uri=normalise(row["request_url"]), token_hash=sha256_b64url(token))
+    proof = ProofReader(context().policy).read(client.proof("GET", row["htu"], token).encode())
+    facts = context(target_uri=normalise(row["request_url"]), token_hash=sha256_b64url(token))
     if row["same"]:
         proof.check(facts)
         return

@@ -39,7 +39,7 @@ async def test_the_issuer_is_down_and_a_token_that_may_be_of_a_new_key_is_not_re
     assert await warm.passes(warm.token())
 
 
-async def test_the_issuer_is_away_for_longer_than_max_stale_seconds(scene):
+async def test_the_issuer_is_unavailable_for_longer_than_max_stale_seconds(scene):
     token = scene.token(**LASTING)
     assert await scene.passes(token)
     scene.network.door = "closed"
@@ -86,7 +86,7 @@ async def test_the_issuer_hangs_and_nobody_waits_for_it_while_its_keys_are_known
     for _ in range(5):
         assert await warm.passes(*warm.tokens(10))
         warm.clock.advance(1.0)
-    assert not warm.source._fetching.done()
+    assert not warm.source.fetching.task.done()
     assert warm.network.connections == 2
 
 

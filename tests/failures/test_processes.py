@@ -1,4 +1,4 @@
-"""The rows of README's table of failures that are about processes, clients and clocks."""
+"""The rows of the table of failures in docs/redis.md that are about processes, clients and clocks."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ async def test_a_worker_is_killed(redis_server, issuer_server):
             assert {(await http.get(url, headers=proof)).status_code for _ in range(10)} == {401}
 
 
-async def test_a_client_goes_away_before_its_answer(world):
+async def test_a_client_disconnects_before_its_response(world):
     regular, before = await world.regular(), len(world.server.log)
     requests = [regular.signed() for _ in range(50)]
     for fields in requests:
@@ -83,7 +83,7 @@ async def test_a_host_sleeps_and_wakes_up(issuer, client, clock):
     assert (await api.request(nonce=challenged.one("dpop-nonce"), token=issuer.access_token(client))).status == 200
 
 
-async def test_the_event_loop_stands_still(world):
+async def test_the_event_loop_is_blocked(world):
     """The reply is there when the loop looks again: it counts, though the deadline has passed."""
     regular = await world.regular()
     worker = world.server._process._popen.pid

@@ -1,4 +1,4 @@
-"""The rows of README's table of failures that are about Redis: each breaks the real thing."""
+"""The rows of the table of failures in docs/redis.md that are about Redis: each breaks the real thing."""
 
 import asyncio
 import signal
@@ -64,7 +64,7 @@ async def test_the_connection_to_redis_is_reset(world):
     assert (await world.prompt(regular)).status == 200
 
 
-async def test_redis_is_gone_without_a_word(world):
+async def test_redis_disappears_without_closing_the_connection(world):
     """No FIN and no RST: a host that lost its power, or a firewall that forgot the connection."""
     regular = await world.regular()
     world.proxy.forget_connections()
@@ -72,7 +72,7 @@ async def test_redis_is_gone_without_a_word(world):
     assert await world.accepted_again(regular)
 
 
-async def test_a_reply_of_redis_is_lost(world):
+async def test_a_reply_from_redis_is_lost(world):
     regular = await world.regular()
     world.proxy.lose_reply_to = b":jti:"
     proof = regular.signed()
@@ -112,7 +112,7 @@ async def test_redis_is_emptied(world):
         await _is_not_accepted_again(world, await world.regular(), lambda: asyncio.to_thread(connection.flushall))
 
 
-async def test_redis_does_not_say_who_it_is(a_world):
+async def test_redis_does_not_report_its_identity(a_world):
     async with a_world(redis=("--user", "default", "on", "nopass", "~*", "&*", "+@all", "-info")) as world:
         regular = await world.regular()
         await _is_restarted(world)
@@ -158,7 +158,7 @@ async def test_redis_becomes_a_read_only_replica(world, redis_binary):
 
 
 @pytest.mark.requirement("R-9-08")
-async def test_redis_is_away_for_longer_than_the_look_ahead(a_world):
+async def test_redis_is_unavailable_for_longer_than_the_look_ahead(a_world):
     period = patient(1.0)
     async with a_world(nonce_period=period, nonce_lookahead=1) as world:
         regular = await world.regular()
@@ -172,7 +172,7 @@ async def test_redis_is_away_for_longer_than_the_look_ahead(a_world):
         assert (await world.prompt(newcomer)).status == 200
 
 
-async def test_redis_is_away_and_on_store_failure_is_accept(a_world):
+async def test_redis_is_unavailable_and_on_store_failure_is_accept(a_world):
     period = patient(2.0)
     async with a_world(on_store_failure="accept", nonce_period=period, nonce_lookahead=5) as world:
         regular = await world.regular()
@@ -187,7 +187,7 @@ async def test_redis_is_away_and_on_store_failure_is_accept(a_world):
         assert world.server.log.count("accepted without being remembered") <= 1
 
 
-async def test_redis_refuses_the_password(a_world):
+async def test_redis_rejects_the_password(a_world):
     async with a_world(redis=("--requirepass", "sesame")) as world:
         await world.unavailable(world.newcomer())
         assert "refuses the user name or password" in world.server.log

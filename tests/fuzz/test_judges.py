@@ -10,8 +10,8 @@ from dpop_asgi import Reason
 from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.proxies import Proxies
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.core import credentials, encoding, htu, jose, proof
-from dpop_asgi.core.checks import CHECKS, request_failures
+from dpop_asgi.core import credentials, htu, jwk, proof, strict_json
+from dpop_asgi.core.checks import request_failures
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import UsedProofs
@@ -41,11 +41,11 @@ def test_the_time_of_the_judges_does_not_count():
 
 
 def every_signature(monkeypatch):
-    monkeypatch.setattr(jose.PublicKey, "verify", lambda *_: True)
+    monkeypatch.setattr(jwk.PublicKey, "verify", lambda *_: True)
 
 
 def every_private_key(monkeypatch):
-    monkeypatch.setattr(jose, "PRIVATE_MEMBERS", frozenset())
+    monkeypatch.setattr(jwk, "PRIVATE_MEMBERS", frozenset())
 
 
 def every_nonce(monkeypatch):
@@ -75,7 +75,7 @@ def every_audience(monkeypatch):
 
 
 def every_json(monkeypatch):
-    for module in (encoding, proof):
+    for module in (strict_json, proof):
         monkeypatch.setattr(module, "strict_json_object", lambda raw, **_: json.loads(raw))
 
 
@@ -106,13 +106,21 @@ def every_options_request(monkeypatch):
     monkeypatch.setattr(Preflights, "guard", lambda _, app, scope: app if scope.get("method") == "OPTIONS" else None)
 
 
-ABOUT_THE_REQUEST = tuple(CHECKS)[tuple(CHECKS).index(Reason.METHOD_MISMATCH) :]
+ABOUT_THE_REQUEST = (
+    Reason.METHOD_MISMATCH,
+    Reason.TARGET_MISMATCH,
+    Reason.ISSUED_TOO_EARLY,
+    Reason.ISSUED_IN_FUTURE,
+    Reason.PROOF_EXPIRED,
+    Reason.PROOF_NOT_YET_VALID,
+    Reason.TOKEN_HASH_MISMATCH,
+)
 
 
 def without(reason):
     def remove(monkeypatch):
-        def others(claims, situation):
-            return (found for found in request_failures(claims, situation) if found is not reason)
+        def others(claims, context):
+            return (failure for failure in request_failures(claims, context) if failure.reason is not reason)
 
         monkeypatch.setattr(proof, "request_failures", others)
 

@@ -6,9 +6,9 @@ import pytest
 
 from dpop_asgi import ProofPolicy, Reason
 from dpop_asgi.asgi import proxies, request_path
-from dpop_asgi.core import credentials, encoding, htu, proof
-from dpop_asgi.core.encoding import strict_json_object
-from dpop_asgi.core.jose import import_public_key
+from dpop_asgi.core import credentials, htu, proof, strict_json
+from dpop_asgi.core.jwk import import_public_key
+from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidRequest
 from dpop_asgi.tokens import signed_token
 from tests.support.api import http_scope
@@ -51,36 +51,36 @@ def nested(brackets):
 
 
 # The object itself is one bracket, `jwk` of the header another.
-@over(encoding._MOST_OPENERS - 1)
+@over(strict_json._MOST_OPENERS - 1)
 async def test_most_openers_in_a_claim(api, size, over):
     await _malformed_only_if(over, api, claims={"x": nested(size)})
 
 
-@over(encoding._MOST_OPENERS - 2)
+@over(strict_json._MOST_OPENERS - 2)
 async def test_most_openers_in_a_header(api, size, over):
     await _malformed_only_if(over, api, header={"x": nested(size)})
 
 
 # Six claims and the nonce come with a proof: seven values, and six commas more than in the list.
-@over(encoding._MOST_VALUES - 6)
+@over(strict_json._MOST_VALUES - 6)
 async def test_most_values_in_a_claim(api, size, over):
     await _malformed_only_if(over, api, claims={"x": [1] * size})
 
 
 async def test_commas_in_text_are_no_values(api):
-    many = "/" + ",".join(["12"] * encoding._MOST_VALUES * 4)
+    many = "/" + ",".join(["12"] * strict_json._MOST_VALUES * 4)
     assert await api.passes(path=many)
-    await _malformed_only_if(False, api, claims={"x": '\\",' * encoding._MOST_VALUES})
+    await _malformed_only_if(False, api, claims={"x": '\\",' * strict_json._MOST_VALUES})
 
 
 # Seven names and six strings have two marks each; and there is one bracket.
-@over(encoding._MOST_VALUES * encoding._MARKS_PER_VALUE - 27)
+@over(strict_json._MOST_VALUES * strict_json._MARKS_PER_VALUE - 27)
 async def test_most_marks_in_a_claim(api, size, over):
     """Z08"""
     await _malformed_only_if(over, api, claims={"x": "\n" * size})
 
 
-@over(encoding._MOST_DIGITS)
+@over(strict_json._MOST_DIGITS)
 async def test_most_digits_of_a_number(api, size, over):
     await _malformed_only_if(over, api, claims={"x": int("9" * size)})
 

@@ -8,7 +8,7 @@ import pytest
 from dpop_asgi import AccessToken, MemoryStore, NoncePolicy, ProofPolicy, Reason, Refusal, StoreError
 from dpop_asgi.core import htu, proof
 from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.core.proof import ProofReader
 from dpop_asgi.testing import jwt
 from tests.support.decisions import Resource, incoming

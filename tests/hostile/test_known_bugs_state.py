@@ -11,7 +11,7 @@ import asyncio
 import pytest
 
 from dpop_asgi import MemoryStore, NoncePolicy, Reason, RedisStore
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from tests.support.api import call, http_scope
 
 JTI = {"jti": "the-one-jti"}

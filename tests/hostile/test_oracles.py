@@ -13,7 +13,7 @@ import pytest
 from dpop_asgi import AccessToken, InvalidToken, NoncePolicy, Reason
 from dpop_asgi.core import access_token, checks
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
 
 OTHER_KEY = PrivateKey.generate()

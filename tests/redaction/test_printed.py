@@ -9,7 +9,7 @@ import redis.asyncio
 
 from dpop_asgi import AccessToken, Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
 from dpop_asgi.core.credentials import read_credentials
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.settings import Settings
 from dpop_asgi.testing import Client, Issuer
 from dpop_asgi.tokens.signed_token import SignedToken

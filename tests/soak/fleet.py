@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from redis import Redis, RedisError
 
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
 from tests.soak.options import Options
 from tests.support.failover import cut, reconnect

@@ -49,12 +49,12 @@ class Distant:
 
     @property
     def is_fetching(self):
-        return self._source._under_way() is not None
+        return self._source.fetching.under_way() is not None
 
     async def settled(self):
         """Wait for a fetch off the request's path."""
-        if self.is_fetching:
-            await asyncio.wait([self._source._fetching])
+        if (fetch := self._source.fetching.under_way()) is not None:
+            await asyncio.wait([fetch])
 
     async def is_unavailable(self, token: str) -> None:
         with pytest.raises(IssuerUnavailable, match=f"^the keys of {self.issuer.url} cannot be fetched: ."):

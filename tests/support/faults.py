@@ -14,7 +14,7 @@ from dpop_asgi import (
     Refusal,
     UseNonce,
 )
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from tests.support.decisions import Resource, incoming
 from tests.support.keys import octets, unpadded
 from tests.support.proofs import NOW, TOKEN, URI

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dpop_asgi import Authenticator, Decision, DPoPMiddleware, JWTVerifier, NoncePolicy, ProofPolicy
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.support.api import PUBLIC_URL, Answer, App, call, http_scope
 from tests.support.flaky_store import View

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from joserfc.jwk import RSAKey
 
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 
 # edwards25519 (RFC 8032 §5.1): -x² + y² = 1 + d x² y² over the field of P, with a subgroup of prime order L.
 P = 2**255 - 19

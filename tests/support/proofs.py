@@ -1,11 +1,11 @@
-"""One proof against one situation, through everything that the core asks of it."""
+"""One proof against one request, through everything that the core asks of it."""
 
 from typing import Any
 
 import pytest
 
 from dpop_asgi import InvalidProof, ProofPolicy, Reason
-from dpop_asgi.core.checks import Situation
+from dpop_asgi.core.checks import ProofContext
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.proof import Proof, ProofReader
 
@@ -14,7 +14,7 @@ TOKEN = "an-opaque.access_token"
 NOW = 1_700_000_000.0
 
 
-def situation(**changes: Any) -> Situation:
+def context(**changes: Any) -> ProofContext:
     usual = {
         "method": "GET",
         "target_uri": URI,
@@ -22,12 +22,12 @@ def situation(**changes: Any) -> Situation:
         "now": NOW,
         "policy": ProofPolicy(),
     }
-    return Situation(**{**usual, **changes})
+    return ProofContext(**{**usual, **changes})
 
 
 def judge(value: str | bytes, **changes: Any) -> Proof:
-    """The proof, after all checks, signature included. `changes` are those of the situation."""
-    facts = situation(**changes)
+    """The proof, after all checks, signature included. `changes` are those of its context."""
+    facts = context(**changes)
     proof = ProofReader(facts.policy).read(value.encode("latin-1") if isinstance(value, str) else value)
     proof.check(facts)
     proof.verify_signature()

@@ -6,8 +6,9 @@ import json
 import pytest
 
 from dpop_asgi import InvalidToken, IssuerUnavailable, JWTVerifier, Reason
-from dpop_asgi.core import jose
+from dpop_asgi.core import jwk
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.tokens import discovery, jwks, jwt, key_set, signed_token
 from dpop_asgi.tokens.key_set import KeySet
 from tests.support.bounds import over
@@ -99,7 +100,7 @@ async def test_most_candidates(remote, client, clock, reason_of, monkeypatch):
         remote.rotate()
     verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, jwks=remote.jwks, clock=clock)
     checks = []
-    monkeypatch.setattr(jose.PublicKey, "verify", lambda *_: checks.append(1))
+    monkeypatch.setattr(jwk.PublicKey, "verify", lambda *_: checks.append(1))
     assert await reason_of(verify, remote.access_token(client, without=["kid"])) is Reason.TOKEN_SIGNATURE
     assert len(checks) == signed_token._MOST_CANDIDATES
 
@@ -107,9 +108,9 @@ async def test_most_candidates(remote, client, clock, reason_of, monkeypatch):
 def test_an_invented_kid_imports_no_key_again(monkeypatch, caplog):
     """Keys without a `kid` fit any; one of them is not acceptable, and said to be so once."""
     imports = []
-    import_public_key = jose.import_public_key
-    monkeypatch.setattr(jose, "import_public_key", lambda *key: imports.append(1) or import_public_key(*key))
-    good = [jose.PrivateKey.generate().public_jwk for _ in range(3)]
+    import_public_key = jwk.import_public_key
+    monkeypatch.setattr(jwk, "import_public_key", lambda *key: imports.append(1) or import_public_key(*key))
+    good = [PrivateKey.generate().public_jwk for _ in range(3)]
     keys = KeySet({"keys": [*good, {**good[0], "y": good[1]["y"]}]})
     for number in range(1000):
         assert len(keys.candidates("ES256", str(number))) == 3
@@ -156,7 +157,7 @@ def test_an_address_with_a_password_is_refused_when_it_is_configured(option, use
 
 
 async def test_cached_tokens(verify, issuer, client, monkeypatch):
-    monkeypatch.setattr(jose.PublicKey, "verify", lambda *_: True)
+    monkeypatch.setattr(jwk.PublicKey, "verify", lambda *_: True)
     for number in range(jwt.CACHED_TOKENS + 100):
         await verify(issuer.access_token(client, claims={"sub": str(number)}))
     assert len(verify._cache) == jwt.CACHED_TOKENS

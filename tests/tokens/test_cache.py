@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from dpop_asgi import JWTVerifier, Reason
-from dpop_asgi.core.jose import PublicKey
+from dpop_asgi.core.jwk import PublicKey
 from dpop_asgi.tokens import signed_token
 
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from dpop_asgi import JWTVerifier, Reason
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
 
 SMALL_ORDER_POINT = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"

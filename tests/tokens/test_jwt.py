@@ -8,7 +8,7 @@ import json
 import pytest
 
 from dpop_asgi import AccessToken, JWTVerifier, Reason
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import jwt
 
 

@@ -24,7 +24,8 @@ async def warm(remote, verify_remote, client, website):
 async def _settled(verify):
     """Wait for a refresh off the request's path."""
     [source] = verify._sources.values()
-    await asyncio.wait([source._fetching])
+    if (fetch := source.fetching.under_way()) is not None:
+        await asyncio.wait([fetch])
 
 
 async def test_50_concurrent_first_requests_fetch_once(website, remote, verify_remote, client):

@@ -33,8 +33,8 @@ async def warm(remote, make_verify, client):
 
 async def _settled(verify):
     [source] = verify._sources.values()
-    if source._fetching is not None:
-        await asyncio.wait([source._fetching])
+    if (fetch := source.fetching.under_way()) is not None:
+        await asyncio.wait([fetch])
 
 
 def _fetches(website):

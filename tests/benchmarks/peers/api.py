@@ -5,7 +5,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, Issuer
 
 VARIABLE = "PEER_API"

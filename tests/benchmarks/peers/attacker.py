@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, Issuer
 from tests.benchmarks.peers.api import NO_NONCE, TARGET, ProtectedAPI, issuer_of
 from tests.benchmarks.peers.processes import Server

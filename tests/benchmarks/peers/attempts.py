@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from tests.benchmarks.peers import moves
 from tests.benchmarks.peers.attacker import unsigned, with_broken_signature, with_twin_signature
 from tests.benchmarks.peers.moves import Move

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode, sha256_b64url
-from dpop_asgi.core.jose import PrivateKey
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 from tests.benchmarks.peers.api import TARGET
 from tests.benchmarks.peers.attacker import Attacker, unsigned

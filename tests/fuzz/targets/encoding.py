@@ -1,6 +1,6 @@
 """Base64url and JSON: read exactly when a reader by hand reads them, and to the same value."""
 
-from dpop_asgi.core import encoding
+from dpop_asgi.core import encoding, strict_json
 from tests.differential import base64url, json_text
 from tests.differential.drawn import Drawn
 from tests.differential.rules import LONGEST_FLOAT, MOST_DIGITS, MOST_MARKS, MOST_OPENERS, MOST_VALUES
@@ -54,7 +54,7 @@ def check_base64url(segment: bytes) -> None:
 
 def check_json(raw: bytes) -> None:
     try:
-        found = encoding.strict_json_object(raw)
+        found = strict_json.strict_json_object(raw)
     except ValueError:
         demand(not is_strict(raw), "refused, although nothing is wrong")
         return

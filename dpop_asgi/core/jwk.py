@@ -1,23 +1,23 @@
-"""Everything that we use of joserfc; no other module imports it.
+"""Public keys as JWKs (RFC 7517, RFC 7518 §6, RFC 8037), and signatures checked with them.
 
-joserfc is asked for two things only: to import a key and to check or make a signature over bytes. For ES256, which
-nearly every client uses, `cryptography` below it is asked at once.
-Parsing, allow-lists and header rules are ours, since its defaults do not fit embedded keys: headers over 512 bytes
-are refused, `b64` and private keys accepted, and many malformed inputs raise something else than its own error.
+joserfc imports keys and checks signatures; for ES256, which nearly every client uses, `cryptography` below it is called
+directly. Parsing, allow-lists and header rules are our own, since joserfc's defaults do not fit embedded keys: it
+rejects headers over 512 bytes, accepts `b64` and private keys, and raises other errors than its own for many malformed
+inputs.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Self
+from typing import Any
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from joserfc import jwk
+from joserfc.jwk import import_key
 from joserfc.jws import JWSRegistry
 
-from dpop_asgi.core.encoding import b64url_decode, ecdsa_der, sha256_b64url
+from dpop_asgi.core.encoding import b64url_decode, sha256_b64url
 
 # The asymmetric algorithms of RFC 7518 and RFC 9864 that a policy may list, each with the one key type that fits it.
 # EdDSA is the older name: with Ed25519 keys only (RFC 9864 §2.2).
@@ -41,6 +41,8 @@ PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 # The members that RFC 7638 §3.2 hashes, everything else in a JWK is left aside; and which of them are numbers.
 _PUBLIC_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
 _NUMBERS = {"EC": ("x", "y"), "RSA": ("n", "e"), "OKP": ("x",)}
+
+_LARGEST_FIRST_BYTE = 0x7F
 
 # Each of R and S (RFC 7518 §3.4).
 _ES256_BYTES = 32
@@ -89,14 +91,14 @@ class PublicKey:
         return True
 
 
-def fits(members: Mapping[str, object], algorithm: str) -> bool:
+def matches_algorithm(members: Mapping[str, object], algorithm: str) -> bool:
     """Whether the `kty` and `crv` of a JWK are those that `algorithm` needs."""
     kty, crv = KEY_TYPES[algorithm]
     return members.get("kty") == kty and (crv is None or members.get("crv") == crv)
 
 
 @dataclass(slots=True, eq=False)
-class EmbeddedKey:
+class PublicJWK:
     """A public key as a JWK has it: complete, of sound sizes, in its one encoding. Whether it is one shows `load`."""
 
     _algorithm: str
@@ -125,12 +127,12 @@ class EmbeddedKey:
 
     def _load(self) -> PublicKey:
         names = _PUBLIC_MEMBERS[self._members["kty"]]
-        key = jwk.import_key({name: self._members[name] for name in names})
+        key = import_key({name: self._members[name] for name in names})
         key.get_op_key("verify")
         return PublicKey(thumbprint=key.thumbprint(), _key=key)
 
 
-def read_public_jwk(members: Mapping[str, Any], algorithm: str) -> EmbeddedKey:
+def parse_public_jwk(members: Mapping[str, Any], algorithm: str) -> PublicJWK:
     """What a JWK that `fits` says of its key, from the required members only.
 
     Raises:
@@ -142,25 +144,25 @@ def read_public_jwk(members: Mapping[str, Any], algorithm: str) -> EmbeddedKey:
     except (KeyError, AttributeError, ValueError):
         msg = "a member is missing or not base64url"
         raise ValueError(msg) from None
-    if not _are_sound(members, numbers):
+    if not _has_canonical_encoding(members, numbers):
         msg = "size, encoding or order"
         raise ValueError(msg)
-    return EmbeddedKey(algorithm, members, numbers)
+    return PublicJWK(algorithm, members, numbers)
 
 
 def import_public_key(members: Mapping[str, Any], algorithm: str) -> PublicKey:
     """The key in a JWK.
 
     Raises:
-        ValueError: when it is not one that `algorithm` takes; also as `read_public_jwk` and `EmbeddedKey.load` do.
+        ValueError: when it is not one that `algorithm` takes; also as `parse_public_jwk` and `PublicJWK.load` do.
     """
-    if not fits(members, algorithm):
+    if not matches_algorithm(members, algorithm):
         msg = "kty or crv does not fit alg"
         raise ValueError(msg)
-    return read_public_jwk(members, algorithm).load()
+    return parse_public_jwk(members, algorithm).load()
 
 
-def _are_sound(members: Mapping[str, Any], numbers: list[bytes]) -> bool:
+def _has_canonical_encoding(members: Mapping[str, Any], numbers: list[bytes]) -> bool:
     """One key, one encoding: else it had several thumbprints (RFC 7518 §6.2.1.2, §6.3.1.1)."""
     if members["kty"] == "RSA":
         n, e = numbers
@@ -171,13 +173,27 @@ def _are_sound(members: Mapping[str, Any], numbers: list[bytes]) -> bool:
         )
     size = _COORDINATE_BYTES[members["crv"]]
     if members["kty"] == "OKP":
-        return len(numbers[0]) == size and _is_sound_ed25519(numbers[0])
+        return len(numbers[0]) == size and _is_canonical_ed25519(numbers[0])
     return len(numbers[0]) == len(numbers[1]) == size
 
 
-def _is_sound_ed25519(encoded: bytes) -> bool:
+def _is_canonical_ed25519(encoded: bytes) -> bool:
     y = int.from_bytes(encoded, "little") & (2**255 - 1)
     return y < _ED25519_P and y not in _ED25519_SMALL_ORDER
+
+
+def ecdsa_der(signature: bytes) -> bytes:
+    """R and S (RFC 7518 §3.4) as a sequence of two integers (RFC 3279 §2.2.3), for numbers of up to 48 bytes each.
+
+    `cryptography` wants them so, and takes twice as long to make it.
+    """
+    size = len(signature) // 2
+    r, s = signature[:size].lstrip(b"\0"), signature[size:].lstrip(b"\0")
+    # With its first bit set it would be negative.
+    r = b"\0" + r if not r or r[0] > _LARGEST_FIRST_BYTE else r
+    s = b"\0" + s if not s or s[0] > _LARGEST_FIRST_BYTE else s
+    # "0" is the tag of a sequence, 2 that of an integer.
+    return b"0%c\x02%c%b\x02%c%b" % (len(r) + len(s) + 4, len(r), r, len(s), s)
 
 
 def check_algorithms(option: str, algorithms: Iterable[str]) -> tuple[str, ...]:
@@ -192,53 +208,3 @@ def check_algorithms(option: str, algorithms: Iterable[str]) -> tuple[str, ...]:
         msg = f"{option}: {unknown[0] if unknown else 'empty list'!r}; choose from {' '.join(KEY_TYPES)}"
         raise ValueError(msg)
     return names
-
-
-class PrivateKey:
-    """A signing key for clients and tests: makes signatures over bytes."""
-
-    def __init__(self, algorithm: str, key: Any) -> None:  # noqa: ANN401 - joserfc's key classes share no public base
-        self.algorithm = algorithm
-        self._key = key
-
-    @classmethod
-    def generate(cls, algorithm: str = "ES256", *, rsa_bits: int = 2048) -> Self:
-        """A new key for `algorithm`."""
-        kty, crv = KEY_TYPES[algorithm]
-        if kty == "RSA":
-            return cls(algorithm, jwk.RSAKey.generate_key(rsa_bits, auto_kid=False))
-        if kty == "EC":
-            return cls(algorithm, jwk.ECKey.generate_key(crv or "", auto_kid=False))
-        return cls(algorithm, jwk.OKPKey.generate_key("Ed25519", auto_kid=False))
-
-    @classmethod
-    def from_jwk(cls, algorithm: str, members: Mapping[str, Any]) -> Self:
-        """The key in a private JWK.
-
-        Raises:
-            ValueError: when it is no private key for `algorithm`.
-        """
-        key = jwk.import_key(dict(members))
-        if not fits(members, algorithm) or not key.is_private:
-            msg = "not a private key for this algorithm"
-            raise ValueError(msg)
-        return cls(algorithm, key)
-
-    @property
-    def public_jwk(self) -> dict[str, Any]:
-        """The public members of the key."""
-        return dict(self._key.as_dict(private=False))
-
-    @property
-    def private_jwk(self) -> dict[str, Any]:
-        """All members of the key, the private ones too."""
-        return dict(self._key.as_dict(private=True))
-
-    @property
-    def thumbprint(self) -> str:
-        """RFC 7638 SHA-256 thumbprint."""
-        return str(self._key.thumbprint())
-
-    def sign(self, message: bytes) -> bytes:
-        """The raw JWS signature over `message`."""
-        return bytes(JWSRegistry.algorithms[self.algorithm].sign(message, self._key))
