@@ -105,7 +105,7 @@ async def _observe(redis, breaks, refusing, accepting, issuer, period, machine):
             client.answers.clear()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_break(redis, breaks, observed, away))
-            tasks.create_task(all_go_on(steady, seconds=seconds, pause=PAUSE))
+            tasks.create_task(all_go_on(steady, seconds=seconds, pause=PAUSE * times))
             arriving = partial(SteadyClient, http, refusing.url, issuer=issuer)
             tasks.create_task(_arrive(arriving, observed.newcomers, seconds=seconds))
     return observed
