@@ -25,7 +25,7 @@ class AcceptingFleet(Fleet):
 
 @pytest.mark.explores
 def test_every_answer_of_a_fleet_that_refuses_while_the_store_is_away_is_right():
-    examine(RefusingFleet, examples=40)
+    examine(RefusingFleet, examples=60)
 
 
 @pytest.mark.explores
