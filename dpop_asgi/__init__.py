@@ -24,7 +24,7 @@ from dpop_asgi.errors import (
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
-from dpop_asgi.stores.redis import RedisStore
+from dpop_asgi.stores.redis.store import RedisStore
 from dpop_asgi.tokens.jwt import JWTVerifier, TrustedIssuer
 
 __all__ = [

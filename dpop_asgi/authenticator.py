@@ -204,12 +204,8 @@ class Authenticator:
         """RFC 9449 §7.2: during a migration an unbound token may pass as Bearer, a bound one never."""
         if self.mode == "required":
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
-        try:
-            token = await self._verifier(credentials.token)
-            check_unbound(token)
-        except Refusal as refusal:
-            refusal.scheme = "Bearer"
-            raise
+        token = await self._verifier(credentials.token)
+        check_unbound(token)
         self._tell("accepted")
         return Caller.of(token)
 

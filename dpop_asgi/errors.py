@@ -16,7 +16,9 @@ Nothing in this module knows HTTP: `dpop_asgi.core.challenge` gives each its sta
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import ClassVar
 
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
@@ -182,11 +184,11 @@ class Refusal(DPoPError):
         reason: the check that failed.
         description: one sentence that is safe to send.
         facts: numbers and names for the log; never a token, proof, nonce or `jti`.
-        scheme: the authorization scheme that the client used.
+        parameters: what the challenge says besides code and description.
     """
 
     code: ClassVar[str | None] = None
-    scheme: str = "DPoP"
+    parameters: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, reason: Reason, **facts: object) -> None:
         super().__init__(reason)
@@ -245,3 +247,5 @@ class InsufficientScope(Refusal):
             raise ValueError(msg)
         super().__init__(Reason.SCOPE_INSUFFICIENT, needed=scopes)
         self.scopes = scopes
+        if scopes:
+            self.parameters = {"scope": " ".join(scopes)}

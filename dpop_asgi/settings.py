@@ -14,7 +14,7 @@ from dpop_asgi.core.ports import Store
 from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.stores.memory import MemoryStore
-from dpop_asgi.stores.redis import RedisStore
+from dpop_asgi.stores.redis.store import RedisStore
 from dpop_asgi.tokens.jwt import CACHED_TOKENS, JWTVerifier
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")

@@ -2,8 +2,8 @@
 
 from starlette.requests import HTTPConnection
 
+from dpop_asgi.asgi.app_scope import CALLER_KEY
 from dpop_asgi.asgi.exception_handlers import rejection_handler
-from dpop_asgi.asgi.inside import CALLER_KEY
 from dpop_asgi.core.caller import Caller
 
 __all__ = ["caller_from", "rejection_handler"]

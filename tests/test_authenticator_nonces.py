@@ -31,7 +31,7 @@ async def nonce_of(resource):
 @pytest.mark.requirement("R-9-02", "R-8-03", "R-9-05", "R-9-04")
 async def test_a_client_without_nonce_is_given_one_that_it_can_use(resource):
     refusal = await resource.refusal()
-    answer = Challenger(algorithms=("ES256",)).answer(refusal, nonce=await nonce_of(resource))
+    answer = Challenger(algorithms=("ES256",)).response_to(refusal, nonce=await nonce_of(resource))
     assert (type(refusal), refusal.reason, answer.status) == (UseNonce, Reason.NONCE_MISSING, 401)
     (challenge,) = checked_challenges(answer.headers)
     assert challenge.parameters["error"] == "use_dpop_nonce"

@@ -98,7 +98,7 @@ async def test_nobody_is_asked_about_the_token_of_a_bad_proof(resource, fault):
 async def test_each_fault_gets_its_status_and_one_dpop_challenge(resource, fault):
     refusal = await refusal_of(resource, fault)
     nonce = await resource.authenticator.challenge_nonce()
-    answer = Challenger(algorithms=("ES256",)).answer(refusal, nonce=nonce)
+    answer = Challenger(algorithms=("ES256",)).response_to(refusal, nonce=nonce)
     assert answer.status == (400 if refusal.code == "invalid_request" else 401)
     (challenge,) = checked_challenges(answer.headers)
     assert (challenge.scheme, challenge.parameters.get("error")) == ("DPoP", fault.kind.code)

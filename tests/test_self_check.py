@@ -6,7 +6,7 @@ import time
 import pytest
 
 from dpop_asgi import Authenticator, MemoryStore, RedisStore, StoreError
-from dpop_asgi.stores.inspection import findings
+from dpop_asgi.stores.redis.health import findings
 from tests.support.processes import RedisServer, free_port
 
 

@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_in
-from dpop_asgi.asgi.replies import REPLY_KEY, HTTPReply, WebSocketReply
+from dpop_asgi.asgi.responses import RESPONDER_KEY, Responder, WebSocketResponder
 from dpop_asgi.errors import DPoPError
 
 # An `asyncio.TaskGroup` raises a group, also of one.
@@ -25,23 +25,23 @@ async def rejection_handler(connection: HTTPConnection, error: Exception) -> Res
     The response passes through the middleware of the app, which may add to it (CORS).
 
     Raises:
-        Exception: `error` itself, where it cannot be answered: no `DPoPMiddleware` is around, the response has begun,
-            there is no rejection in the group; and where other errors are in it, which then have to be reported.
+        Exception: `error` itself, if there can be no response to it: no `DPoPMiddleware` is around, the response has
+            begun, there is no rejection in the group; and where other errors are in it, which then have to be reported.
     """
-    reply = connection.scope.get(REPLY_KEY)
+    responder = connection.scope.get(RESPONDER_KEY)
     rejection = rejection_in(error)
-    if rejection is None or not isinstance(reply, HTTPReply | WebSocketReply) or reply.started:
+    if rejection is None or not isinstance(responder, Responder) or responder.started:
         raise error
-    answer = await reply.answer_to(rejection)
+    rendered = await responder.response_to(rejection)
     # Nobody may respond otherwise to the errors beside it: an app's handler for `Exception` may well say 200.
     is_mixed = has_other_errors(error)
-    if is_mixed or isinstance(reply, WebSocketReply):
-        await reply.answer(answer)
+    if is_mixed or isinstance(responder, WebSocketResponder):
+        await responder.replace(rendered)
         if is_mixed:
             raise error
         return None
-    response = Response(reply.body_of(answer), answer.status)
-    response.raw_headers = list(answer.headers)
+    response = Response(responder.body_of(rendered), rendered.status)
+    response.raw_headers = list(rendered.headers)
     return response
 
 

@@ -5,24 +5,34 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
+from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_caller, scope_handed_through
 from dpop_asgi.asgi.exception_handlers import register_handlers
-from dpop_asgi.asgi.inside import forget_caller, scope_for_anyone, scope_for_caller, scope_handed_through
 from dpop_asgi.asgi.nesting import accepted_outside
 from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.replies import REPLY_KEY, HTTPReply, Message, Receive, Scope, Send, WebSocketReply
+from dpop_asgi.asgi.responses import (
+    RESPONDER_KEY,
+    HTTPResponder,
+    Message,
+    Receive,
+    Responder,
+    Scope,
+    Send,
+    WebSocketResponder,
+)
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.authenticator import Authenticator
-from dpop_asgi.core.challenge import UNAUTHORIZED, Answer, Challenger, status_of, unavailable
+from dpop_asgi.core.challenge import UNAUTHORIZED, Challenger, ErrorResponse, status_of, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.options import is_plain_function, require
+from dpop_asgi.core.policy import Scheme
 from dpop_asgi.errors import DPoPError, Refusal
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_REPLIES: dict[str, type[HTTPReply] | type[WebSocketReply]] = {"http": HTTPReply, "websocket": WebSocketReply}
+_RESPONDERS: dict[str, type[Responder]] = {"http": HTTPResponder, "websocket": WebSocketResponder}
 
 # redis-py and the store's deadlines are asyncio's.
 _NOT_ASYNCIO = "dpop_asgi runs on asyncio, and this server runs another event loop: start hypercorn without `-k trio`"
@@ -99,32 +109,32 @@ class DPoPMiddleware:
         """
         if not self._prepared and not await self._prepare(scope, receive, send):
             return
-        kind = _REPLIES.get(scope["type"])
+        kind = _RESPONDERS.get(scope["type"])
         if kind is None:
             await self._lifespan(scope, receive, send)
             return
         # The app as anyone may reach it, if this request needs no credentials.
         public = self.app if self._public.match(scope) else self._preflights.guard(self.app, scope)
-        request = None if public else self._facts(scope)
-        if REPLY_KEY in scope and self._is_vouched_for(scope, request):
+        request = None if public else self._incoming_request(scope)
+        if RESPONDER_KEY in scope and self._is_vouched_for(scope, request):
             await self.app(
                 scope_handed_through(scope, as_bearer=self._as_bearer and request is not None), receive, send
             )
             return
-        reply = kind(scope, receive, send, self._authenticator, self._answer_to)
+        responder = kind(scope, receive, send, self._authenticator, self._response_for)
         try:
             if request is None:
-                inside = scope_for_anyone(scope, reply)
+                inside = scope_for_anyone(scope, responder)
             else:
-                reply.caller = await self._authenticator.authenticate(request)
-                reply.request = request
-                inside = scope_for_caller(scope, reply.caller, reply, as_bearer=self._as_bearer)
-            await (public or self.app)(inside, reply.receive, reply.send)
-        # What the app rejects by raising is answered as if we had rejected it.
+                responder.caller = await self._authenticator.authenticate(request)
+                responder.request = request
+                inside = scope_for_caller(scope, responder.caller, responder, as_bearer=self._as_bearer)
+            await (public or self.app)(inside, responder.receive, responder.send)
+        # What the app rejects by raising gets the response that our own rejections get.
         except Exception as error:
-            if reply.caller is None and "user" in scope:
+            if responder.caller is None and "user" in scope:
                 forget_caller(scope)
-            if not await reply.settles(error):
+            if not await responder.handles(error):
                 raise
 
     async def _prepare(self, scope: Scope, receive: Receive, send: Send) -> bool:
@@ -151,7 +161,7 @@ class DPoPMiddleware:
         outer = accepted_outside(scope, request)
         return outer is not None and (request is None or outer.authenticator is self._authenticator)
 
-    def _facts(self, scope: Scope) -> IncomingRequest:
+    def _incoming_request(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(
             scope.get("method", "GET"),
             partial(self._target_uri, scope),
@@ -159,7 +169,7 @@ class DPoPMiddleware:
             scope["type"] == "websocket",
         )
 
-    async def _answer_to(self, error: DPoPError) -> Answer:
+    async def _response_for(self, error: DPoPError, scheme: Scheme) -> ErrorResponse:
         if isinstance(error, Refusal):
             if logger.isEnabledFor(logging.INFO):
                 # Cut: facts may have two URIs of 8 KB, and many collectors lose or split lines over 2 KB.
@@ -168,9 +178,9 @@ class DPoPMiddleware:
             try:
                 challenged = status_of(error) == UNAUTHORIZED
                 nonce = await self._authenticator.challenge_nonce(error) if challenged else None
-                return self._challenger.answer(error, nonce=nonce)
-            except DPoPError as unanswerable:
-                error = unanswerable
+                return self._challenger.response_to(error, scheme=scheme, nonce=nonce)
+            except DPoPError as unavailable_too:
+                error = unavailable_too
         logger.info("unavailable: %s", error)
         return unavailable()
 

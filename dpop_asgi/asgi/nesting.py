@@ -1,26 +1,26 @@
 """An instance inside another: what the outer one has accepted need not be asked again."""
 
-from dpop_asgi.asgi.inside import presented_as_bearer
-from dpop_asgi.asgi.replies import REPLY_KEY, Headers, HTTPReply, Scope, WebSocketReply
+from dpop_asgi.asgi.app_scope import presented_as_bearer
+from dpop_asgi.asgi.responses import RESPONDER_KEY, Headers, Responder, Scope
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.errors import Refusal
 
 
-def accepted_outside(scope: Scope, request: IncomingRequest | None) -> HTTPReply | WebSocketReply | None:
-    """The reply of the instance outside that has accepted this very request; noted in `request.accepted_before`.
+def accepted_outside(scope: Scope, request: IncomingRequest | None) -> Responder | None:
+    """The responder of the instance outside that has accepted this very request; noted in `request.accepted_before`.
 
     Args:
         scope: of the instance inside; layers in between may have changed it.
         request: as the instance inside would judge it; `None` when it asks for nothing.
     """
-    reply = scope.get(REPLY_KEY)
-    if not isinstance(reply, HTTPReply | WebSocketReply) or reply.request is None:
+    responder = scope.get(RESPONDER_KEY)
+    if not isinstance(responder, Responder) or responder.request is None:
         return None
     if request is not None:
-        if not _is_same(reply.request, request):
+        if not _is_same(responder.request, request):
             return None
-        request.accepted_before = reply.caller
-    return reply
+        request.accepted_before = responder.caller
+    return responder
 
 
 def _is_same(judged: IncomingRequest, seen: IncomingRequest) -> bool:

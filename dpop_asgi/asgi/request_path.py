@@ -8,7 +8,7 @@ from binascii import a2b_qp
 from functools import lru_cache
 from urllib.parse import quote
 
-from dpop_asgi.asgi.proxies import Scope
+from dpop_asgi.asgi.forwarded import Scope
 from dpop_asgi.core.htu import CACHED_LENGTH, CACHED_URIS, normalise_path
 from dpop_asgi.errors import InvalidRequest, Reason
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from urllib.parse import urlsplit
 
-from dpop_asgi.asgi.proxies import Proxies, Scope, rfc7239, x_forwarded
+from dpop_asgi.asgi.forwarded import Proxies, Scope, rfc7239, x_forwarded
 from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, path_of
 from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
 from dpop_asgi.core.options import host_names

@@ -1,9 +1,10 @@
-"""Refusal in; HTTP status, headers and body out (RFC 9449 §7.1, RFC 6750 §3, RFC 9110 §11.6.1)."""
+"""The HTTP response to a rejection: status, headers and body (RFC 9449 §7.1, RFC 6750 §3, RFC 9110 §11.6.1)."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from dpop_asgi.core.policy import Mode
+from dpop_asgi.core.policy import Mode, Scheme
 from dpop_asgi.errors import (
     InsufficientScope,
     InvalidProof,
@@ -21,15 +22,15 @@ _STATUS: dict[type, int] = {
     InsufficientScope: 403,
 }
 
-# Refusals whose answer depends on nothing but reason, scheme and nonce: it is rendered once for each.
+# Rejections whose response depends on nothing but reason, scheme and nonce: it is rendered once for each.
 _SAME_FOR_ALL = frozenset({MissingCredentials, InvalidRequest, InvalidToken, InvalidProof, UseNonce})
 # Some fifty reasons, and a nonce lives for a minute: more are outdated ones.
 _MOST_RENDERED = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole HTTP answer: status, header fields with lower-case names, body."""
+class ErrorResponse:
+    """A whole HTTP response: status, headers with lower-case names, body."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -38,89 +39,90 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Challenger:
-    """Renders every refusal of one resource server.
+    """Renders every rejection of one resource server.
 
     Attributes:
         algorithms: for `algs`.
         mode: `mixed` offers Bearer too.
         realm: protection space; a Bearer challenge needs at least one parameter (RFC 6750 §3).
+        parameters: what every challenge has besides, such as `resource_metadata` (RFC 9728 §5.1).
 
     Raises:
-        ValueError: naming `realm`.
+        ValueError: If `realm` or one of the `parameters` could end its own quotes; the message names it.
     """
 
     algorithms: tuple[str, ...]
     mode: Mode = "required"
     realm: str = "api"
-    _rendered: dict[tuple[object, ...], Answer] = field(default_factory=dict, init=False, repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    _rendered: dict[tuple[object, ...], ErrorResponse] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a realm that could end its own quotes."""
-        if not self.realm.isascii() or not self.realm.isprintable() or set(self.realm) & {'"', "\\"} or not self.realm:
-            msg = f"realm: {self.realm!r} is not printable ASCII without quotes and backslashes"
-            raise ValueError(msg)
+        """Reject values that could end their own quotes."""
+        for name, value in {"realm": self.realm, **self.parameters}.items():
+            if not _fits_in_quotes(value):
+                msg = f"{name}: {value!r} is not printable ASCII without quotes and backslashes"
+                raise ValueError(msg)
 
-    def answer(self, refusal: Refusal, *, nonce: str | None) -> Answer:
-        """The answer to a refused request.
+    def response_to(self, refusal: Refusal, *, scheme: Scheme = "DPoP", nonce: str | None) -> ErrorResponse:
+        """The response to a rejected request.
 
         Args:
             refusal: why.
+            scheme: under which the access token was sent.
             nonce: the value for `DPoP-Nonce`, `None` while nonces are off.
         """
-        kind = (type(refusal), refusal.reason, refusal.scheme, nonce)
-        answer = self._rendered.get(kind)
-        if answer is None:
-            answer = self._render(refusal, nonce)
+        kind = (type(refusal), refusal.reason, scheme, nonce)
+        response = self._rendered.get(kind)
+        if response is None:
+            response = self._render(refusal, scheme, nonce)
             if type(refusal) in _SAME_FOR_ALL:
                 if len(self._rendered) >= _MOST_RENDERED:
                     self._rendered.clear()
-                self._rendered[kind] = answer
-        return answer
+                self._rendered[kind] = response
+        return response
 
-    def _render(self, refusal: Refusal, nonce: str | None) -> Answer:
+    def _render(self, refusal: Refusal, scheme: Scheme, nonce: str | None) -> ErrorResponse:
         status = status_of(refusal)
-        headers = [(b"www-authenticate", line.encode("ascii")) for line in self._challenges(refusal)]
+        headers = [(b"www-authenticate", line.encode("ascii")) for line in self._challenges(refusal, scheme)]
         if nonce is not None and status == UNAUTHORIZED:
             headers.insert(0, (b"dpop-nonce", nonce.encode("ascii")))
-        return _answer(status, _body(refusal), headers)
+        return _response(status, _body(refusal), headers)
 
-    def _challenges(self, refusal: Refusal) -> list[str]:
+    def _challenges(self, refusal: Refusal, scheme: Scheme) -> list[str]:
         """The scheme that was used comes first; without credentials, DPoP. A nonce challenge stands alone."""
         error = _error(refusal)
-        dpop = {"algs": " ".join(self.algorithms)}
-        bearer = {"realm": self.realm}
+        dpop = {"algs": " ".join(self.algorithms), **self.parameters}
+        bearer = {"realm": self.realm, **self.parameters}
         if self.mode == "required":
             return [_challenge("DPoP", {**error, **dpop})]
         if isinstance(refusal, InvalidRequest):
             return [_challenge("DPoP", {**error, **dpop}), _challenge("Bearer", {**error, **bearer})]
         if isinstance(refusal, MissingCredentials):
             return [_challenge("DPoP", dpop), _challenge("Bearer", bearer)]
-        if refusal.scheme == "Bearer":
+        if scheme == "Bearer":
             return [_challenge("Bearer", {**error, **bearer}), _challenge("DPoP", dpop)]
         return [_challenge("DPoP", {**error, **dpop})]
 
 
 def status_of(refusal: Refusal) -> int:
-    """The HTTP status of the answer."""
+    """The HTTP status of the response."""
     for kind in type(refusal).__mro__:
         if kind in _STATUS:
             return _STATUS[kind]
     return UNAUTHORIZED
 
 
-def unavailable() -> Answer:
-    """The answer while store or issuer are away: no challenge, since new credentials would not help."""
+def unavailable() -> ErrorResponse:
+    """The response while store or issuer are unavailable: no challenge, since new credentials would not help."""
     body = {"error": "temporarily_unavailable", "error_description": "Please try again shortly"}
-    return _answer(503, body, [(b"retry-after", b"1")])
+    return _response(503, body, [(b"retry-after", b"1")])
 
 
 def _error(refusal: Refusal) -> dict[str, str]:
     if refusal.code is None:
         return {}
-    error = {"error": refusal.code, "error_description": refusal.description}
-    if isinstance(refusal, InsufficientScope) and refusal.scopes:
-        error["scope"] = " ".join(refusal.scopes)
-    return error
+    return {"error": refusal.code, "error_description": refusal.description, **refusal.parameters}
 
 
 def _body(refusal: Refusal) -> dict[str, str]:
@@ -132,11 +134,15 @@ def _challenge(scheme: str, parameters: dict[str, str]) -> str:
     return scheme + " " + ", ".join(f'{name}="{value}"' for name, value in parameters.items())
 
 
-def _answer(status: int, content: dict[str, str], headers: list[tuple[bytes, bytes]]) -> Answer:
+def _fits_in_quotes(value: str) -> bool:
+    return bool(value) and value.isascii() and value.isprintable() and not set(value) & {'"', "\\"}
+
+
+def _response(status: int, content: dict[str, str], headers: list[tuple[bytes, bytes]]) -> ErrorResponse:
     body = json.dumps(content).encode("ascii")
     common = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode("ascii")),
         (b"cache-control", b"no-store"),
     ]
-    return Answer(status, (*headers, *common), body)
+    return ErrorResponse(status, (*headers, *common), body)

@@ -8,6 +8,7 @@ from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.htu import has_dot_segments, normalise
 from dpop_asgi.core.options import closed_if_coroutine
+from dpop_asgi.core.policy import Scheme
 from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, Reason
 
 # RFC 9110 §11.4 and RFC 9449 §7.1: scheme, one or more spaces, one token68.
@@ -17,7 +18,7 @@ _TOKEN68 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+
 # Signed tokens with many claims have some 4 KB; common servers take 8 to 64 KB for all fields together.
 MAX_AUTHORIZATION_BYTES = 16384
 
-_SCHEMES = {b"dpop": "DPoP", b"bearer": "Bearer"}
+_SCHEMES: dict[bytes, Scheme] = {b"dpop": "DPoP", b"bearer": "Bearer"}
 
 
 @dataclass(slots=True)  # not frozen: see Situation
@@ -63,7 +64,7 @@ class IncomingRequest:
 class Credentials:
     """One access token as sent, under one scheme, and the `DPoP` fields."""
 
-    scheme: str
+    scheme: Scheme
     raw_token: bytes = field(repr=False)
     proofs: list[bytes] = field(repr=False)
 
@@ -114,7 +115,13 @@ def _all_named(wanted: bytes, fields: list[tuple[bytes, bytes]]) -> list[bytes]:
     return [value for name, value in fields if name == wanted]
 
 
-def _split(authorization: bytes) -> tuple[str, bytes]:
+def scheme_of(headers: Iterable[tuple[bytes, bytes]]) -> Scheme:
+    """The scheme under which an access token was sent; DPoP where that is not clear."""
+    named = dict(headers).get(b"authorization", b"").partition(b" ")[0]
+    return _SCHEMES.get(named.lower(), "DPoP")
+
+
+def _split(authorization: bytes) -> tuple[Scheme, bytes]:
     if len(authorization) > MAX_AUTHORIZATION_BYTES:
         raise InvalidRequest(Reason.AUTHORIZATION_TOO_LARGE, size=len(authorization), limit=MAX_AUTHORIZATION_BYTES)
     name, _, token = authorization.partition(b" ")

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from dpop_asgi.core import jwk
 
 Mode = Literal["required", "mixed"]
+Scheme = Literal["DPoP", "Bearer"]
 OnStoreFailure = Literal["refuse", "accept"]
 
 # FAPI 2.0 §5.4.1; EdDSA is the older name of Ed25519 (RFC 9864 §2.2).

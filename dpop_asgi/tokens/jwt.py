@@ -16,8 +16,8 @@ from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import host_names, require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import InvalidToken, Reason
-from dpop_asgi.tokens.jwks import RemoteKeys
-from dpop_asgi.tokens.key_set import KeySet, StaticKeys
+from dpop_asgi.tokens.issuer.key_set import KeySet, StaticKeys
+from dpop_asgi.tokens.issuer.remote_keys import RemoteKeys
 from dpop_asgi.tokens.signed_token import SignedToken
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")

@@ -9,7 +9,7 @@ from dpop_asgi.core.encoding import b64url_decode, split_jws
 from dpop_asgi.core.jwk import PublicKey
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
-from dpop_asgi.tokens.key_set import KeySet
+from dpop_asgi.tokens.issuer.key_set import KeySet
 
 # Enough for a list of names that fills a token of 16 KB. Reading so many numbers takes as long as two signatures.
 _MOST_VALUES = 2000

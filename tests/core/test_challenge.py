@@ -22,13 +22,13 @@ NONCE = "eyJ7S_zG.eyJH0-Z.HX4w-7v"
 HOSTILE = 'x", error="spoofed\r\nSet-Cookie: a=b\\"ü😀'
 
 
-def sent_as_bearer(refusal):
-    refusal.scheme = "Bearer"
-    return refusal
-
-
 def challenger(mode="required", **options):
     return Challenger(algorithms=("ES256", "PS256"), mode=mode, **options)
+
+
+def response_to(mode, refusal, nonce=None):
+    scheme = "Bearer" if refusal is AS_BEARER else "DPoP"
+    return challenger(mode).response_to(refusal, scheme=scheme, nonce=nonce)
 
 
 def fields(answer, name):
@@ -59,7 +59,7 @@ AMBIGUOUS = InvalidRequest(Reason.AUTHORIZATION_REPEATED)
 BAD_PROOF = InvalidProof(Reason.SIGNATURE_INVALID)
 REPLAYED = InvalidProof(Reason.PROOF_REPLAYED)
 MISMATCH = InvalidToken(Reason.BINDING_MISMATCH)
-AS_BEARER = sent_as_bearer(InvalidToken(Reason.BOUND_TOKEN_AS_BEARER))
+AS_BEARER = InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)
 NO_BEARER = InvalidToken(Reason.BEARER_NOT_ACCEPTED)
 NONCE_FAULT = UseNonce(Reason.NONCE_MISSING)
 SCOPE = InsufficientScope("orders:read", "orders:write")
@@ -102,7 +102,7 @@ ANSWERS = [
 )
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
 def test_each_refusal_has_its_answer(mode, refusal, status, expected):
-    answer = challenger(mode).answer(refusal, nonce=None)
+    answer = response_to(mode, refusal, None)
     assert (answer.status, told(answer)) == (status, expected)
     assert fields(answer, b"dpop-nonce") == []
 
@@ -110,14 +110,14 @@ def test_each_refusal_has_its_answer(mode, refusal, status, expected):
 @pytest.mark.requirement("R-7.1-09")
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
 def test_every_dpop_challenge_lists_the_algorithms(mode, refusal, status, expected):
-    challenges = checked_challenges(challenger(mode).answer(refusal, nonce=None).headers)
+    challenges = checked_challenges(response_to(mode, refusal, None).headers)
     assert {one.parameters["algs"] for one in challenges if one.scheme == "DPoP"} == {ALGS}
 
 
 @pytest.mark.requirement("R-9110-01", "R-8-04", "R-9449-NS")
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
 def test_while_nonces_are_on_every_401_carries_exactly_one(mode, refusal, status, expected):
-    answer = challenger(mode).answer(refusal, nonce=NONCE)
+    answer = response_to(mode, refusal, NONCE)
     assert fields(answer, b"dpop-nonce") == ([NONCE.encode()] if status == 401 else [])
     assert told(answer) == expected
 
@@ -128,15 +128,15 @@ def test_while_nonces_are_on_every_401_carries_exactly_one(mode, refusal, status
     "reason", [Reason.NONCE_MISSING, Reason.NONCE_MALFORMED, Reason.NONCE_EXPIRED, Reason.NONCE_UNKNOWN]
 )
 def test_every_nonce_fault_gets_the_identical_answer(mode, reason):
-    answer = challenger(mode).answer(UseNonce(reason, slots_ago=5), nonce=NONCE)
-    assert answer == challenger(mode).answer(UseNonce(Reason.NONCE_MISSING), nonce=NONCE)
+    answer = challenger(mode).response_to(UseNonce(reason, slots_ago=5), nonce=NONCE)
+    assert answer == challenger(mode).response_to(UseNonce(Reason.NONCE_MISSING), nonce=NONCE)
     assert fields(answer, b"www-authenticate")[0].startswith(b'DPoP error="use_dpop_nonce", ')
     assert fields(answer, b"cache-control") == [b"no-store"]
 
 
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
 def test_no_answer_is_cached_and_each_has_a_small_json_body(mode, refusal, status, expected):
-    answer = challenger(mode).answer(refusal, nonce=NONCE)
+    answer = response_to(mode, refusal, NONCE)
     names = [name for name, _ in answer.headers]
     assert all(name == name.lower() for name in names)
     assert fields(answer, b"cache-control") == [b"no-store"]
@@ -149,7 +149,7 @@ def test_no_answer_is_cached_and_each_has_a_small_json_body(mode, refusal, statu
 @pytest.mark.requirement("R-6750-03", "R-9110-02")
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
 def test_challenges_survive_being_joined_by_a_proxy(mode, refusal, status, expected):
-    lines = [value.decode() for value in fields(challenger(mode).answer(refusal, nonce=None), b"www-authenticate")]
+    lines = [value.decode() for value in fields(response_to(mode, refusal, None), b"www-authenticate")]
     assert [one.scheme for one in parse_challenges(", ".join(lines))] == [scheme for scheme, _, _ in expected]
 
 
@@ -158,9 +158,9 @@ def test_challenges_survive_being_joined_by_a_proxy(mode, refusal, status, expec
 @pytest.mark.parametrize("mode", ["required", "mixed"])
 def test_nothing_of_the_request_reaches_the_answer(reason, mode):
     for kind in (MissingCredentials, InvalidRequest, InvalidProof, InvalidToken, UseNonce):
-        plain = challenger(mode).answer(kind(reason), nonce=NONCE)
+        plain = challenger(mode).response_to(kind(reason), nonce=NONCE)
         checked_challenges(plain.headers)
-        assert challenger(mode).answer(kind(reason, claim=HOSTILE, received=HOSTILE), nonce=NONCE) == plain
+        assert challenger(mode).response_to(kind(reason, claim=HOSTILE, received=HOSTILE), nonce=NONCE) == plain
 
 
 @pytest.mark.parametrize("reason", list(Reason))
@@ -172,24 +172,34 @@ def test_every_reason_has_a_description_that_simple_clients_do_not_stumble_over(
 
 @pytest.mark.requirement("R-7.1-10")
 def test_the_realm_is_quoted_and_stands_once():
-    answer = challenger("mixed", realm="Orders and more").answer(MISSING, nonce=None)
+    answer = challenger("mixed", realm="Orders and more").response_to(MISSING, nonce=None)
     assert checked_challenges(answer.headers)[1].raw == [("realm", '"Orders and more"')]
 
 
-@pytest.mark.parametrize("realm", ["", 'a"b', "a\\b", "a\r\nb", "caf\u00e9"])
-def test_a_realm_that_could_end_its_own_quotes_is_refused(realm):
+@pytest.mark.parametrize("value", ["", 'a"b', "a\\b", "a\r\nb", "caf\u00e9"])
+def test_a_value_that_could_end_its_own_quotes_is_rejected(value):
     with pytest.raises(ValueError, match=r"^realm: "):
-        challenger(realm=realm)
+        challenger(realm=value)
+    with pytest.raises(ValueError, match=r"^resource_metadata: "):
+        challenger(parameters={"resource_metadata": value})
+
+
+@pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
+def test_every_challenge_has_the_parameters_of_the_resource(mode, refusal, status, expected):
+    address = "https://api.example.com/.well-known/oauth-protected-resource"
+    with_address = challenger(mode, parameters={"resource_metadata": address})
+    challenges = checked_challenges(with_address.response_to(refusal, nonce=None).headers)
+    assert {one.parameters["resource_metadata"] for one in challenges} == {address}
 
 
 @pytest.mark.requirement("R-6750-07")
 def test_the_scope_that_would_be_needed_is_told():
-    challenge = checked_challenges(challenger().answer(SCOPE, nonce=None).headers)[0]
+    challenge = checked_challenges(challenger().response_to(SCOPE, nonce=None).headers)[0]
     assert challenge.parameters["scope"] == "orders:read orders:write"
 
 
 def test_without_a_name_for_what_is_needed_no_scope_is_told():
-    (challenge,) = checked_challenges(challenger().answer(InsufficientScope(), nonce=None).headers)
+    (challenge,) = checked_challenges(challenger().response_to(InsufficientScope(), nonce=None).headers)
     assert set(challenge.parameters) == {"error", "error_description", "algs"}
 
 
@@ -204,8 +214,8 @@ def test_a_refusal_of_a_users_own_class_is_answered_like_its_base():
     class TooFewOrders(InsufficientScope):
         pass
 
-    answer = challenger().answer(TooFewOrders("orders:read"), nonce=NONCE)
-    assert answer == challenger().answer(InsufficientScope("orders:read"), nonce=NONCE)
+    answer = challenger().response_to(TooFewOrders("orders:read"), nonce=NONCE)
+    assert answer == challenger().response_to(InsufficientScope("orders:read"), nonce=NONCE)
 
 
 def test_a_store_or_issuer_that_is_away_is_no_fault_of_the_credentials():

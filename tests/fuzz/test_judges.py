@@ -7,8 +7,8 @@ import time
 import pytest
 
 from dpop_asgi import Reason
+from dpop_asgi.asgi.forwarded import Proxies
 from dpop_asgi.asgi.preflight import Preflights
-from dpop_asgi.asgi.proxies import Proxies
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.core import credentials, htu, jwk, proof, strict_json
 from dpop_asgi.core.checks import request_failures

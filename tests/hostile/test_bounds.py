@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dpop_asgi import ProofPolicy, Reason
-from dpop_asgi.asgi import proxies, request_path
+from dpop_asgi.asgi import forwarded, request_path
 from dpop_asgi.core import credentials, htu, proof, strict_json
 from dpop_asgi.core.jwk import import_public_key
 from dpop_asgi.core.strict_json import strict_json_object
@@ -148,7 +148,7 @@ def test_the_longest_name_and_port_are_within_max_authority():
     assert htu.normalise_authority("h" * 253 + ".:65535", "https") is not None
 
 
-@over(proxies._MAX_HOPS)
+@over(forwarded._MAX_HOPS)
 @pytest.mark.parametrize("lines", [1, 2], ids=["one-field", "two-fields"])
 @pytest.mark.parametrize("forwarded", ["x-forwarded", "forwarded"])
 async def test_max_hops(make_api, forwarded, lines, size, over):

@@ -6,8 +6,8 @@ import pytest
 
 from dpop_asgi import NoncePolicy, StoreError
 from dpop_asgi.core.nonce_window import MAX_NONCE_LENGTH
-from dpop_asgi.stores import lane
-from dpop_asgi.stores.lane import Lane
+from dpop_asgi.stores.redis import pipeline
+from dpop_asgi.stores.redis.pipeline import Pipeline
 from tests.support.decisions import Resource
 
 COMMAND = ("SET", "key", "value", "NX", "GET", "PX", 1000)
@@ -30,12 +30,12 @@ class Server:
 
 @pytest.mark.parametrize(
     ("calls", "pipelines"),
-    [(lane._MAX_BATCH, [256]), (lane._MAX_BATCH + 1, [256, 1]), (600, [256, 256, 88])],
+    [(pipeline._MAX_BATCH, [256]), (pipeline._MAX_BATCH + 1, [256, 1]), (600, [256, 256, 88])],
     ids=["at", "over", "twice-over"],
 )
 async def test_max_batch(calls, pipelines):
     server = Server()
-    ours = Lane("the store", server.exchange, timeout=10.0)
+    ours = Pipeline("the store", server.exchange, timeout=10.0)
     await asyncio.gather(*(ours.call(COMMAND) for _ in range(calls)))
     assert server.pipelines == pipelines
     await ours.aclose()
@@ -44,22 +44,22 @@ async def test_max_batch(calls, pipelines):
 @pytest.mark.parametrize("over", [0, 1, 50])
 async def test_max_waiting(over):
     server = Server(answers=False)
-    ours = Lane("the store", server.exchange, timeout=10.0)
-    calls = [asyncio.create_task(ours.call(COMMAND)) for _ in range(lane._MAX_WAITING + over)]
+    ours = Pipeline("the store", server.exchange, timeout=10.0)
+    calls = [asyncio.create_task(ours.call(COMMAND)) for _ in range(pipeline._MAX_WAITING + over)]
     await asyncio.sleep(0)
     refused = [call for call in calls if call.done()]
     assert ["are waiting already" in str(call.exception()) for call in refused] == [True] * over
     assert {type(call.exception()) for call in refused} <= {StoreError}, "Z02: whoever fills our queue opens no door"
     server.answers.set()
     await asyncio.wait(calls)
-    assert len([call for call in calls if call.exception() is None]) == lane._MAX_WAITING
+    assert len([call for call in calls if call.exception() is None]) == pipeline._MAX_WAITING
     await ours.aclose()
 
 
 async def test_calls_that_were_given_up_are_no_burden():
     """A client that goes away makes room: what it waited for is not sent."""
     server = Server(answers=False)
-    ours = Lane("the store", server.exchange, timeout=10.0)
+    ours = Pipeline("the store", server.exchange, timeout=10.0)
     first = asyncio.create_task(ours.call(COMMAND))
     await asyncio.sleep(0.01)
     given_up = [asyncio.create_task(ours.call(COMMAND)) for _ in range(1000)]

@@ -108,7 +108,7 @@ class Machine(RuleBasedStateMachine):
         check_answer(self.oracle, attempt, worker, verdict, told, answer, decision)
         self._note(attempt, [verdict], accepted=answer.status == 200, remembered=decision.replay_checked)
         self.seen[f"{answer.status} {'' if decision.reason is None else decision.reason.value}".strip()] += 1
-        self._learn(attempt, answer)
+        self._refresh_slots(attempt, answer)
         await quiet()
         return answer
 
@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
         if remembered:
             self.remembered[proof] = self.oracle.losses
 
-    def _learn(self, attempt, answer):
+    def _refresh_slots(self, attempt, answer):
         for nonce in answer.all("dpop-nonce"):
             self.nonces.append(nonce)
             if attempt.proof is not None:

@@ -49,5 +49,5 @@ async def proxied_store(proxy):
 @pytest.fixture
 def breaker_clock(monkeypatch, clock):
     """The breaker's clock, moved by hand; the event loop keeps its own."""
-    monkeypatch.setattr("dpop_asgi.stores.breaker.time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr("dpop_asgi.stores.redis.circuit_breaker.time", SimpleNamespace(monotonic=clock))
     return clock

@@ -14,7 +14,7 @@ from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from dpop_asgi import RedisStore, StoreError, StoreUnavailable
-from dpop_asgi.stores.failures import failure
+from dpop_asgi.stores.redis.errors import failure
 from tests.support.processes import RedisServer, free_port
 
 LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]

@@ -117,7 +117,7 @@ from dpop_asgi import RedisStore
 
 store = RedisStore(sys.argv[1], timeout=10.0)
 for value in ("first", "second", "third"):
-    print(asyncio.run(store.put_if_absent("key", value, ttl=60.0)), len(store._ways))
+    print(asyncio.run(store.put_if_absent("key", value, ttl=60.0)), len(store._per_loop))
 """
 
 
@@ -137,7 +137,7 @@ def test_a_store_forgets_loops_that_are_closed(redis_server):
 
     for _ in range(3):
         asyncio.run(work())
-    assert store._ways == {}
+    assert store._per_loop == {}
 
 
 async def test_a_client_that_the_user_closes_and_reopens_goes_on_working(redis_server):

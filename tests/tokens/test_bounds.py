@@ -9,8 +9,9 @@ from dpop_asgi import InvalidToken, IssuerUnavailable, JWTVerifier, Reason
 from dpop_asgi.core import jwk
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
 from dpop_asgi.core.private_key import PrivateKey
-from dpop_asgi.tokens import discovery, jwks, jwt, key_set, signed_token
-from dpop_asgi.tokens.key_set import KeySet
+from dpop_asgi.tokens import jwt, signed_token
+from dpop_asgi.tokens.issuer import discovery, key_set, remote_keys
+from dpop_asgi.tokens.issuer.key_set import KeySet
 from tests.support.bounds import over
 from tests.support.processes import AUDIENCE
 from tests.support.website import Page
@@ -123,7 +124,7 @@ async def test_cool_down_seconds(website, remote, verify_remote, reason_of, clie
     clock.advance(60.0)
     for number in range(50):
         await reason_of(verify_remote, remote.access_token(client, header={"kid": str(number)}))
-        clock.advance(jwks._COOL_DOWN_SECONDS / 50)
+        clock.advance(remote_keys._COOL_DOWN_SECONDS / 50)
     assert website.requests.count("/jwks") == 2
     await reason_of(verify_remote, remote.access_token(client, header={"kid": "after"}))
     assert website.requests.count("/jwks") == 3

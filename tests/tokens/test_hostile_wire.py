@@ -12,7 +12,7 @@ import pytest
 
 from dpop_asgi import IssuerUnavailable, JWTVerifier
 from dpop_asgi.testing import Issuer
-from dpop_asgi.tokens import discovery
+from dpop_asgi.tokens.issuer import discovery
 from tests.support.certificates import write_certificate
 from tests.support.fault_proxy import Cut, FaultProxy
 from tests.support.processes import AUDIENCE

@@ -6,7 +6,7 @@ import pytest
 
 from dpop_asgi import Authenticator, IssuerUnavailable, JWTVerifier, MemoryStore, TrustedIssuer
 from dpop_asgi.testing import Issuer
-from dpop_asgi.tokens import discovery
+from dpop_asgi.tokens.issuer import discovery
 from tests.support.busy import Stopwatch
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE

@@ -17,12 +17,12 @@ from redis.exceptions import NoPermissionError, RedisError
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError, Superseded
-from dpop_asgi.stores.address import SCHEMES, Client, close_client, make_client
-from dpop_asgi.stores.cluster import ClusterRoute
-from dpop_asgi.stores.failures import failure
-from dpop_asgi.stores.incarnation import FENCE_OFF, Reply
-from dpop_asgi.stores.inspection import INFO, findings
-from dpop_asgi.stores.routes import SingleRoute
+from dpop_asgi.stores.redis.cluster import Cluster
+from dpop_asgi.stores.redis.errors import failure
+from dpop_asgi.stores.redis.health import INFO, findings
+from dpop_asgi.stores.redis.incarnation import FENCE_OFF, Reply
+from dpop_asgi.stores.redis.single_server import SingleServer
+from dpop_asgi.stores.redis.url import SCHEMES, Client, close_client, make_client
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -35,11 +35,11 @@ _LOOK_MILLISECONDS = 100
 
 
 @dataclass(slots=True)
-class _Way:
+class _PerLoop:
     """How one event loop reaches Redis: connections cannot be shared between loops."""
 
-    route: SingleRoute | ClusterRoute
-    guard: AsyncGenerator[None]
+    route: SingleServer | Cluster
+    closer: AsyncGenerator[None]
 
 
 class RedisStore:
@@ -76,7 +76,7 @@ class RedisStore:
         self._fence = fence
         self._redis = redis
         self._timeout = timeout
-        self._ways: dict[asyncio.AbstractEventLoop, _Way] = {}
+        self._per_loop: dict[asyncio.AbstractEventLoop, _PerLoop] = {}
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float, under: str | None = None) -> str:
         """See `dpop_asgi.core.ports.Fenced`."""
@@ -91,14 +91,14 @@ class RedisStore:
         """See `dpop_asgi.core.ports.Fenced`. Asked by writing `key`, as only a master takes it, and goes its way."""
         if not self._fence:
             return None
-        way = self._ways.get(asyncio.get_running_loop()) or await self._open()
-        await way.route.look(key)
+        mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
+        await mine.route.look(key)
         return (await self._set(key, "", _LOOK_MILLISECONDS)).after
 
     async def _set(self, key: str, value: str, milliseconds: int) -> Reply:
-        way = self._ways.get(asyncio.get_running_loop()) or await self._open()
+        mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         try:
-            return await way.route.call(("SET", key, value, "NX", "GET", "PX", milliseconds))
+            return await mine.route.call(("SET", key, value, "NX", "GET", "PX", milliseconds))
         except RedisError as error:
             raise failure(error) from None
 
@@ -111,9 +111,9 @@ class RedisStore:
         Raises:
             StoreError: no answer.
         """
-        way = self._ways.get(asyncio.get_running_loop()) or await self._open()
+        mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         try:
-            answers = await way.route.everywhere(INFO)
+            answers = await mine.route.call_all_masters(INFO)
         except NoPermissionError:
             logger.info(
                 "the Redis store's ACL does not allow INFO: version, eviction policy and clock are not looked at"
@@ -122,43 +122,43 @@ class RedisStore:
         except RedisError as error:
             raise failure(error) from None
         found = {finding for info in answers for finding in findings(info, now=clock())}
-        return sorted(found) + await self._fence_findings(way)
+        return sorted(found) + await self._fence_findings(mine)
 
-    async def _fence_findings(self, way: _Way) -> list[str]:
+    async def _fence_findings(self, mine: _PerLoop) -> list[str]:
         try:
-            off = await way.route.why_unfenced() if self._fence else None
+            off = await mine.route.why_unfenced() if self._fence else None
         except (RedisError, OSError, TimeoutError) as error:
             raise failure(error) from None
         return [] if off is None else [FENCE_OFF % off]
 
-    async def _open(self) -> _Way:
+    async def _open(self) -> _PerLoop:
         loop = asyncio.get_running_loop()
         # In place and from a copy: other threads, each with a loop of its own, may do the same just now.
-        for closed in [other for other in list(self._ways) if other.is_closed()]:
-            self._ways.pop(closed, None)
+        for closed in [other for other in list(self._per_loop) if other.is_closed()]:
+            self._per_loop.pop(closed, None)
         client = make_client(self._redis, timeout=self._timeout) if isinstance(self._redis, str) else self._redis
         ours = client is not self._redis
-        kind = ClusterRoute if isinstance(client, RedisCluster) else SingleRoute
+        kind = Cluster if isinstance(client, RedisCluster) else SingleServer
         route = kind(client, timeout=self._timeout, ours=ours, fence=self._fence)  # type: ignore[arg-type]
-        self._ways[loop] = way = _Way(route, self._close_at_the_end(route, client if ours else None))
-        await anext(way.guard)
-        return way
+        self._per_loop[loop] = mine = _PerLoop(route, self._close_at_the_end(route, client if ours else None))
+        await anext(mine.closer)
+        return mine
 
-    async def _close_at_the_end(self, route: SingleRoute | ClusterRoute, client: Client | None) -> AsyncGenerator[None]:
+    async def _close_at_the_end(self, route: SingleServer | Cluster, client: Client | None) -> AsyncGenerator[None]:
         """A loop that ends closes its asynchronous generators: the only notice that a mounted app or a test gets."""
         try:
             yield
         finally:
-            self._ways.pop(asyncio.get_running_loop(), None)
+            self._per_loop.pop(asyncio.get_running_loop(), None)
             await route.aclose()
             if client is not None:
                 await close_client(client)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop that were opened from a URL."""
-        way = self._ways.pop(asyncio.get_running_loop(), None)
-        if way is not None:
-            await way.guard.aclose()
+        mine = self._per_loop.pop(asyncio.get_running_loop(), None)
+        if mine is not None:
+            await mine.closer.aclose()
 
 
 def _check_url(url: str) -> None:

@@ -17,13 +17,13 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from dpop_asgi.stores.incarnation import IDENTITY, Incarnations, Reply
+from dpop_asgi.stores.redis.incarnation import IDENTITY, Incarnations, Reply
 
 Command = tuple[str | int, ...]
 
 # How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError, asyncio's own loop of Python
 # 3.12 and 3.13 by an AttributeError of its `writelines`.
-LOST = (RedisConnectionError, OSError, RuntimeError, AttributeError)
+CONNECTION_ERRORS = (RedisConnectionError, OSError, RuntimeError, AttributeError)
 
 
 # A server that is emptied keeps its connections, but tells those that track keys (any at all) of it before it answers
@@ -35,7 +35,7 @@ _HEAR_OF_FLUSHES: tuple[Command, ...] = (("HELLO", 3), ("CLIENT", "TRACKING", "O
 _IDENTITY_SECONDS = 0.1
 
 
-class Wire:
+class RedisConnection:
     """Holds one connection: to take it from the pool for each pipeline would cost as much as three commands.
 
     Args:
@@ -90,7 +90,7 @@ class Wire:
         replies: list[Any] | None = None
         try:
             replies = await self._attempt(commands)
-        except LOST as error:
+        except CONNECTION_ERRORS as error:
             if isinstance(error, (AuthenticationError, BusyLoadingError)):
                 raise
         # Not within `except`: the cause of this attempt's failure would be lost to the one before.

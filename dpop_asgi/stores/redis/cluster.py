@@ -10,25 +10,25 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
 from dpop_asgi.errors import StoreError
-from dpop_asgi.stores.failures import failure
-from dpop_asgi.stores.held import Held
-from dpop_asgi.stores.incarnation import Reply
-from dpop_asgi.stores.lane import Lane
-from dpop_asgi.stores.wire import Command, Wire
+from dpop_asgi.stores.redis.borrowed import Borrowed
+from dpop_asgi.stores.redis.connection import Command, RedisConnection
+from dpop_asgi.stores.redis.errors import failure
+from dpop_asgi.stores.redis.incarnation import Reply
+from dpop_asgi.stores.redis.pipeline import Pipeline
 
 # A slot moves once; a second redirection means that the nodes themselves do not agree yet.
 _MAX_REDIRECTIONS = 3
 
 # The map of slots is asked for again after a failure, so often: a new master is found within a blink, and nodes
 # that are busy with an election are not flooded.
-_LEARN_EVERY_SECONDS = 0.1
+_REFRESH_EVERY_SECONDS = 0.1
 
 # The key is not where it was looked for.
 _ELSEWHERE = (MovedError, AskError, SlotNotCoveredError)
 
 
-class ClusterRoute:
-    """A cluster: a lane for each master, so that one that is gone delays nobody else's calls.
+class Cluster:
+    """A cluster: a pipeline for each master, so that one that is gone delays nobody else's calls.
 
     Args:
         client: of redis-py; its map of slots is used and kept fresh, its way of sending commands is not.
@@ -42,17 +42,17 @@ class ClusterRoute:
         self._timeout = timeout
         self._ours = ours
         self._fence = fence
-        self._lanes: dict[str, tuple[Lane, Wire]] = {}
-        self._newcomers: dict[str, ClusterNode] = {}
-        self._silent: str | None = None
-        self._learning: asyncio.Task[None] | None = None
-        self._learn_not_before = 0.0
+        self._pipelines: dict[str, tuple[Pipeline, RedisConnection]] = {}
+        self._nodes_not_in_map: dict[str, ClusterNode] = {}
+        self._last_failed: str | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refresh_not_before = 0.0
 
     async def call(self, command: Command) -> Reply:
-        """The reply, from whichever node has the key (the command's second word). See `Lane.call`."""
+        """The reply, from whichever node has the key (the command's second word). See `Pipeline.call`."""
         try:
             node = self._owner(command[1])
-            reply: Reply = await self._lane(node).call(command)
+            reply: Reply = await self._pipeline(node).call(command)
         except _ELSEWHERE as error:
             try:
                 async with asyncio.timeout(self._timeout):
@@ -61,18 +61,18 @@ class ClusterRoute:
                 msg = f"the Redis Cluster did not answer within {self._timeout:g} s"
                 raise StoreError(msg) from None
         except (StoreError, ResponseError):
-            self._silent = node.name
-            self._learn()
+            self._last_failed = node.name
+            self._refresh_slots()
             raise
         return reply
 
     async def look(self, key: str) -> None:
         """Have the next call for `key` find out which incarnation answers, after a look at the map of slots."""
-        await asyncio.shield(self._learn())
+        await asyncio.shield(self._refresh_slots())
         with contextlib.suppress(SlotNotCoveredError):
             name = self._owner(key).name
-            if name in self._lanes:
-                self._lanes[name][1].ask_again()
+            if name in self._pipelines:
+                self._pipelines[name][1].ask_again()
 
     async def _redirected(self, command: Command, error: Exception) -> Reply:
         for _ in range(_MAX_REDIRECTIONS):
@@ -83,13 +83,13 @@ class ClusterRoute:
                 elif isinstance(error, AskError):
                     return await self._ask(error, command)
                 else:
-                    await asyncio.shield(self._learn())
-                reply: Reply = await self._lane(self._owner(command[1])).call(command)
+                    await asyncio.shield(self._refresh_slots())
+                reply: Reply = await self._pipeline(self._owner(command[1])).call(command)
             except _ELSEWHERE as again:
                 error = again
             else:
                 return reply
-        self._learn()
+        self._refresh_slots()
         raise failure(error)
 
     def _owner(self, key: str | int) -> ClusterNode:
@@ -99,12 +99,12 @@ class ClusterRoute:
             raise SlotNotCoveredError(f"slot {slot} has no master")
         return nodes[0]
 
-    def _lane(self, node: ClusterNode) -> Lane:
-        known = self._lanes.get(node.name)
+    def _pipeline(self, node: ClusterNode) -> Pipeline:
+        known = self._pipelines.get(node.name)
         if known is None:
-            wire = _wire_of(node, ours=self._ours or node.name in self._newcomers, fence=self._fence)
-            lane = Lane(f"the Redis node {node.name}", wire.exchange, timeout=self._timeout)
-            known = self._lanes[node.name] = lane, wire
+            connection = _connection_to(node, ours=self._ours or node.name in self._nodes_not_in_map, fence=self._fence)
+            pipeline = Pipeline(f"the Redis node {node.name}", connection.exchange, timeout=self._timeout)
+            known = self._pipelines[node.name] = pipeline, connection
         return known[0]
 
     async def _ask(self, error: AskError, command: Command) -> Reply:
@@ -113,59 +113,61 @@ class ClusterRoute:
         if node is None:
             # A new master's first slot: until it has come, the map does not name that master.
             new = ClusterNode(error.host, error.port, **self._client.nodes_manager.connection_kwargs)
-            node = self._newcomers.setdefault(new.name, new)
-        reply: Reply = await self._lane(node).call(("ASKING", *command))
+            node = self._nodes_not_in_map.setdefault(new.name, new)
+        reply: Reply = await self._pipeline(node).call(("ASKING", *command))
         return reply
 
-    def _learn(self) -> asyncio.Task[None]:
+    def _refresh_slots(self) -> asyncio.Task[None]:
         """Ask for the map of slots, off any request's path, and once for all who want it."""
         loop = asyncio.get_running_loop()
-        if self._learning is None or (self._learning.done() and loop.time() >= self._learn_not_before):
-            self._learn_not_before = loop.time() + _LEARN_EVERY_SECONDS
-            self._learning = loop.create_task(self._fetch_map())
-            self._learning.add_done_callback(_retrieve)
-        return self._learning
+        if self._refreshing is None or (self._refreshing.done() and loop.time() >= self._refresh_not_before):
+            self._refresh_not_before = loop.time() + _REFRESH_EVERY_SECONDS
+            self._refreshing = loop.create_task(self._fetch_map())
+            self._refreshing.add_done_callback(_retrieve)
+        return self._refreshing
 
     async def _fetch_map(self) -> None:
         try:
             # redis-py asks one node after the other, in random order but the one that failed us last of all. None that
             # hangs is waited for, however patient a client of yours may be.
             async with asyncio.timeout(self._timeout):
-                await self._client.nodes_manager.initialize(last_failed_node_name=self._silent)
+                await self._client.nodes_manager.initialize(last_failed_node_name=self._last_failed)
         except Exception as error:  # noqa: BLE001 - redis-py wraps what happened in kinds that share no base
             raise failure(_root(error)) from None
-        for name in self._lanes.keys() - self._client.nodes_manager.nodes_cache.keys() - self._newcomers.keys():
-            await self._close_lane(name)
+        known = {*self._client.nodes_manager.nodes_cache, *self._nodes_not_in_map}
+        for name in self._pipelines.keys() - known:
+            await self._close_pipeline(name)
 
-    async def everywhere(self, command: Command) -> list[Any]:
+    async def call_all_masters(self, command: Command) -> list[Any]:
         """The replies of all masters."""
-        await asyncio.shield(self._learn())
-        return [(await self._lane(node).call(command)).value for node in self._client.get_primaries()]
+        await asyncio.shield(self._refresh_slots())
+        return [(await self._pipeline(node).call(command)).value for node in self._client.get_primaries()]
 
     async def why_unfenced(self) -> str | None:
         """Why the fence is off at one of the masters, if it is."""
-        return next((off for _, wire in self._lanes.values() if (off := wire.incarnations.off) is not None), None)
+        reasons = (connection.incarnations.off for _, connection in self._pipelines.values())
+        return next((off for off in reasons if off is not None), None)
 
     async def aclose(self) -> None:
         """Bring to its end what is under way, and give the connections back."""
-        if self._learning is not None:
+        if self._refreshing is not None:
             # Calls that wait for it may be another app's.
-            await asyncio.wait([self._learning])
-        while self._lanes:
-            await self._close_lane(next(iter(self._lanes)))
+            await asyncio.wait([self._refreshing])
+        while self._pipelines:
+            await self._close_pipeline(next(iter(self._pipelines)))
 
-    async def _close_lane(self, name: str) -> None:
-        lane, wire = self._lanes.pop(name)
-        await lane.aclose()
-        await wire.aclose()
+    async def _close_pipeline(self, name: str) -> None:
+        pipeline, connection = self._pipelines.pop(name)
+        await pipeline.aclose()
+        await connection.aclose()
 
 
-def _wire_of(node: ClusterNode, *, ours: bool, fence: bool) -> Wire:
+def _connection_to(node: ClusterNode, *, ours: bool, fence: bool) -> RedisConnection:
     async def release(connection: AbstractConnection) -> None:
         node.release(connection)  # type: ignore[arg-type]
 
-    held = Held(node.acquire_connection, release, lambda connection: connection.connect())  # type: ignore[no-untyped-call]
-    return Wire(held.acquire, held.release, ours=ours, fence=fence)
+    borrowed = Borrowed(node.acquire_connection, release, lambda connection: connection.connect())  # type: ignore[no-untyped-call]
+    return RedisConnection(borrowed.acquire, borrowed.release, ours=ours, fence=fence)
 
 
 def _root(error: BaseException) -> Exception:

@@ -20,7 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from dpop_asgi.errors import StoreError, StoreUnavailable
-from dpop_asgi.stores.inspection import READ_ONLY
+from dpop_asgi.stores.redis.health import READ_ONLY
 
 # The server itself says so. To redis-py a replica that lost its master is a kind of a cluster that is down.
 _SAYS_SO = (BusyLoadingError, ClusterDownError)

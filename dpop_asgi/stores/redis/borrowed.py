@@ -7,17 +7,17 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-# The lane has the deadline, and counts no time in which this process was busy. redis-py's timeouts do, and its retries
-# outlast the deadline: a refused password would look like a server that does not answer. Closing has no deadline of
-# the lane, so there is one timeout, far beyond it.
-_WHILE_HELD: dict[str, Any] = {
+# The pipeline has the deadline, and counts no time in which this process was busy. redis-py's timeouts do, and its
+# retries outlast the deadline: a refused password would look like a server that does not answer. Closing has no
+# deadline of the pipeline, so there is one timeout, far beyond it.
+_WHILE_BORROWED: dict[str, Any] = {
     "socket_timeout": None,
     "socket_connect_timeout": 5.0,
     "retry": Retry(NoBackoff(), 0),
 }
 
 
-class Held:
+class Borrowed:
     """Takes a connection, without retries and timeouts, and gives it back as it was.
 
     Args:
@@ -40,8 +40,8 @@ class Held:
     async def acquire(self) -> AbstractConnection:
         """The connection, connected."""
         connection = self._take()
-        self._before = {name: getattr(connection, name) for name in _WHILE_HELD}
-        _set(connection, _WHILE_HELD)
+        self._before = {name: getattr(connection, name) for name in _WHILE_BORROWED}
+        _set(connection, _WHILE_BORROWED)
         try:
             await self._check(connection)
         except BaseException:

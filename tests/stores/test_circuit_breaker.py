@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from dpop_asgi import StoreError, StoreUnavailable
-from dpop_asgi.stores.breaker import CircuitBreaker
+from dpop_asgi.stores.redis.circuit_breaker import CircuitBreaker
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 import uvloop
 
 from dpop_asgi import StoreError, StoreUnavailable
-from dpop_asgi.stores import lane as module
-from dpop_asgi.stores.lane import Lane
+from dpop_asgi.stores.redis import pipeline as module
+from dpop_asgi.stores.redis.pipeline import Pipeline
 
 COMMAND = ("SET", "key", "value", "NX", "GET", "PX", 1000)
 LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
@@ -48,18 +48,18 @@ async def server():
 
 
 @pytest.fixture
-async def lane(server):
-    return Lane("the store", server.exchange, timeout=1e6)
+async def pipeline(server):
+    return Pipeline("the store", server.exchange, timeout=1e6)
 
 
-async def _pass(lane, ticks):
+async def _pass(pipeline, ticks):
     for _ in range(ticks):
-        lane._tick()
+        pipeline._tick()
     await _settle()
 
 
-async def _call(lane, count=1):
-    calls = [asyncio.create_task(lane.call(COMMAND)) for _ in range(count)]
+async def _call(pipeline, count=1):
+    calls = [asyncio.create_task(pipeline.call(COMMAND)) for _ in range(count)]
     await _settle()
     return calls
 
@@ -68,74 +68,74 @@ def _kinds(calls):
     return {type(call.exception()) for call in calls}
 
 
-async def test_a_pipeline_that_stays_unanswered_fails_with_all_who_wait_for_the_same_server(lane, server):
-    sent = await _call(lane)
-    await _pass(lane, module._TICKS - 1)
-    waiting = await _call(lane, 1000)
-    await _pass(lane, 1)
+async def test_a_pipeline_that_stays_unanswered_fails_with_all_who_wait_for_the_same_server(pipeline, server):
+    sent = await _call(pipeline)
+    await _pass(pipeline, module._TICKS - 1)
+    waiting = await _call(pipeline, 1000)
+    await _pass(pipeline, 1)
     assert not any(call.done() for call in sent + waiting)
-    await _pass(lane, 1)
+    await _pass(pipeline, 1)
     assert _kinds(sent + waiting) == {StoreUnavailable}
     assert server.pipelines == [1]
 
 
-async def test_a_connection_that_is_refused_fails_only_who_was_to_use_it(lane, server):
-    first = await _call(lane)
-    second = await _call(lane)
+async def test_a_connection_that_is_refused_fails_only_who_was_to_use_it(pipeline, server):
+    first = await _call(pipeline)
+    second = await _call(pipeline)
     await server.answer(ConnectionRefusedError("refused"))
     assert _kinds(first) == {StoreUnavailable}
     await server.answer()
     assert second[0].result() is None
 
 
-async def test_who_waits_too_long_for_a_server_that_answers_is_told_that_we_are_busy(lane, server):
+async def test_who_waits_too_long_for_a_server_that_answers_is_told_that_we_are_busy(pipeline, server):
     """Z02: all are told it of whom the server knows nothing yet."""
-    calls = await _call(lane, 3 * module._MAX_BATCH)
+    calls = await _call(pipeline, 3 * module._MAX_BATCH)
     first, second, third = (calls[n * module._MAX_BATCH : (n + 1) * module._MAX_BATCH] for n in range(3))
     for _ in range(2):
-        await _pass(lane, module._TICKS)
+        await _pass(pipeline, module._TICKS)
         await server.answer()
     assert [_kinds(some) for some in (first, second, third)] == [{type(None)}, {type(None)}, {StoreError}]
     assert "more calls at a time" in str(third[0].exception())
 
 
-async def test_who_waits_for_a_quick_server_waits_for_as_long_as_we_are_busy(lane, server):
+async def test_who_waits_for_a_quick_server_waits_for_as_long_as_we_are_busy(pipeline, server):
     """Z03: to hear an answer that is there takes a few turns of the loop, each of which may last for long."""
-    calls = await _call(lane, module._MAX_WAITING)
+    calls = await _call(pipeline, module._MAX_WAITING)
     while server.pipelines[-1] == module._MAX_BATCH:
-        await _pass(lane, module._TURNS_TO_READ)
+        await _pass(pipeline, module._TURNS_TO_READ)
         await server.answer()
     await server.answer()
     assert _kinds(calls) == {type(None)}
 
 
-async def test_a_deadline_begins_when_the_pipeline_does(lane, server):
-    first = await _call(lane)
-    await _pass(lane, module._TICKS - 1)
-    second = await _call(lane)
+async def test_a_deadline_begins_when_the_pipeline_does(pipeline, server):
+    first = await _call(pipeline)
+    await _pass(pipeline, module._TICKS - 1)
+    second = await _call(pipeline)
     await server.answer()
-    await _pass(lane, module._TICKS)
+    await _pass(pipeline, module._TICKS)
     assert not second[0].done()
     await server.answer()
     assert [call.result() for call in first + second] == [None, None]
 
 
-async def test_a_lane_that_is_closed_takes_no_more_calls(lane, server):
-    calls = await _call(lane, 2 * module._MAX_BATCH)
-    closing = asyncio.create_task(lane.aclose())
+async def test_a_pipeline_that_is_closed_takes_no_more_calls(pipeline, server):
+    calls = await _call(pipeline, 2 * module._MAX_BATCH)
+    closing = asyncio.create_task(pipeline.aclose())
     await server.answer()
     assert not closing.done()
     await server.answer()
     await closing
     assert _kinds(calls) == {type(None)}
     with pytest.raises(StoreError, match="was closed") as refused:
-        await lane.call(COMMAND)
+        await pipeline.call(COMMAND)
     assert type(refused.value) is StoreError
 
 
-async def test_whoever_cannot_wait_for_a_lane_to_close_leaves_nobody_waiting(lane):
-    calls = await _call(lane, 2 * module._MAX_BATCH)
-    closing = asyncio.create_task(lane.aclose())
+async def test_whoever_cannot_wait_for_a_pipeline_to_close_leaves_nobody_waiting(pipeline):
+    calls = await _call(pipeline, 2 * module._MAX_BATCH)
+    closing = asyncio.create_task(pipeline.aclose())
     await _settle()
     closing.cancel()
     await asyncio.wait([closing, *calls])
@@ -182,13 +182,13 @@ def test_a_reply_that_is_there_is_read_however_long_the_loop_stood_still(peer, n
     """Z03"""
 
     async def main():
-        lane = Lane("the store", peer.exchange, timeout=0.1)
-        call = asyncio.create_task(lane.call(COMMAND))
+        pipeline = Pipeline("the store", peer.exchange, timeout=0.1)
+        call = asyncio.create_task(pipeline.call(COMMAND))
         await asyncio.sleep(0.01)
         peer.answer()
         time.sleep(stall * 0.1)  # noqa: ASYNC251 - the loop is to stand still
         assert await call is None
-        await lane.aclose()
+        await pipeline.aclose()
 
     _run(new_loop, main)
 
@@ -196,19 +196,19 @@ def test_a_reply_that_is_there_is_read_however_long_the_loop_stood_still(peer, n
 @pytest.mark.parametrize("new_loop", LOOPS)
 def test_a_reply_that_comes_in_the_last_moment_is_read(peer, new_loop, monkeypatch):
     """Z03: the last tick finds it in the socket's buffer, where it may be for seconds when the loop is busy."""
-    give_up = Lane._give_up
+    give_up = Pipeline._give_up
 
-    def answered(lane, pipeline, turns):
+    def answered(pipeline, sending, turns):
         if turns == module._TURNS_TO_READ:
             peer.answer()
-        give_up(lane, pipeline, turns)
+        give_up(pipeline, sending, turns)
 
     async def main():
-        lane = Lane("the store", peer.exchange, timeout=0.1)
-        assert await lane.call(COMMAND) is None
-        await lane.aclose()
+        pipeline = Pipeline("the store", peer.exchange, timeout=0.1)
+        assert await pipeline.call(COMMAND) is None
+        await pipeline.aclose()
 
-    monkeypatch.setattr(Lane, "_give_up", answered)
+    monkeypatch.setattr(Pipeline, "_give_up", answered)
     _run(new_loop, main)
 
 
@@ -223,15 +223,15 @@ def test_a_loop_that_is_always_busy_waits_for_as_many_looks_as_one_at_rest(peer,
     """Z03: each turn takes ten ticks. The server answers in the eighteenth."""
 
     async def main():
-        lane = Lane("the store", peer.exchange, timeout=0.02)
+        pipeline = Pipeline("the store", peer.exchange, timeout=0.02)
         busy = asyncio.create_task(_be_busy(0.01))
-        call = asyncio.create_task(lane.call(COMMAND))
-        while lane._ticks < module._TICKS - 2:  # noqa: ASYNC110 - ticks tell nobody
+        call = asyncio.create_task(pipeline.call(COMMAND))
+        while pipeline._ticks < module._TICKS - 2:  # noqa: ASYNC110 - ticks tell nobody
             await asyncio.sleep(0)
         peer.answer()
         assert await call is None
         busy.cancel()
-        await lane.aclose()
+        await pipeline.aclose()
 
     _run(new_loop, main)
 
@@ -239,11 +239,11 @@ def test_a_loop_that_is_always_busy_waits_for_as_many_looks_as_one_at_rest(peer,
 @pytest.mark.parametrize("new_loop", LOOPS)
 def test_a_loop_that_is_always_busy_still_finds_out_that_a_server_is_silent(peer, new_loop):
     async def main():
-        lane = Lane("the store", peer.exchange, timeout=0.02)
+        pipeline = Pipeline("the store", peer.exchange, timeout=0.02)
         busy = asyncio.create_task(_be_busy(0.01))
         with pytest.raises(StoreUnavailable, match="did not answer"):
-            await lane.call(COMMAND)
+            await pipeline.call(COMMAND)
         busy.cancel()
-        await lane.aclose()
+        await pipeline.aclose()
 
     _run(new_loop, main)

@@ -10,8 +10,8 @@ import httpx2
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.single_flight import SingleFlight
-from dpop_asgi.tokens.discovery import check_address, fetch_keys, tls
-from dpop_asgi.tokens.key_set import KeySet
+from dpop_asgi.tokens.issuer.discovery import check_address, fetch_keys, tls
+from dpop_asgi.tokens.issuer.key_set import KeySet
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 

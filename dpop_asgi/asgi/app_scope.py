@@ -1,17 +1,17 @@
-"""What the app inside is shown: a copy of the scope with the caller in it."""
+"""The scope that the app inside gets: a copy with the caller in it."""
 
 from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.authentication import AuthCredentials
 
-from dpop_asgi.asgi.replies import REPLY_KEY, Headers, HTTPReply, Scope, WebSocketReply
+from dpop_asgi.asgi.responses import RESPONDER_KEY, Headers, Responder, Scope
 from dpop_asgi.core.caller import Caller
 
 CALLER_KEY = "dpop_asgi.caller"
 
 
-def scope_for_caller(scope: Scope, caller: Caller, reply: HTTPReply | WebSocketReply, *, as_bearer: bool) -> Scope:
+def scope_for_caller(scope: Scope, caller: Caller, responder: Responder, *, as_bearer: bool) -> Scope:
     """The scope for the app. Layers outside find `user`, `auth` and `state` in theirs too, but nothing to vouch for.
 
     `state` is replaced and never written to: some servers pass the same object to all requests of one connection.
@@ -23,7 +23,7 @@ def scope_for_caller(scope: Scope, caller: Caller, reply: HTTPReply | WebSocketR
         scope["state"] = {**state, "dpop": caller}
     # A list of its own: what is changed in it does not change what was judged.
     headers = presented_as_bearer(scope["headers"]) if as_bearer else list(scope["headers"])
-    return {**scope, "headers": headers, CALLER_KEY: caller, REPLY_KEY: reply}
+    return {**scope, "headers": headers, CALLER_KEY: caller, RESPONDER_KEY: responder}
 
 
 def scope_handed_through(scope: Scope, *, as_bearer: bool) -> Scope:
@@ -31,10 +31,10 @@ def scope_handed_through(scope: Scope, *, as_bearer: bool) -> Scope:
     return {**scope, "headers": presented_as_bearer(scope["headers"])} if as_bearer else scope
 
 
-def scope_for_anyone(scope: Scope, reply: HTTPReply | WebSocketReply) -> Scope:
+def scope_for_anyone(scope: Scope, responder: Responder) -> Scope:
     """The scope for the app on an open path."""
     forget_caller(scope)
-    return {**scope, REPLY_KEY: reply}
+    return {**scope, RESPONDER_KEY: responder}
 
 
 def forget_caller(scope: Scope) -> None:

@@ -8,7 +8,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.utils import str_if_bytes
 
 from dpop_asgi.single_flight import SingleFlight
-from dpop_asgi.stores.wire import LOST, Wire
+from dpop_asgi.stores.redis.connection import CONNECTION_ERRORS, RedisConnection
 
 # A question to a Sentinel costs as much as one call; so late at most a master is left that was replaced.
 _LOOK_EVERY_SECONDS = 0.2
@@ -31,7 +31,7 @@ class Sentinels(Sentinel):
             try:
                 command = "SENTINEL GET-MASTER-ADDR-BY-NAME"
                 address = await sentinel.execute_command(command, service_name)  # type: ignore[no-untyped-call]
-            except (*LOST, RedisTimeoutError) as error:
+            except (*CONNECTION_ERRORS, RedisTimeoutError) as error:
                 failures.append(f" - {error!r}")
                 continue
             if address:
@@ -48,13 +48,13 @@ class MasterWatch:
 
     Args:
         pool: of redis-py; knows the Sentinels.
-        wire: to the master.
+        connection: to the master.
         timeout: seconds until a call fails; half of it is waited for Sentinels.
     """
 
-    def __init__(self, pool: SentinelConnectionPool, wire: Wire, *, timeout: float) -> None:
+    def __init__(self, pool: SentinelConnectionPool, connection: RedisConnection, *, timeout: float) -> None:
         self._pool = pool
-        self._wire = wire
+        self._connection = connection
         self._patience = timeout / 2
         self._loop = asyncio.get_running_loop()
         self._due = 0.0
@@ -66,7 +66,7 @@ class MasterWatch:
         """Ask when it is time: beside the calls, but before the first call after a pause."""
         now = self._loop.time()
         after_pause, self._called_at = now > self._called_at + 2 * _LOOK_EVERY_SECONDS, now
-        if now >= self._due and self._wire.address is not None:
+        if now >= self._due and self._connection.address is not None:
             self._due = now + _LOOK_EVERY_SECONDS
             self._is_urgent = after_pause
             self._looking.start()
@@ -82,8 +82,8 @@ class MasterWatch:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(self._patience):
                 address = await self._pool.sentinel_manager.discover_master(self._pool.service_name)
-            if self._wire.address not in {None, tuple(address)}:
-                self._wire.renew()
+            if self._connection.address not in {None, tuple(address)}:
+                self._connection.renew()
 
     async def aclose(self) -> None:
         """Stop asking."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dpop_asgi.errors import StoreError, StoreUnavailable
-from dpop_asgi.stores.breaker import CircuitBreaker
-from dpop_asgi.stores.failures import failure
-from dpop_asgi.stores.wire import Command, is_redirection
+from dpop_asgi.stores.redis.circuit_breaker import CircuitBreaker
+from dpop_asgi.stores.redis.connection import Command, is_redirection
+from dpop_asgi.stores.redis.errors import failure
 
 # A pipeline of so many commands is answered in about a millisecond; longer ones would delay the calls behind them.
 _MAX_BATCH = 256
@@ -36,7 +36,7 @@ class _Call:
     since: int
 
 
-class Lane:
+class Pipeline:
     """Batches concurrent calls into pipelines. Calls that arrive while one is under way go out with the next.
 
     Its time is counted in ticks of a timer. Where a busy event loop lets the timer wait, time stands still: a call
@@ -55,7 +55,7 @@ class Lane:
         self._timeout = timeout
         self._breaker = CircuitBreaker(name, timeout=timeout)
         self._waiting: deque[_Call] = deque()
-        self._pipeline: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[None] | None = None
         self._is_overdue = False
         self._began = 0
         self._ticks = 0
@@ -78,22 +78,22 @@ class Lane:
             raise StoreError(f"{self._name}: {msg}")
         call = _Call(command, self._loop.create_future(), self._slow_ticks)
         self._waiting.append(call)
-        if self._pipeline is None or self._pipeline.done():
-            self._next_pipeline()
+        if self._sending is None or self._sending.done():
+            self._next_batch()
         # An answer and not the future's exception: a caller that is cancelled just now would leave that unread.
         reply = await call.reply
         if isinstance(reply, Exception):
             raise reply
         return reply
 
-    def _next_pipeline(self) -> None:
-        self._pipeline = self._loop.create_task(self._carry()) if self._waiting else None
+    def _next_batch(self) -> None:
+        self._sending = self._loop.create_task(self._send_batch()) if self._waiting else None
         self._is_overdue = False
         self._began = self._ticks
         if self._timer is None:
             self._timer = self._loop.call_later(self._timeout / _TICKS, self._tick)
 
-    async def _carry(self) -> None:
+    async def _send_batch(self) -> None:
         """One pipeline. Runs on its own: no request's cancellation reaches it."""
         batch: list[_Call] = []
         while self._waiting and len(batch) < _MAX_BATCH:
@@ -105,7 +105,7 @@ class Lane:
             self._report(replies)
             for call, reply in zip(batch, replies, strict=True):
                 _answer(call, reply)
-        self._next_pipeline()
+        self._next_batch()
 
     async def _replies(self, batch: list[_Call]) -> list[Any]:
         try:
@@ -133,27 +133,27 @@ class Lane:
         """One timer for all: one for each call would cost more than its share of the pipeline."""
         self._ticks += 1
         self._timer = None
-        pipeline = self._pipeline
-        if pipeline is None or pipeline.done():
+        sending = self._sending
+        if sending is None or sending.done():
             return
         age = self._ticks - self._began
         if age > _TICKS:
-            self._give_up(pipeline, _TURNS_TO_READ)
+            self._give_up(sending, _TURNS_TO_READ)
         elif age > _TURNS_TO_READ:
             # Before, a busy loop may not have read what a quick server answered at once.
             self._slow_ticks += 1
-            self._fail_those_who_waited_too_long()
+            self._fail_overdue()
         self._timer = self._loop.call_later(self._timeout / _TICKS, self._tick)
 
-    def _give_up(self, pipeline: asyncio.Task[None], turns: int) -> None:
+    def _give_up(self, sending: asyncio.Task[None], turns: int) -> None:
         """Unless its reply is there and only has not been read yet."""
         if turns:
-            self._loop.call_soon(self._give_up, pipeline, turns - 1)
-        elif pipeline is self._pipeline and not self._is_overdue:
+            self._loop.call_soon(self._give_up, sending, turns - 1)
+        elif sending is self._sending and not self._is_overdue:
             self._is_overdue = True
-            pipeline.cancel()
+            sending.cancel()
 
-    def _fail_those_who_waited_too_long(self) -> None:
+    def _fail_overdue(self) -> None:
         """The server answers, but slowly, and too much is asked of it: not its failure but ours."""
         while self._waiting and self._slow_ticks - self._waiting[0].since > _TICKS:
             busy = f"{self._name}: more calls at a time than are answered within {self._timeout:g} s"
@@ -169,14 +169,14 @@ class Lane:
         Another app of this process may have made them.
         """
         try:
-            while self._pipeline is not None and not self._pipeline.done():
-                await asyncio.wait([self._pipeline])
+            while self._sending is not None and not self._sending.done():
+                await asyncio.wait([self._sending])
         finally:
             self._is_closed = True
             if self._timer is not None:
                 self._timer.cancel()
-            if self._pipeline is not None:
-                self._pipeline.cancel()
+            if self._sending is not None:
+                self._sending.cancel()
             self._fail(self._waiting)
             self._waiting.clear()
 

@@ -12,7 +12,7 @@ import httpx2
 
 from dpop_asgi.core.htu import is_loopback, normalise
 from dpop_asgi.core.strict_json import strict_json_object
-from dpop_asgi.tokens.key_set import KeySet
+from dpop_asgi.tokens.issuer.key_set import KeySet
 
 # A hundred RSA-4096 keys have about 80 KB.
 _MAX_DOCUMENT_BYTES = 262_144

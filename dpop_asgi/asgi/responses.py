@@ -1,0 +1,216 @@
+"""The response to a request: the app's own messages with a nonce added, or the response to a rejection."""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from enum import Enum
+from operator import itemgetter
+from typing import Any
+
+from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
+from dpop_asgi.authenticator import Authenticator
+from dpop_asgi.core.caller import Caller
+from dpop_asgi.core.challenge import ErrorResponse
+from dpop_asgi.core.credentials import IncomingRequest, scheme_of
+from dpop_asgi.core.policy import Scheme
+from dpop_asgi.errors import DPoPError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+# Where the app's exception handlers, and instances inside, find the responder in the scope.
+RESPONDER_KEY = "dpop_asgi.responder"
+
+_EXPOSE = b"access-control-expose-headers"
+_EXPOSED = (b"DPoP-Nonce", b"WWW-Authenticate")
+_NAME = itemgetter(0)
+_SERVER_ERROR = 500
+_POLICY_VIOLATION = 1008
+
+
+class _State(Enum):
+    """How far the response has come."""
+
+    WAITING = "nothing was sent, apart from hints"
+    RENDERED = "the response to a rejection is rendered, and the app sends it"
+    STARTED = "the app's response has begun"
+    REPLACED = "the response to a rejection was sent; what the app sends is dropped"
+
+
+class _Responder:
+    """One request: what is known of it, and how it is responded to.
+
+    Args:
+        scope: of the request.
+        receive: of the request; called by the app only.
+        send: of the request.
+        authenticator: knows which nonce to issue when the app responds.
+        render: makes a response of a rejection, and of the scheme that the client used.
+
+    Attributes:
+        authenticator: see above.
+        request: what was judged, once the request was accepted.
+        caller: set once the request was accepted.
+    """
+
+    request: IncomingRequest | None = None
+    caller: Caller | None = None
+    _state: _State = _State.WAITING
+
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        authenticator: Authenticator,
+        render: Callable[[DPoPError, Scheme], Awaitable[ErrorResponse]],
+    ) -> None:
+        self.authenticator = authenticator
+        self._receive = receive
+        self._scope = scope
+        self._send = send
+        self._render = render
+
+    @property
+    def started(self) -> bool:
+        """Whether a response has begun, apart from hints before it."""
+        return self._state is _State.STARTED or self._state is _State.REPLACED
+
+    async def response_to(self, rejection: DPoPError) -> ErrorResponse:
+        """The response to a rejection: ours, or one that the app raised."""
+        if self.caller is None:
+            scheme = scheme_of(self._scope["headers"])
+        else:
+            scheme = "Bearer" if self.caller.key_thumbprint is None else "DPoP"
+        response = await self._render(rejection, scheme)
+        if self._state is _State.WAITING:
+            self._state = _State.RENDERED
+        return response
+
+    @abstractmethod
+    async def replace(self, response: ErrorResponse) -> None:
+        """Send `response` instead of the app's."""
+        ...
+
+    async def handles(self, error: Exception) -> bool:
+        """Respond to an error that was raised, if it is a rejection. Whether nothing is left of it for the server."""
+        if self._state is _State.REPLACED:
+            return _is_answered(error)
+        rejection = rejection_in(error)
+        if rejection is None or self.started:
+            return False
+        await self.replace(await self.response_to(rejection))
+        return rejection is error or not has_other_errors(error)
+
+
+class HTTPResponder(_Responder):
+    """Passes the app's messages on; changes `http.response.start` only, and that only for a caller."""
+
+    @property
+    def receive(self) -> Receive:
+        """The `receive` for the app inside."""
+        return self._receive
+
+    async def send(self, message: Message) -> None:
+        """The `send` for the app inside."""
+        if self._state is _State.REPLACED:
+            return
+        # An early hint or a push promise may come before it.
+        if message["type"] == "http.response.start" and self._state is not _State.STARTED:
+            # The 500 with which a framework responds to an exception that it does not know.
+            rejection = rejection_being_handled() if message.get("status") == _SERVER_ERROR else None
+            if rejection is not None:
+                await self.replace(await self.response_to(rejection))
+                return
+            message = self._with_headers(message)
+            self._state = _State.STARTED
+        await self._send(message)
+
+    def _with_headers(self, message: Message) -> Message:
+        if self._state is _State.RENDERED:
+            return {**message, "headers": self._with_exposure(list(message.get("headers", ())))}
+        if self.caller is None:
+            return message
+        return {**message, "headers": self._with_exposure(_with_nonce(message, self.caller, self.authenticator))}
+
+    async def replace(self, response: ErrorResponse) -> None:
+        """Send `response` instead of the app's."""
+        self._state = _State.REPLACED
+        headers = self._with_exposure(list(response.headers))
+        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": self.body_of(response)})
+
+    def body_of(self, response: ErrorResponse) -> bytes:
+        """The body that may be sent with `response`."""
+        return b"" if self._scope["method"] == "HEAD" else response.body
+
+    def _with_exposure(self, headers: Headers) -> Headers:
+        """Let scripts of other origins read challenge and nonce, beside what the app exposes (WHATWG Fetch §3.2.5)."""
+        if b"origin" not in map(_NAME, self._scope["headers"]):
+            return headers
+        listed = b",".join(value for name, value in headers if name.lower() == _EXPOSE)
+        exposed = [name.strip() for name in listed.split(b",") if name.strip()]
+        known = {name.lower() for name in exposed}
+        exposed += [name for name in _EXPOSED if name.lower() not in known]
+        return [*_without(headers, _EXPOSE), (_EXPOSE, b", ".join(exposed))]
+
+
+class WebSocketResponder(_Responder):
+    """The same for a handshake: the nonce goes with `websocket.accept`, a rejection is a denial response."""
+
+    _connected: bool = False
+
+    async def receive(self) -> Message:
+        """The `receive` for the app inside."""
+        self._connected = True
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """The `send` for the app inside."""
+        if message["type"] == "websocket.accept" and self.caller is not None:
+            headers = _with_nonce(message, self.caller, self.authenticator)
+            message = {**message, "headers": headers}
+        if self._state is not _State.REPLACED:
+            self._state = _State.STARTED
+        await self._send(message)
+
+    async def replace(self, response: ErrorResponse) -> None:
+        """Reject the handshake: with status and headers where the server can, else by closing (HTTP 403)."""
+        if not self._connected:
+            await self.receive()
+        self._state = _State.REPLACED
+        if "websocket.http.response" not in (self._scope.get("extensions") or {}):
+            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
+            return
+        start = {"status": response.status, "headers": list(response.headers)}
+        await self._send({"type": "websocket.http.response.start", **start})
+        await self._send({"type": "websocket.http.response.body", "body": response.body})
+
+
+Responder = HTTPResponder | WebSocketResponder
+
+
+def _is_answered(error: BaseException) -> bool:
+    """Whether nothing is left of `error`, after the response to a rejection has replaced the app's."""
+    if isinstance(error, RuntimeError) and error.__cause__ is not None:
+        # Starlette: "Caught handled exception, but response already started", by the 500 that ours has replaced.
+        error = error.__cause__
+    return rejection_in(error) is not None and not has_other_errors(error)
+
+
+def _with_nonce(message: Message, caller: Caller, authenticator: Authenticator) -> Headers:
+    """RFC 9449 §8.2: a newer nonce on any response, which then must not be cached; one of the app's never passes."""
+    headers = message.get("headers", ())
+    if caller.nonce is None:
+        return list(headers)
+    nonce = authenticator.newer_nonce(caller)
+    if nonce is None:
+        return _without(headers, b"dpop-nonce")
+    kept = _without(headers, b"dpop-nonce", b"cache-control", b"expires")
+    return [*kept, (b"dpop-nonce", nonce.encode("ascii")), (b"cache-control", b"no-store")]
+
+
+def _without(headers: Iterable[tuple[bytes, bytes]], *names: bytes) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in names]

@@ -1,0 +1,1 @@
+"""An issuer's keys: where they are, and which of them are current."""
