@@ -84,7 +84,7 @@ async def staged(server: IssuerServer, clock: ManualClock, client: Client) -> As
         issuer = server.issuer_behind(network.port, clock)
         verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, timeout=PATIENCE, clock=clock)
         authenticator = Authenticator(verify_token=verify, store=MemoryStore(clock=clock), clock=clock)
-        with Served(DPoPMiddleware(App(), authenticator=authenticator)) as served:
+        with Served(DPoPMiddleware(App(headers=[("content-length", "2")]), authenticator=authenticator)) as served:
             yield Scene(f"{served.url}/r", issuer, network, verify, clock, client, http)
 
 
