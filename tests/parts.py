@@ -62,9 +62,8 @@ DIVIDED = {
 }
 _BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 PARTS = {
-    # One more than there are cores: some of it waits for processes that it has started.
-    "side by side": ["-n", str((os.cpu_count() or 1) + 1), *_BY_FILE, "-m", "not waits and not alone"],
-    "what waits": [*WAITING, "-n", "3", *_BY_FILE, "-m", "waits"],
+    "side by side": ["-n", "auto", *_BY_FILE, "-m", "not waits and not alone"],
+    "what waits": [*WAITING, "-n", "2", *_BY_FILE, "-m", "waits"],
     "one at a time": [*ALONE, "-m", "alone"],
 }
 SIDE_BY_SIDE, AT_THE_SAME_TIME, ONE_AT_A_TIME = PARTS
