@@ -142,7 +142,7 @@ class Authenticator:
         if self._nonces is not None and (before is None or before.nonce is None):
             nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)  # 4
         thumbprint = proof.verify_signature()  # 5
-        token = self._verifier.recall(token_hash) or await self._verifier(credentials.token)  # 6
+        token = self._verifier.cached_token(token_hash) or await self._verifier(credentials.token)  # 6
         check_binding(token, thumbprint)  # 7
         self._reader.remember(proof)
         is_recorded = True

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from dpop_asgi.core.ports import Clock, Store
+from dpop_asgi.core.ports import Clock, Inspectable, Store
 from dpop_asgi.errors import StoreError
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -33,11 +33,9 @@ class SelfCheck:
 
     async def findings(self) -> list[str]:
         """What should be mended, a sentence each; nothing when all is well."""
-        look = getattr(self._store, "findings", None)
-        if look is None:
+        if not isinstance(self._store, Inspectable):
             return []
         try:
-            found: list[str] = await look(self._clock)
+            return await self._store.findings(self._clock)
         except StoreError as error:
             return [f"the store could not be looked at: {error}"]
-        return found

@@ -7,7 +7,7 @@ from inspect import Parameter, isawaitable, iscoroutinefunction, isfunction, ism
 
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import Clock, TokenVerifier
+from dpop_asgi.core.ports import CachingVerifier, Clock, Readiness, TokenVerifier
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -33,22 +33,22 @@ class CheckedVerifier:
         require("verify_token", not isinstance(verify_token, type), "an object, and not its class")
         require("verify_token", not _is_plain(verify_token), "async: `async def verify(token)`")
         self._verify_token = verify_token
-        self._recall = _memory_of(verify_token)
+        self._cache = _cache_of(verify_token)
         self._clock = clock
         self._has_complained = False
 
-    def recall(self, token_hash: str) -> AccessToken | None:
+    def cached_token(self, token_hash: str) -> AccessToken | None:
         """The token with this base64url SHA-256, if the verifier remembers it.
 
         Raises:
             InvalidToken: `token_expired`.
             IssuerUnavailable: it is no `AccessToken`.
         """
-        token = self._recall(token_hash)
+        token = self._cache(token_hash)
         return None if token is None else self._checked(token)
 
     async def __call__(self, token: str, /) -> AccessToken:
-        """See `TokenVerifier`; this raises the same, and what `recall` raises."""
+        """See `TokenVerifier`; this raises the same, and what `cached_token` raises."""
         returned: object = self._verify_token(token)
         if not isawaitable(returned):
             raise self._complaint("is not async")
@@ -56,12 +56,11 @@ class CheckedVerifier:
 
     async def ready(self) -> None:
         """Await the verifier's own `ready`, if it has one; raises as that does."""
-        ready = getattr(self._verify_token, "ready", None)
-        if ready is not None:
-            await ready()
+        if isinstance(self._verify_token, Readiness):
+            await self._verify_token.ready()
 
     def _checked(self, token: object) -> AccessToken:
-        """The token, if it is one and has not expired meanwhile; raises as `recall` does."""
+        """The token, if it is one and has not expired meanwhile; raises as `cached_token` does."""
         if not isinstance(token, AccessToken):
             # By its type alone: it may be the token.
             raise self._complaint(f"returned a {type(token).__name__}")
@@ -104,10 +103,12 @@ def _is_plain(verify_token: Callable[..., object]) -> bool:
     return not forwards and not any(name in str(described.return_annotation) for name in _AWAITABLE)
 
 
-def _memory_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
-    """Its `recall`, but not one that it inherits while its `__call__` is its own: what that asks must be asked."""
-    owner = next(kind for kind in type(verify_token).__mro__ if vars(kind).keys() & {"recall", "__call__"})
-    recall = vars(owner).get("recall") and verify_token.recall  # type: ignore[attr-defined]
-    fits = recall is None or (callable(recall) and not iscoroutinefunction(recall))
-    require("verify_token", fits, "a verifier whose recall is a plain method, or None")
-    return recall or (lambda _: None)
+def _cache_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
+    """Its `cached_token`, unless its class inherits that beneath a `__call__` of its own. See `CachingVerifier`."""
+    named = {"cached_token", "__call__"}
+    definer = next(vars(kind) for kind in type(verify_token).__mro__ if vars(kind).keys() & named)
+    if not isinstance(verify_token, CachingVerifier) or "cached_token" not in definer:
+        return lambda _: None
+    cached_token = verify_token.cached_token
+    require("verify_token", not iscoroutinefunction(cached_token), "a verifier whose cached_token is not async")
+    return cached_token

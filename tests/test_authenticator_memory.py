@@ -16,7 +16,7 @@ class Remembering:
         self.known[sha256_b64url(token)] = self.token
         return self.token
 
-    def recall(self, token_hash):
+    def cached_token(self, token_hash):
         return self.known.get(token_hash)
 
 
@@ -30,17 +30,17 @@ class AskingMore(Remembering):
 
 
 class AskingAndRemembering(AskingMore):
-    def recall(self, token_hash):
-        return None if self.revoked else super().recall(token_hash)
+    def cached_token(self, token_hash):
+        return None if self.revoked else super().cached_token(token_hash)
 
 
 class Asynchronous(Remembering):
-    async def recall(self, token_hash):
-        return super().recall(token_hash)
+    async def cached_token(self, token_hash):
+        return super().cached_token(token_hash)
 
 
 class Forgetful(Remembering):
-    recall = None
+    cached_token = None
 
 
 @pytest.fixture
@@ -75,5 +75,5 @@ async def test_a_memory_that_is_switched_off_is_not_asked(clock, client, token):
 
 
 def test_a_memory_that_would_have_to_be_awaited_is_refused(clock, client, token):
-    with pytest.raises(ValueError, match=r"^verify_token: .*recall"):
+    with pytest.raises(ValueError, match=r"^verify_token: .*cached_token"):
         Resource(clock, client, verify_token=Asynchronous(token))

@@ -134,7 +134,7 @@ async def test_a_memory_that_gives_no_token_lets_nobody_in(clock, client):
     """Y07"""
 
     class Remembering(Async):
-        def recall(self, _):
+        def cached_token(self, _):
             return {"sub": "alice"}
 
     with pytest.raises(IssuerUnavailable, match="returned a dict"):
@@ -216,7 +216,7 @@ async def test_a_token_that_expires_while_somebody_is_asked_is_refused(clock, cl
             clock.advance(10.0 if slow == "issuer" else 0.0)
             return token
 
-        def recall(self, _):
+        def cached_token(self, _):
             clock.advance(10.0 if slow == "memory" else 0.0)
             return token if slow == "memory" else None
 

@@ -70,20 +70,57 @@ class Fenced(Store, Protocol):
         ...
 
 
-class TokenVerifier(Protocol):
-    """Any `async def verify(token: str) -> AccessToken` is one.
+@runtime_checkable
+class Inspectable(Protocol):
+    """A `Store` that can look for configuration problems. `SelfCheck` asks it once per process."""
 
-    Two methods are used where there are any. `recall(token_hash)`, not async, gives the token with this base64url
-    SHA-256, if it was verified before and is still good, and spares the call for requests under DPoP; it is not
-    inherited by a class with a `__call__` of its own. `ready()` is awaited by `Authenticator.ready`.
-    """
+    async def findings(self, clock: Clock) -> list[str]:
+        """What an operator should fix, a sentence each.
+
+        Args:
+            clock: seconds since the epoch, the clock that judges proofs.
+
+        Raises:
+            StoreError: If the store does not respond.
+        """
+        ...
+
+
+class TokenVerifier(Protocol):
+    """Any `async def verify(token: str) -> AccessToken` is one. It may be a `CachingVerifier` or `Readiness` too."""
 
     async def __call__(self, token: str, /) -> AccessToken:
         """What the issuer vouches for.
 
         Raises:
-            InvalidToken: when the token is not good here and now.
-            IssuerUnavailable: when that cannot be found out now.
+            InvalidToken: If the token is not valid here and now.
+            IssuerUnavailable: If that cannot be found out now.
+        """
+        ...
+
+
+@runtime_checkable
+class CachingVerifier(TokenVerifier, Protocol):
+    """A `TokenVerifier` that remembers the tokens that it verified: requests under DPoP look there first.
+
+    A class that overrides `__call__` of another has to override `cached_token` too. It is not called otherwise, since
+    it would skip what the new `__call__` checks.
+    """
+
+    def cached_token(self, token_hash: str) -> AccessToken | None:
+        """The token with this base64url SHA-256, if it was verified before and is still valid. Not async."""
+        ...
+
+
+@runtime_checkable
+class Readiness(Protocol):
+    """A `TokenVerifier` that has to prepare something before it can verify tokens."""
+
+    async def ready(self) -> None:
+        """Prepare it. Awaited by `Authenticator.ready`.
+
+        Raises:
+            IssuerUnavailable: If the issuer's keys are not known, and cannot be fetched.
         """
         ...
 

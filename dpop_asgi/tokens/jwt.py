@@ -131,7 +131,7 @@ class JWTVerifier:
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""
         token_hash = sha256_b64url(token.encode("utf-8", "surrogatepass"))
-        known = self.recall(token_hash)
+        known = self.cached_token(token_hash)
         if known is not None:
             return known
         signed = SignedToken.parse(token)
@@ -142,7 +142,7 @@ class JWTVerifier:
         if keys is None or not candidates:
             keys = await _keys_for(signed, source)
             # Of those who waited for the keys together, one verifies.
-            known = self.recall(token_hash)
+            known = self.cached_token(token_hash)
             if known is not None:
                 return known
             candidates = signed.candidates(keys)
@@ -154,7 +154,7 @@ class JWTVerifier:
         self._remember(token_hash, _Verified(access_token, good_from, good_until, source, keys))
         return access_token
 
-    def recall(self, token_hash: str) -> AccessToken | None:
+    def cached_token(self, token_hash: str) -> AccessToken | None:
         """The token with this base64url SHA-256, if it was verified a short while ago and still holds."""
         known, now = self._cache.get(token_hash), self._clock()
         if known is None or not known.good_from <= now < known.good_until:
