@@ -25,12 +25,12 @@ class AcceptingFleet(Fleet):
 
 @pytest.mark.explores
 def test_every_answer_of_a_fleet_that_refuses_while_the_store_is_away_is_right():
-    examine(RefusingFleet, examples=60)
+    examine(RefusingFleet, examples=100)
 
 
 @pytest.mark.explores
 def test_every_answer_of_a_fleet_that_accepts_while_the_store_is_away_is_right():
-    examine(AcceptingFleet, examples=25)
+    examine(AcceptingFleet, examples=60)
 
 
 WHILE_REFUSING = {"200": 1, "401 nonce_missing": 1, "401 proof_replayed": 2, "503": 2, "at once, 1 passed": 1}
