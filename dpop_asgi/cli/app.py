@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from dpop_asgi.cli.demo import run
-from dpop_asgi.cli.demo import serve as serve_until_stopped
-from dpop_asgi.cli.servers import CannotRun, exit_on_signals
-from dpop_asgi.cli.show import error, survive_poor_encodings
+from dpop_asgi.cli.demo.run import run
+from dpop_asgi.cli.demo.run import serve as serve_until_stopped
+from dpop_asgi.cli.demo.screen import error, survive_poor_encodings
+from dpop_asgi.cli.demo.servers import CannotRun, exit_on_signals
 
 app: typer.Typer = typer.Typer(
     name="dpop-asgi",

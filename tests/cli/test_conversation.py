@@ -3,8 +3,8 @@ import math
 import pytest
 
 from dpop_asgi import MemoryStore
-from dpop_asgi.cli import conversation
-from dpop_asgi.cli.conversation import NONCES
+from dpop_asgi.cli.demo import conversation
+from dpop_asgi.cli.demo.conversation import NONCES
 from dpop_asgi.errors import Reason, UseNonce
 from dpop_asgi.nonces import NonceWindow
 from tests.support.windows import accepted_nonce

@@ -3,7 +3,7 @@ import os
 import httpx2
 import pytest
 
-from dpop_asgi.cli.servers import CannotRun, ExampleServer, IssuerServer, find_example
+from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer, IssuerServer, find_example
 from tests.support.processes import ROOT
 
 
@@ -16,10 +16,10 @@ def test_in_a_checkout_the_example_is_found_among_the_examples():
 
 
 def test_in_an_installed_package_the_example_is_found_inside(tmp_path):
-    package = tmp_path / "dpop_asgi" / "cli"
+    package = tmp_path / "dpop_asgi" / "cli" / "demo"
     package.mkdir(parents=True)
     (package / "resource_server.py").touch()
-    assert find_example(tmp_path) == ("dpop_asgi.cli.resource_server", tmp_path)
+    assert find_example(tmp_path) == ("dpop_asgi.cli.demo.resource_server", tmp_path)
 
 
 def test_an_installation_without_the_example_is_told_where_it_was_looked_for(tmp_path):

@@ -8,7 +8,7 @@ from tests.conformance.judge import ALGORITHMS, judge
 from tests.conformance.rows import row
 from tests.support.wire import Response
 
-DESCRIPTION = "The DPoP proof must carry the nonce of the DPoP-Nonce field"
+DESCRIPTION = "The DPoP proof must contain the nonce from the DPoP-Nonce header"
 SENT = b"DPoP abcdefghijklmnop"
 
 

@@ -14,7 +14,6 @@ from dpop_asgi import (
     UseNonce,
 )
 from dpop_asgi.core.challenge import Challenger, unavailable
-from dpop_asgi.errors import DESCRIPTIONS
 from tests.support.challenges import checked_challenges, parse_challenges
 
 ALGS = "ES256 PS256"
@@ -166,8 +165,8 @@ def test_nothing_of_the_request_reaches_the_answer(reason, mode):
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_has_a_description_that_simple_clients_do_not_stumble_over(reason):
     # Some clients split a challenge at commas, some take a word behind one for the next scheme.
-    assert DESCRIPTIONS[reason].isascii()
-    assert not set(DESCRIPTIONS[reason]) & set(',"\\=')
+    assert reason.description.isascii()
+    assert not set(reason.description) & set(',"\\=')
 
 
 @pytest.mark.requirement("R-7.1-10")

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dpop_asgi import Reason
-from dpop_asgi.errors import DESCRIPTIONS
 from tests.support.wire import Response
 
 _ERROR = re.compile(r'DPoP error="(\w+)"')
 # The faults of a nonce are answered alike: the table of reasons has them as one.
-_REASONS = {text: reason for reason, text in DESCRIPTIONS.items() if not reason.startswith("nonce_")}
+_REASONS = {reason.description: reason for reason in Reason if not reason.startswith("nonce_")}
 
 
 class Outcome(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dpop_asgi.cli.wire import Exchange
+from dpop_asgi.cli.demo.client import Exchange
 from dpop_asgi.errors import Reason
 
 

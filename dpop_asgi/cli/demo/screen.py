@@ -14,8 +14,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dpop_asgi.cli import describe
-from dpop_asgi.cli.steps import Step
+from dpop_asgi.cli.demo import words
+from dpop_asgi.cli.demo.steps import Step
 
 # From this width on the table has room for the server's reasons.
 _WIDE = 124
@@ -83,11 +83,11 @@ class Screen:
         self._print(Text(f"{self._steps:2}  {step.title}", "bold"))
         self._print(Text(step.sentence, "italic"), 4)
         self._print(Text.assemble(("→ ", "blue"), (step.seen.request_line, "bold blue")), 4)
-        self._print(_fields(describe.request_fields(step)), 6)
-        self._print(describe.status_line(step.seen), 4)
-        self._print(_fields(describe.answer_fields(step)), 6)
+        self._print(_fields(words.request_fields(step)), 6)
+        self._print(words.status_line(step.seen), 4)
+        self._print(_fields(words.answer_fields(step)), 6)
         if not step.agrees:
-            self._print(Text(f"Expected was: {describe.expected(step, full=True)}", "bold red"), 4)
+            self._print(Text(f"Expected was: {words.expected(step, full=True)}", "bold red"), 4)
 
     def table(self, steps: Sequence[Step]) -> None:
         """Expected and seen side by side."""
@@ -98,8 +98,8 @@ class Screen:
         for number, step in enumerate(steps, 1):
             full = self._console.width >= _WIDE or not step.agrees
             agree = Text("yes", "green") if step.agrees else Text("no", "bold red")
-            seen = Text(describe.seen(step, full=full), describe.colour(step.seen.status))
-            table.add_row(str(number), step.title, describe.expected(step, full=full), seen, agree)
+            seen = Text(words.seen(step, full=full), words.colour(step.seen.status))
+            table.add_row(str(number), step.title, words.expected(step, full=full), seen, agree)
         self._gap()
         self._print(table)
 

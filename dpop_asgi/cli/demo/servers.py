@@ -19,7 +19,7 @@ import uvicorn
 
 from dpop_asgi.testing import Issuer
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
 
 # A cold start on a busy machine takes a few seconds; more than this means that something hangs.
 _START_SECONDS = 30.0
@@ -72,11 +72,11 @@ def find_example(root: Path = _ROOT) -> tuple[str, Path]:
     Raises:
         CannotRun: it is in neither.
     """
-    for module, folder in (("dpop_asgi.cli.resource_server", root), ("resource_server", root / "examples")):
+    for module, folder in (("dpop_asgi.cli.demo.resource_server", root), ("resource_server", root / "examples")):
         if folder.joinpath(*module.split(".")).with_suffix(".py").is_file():
             return module, folder
     msg = (
-        f"The example server is neither in {root / 'dpop_asgi' / 'cli'} nor in {root / 'examples'}: "
+        f"The example server is neither in {root / 'dpop_asgi' / 'cli' / 'demo'} nor in {root / 'examples'}: "
         "resource_server.py is missing from this installation. Please install dpop-asgi again."
     )
     raise CannotRun(msg)

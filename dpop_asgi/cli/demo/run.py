@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from dpop_asgi.cli.conversation import NONCES, Conversation
-from dpop_asgi.cli.describe import head
-from dpop_asgi.cli.servers import CannotRun, ExampleServer, IssuerServer
-from dpop_asgi.cli.show import Screen
-from dpop_asgi.cli.steps import exit_code
-from dpop_asgi.cli.wire import Wire
+from dpop_asgi.cli.demo.client import DemoClient
+from dpop_asgi.cli.demo.conversation import NONCES, Conversation
+from dpop_asgi.cli.demo.screen import Screen
+from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer, IssuerServer
+from dpop_asgi.cli.demo.steps import exit_code
+from dpop_asgi.cli.demo.words import head
 from dpop_asgi.errors import StoreError
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.settings import Settings
@@ -54,7 +54,7 @@ def run(store: str) -> int:
     """
     screen, start = Screen(), time.monotonic()
     with _stage(screen, store, NONCES) as (issuer, server):
-        conversation = Conversation(Wire(server), server.url, issuer, screen.wait)
+        conversation = Conversation(DemoClient(server), server.url, issuer, screen.wait)
         screen.opening(
             {
                 **_facts(issuer, server, store, NONCES),
@@ -112,7 +112,7 @@ def _facts(issuer: Issuer, server: ExampleServer, store: str, nonces: NoncePolic
 def _print_commands(screen: Screen, issuer: Issuer, server: ExampleServer) -> None:
     client, url = Client(), f"{server.url}/resource"
     token = issuer.access_token(client, claims={"exp": int(time.time()) + _TOKEN_HOURS * 3600})
-    proof = client.proof("GET", url, token, nonce=Wire(server).get("/resource", {}).nonce)
+    proof = client.proof("GET", url, token, nonce=DemoClient(server).get("/resource", {}).nonce)
     key = json.dumps(client.key.private_jwk, separators=(",", ":"))
     screen.say(f"Paste into another terminal: a token for {_TOKEN_HOURS} h, and the key it is bound to.")
     screen.command(f"export TOKEN={shlex.quote(token)} KEY={shlex.quote(key)}")

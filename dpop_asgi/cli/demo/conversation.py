@@ -4,9 +4,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 
-from dpop_asgi.cli.servers import CannotRun
-from dpop_asgi.cli.steps import Expected, Step
-from dpop_asgi.cli.wire import Wire
+from dpop_asgi.cli.demo.client import DemoClient
+from dpop_asgi.cli.demo.servers import CannotRun
+from dpop_asgi.cli.demo.steps import Expected, Step
 from dpop_asgi.errors import Reason
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.testing import Client, Issuer
@@ -34,17 +34,17 @@ class Conversation:
     """A client, a thief, and a server that rotates its nonces as `NONCES` says.
 
     Args:
-        wire: to the server.
+        api: sends requests to the server.
         url: of the server.
         issuer: of the access token.
         wait: waits until an instant, in seconds since the epoch, and says why.
     """
 
-    def __init__(self, wire: Wire, url: str, issuer: Issuer, wait: Callable[[float, str], None]) -> None:
+    def __init__(self, api: DemoClient, url: str, issuer: Issuer, wait: Callable[[float, str], None]) -> None:
         self.client: Client = Client()
         self.thief: Client = Client()
         self.token: str = issuer.access_token(self.client)
-        self._wire = wire
+        self._api = api
         self._url = url
         self._wait = wait
         self._old_nonce, self._old_slot = "", 0
@@ -69,7 +69,7 @@ class Conversation:
         """A nonce, as every 401 brings one, and its slot, known because the slot did not change during the request."""
         for _ in range(_TRIES):
             before = _slot_handed_out(time.time())
-            answer = self._wire.get("/resource", {})
+            answer = self._api.get("/resource", {})
             if answer.nonce is None:
                 msg = f"The resource server answers {answer.status} without a nonce: {answer.log}"
                 raise CannotRun(msg)
@@ -83,7 +83,7 @@ class Conversation:
             title="No credentials",
             sentence="Somebody calls the API with nothing at all. The answer says what is wanted here.",
             expected=Expected(status=401, reason=Reason.AUTHORIZATION_MISSING),
-            seen=self._wire.get("/resource", {}),
+            seen=self._api.get("/resource", {}),
         )
 
     def _challenge_retry_replay(self) -> _Attempt:
@@ -94,7 +94,7 @@ class Conversation:
             "that the proof was made just now, and hands out a nonce to put into it.",
             look_at="nonce",
             expected=Expected(status=401, error="use_dpop_nonce", reason=Reason.NONCE_MISSING, new_nonce=True),
-            seen=self._wire.get("/resource", self._headers()),
+            seen=self._api.get("/resource", self._headers()),
         )
         nonce = challenge.seen.nonce
         headers = self._headers(nonce=nonce)
@@ -105,7 +105,7 @@ class Conversation:
             look_at="nonce",
             nonce=nonce,
             expected=Expected(status=200),
-            seen=self._wire.get("/resource", headers),
+            seen=self._api.get("/resource", headers),
         )
         replay = Step(
             title="The same proof again",
@@ -113,7 +113,7 @@ class Conversation:
             look_at="jti",
             nonce=nonce,
             expected=Expected(status=401, error="invalid_dpop_proof", reason=Reason.PROOF_REPLAYED),
-            seen=self._wire.get("/resource", headers),
+            seen=self._api.get("/resource", headers),
         )
         return [challenge, accepted, replay], _refused_from(slot)
 
@@ -127,7 +127,7 @@ class Conversation:
             look_at="nonce",
             nonce=nonce,
             expected=Expected(status=200, new_nonce=True),
-            seen=self._wire.get("/resource", self._headers(nonce=nonce)),
+            seen=self._api.get("/resource", self._headers(nonce=nonce)),
         )
         return [step], _refused_from(slot)
 
@@ -142,7 +142,7 @@ class Conversation:
             look_at="nonce",
             nonce=nonce,
             expected=Expected(status=401, error="use_dpop_nonce", reason=Reason.NONCE_EXPIRED, new_nonce=True),
-            seen=self._wire.get("/resource", self._headers(nonce=nonce)),
+            seen=self._api.get("/resource", self._headers(nonce=nonce)),
         )
         accepted = Step(
             title="Same with a new nonce",
@@ -150,7 +150,7 @@ class Conversation:
             look_at="nonce",
             nonce=refused.seen.nonce,
             expected=Expected(status=200),
-            seen=self._wire.get("/resource", self._headers(nonce=refused.seen.nonce)),
+            seen=self._api.get("/resource", self._headers(nonce=refused.seen.nonce)),
         )
         return [refused, accepted], _refused_from(slot)
 
@@ -159,7 +159,7 @@ class Conversation:
             title="The token as Bearer",
             sentence="A thief has stolen the access token. Without the client's key it is worth nothing.",
             expected=Expected(status=401, error="invalid_token", reason=Reason.BEARER_NOT_ACCEPTED),
-            seen=self._wire.get("/resource", {"Authorization": f"Bearer {self.token}"}),
+            seen=self._api.get("/resource", {"Authorization": f"Bearer {self.token}"}),
         )
 
     def _by_another_key(self) -> _Attempt:
@@ -171,7 +171,7 @@ class Conversation:
             look_at="key",
             nonce=nonce,
             expected=Expected(status=401, error="invalid_token", reason=Reason.BINDING_MISMATCH),
-            seen=self._wire.get("/resource", headers),
+            seen=self._api.get("/resource", headers),
         )
         return [step], _refused_from(slot)
 
@@ -183,7 +183,7 @@ class Conversation:
             look_at="htu",
             nonce=nonce,
             expected=Expected(status=401, error="invalid_dpop_proof", reason=Reason.TARGET_MISMATCH),
-            seen=self._wire.get("/resource", self._headers("/files/holiday.jpg", nonce=nonce)),
+            seen=self._api.get("/resource", self._headers("/files/holiday.jpg", nonce=nonce)),
         )
         return [step], _refused_from(slot)
 
@@ -196,7 +196,7 @@ class Conversation:
             look_at="iat",
             nonce=nonce,
             expected=Expected(status=401, error="invalid_dpop_proof", reason=Reason.ISSUED_TOO_EARLY),
-            seen=self._wire.get("/resource", self._headers(nonce=nonce, claims=yesterday)),
+            seen=self._api.get("/resource", self._headers(nonce=nonce, claims=yesterday)),
         )
         return [step], _refused_from(slot)
 
@@ -205,7 +205,7 @@ class Conversation:
             title="WebSocket, no proof",
             sentence="The same rules hold for a WebSocket: the handshake needs a proof as well as a token.",
             expected=Expected(status=401, error="invalid_dpop_proof", reason=Reason.PROOF_MISSING),
-            seen=self._wire.echo("/ws", {"Authorization": f"DPoP {self.token}"}),
+            seen=self._api.echo("/ws", {"Authorization": f"DPoP {self.token}"}),
         )
 
     def _websocket_echo(self) -> _Attempt:
@@ -216,7 +216,7 @@ class Conversation:
             look_at="htu",
             nonce=nonce,
             expected=Expected(status=101, content="hello"),
-            seen=self._wire.echo("/ws", self._headers("/ws", nonce=nonce)),
+            seen=self._api.echo("/ws", self._headers("/ws", nonce=nonce)),
         )
         return [step], _refused_from(slot)
 

@@ -11,7 +11,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.http11 import Response
 from websockets.sync.client import connect
 
-from dpop_asgi.cli.servers import CannotRun, ExampleServer
+from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer
 
 _PATIENCE_SECONDS = 10.0
 _SWITCHING_PROTOCOLS = 101
@@ -71,7 +71,7 @@ class _Reply:
     content: str
 
 
-class Wire:
+class DemoClient:
     """Talks to one server.
 
     Args:

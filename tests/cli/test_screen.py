@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from dpop_asgi.cli.show import Screen
-from dpop_asgi.cli.steps import Expected, Step, exit_code
-from dpop_asgi.cli.wire import Exchange
+from dpop_asgi.cli.demo.client import Exchange
+from dpop_asgi.cli.demo.screen import Screen
+from dpop_asgi.cli.demo.steps import Expected, Step, exit_code
 from dpop_asgi.errors import Reason
 
 URL = "https://api.example.com/orders"

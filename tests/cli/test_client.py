@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from dpop_asgi.cli.conversation import Conversation
-from dpop_asgi.cli.servers import CannotRun, ExampleServer
-from dpop_asgi.cli.wire import Wire
+from dpop_asgi.cli.demo.client import DemoClient
+from dpop_asgi.cli.demo.conversation import Conversation
+from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer
 from tests.support.processes import free_port
 
 
@@ -22,7 +22,7 @@ def server(issuer_server):
 @pytest.mark.parametrize("request_name", ["get", "echo"])
 def test_an_answer_is_kept_as_it_was_on_the_wire(server, request_name):
     before = time.time()
-    exchange = getattr(Wire(server), request_name)("/ws", {"Authorization": "DPoP abc"})
+    exchange = getattr(DemoClient(server), request_name)("/ws", {"Authorization": "DPoP abc"})
     assert exchange.request_line == "GET /ws"
     assert exchange.sent["Authorization"] == "DPoP abc"
     assert before <= exchange.sent_at <= time.time()
@@ -33,7 +33,7 @@ def test_an_answer_is_kept_as_it_was_on_the_wire(server, request_name):
 
 @pytest.mark.parametrize("request_name", ["get", "echo"])
 def test_a_server_that_has_ended_is_told_from_one_that_does_not_answer(server, request_name):
-    wire = Wire(server)
+    wire = DemoClient(server)
     server.url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(CannotRun, match="The resource server does not answer"):
         getattr(wire, request_name)("/ws", {})
@@ -44,7 +44,7 @@ def test_a_server_that_has_ended_is_told_from_one_that_does_not_answer(server, r
 
 
 def test_a_server_without_nonces_ends_the_conversation_with_a_reason(server, issuer_server):
-    conversation = Conversation(Wire(server), server.url, issuer_server.issuer, lambda *_: None)
+    conversation = Conversation(DemoClient(server), server.url, issuer_server.issuer, lambda *_: None)
     steps = conversation.steps()
     assert next(steps).agrees
     with pytest.raises(CannotRun, match="answers 401 without a nonce: authorization_missing"):

@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.text import Text
 
-from dpop_asgi.cli.steps import Step
-from dpop_asgi.cli.wire import Exchange
+from dpop_asgi.cli.demo.client import Exchange
+from dpop_asgi.cli.demo.steps import Step
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.jwk import import_public_key
 from dpop_asgi.core.strict_json import strict_json_object

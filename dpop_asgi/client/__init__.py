@@ -1,0 +1,1 @@
+"""The client's side of DPoP. It stands on `core` alone."""
