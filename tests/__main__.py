@@ -1,6 +1,6 @@
 """`python3 -m tests` sets everything up in a fresh clone, and runs all tests.
 
-They run in two parts: side by side, and one at a time (see `parts.py`). With arguments, pytest is run once, with them.
+They run in three parts (see `parts.py`). With arguments, pytest is run once, with them.
 `--explore` tries random examples, with another seed each time, until one fails or Ctrl+C; paths may follow it.
 `--setup-only` stops before pytest.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tests.parts import FOR_BOTH, explore, run_both
+from tests.parts import FOR_ALL, explore, run_all
 from tests.set_up import PYTHON, SetupError, say, set_up
 
 
@@ -20,8 +20,8 @@ def main(arguments: list[str]) -> int:
         say("ready")
     elif arguments[:1] == ["--explore"]:
         return explore(arguments[1:], environment)
-    elif all(argument.startswith(FOR_BOTH) for argument in arguments):
-        return run_both(arguments, environment)
+    elif all(argument.startswith(FOR_ALL) for argument in arguments):
+        return run_all(arguments, environment)
     else:
         sys.stdout.flush()
         os.execve(PYTHON, [str(PYTHON), "-m", "pytest", *arguments], environment)

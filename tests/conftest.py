@@ -1,5 +1,6 @@
 """Fixtures that every folder of tests uses."""
 
+import gc
 import os
 import shutil
 import signal
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from dpop_asgi.testing import Client, Issuer, ManualClock
-from tests.parts import LONG, PATIENT, SERIAL
+from tests.parts import LONG, mark, run_together
 from tests.support.collection import COLLECTED, all_collected
 from tests.support.processes import AUDIENCE, RedisServer
 from tests.support.serving import IssuerServer
@@ -32,16 +33,34 @@ def pytest_configure_node(node):
     node.workerinput["all_collected"] = all_collected(node.config)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """By files, some of which are divided."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - it may be switched off
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            return run_together(nodeid)
+
+    return Scheduling(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session, items):
-    """Remember all, before some are deselected; mark those that must run alone, and those that a seed is given to."""
+    """Remember all, before some are deselected; mark the part of each, and those that a seed is given to."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     session.stash[COLLECTED] = list(items)
     for item in items:
-        if item.nodeid.startswith(SERIAL) and not item.nodeid.startswith(PATIENT):
-            item.add_marker("serial")
+        mark(item)
         if "seed" in item.fixturenames:
             item.add_marker("explores")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish():
+    """What was imported and collected stays until the end: looking through it for garbage takes a tenth of all time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import json
 
 import pytest
 
-from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, jwt
 from tests.support.api import PUBLIC_URL, call, http_scope
 from tests.support.challenges import checked_challenges
+from tests.support.keys import rsa_key
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
@@ -28,7 +28,7 @@ def _is_invalid_proof(answer):
 @pytest.mark.requirement("H-01", "R-4.2-08")
 @pytest.mark.parametrize("bits", [2048, 3072, 4096])
 async def test_proofs_with_rsa_keys_are_not_too_long(make_api, issuer, clock, bits):
-    client = Client(clock=clock, key=PrivateKey.generate("PS256", rsa_bits=bits))
+    client = Client(clock=clock, key=rsa_key(bits))
     assert (await make_api().request(client=client, token=issuer.access_token(client))).status == 200
 
 

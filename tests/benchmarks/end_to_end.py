@@ -21,7 +21,7 @@ CONNECTIONS = 64
 PLOTTED = (BARE, MEMORY, REDIS, UNBATCHED)
 
 # Requests per second to have ready in the first round; from then on a little more than the last one took.
-_FIRST_GUESS = 8000.0
+_FIRST_GUESS, _QUICK_GUESS = 8000, 1500
 _MARGIN = 1.4
 _LEAST = 3000.0
 _RATIOS = (
@@ -35,18 +35,19 @@ _RATIOS = (
 class Field:
     """The servers and the load, ready."""
 
-    def __init__(self, issuer: FastIssuer, load: Worker, servers: dict[str, Server]) -> None:
+    def __init__(self, issuer: FastIssuer, load: Worker, servers: dict[str, Server], *, first_guess: float) -> None:
         self._issuer = issuer
+        self._first_guess = first_guess
         self._load = load
         self._servers = servers
         self._guess: dict[str, float] = {}
 
     def saturate(self, name: str, *, connections: int, seconds: float) -> dict[str, Any]:
         server = self._servers[name]
-        guess = self._guess.get(name, _FIRST_GUESS)
+        guess = self._guess.get(name, self._first_guess)
         arguments = (server.port, server.pid, self._issuer.secret, connections, seconds, guess)
         seen = self._load.call(clients.saturate, *arguments)
-        self._guess[name] = max(seen["per_second"] * _MARGIN, _LEAST)
+        self._guess[name] = max(seen["per_second"] * _MARGIN, min(_LEAST, self._first_guess))
         return seen
 
     def steady(self, name: str, *, rate: float, seconds: float) -> dict[str, Any]:
@@ -60,11 +61,9 @@ def field(bench: Bench, *names: str) -> Iterator[Field]:
     with ExitStack() as stack:
         redis = stack.enter_context(bench.redis())
         load = stack.enter_context(Worker(cores.loading()))
-        servers = {}
-        for name in names:
-            server = Server(name, core=cores.tested(), redis_url=redis.url, issuer=issuer)
-            servers[name] = stack.enter_context(server)
-        yield Field(issuer, load, servers)
+        given = {"core": cores.tested(), "redis_url": redis.url, "issuer": issuer}
+        servers = {name: stack.enter_context(Server(name, **given)) for name in names}
+        yield Field(issuer, load, servers, first_guess=bench.size(_FIRST_GUESS, _QUICK_GUESS))
 
 
 def throughput(bench: Bench) -> None:
@@ -75,7 +74,7 @@ def throughput(bench: Bench) -> None:
         for number in range(bench.rounds):
             for name in names[::-1] if number % 2 else names:
                 bench.step(name)
-                seen[name].append(ready.saturate(name, connections=CONNECTIONS, seconds=bench.seconds(2.0, 0.3)))
+                seen[name].append(ready.saturate(name, connections=CONNECTIONS, seconds=bench.seconds(2.0, 0.1)))
     rates = {name: [one["per_second"] for one in rounds] for name, rounds in seen.items()}
     for what, one, other, bound in _RATIOS:
         bench.results.add(THROUGHPUT, what, Spread.of_ratios(rates[one], rates[other]), "times", at_least=bound)
@@ -112,7 +111,7 @@ def concurrency(bench: Bench) -> None:
         for connections in levels:
             for name in PLOTTED:
                 bench.step(f"{name}, {connections} clients")
-                seconds = bench.seconds(1.5, 0.3)
+                seconds = bench.seconds(1.5, 0.1)
                 rounds = [
                     ready.saturate(name, connections=connections, seconds=seconds) for _ in range(min(bench.rounds, 3))
                 ]
@@ -131,11 +130,11 @@ def latency(bench: Bench) -> None:
     names = (BARE, FLOOR, REDIS)
     seen: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     with field(bench, *names) as ready:
-        full = ready.saturate(REDIS, connections=CONNECTIONS, seconds=bench.seconds(3.0, 0.3))["per_second"]
+        full = ready.saturate(REDIS, connections=CONNECTIONS, seconds=bench.seconds(3.0, 0.1))["per_second"]
         for number in range(bench.rounds):
             for name in names[::-1] if number % 2 else names:
                 bench.step(name)
-                seen[name].append(ready.steady(name, rate=full / 2, seconds=bench.seconds(4.0, 0.5)))
+                seen[name].append(ready.steady(name, rate=full / 2, seconds=bench.seconds(4.0, 0.2)))
     for other in (BARE, FLOOR):
         added = Spread.of(_added(seen[REDIS], seen[other], "p99"))
         bench.results.add(LATENCY, f"p99 added to the {other}, Redis, half load", added, "ms", at_most=2.0)

@@ -1,4 +1,4 @@
-"""A master is killed, or hangs, or hands over, under 500 requests a second, and comes back later.
+"""A master is killed, or hangs, or hands over, under 200 requests a second, and comes back later.
 
 Clients follow nonces. Each proof is sent twice while this goes on, and all that were accepted once more at the end.
 """
@@ -13,7 +13,7 @@ from tests.support.failover import Succession, observe
 from tests.support.processes import ResourceServer
 
 PUBLIC_URL = "https://api.example.com"
-RATE = 500
+RATE = 200
 # Within so much time after the new master is known everything is as before.
 RECOVERY = 1.0
 # For every answer, whatever happens: twice the deadline of a call to the store.

@@ -38,7 +38,7 @@ def event(request):
 
 
 async def _observe(event, stage, issuer):
-    async with Crowd(stage.ports, issuer=issuer) as crowd:
+    async with Crowd(stage.ports, issuer=issuer, replays=100.0) as crowd:
         await crowd.warm_up()
         return await observe(event, stage, crowd)
 

@@ -6,9 +6,10 @@ import pytest
 
 from dpop_asgi.testing import Issuer
 from tests.support.busy import Watch
+from tests.support.connections import Http
 from tests.support.fault_proxy import Cut, FaultProxy
 from tests.support.issuer_scene import PATIENCE, assert_unavailable
-from tests.support.load import SteadyClient, connections
+from tests.support.load import SteadyClient
 from tests.support.processes import AUDIENCE, ResourceServer
 from tests.support.serving import IssuerServer
 
@@ -68,7 +69,7 @@ async def test_the_issuer_is_down_at_cold_start(scene, door):
 async def test_the_issuer_is_down_at_cold_start_of_a_server_as_users_start_it():
     issuer_server = IssuerServer()
     with ResourceServer(issuer_server.issuer) as server:
-        async with connections() as http:
+        async with Http() as http:
             caller = SteadyClient(http, server.url, issuer=issuer_server.issuer)
             assert (await caller.ask()).is_challenge
             assert_unavailable(await caller.ask())
@@ -112,7 +113,7 @@ async def test_the_issuer_hangs(scene, where, fault):
 
 
 async def test_the_issuer_hangs_and_callers_of_a_server_wait_three_seconds_at_most(own_issuer_server):
-    async with FaultProxy(own_issuer_server.port) as network, connections() as http:
+    async with FaultProxy(own_issuer_server.port) as network, Http() as http:
         network.silent = True
         issuer = Issuer(f"http://127.0.0.1:{network.port}", audience=AUDIENCE)
         with ResourceServer(issuer) as server:

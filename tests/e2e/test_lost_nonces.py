@@ -5,7 +5,8 @@ import contextlib
 
 import pytest
 
-from tests.support.load import SteadyClient, all_go_on, connections, wait_for_workers
+from tests.support.connections import Http
+from tests.support.load import SteadyClient, all_go_on, wait_for_workers
 from tests.support.processes import AUDIENCE, RedisServer, ResourceServer
 
 PAUSE = 0.05
@@ -35,7 +36,7 @@ def _lose_everything(redis):
 async def test_servers_agree_on_new_nonces_when_redis_has_lost_everything(redis, servers, issuer_server):
     running, restarted = servers
     wait_for_workers(redis, 2, running, restarted)
-    async with connections() as http:
+    async with Http() as http:
         origins = [running.url, restarted.url]
         clients = [SteadyClient(http, *origins, issuer=issuer_server.issuer, public_url=AUDIENCE) for _ in range(10)]
         await all_go_on(clients, seconds=0.5, pause=PAUSE)

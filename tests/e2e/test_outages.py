@@ -11,7 +11,8 @@ from functools import partial
 import pytest
 
 from tests.support.busy import Watch, patient
-from tests.support.load import Answer, SteadyClient, all_go_on, connections, wait_for_workers
+from tests.support.connections import Http
+from tests.support.load import Answer, SteadyClient, all_go_on, wait_for_workers
 from tests.support.processes import RedisServer, ResourceServer
 
 # The window lasts for (lookahead - 1) periods at least without Redis: longer than it is away here.
@@ -19,7 +20,7 @@ PERIOD, LOOKAHEAD, PERIODS_AWAY = 2.0, 5, 2
 SECONDS_BEFORE, SECONDS_AFTER = 1.0, 2.0
 # Redis is looked for five times a second, so within this time after it is back everything is as before.
 RECOVERY = 1.0
-PAUSE = 0.2
+PAUSE = 0.4
 TIMEOUT = 0.25
 # For every answer, whatever happens to Redis: twice the deadline of a call to it, and as much for fifty clients.
 PROMISED = 4 * TIMEOUT
@@ -90,7 +91,7 @@ async def _arrive(make, newcomers, *, seconds):
 async def _observe(redis, breaks, refusing, accepting, issuer, period, machine):
     times, away = period / PERIOD, period * PERIODS_AWAY
     seconds = SECONDS_BEFORE + away + (RECOVERY + SECONDS_AFTER) * times
-    async with connections() as http:
+    async with Http() as http:
         observed = Observed(
             times,
             machine,
@@ -104,7 +105,7 @@ async def _observe(redis, breaks, refusing, accepting, issuer, period, machine):
             client.answers.clear()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_break(redis, breaks, observed, away))
-            tasks.create_task(all_go_on(steady, seconds=seconds, pause=PAUSE))
+            tasks.create_task(all_go_on(steady, seconds=seconds, pause=PAUSE * times))
             arriving = partial(SteadyClient, http, refusing.url, issuer=issuer)
             tasks.create_task(_arrive(arriving, observed.newcomers, seconds=seconds))
     return observed

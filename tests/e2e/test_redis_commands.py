@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from dpop_asgi.testing import Client
-from tests.support.load import connections
+from tests.support.connections import Http
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 
@@ -50,7 +50,7 @@ class _Caller:
 
 @pytest.fixture
 async def caller(server, issuer_server):
-    async with connections() as http:
+    async with Http() as http:
         warm = _Caller(http, server, issuer_server.issuer)
         await warm.warm_up()
         yield warm

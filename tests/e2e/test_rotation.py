@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from tests.support.busy import patient
-from tests.support.load import SteadyClient, all_go_on, connections
+from tests.support.connections import Http
+from tests.support.load import SteadyClient, all_go_on
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 PERIODS, GRACE = 12, 1
@@ -29,7 +30,7 @@ class Observed:
 
 
 async def _observe(url, issuer, period):
-    async with connections() as http:
+    async with Http() as http:
         reader = SteadyClient(http, url, issuer=issuer)
         learner = SteadyClient(http, url, issuer=issuer, learns_from_all=False)
         crowd = [SteadyClient(http, url, issuer=issuer) for _ in range(50)]

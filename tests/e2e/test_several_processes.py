@@ -7,7 +7,8 @@ from collections import Counter
 import pytest
 
 from dpop_asgi.testing import Client
-from tests.support.load import connections, wait_for_workers
+from tests.support.connections import Http
+from tests.support.load import wait_for_workers
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 PUBLIC_URL = "https://api.example.com"
@@ -55,7 +56,7 @@ class _Caller:
 
 @pytest.fixture
 async def caller(issuer_server):
-    async with connections() as http:
+    async with Http() as http:
         yield _Caller(http, issuer_server.issuer)
 
 

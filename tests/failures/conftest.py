@@ -9,8 +9,9 @@ import httpx2
 import pytest
 
 from tests.support.busy import Watch, patient
+from tests.support.connections import Http
 from tests.support.fault_proxy import FaultProxy
-from tests.support.load import HANGS_AFTER, Answer, SteadyClient, connections
+from tests.support.load import HANGS_AFTER, Answer, SteadyClient
 from tests.support.processes import RedisServer, ResourceServer
 from tests.support.serving import IssuerServer
 
@@ -38,7 +39,7 @@ class World:
     redis: RedisServer
     proxy: FaultProxy
     server: ResourceServer
-    http: httpx2.AsyncClient
+    http: Http
     issuer: IssuerServer
     machine: Watch
     times: float
@@ -123,7 +124,7 @@ def a_world(redis_binary, issuer_server):
     async def make(*, redis=(), **settings):
         times = patient(1.0)
         with RedisServer(redis_binary, *redis) as running, Watch() as machine:
-            async with FaultProxy(running.port) as proxy, connections() as http:
+            async with FaultProxy(running.port) as proxy, Http() as http:
                 usual = {"store": proxy.url, "store_timeout": TIMEOUT * times}
                 server = ResourceServer(issuer_server.issuer, **{**usual, **settings})
                 try:

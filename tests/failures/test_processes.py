@@ -8,7 +8,8 @@ from pathlib import Path
 
 from dpop_asgi import MemoryStore
 from tests.support.api import Api, App, call, http_scope
-from tests.support.load import SteadyClient, connections, wait_for_workers
+from tests.support.connections import Http
+from tests.support.load import SteadyClient, wait_for_workers
 from tests.support.processes import ResourceServer
 from tests.support.wire import request_bytes
 
@@ -23,13 +24,13 @@ def _workers(server):
 async def test_a_worker_is_killed(redis_server, issuer_server):
     with ResourceServer(issuer_server.issuer, workers=2, store=redis_server.url) as server:
         wait_for_workers(redis_server, 2, server)
-        async with connections() as http:
+        async with Http() as http:
             client = SteadyClient(http, server.url, issuer=issuer_server.issuer)
             assert [(await client.ask()).status for _ in range(2)] == [401, 200]
             proof, url = client.signed(), f"{server.url}/resource"
             assert (await http.get(url, headers=proof)).status_code == 200
         os.kill(_workers(server)[0], signal.SIGKILL)
-        async with connections() as http:
+        async with Http() as http:
             client.http = http
             assert {(await client.ask()).status for _ in range(10)} == {200}
             assert {(await http.get(url, headers=proof)).status_code for _ in range(10)} == {401}

@@ -152,7 +152,7 @@ class Fleet:
         )
 
     @property
-    def call_all_masters(self) -> frozenset[str]:
+    def everywhere(self) -> frozenset[str]:
         return frozenset(self.servers)
 
     @property

@@ -134,7 +134,7 @@ class ForgetfulFleet(RuleBasedStateMachine):
 
 @pytest.mark.explores
 def test_no_proof_is_accepted_twice_whatever_the_store_forgets():
-    examine(ForgetfulFleet, examples=150)
+    examine(ForgetfulFleet, examples=60)
 
 
 def test_what_matters_most_happens():

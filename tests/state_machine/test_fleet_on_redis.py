@@ -48,7 +48,7 @@ def fleet(redis_server):
 
 @pytest.mark.explores
 def test_every_answer_of_a_fleet_on_redis_is_right(fleet):
-    examine(fleet, examples=30, steps=40)
+    examine(fleet, examples=15, steps=40)
 
 
 def test_what_matters_most_happens_on_redis_and_is_judged(fleet):

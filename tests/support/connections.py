@@ -3,10 +3,15 @@
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Self
+from urllib.parse import urlsplit
 
-from tests.support.wire import Response
+import httpx2
+
+from tests.support.wire import Response, request_bytes
 
 # Far beyond any promise: a request that takes so long hangs.
 PATIENCE = 60.0
@@ -108,3 +113,27 @@ class Connections:
     def close(self) -> None:
         for connection in self._idle:
             connection.writer.close()
+
+
+class Http:
+    """As much of an HTTP client as is asked for here: a whole one needs four times as long for a request."""
+
+    def __init__(self) -> None:
+        self._servers: dict[int, Connections] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for connections in self._servers.values():
+            connections.close()
+
+    async def get(self, url: str, *, headers: Mapping[str, str] = MappingProxyType({})) -> httpx2.Response:
+        """Raises as `Connections.exchange` does."""
+        parts = urlsplit(url)
+        assert parts.scheme == "http"
+        assert parts.port is not None
+        connections = self._servers.setdefault(parts.port, Connections(parts.port))
+        request = request_bytes("GET", parts.path or "/", [("Host", parts.netloc), *headers.items()])
+        response = await connections.exchange(request)
+        return httpx2.Response(response.status, headers=list(response.fields), content=response.body)

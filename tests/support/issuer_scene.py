@@ -11,8 +11,8 @@ import httpx2
 from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore
 from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.support.api import App
+from tests.support.connections import Http
 from tests.support.fault_proxy import FaultProxy
-from tests.support.load import connections
 from tests.support.serving import IssuerServer, Served
 
 # The machine may be busy: while all is well there is no hurry.
@@ -36,7 +36,7 @@ class Scene:
     verify: JWTVerifier
     clock: ManualClock
     client: Client
-    http: httpx2.AsyncClient
+    http: Http
 
     def token(self, **changes):
         return self.issuer.access_token(self.client, **changes)
@@ -80,12 +80,11 @@ class Scene:
 @asynccontextmanager
 async def staged(server: IssuerServer, clock: ManualClock, client: Client) -> AsyncIterator[Scene]:
     """A scene with the issuer of `server`, which has one new key."""
-    async with FaultProxy(server.port) as network, connections() as http:
-        http.timeout = PATIENCE
+    async with FaultProxy(server.port) as network, Http() as http:
         issuer = server.issuer_behind(network.port, clock)
         verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, timeout=PATIENCE, clock=clock)
         authenticator = Authenticator(verify_token=verify, store=MemoryStore(clock=clock), clock=clock)
-        with Served(DPoPMiddleware(App(), authenticator=authenticator)) as served:
+        with Served(DPoPMiddleware(App(headers=[("content-length", "2")]), authenticator=authenticator)) as served:
             yield Scene(f"{served.url}/r", issuer, network, verify, clock, client, http)
 
 

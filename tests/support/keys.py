@@ -1,8 +1,10 @@
 """Keys that no honest client has, made without the code that has to refuse them."""
 
+import json
 import warnings
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import cache
+from pathlib import Path
 
 from joserfc.jwk import RSAKey
 
@@ -14,6 +16,9 @@ L = 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
 
 Point = tuple[int, int]
+
+# Throw-away keys by their sizes in bits.
+_RSA_KEYS = json.loads((Path(__file__).parents[1] / "data/rsa_keys.json").read_text("utf-8"))
 
 
 def unpadded(raw: bytes) -> str:
@@ -31,9 +36,9 @@ def number(value: int) -> str:
 
 @cache
 def rsa_key(bits: int) -> PrivateKey:
-    """One key of each size for the whole run: large ones take a second to make."""
+    """One key of each size, always the same: large ones take seconds to make."""
     with warnings.catch_warnings(category=Warning, action="ignore"):
-        return PrivateKey("PS256", RSAKey.generate_key(bits, auto_kid=False))
+        return PrivateKey("PS256", RSAKey.import_key(_RSA_KEYS[str(bits)]))
 
 
 def key_with_short_x() -> PrivateKey:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx2
 
 from dpop_asgi.testing import Client, Issuer
+from tests.support.connections import Http
 from tests.support.processes import RedisServer, ResourceServer, wait_until
 from tests.support.wire import exchange, request_bytes
 
@@ -54,7 +55,7 @@ class SteadyClient:
 
     def __init__(
         self,
-        http: httpx2.AsyncClient,
+        http: Http,
         *origins: str,
         issuer: Issuer,
         public_url: str | None = None,
@@ -96,13 +97,6 @@ class SteadyClient:
     @property
     def challenges(self) -> list[Answer]:
         return [answer for answer in self.answers if answer.is_challenge]
-
-
-def connections() -> httpx2.AsyncClient:
-    """An HTTP client that keeps as many connections as there are requests at a time."""
-    # Given up before the server does (uvicorn after 5 s): else a request could meet a connection being closed.
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2.0)
-    return httpx2.AsyncClient(timeout=HANGS_AFTER, limits=limits, trust_env=False, verify=False)
 
 
 async def all_go_on(clients: Iterable[SteadyClient], *, seconds: float, pause: float) -> None:

@@ -10,8 +10,8 @@ from typing import Any, Self
 import httpx2
 
 from dpop_asgi.testing import Issuer
-from tests.support.load import connections
-from tests.support.processes import NO_ROTATION, PATIENCE, Process, free_port, wait_until
+from tests.support.connections import Http
+from tests.support.processes import NO_ROTATION, PATIENCE, Process, answers, free_port, listens, wait_until
 
 APP = "tests.support.preloaded:app"
 WORKERS = 3
@@ -68,7 +68,7 @@ class Manager:
     def _answers(self) -> bool:
         if not self._process.running():
             raise RuntimeError(self.log)
-        return httpx2.get(f"{self.url}/public", timeout=PATIENCE, verify=False).status_code == httpx2.codes.OK
+        return listens(self.port) and answers(f"{self.url}/public")
 
     def __exit__(self, *_: object) -> None:
         self._process.stop()
@@ -88,7 +88,7 @@ class Manager:
 
     async def _ask_at_once(self, sign: Callable[[], dict[str, str]]) -> list[httpx2.Response]:
         """On new connections: whichever worker is free takes them."""
-        async with connections() as http:
+        async with Http() as http:
             url = f"{self.url}/resource"
             return await asyncio.gather(*(http.get(url, headers=sign()) for _ in range(10 * WORKERS)))
 

@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,33 +11,7 @@ import redis as redis_client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support.processes import Process, RedisServer, wait_until
-
-HOST = "127.0.0.1"
-BUS = 10_000
-_given: set[int] = set()
-
-
-def lasting_port() -> int:
-    """A port that stays free while its server is down; so does the one of the cluster's bus, 10,000 above.
-
-    Below the range that outgoing connections get theirs from: one of them could take it, or even, when it tries to
-    reach a server that is down, be connected to itself.
-    """
-    while True:
-        port = random.randrange(10_000, 22_000)
-        if port not in _given and _is_free(port) and _is_free(port + BUS):
-            _given.add(port)
-            return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
+from tests.support.processes import HOST, Process, RedisServer, free_port, wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +64,7 @@ class Node(RedisServer):
     """A server of a topology."""
 
     def __init__(self, binary: str, *options: tuple[str, ...], access: Access = OPEN) -> None:
-        port = lasting_port()
+        port = free_port()
         lines = [*options, *access.replication, *access.listening(port)]
         super().__init__(binary, *(word for name, *values in lines for word in (f"--{name}", *values)))
         self.port = port

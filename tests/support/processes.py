@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,17 +19,47 @@ from dpop_asgi.testing import Issuer
 from tests.support import children
 
 ROOT = Path(__file__).resolve().parents[2]
+HOST, BUS = "127.0.0.1", 10_000
 AUDIENCE = "https://api.example.com"
 # Far beyond what a busy machine needs: what takes so long hangs.
 PATIENCE = 60.0
 # Seconds per slot, with which now is half-way through slot 1: nonces do not rotate where no test asks for it (N19).
 NO_ROTATION = time.time() / 1.5
+# Of the ports that were given away, until this process ends.
+_claims: list[socket.socket] = []
 
 
 def free_port() -> int:
+    """A port that stays free while its server is down; so does the one of a cluster's bus, 10,000 above.
+
+    Below the range that outgoing connections get theirs from: one of them could take it, or even, when it tries to
+    reach a server that is down, be connected to itself. No other process of these tests gets it as long as this one
+    lives: nothing here uses UDP, so who has the UDP port of that number has the number.
+    """
+    while True:
+        port = random.randrange(10_000, 20_000)
+        if (claim := _claim(port)) and _is_free(port) and _is_free(port + BUS):
+            _claims.append(claim)
+            return port
+
+
+def _claim(port: int) -> socket.socket | None:
+    claim = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        claim.bind((HOST, port))
+    except OSError:
+        claim.close()
+        return None
+    return claim
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
 
 
 def wait_until(condition: Any, what: str, *, patience: float = PATIENCE) -> None:
@@ -41,6 +72,16 @@ def wait_until(condition: Any, what: str, *, patience: float = PATIENCE) -> None
         if time.monotonic() > deadline:
             raise TimeoutError(what)
         time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does. Asked first, as a whole request costs this process milliseconds."""
+    with socket.create_connection((HOST, port), 1):
+        return True
+
+
+def answers(url: str) -> bool:
+    return httpx2.get(url, timeout=PATIENCE, verify=False).status_code == httpx2.codes.OK
 
 
 class Process:
@@ -109,8 +150,7 @@ class RedisServer:
         return self._process is not None
 
     def _listens(self) -> bool:
-        with socket.create_connection(("127.0.0.1", self.port), 1):
-            return True
+        return listens(self.port)
 
     def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None:
@@ -177,7 +217,7 @@ class ResourceServer:
     def _answers(self) -> bool:
         if self._process is not None and not self._process.running():
             raise RuntimeError(self._process.log)
-        return httpx2.get(f"{self.url}/public", timeout=PATIENCE, verify=False).status_code == httpx2.codes.OK
+        return listens(self.port) and answers(f"{self.url}/public")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from redis.cluster import key_slot
 
-from tests.support.nodes import BUS, HOST, OPEN, Access, Node, SentinelNode
-from tests.support.processes import wait_until
+from tests.support.nodes import HOST, OPEN, Access, Node, SentinelNode
+from tests.support.processes import BUS, wait_until
 
 SLOTS = 16_384
 DEAD_AFTER = "1000"  # milliseconds without an answer
