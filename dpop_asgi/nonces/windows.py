@@ -73,7 +73,7 @@ class NonceWindows:
             tag: that the client's nonce has; another is issued only while that tag's master does not answer.
 
         Raises:
-            StoreError: If none is in memory, and the store does not answer.
+            StoreError: If no window is in memory, and the store does not respond.
         """
         windows = self._windows if self._only else self._in_turn(tag)
         for window in windows:
@@ -83,10 +83,9 @@ class NonceWindows:
         for window in windows:
             try:
                 await self._ensure(window, now)
+                return str(window.to_issue(now))
             except StoreError as error:
                 failure = error
-            if (nonce := window.to_issue(now)) is not None:
-                return nonce
         raise failure
 
     def replacement_for(self, nonce: str, now: float) -> str | None:

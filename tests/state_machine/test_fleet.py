@@ -85,6 +85,18 @@ def test_a_lost_reply_does_not_prolong_what_stood_under_the_same_jti():
     assert fleet.seen["200"] == 3, "what was used first is remembered for 310 s"
 
 
+@pytest.mark.parametrize("machine", [RefusingFleet, AcceptingFleet])
+def test_a_worker_whose_window_has_run_out_challenges_nobody_while_the_store_is_away(machine):
+    """Found by the machine: it issued a nonce that it could not have judged when it came back."""
+    nonces, policy = NoncePolicy(period=20.0, grace=0, lookahead=1), ProofPolicy(max_age=30.0, max_future=10.0)
+    fleet, token = begin(machine, nonces=nonces, policy=policy, skewed=(-4.99, -4.99, -4.99))
+    fleet.replay_at_the_last_instant_where_the_clock_is_behind(before=0.001, order=[0, 1, 2], token=token)
+    fleet.break_the_store(fault=Fault("refuse", BOTH))
+    fleet.use_a_token_as_bearer(token=token, worker=0)
+    fleet.teardown()
+    assert fleet.seen["503"] == 1
+
+
 def test_a_token_that_expires_while_the_store_is_asked_is_not_accepted():
     """Z14, found by the machine: the oracle judged the token before the store was asked only."""
     fleet, _ = begin(RefusingFleet, nonces=None)
