@@ -1,14 +1,14 @@
-"""What every section works with: options, results, processes that measure, progress."""
+"""What every section works with: options, results, processes that measure."""
 
 import asyncio
 import gc
 import logging
 import multiprocessing
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -17,9 +17,6 @@ from tests.benchmarks.figures import Results
 from tests.support.processes import RedisServer
 
 _Result = TypeVar("_Result")
-
-
-def _nothing(_: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -31,24 +28,21 @@ class Bench:
         repeat: how often each measurement is made anew, with new keys and proofs.
         redis_binary: the server program.
         results: where figures go.
-        step: tells the progress bar that one repetition of something is done.
+        step: is told what is measured next.
     """
 
     quick: bool
     repeat: int
     redis_binary: str
     results: Results = field(default_factory=Results)
-    step: Callable[[str], None] = _nothing
+    step: Callable[[str], None] = lambda _: None
 
     @property
     def rounds(self) -> int:
         """How often what takes seconds is measured: a noisy neighbour must not decide."""
         return 1 if self.quick else 3 * self.repeat
 
-    def size(self, full: int, quick: int) -> int:
-        return quick if self.quick else full
-
-    def seconds(self, full: float, quick: float) -> float:
+    def size(self, full: float, quick: float) -> Any:
         return quick if self.quick else full
 
     @contextmanager
@@ -62,24 +56,10 @@ class Bench:
             yield server
 
 
-class Worker:
-    """A process that measures, on a core of its own: nothing else runs in it, no progress bar, no other section."""
-
-    def __init__(self, core: int | None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(1, mp_context=context, initializer=settle, initargs=(core,))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-    def submit(self, function: Callable[..., _Result], *arguments: Any) -> "Future[_Result]":
-        return self._pool.submit(function, *arguments)
-
-    def call(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
-        return self.submit(function, *arguments).result()
+def worker(core: int | None) -> ProcessPoolExecutor:
+    """A process that measures, on a core of its own: nothing else runs in it, no display, no other section."""
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=settle, initargs=(core,))
 
 
 def settle(core: int | None) -> None:

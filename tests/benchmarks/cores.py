@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from pathlib import Path
 
 
 def available() -> list[int]:
@@ -10,21 +11,16 @@ def available() -> list[int]:
 
 
 def tested() -> int | None:
-    """The core of the program under test."""
-    cores = available()
-    return cores[0] if len(cores) > 1 else None
+    return available()[0] if len(available()) > 1 else None
 
 
 def loading() -> int | None:
-    """The core of the load generator."""
-    cores = available()
-    return cores[1] if len(cores) > 1 else None
+    return available()[1] if len(available()) > 1 else None
 
 
 def redis() -> int | None:
-    """The core of Redis; where there are only two, it goes where there is room."""
-    cores = available()
-    return cores[2] if len(cores) > 2 else None
+    """Where there are only two cores, Redis goes where there is room."""
+    return available()[2] if len(available()) > 2 else None
 
 
 def pin(core: int | None, pid: int = 0) -> None:
@@ -35,7 +31,7 @@ def pin(core: int | None, pid: int = 0) -> None:
 
 def cpu_seconds(pid: int) -> float | None:
     """User and system time of a process; `None` where /proc does not say."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 - no path, a counter
-        fields = stat.read().rpartition(b") ")[2].split()
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     return None

@@ -1,15 +1,16 @@
-"""What was measured, as data: figures with their bounds, tables, curves."""
+"""What was measured, as data: figures with their bounds, and tables."""
 
 import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-PACKAGES = ("dpop-asgi", "cryptography", "joserfc", "redis", "hiredis", "starlette", "uvicorn", "uvloop", "httptools")
+_PACKAGES = ("dpop-asgi", "cryptography", "joserfc", "redis", "hiredis", "starlette", "uvicorn", "uvloop", "httptools")
+_PACKAGES += ("PyJWT", "Authlib", "pydpop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row of the table.
-
-    Attributes:
-        section: where it was measured.
-        what: in words.
-        value: with its spread.
-        unit: of the value and its bound.
-        at_most: bound from above.
-        at_least: bound from below.
-    """
+    """One measured value and its bound, from above or from below, in the same unit."""
 
     section: str
     what: str
@@ -83,10 +75,6 @@ class Results:
     settings: dict[str, Any] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    curves: list[dict[str, Any]] = field(default_factory=list)
-    # What one section measured and another computes with.
-    measured: dict[str, float] = field(default_factory=dict)
-    peers: dict[str, Any] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
     def add(self, section: str, what: str, value: Spread | float, unit: str, **bound: float) -> None:
@@ -97,45 +85,25 @@ class Results:
     def all_hold(self) -> bool:
         return all(figure.holds is not False for figure in self.figures)
 
-    def as_json(self) -> str:
-        figures = [{**asdict(figure), "bound": figure.bound, "holds": figure.holds} for figure in self.figures]
-        document = {
-            "machine": machine(),
-            "settings": self.settings,
-            "figures": figures,
-            "tables": [asdict(table) for table in self.tables],
-            "curves": self.curves,
-            "measured": self.measured,
-            "peers": self.peers,
-            "failed": self.failed,
-        }
-        return json.dumps(document, indent=2, ensure_ascii=False)
-
     def write(self, path: Path) -> None:
+        figures = [{**asdict(figure), "bound": figure.bound, "holds": figure.holds} for figure in self.figures]
+        document = {"machine": _machine(), **asdict(self), "figures": figures}
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.as_json() + "\n", encoding="utf-8")
+        path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def machine() -> dict[str, Any]:
+def _machine() -> dict[str, Any]:
     """On what, and with what, it was measured."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "packages": found,
+        "packages": {name: version(name) for name in _PACKAGES},
     }
 
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()

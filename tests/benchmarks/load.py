@@ -1,43 +1,46 @@
-"""A lean HTTP client that asks as fast as answers come, or at a given rate, with requests that are ready to send.
+"""A lean HTTP client that asks as fast as responses come, or at a given rate, with requests that are ready to send.
 
-It runs in a process of its own, and must be faster than what it loads: requests are bytes, answers are hardly read.
+It runs in a process of its own, and must be faster than what it loads: responses are hardly read.
 """
 
 import asyncio
+import itertools
 import random
 import selectors
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
-import uvloop
-
-from tests.benchmarks.tally import Count, Load
+from tests.benchmarks import cores
+from tests.benchmarks.bench import run
+from tests.benchmarks.material import OTHER_FIELDS, PATH, FastClient, FastIssuer, Fields, fields_of
+from tests.support.wire import exchange, request_bytes
 
 _END_OF_HEAD = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 _PATIENCE = 20.0
+_WARM_UP = 0.2
+# Enough for an app that does not look at them.
+_SHARED = 1024
 
 
 class _Connection(asyncio.Protocol):
     """One kept-alive connection with one request under way."""
 
-    def __init__(self, answered: "Callable[[_Connection, bytes], None]", finished: "asyncio.Future[None]") -> None:
-        self._answered = answered
-        self._finished = finished
-        self._received = b""
-        self.asked_at = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
+    def connection_made(self, transport: Any) -> None:
+        self._transport, self._received = transport, b""
+        self._response: asyncio.Future[bytes] | None = None
 
     def connection_lost(self, _: Exception | None) -> None:
-        if not self._finished.done():
-            self._finished.set_exception(ConnectionError(f"the server closed a connection after {self._received!r}"))
+        if self._response and not self._response.done():
+            self._response.set_exception(ConnectionError(f"the server closed a connection after {self._received!r}"))
 
-    def ask(self, request: bytes, at: float) -> None:
-        self.asked_at = at
-        self.transport.write(request)
+    def ask(self, request: bytes) -> "asyncio.Future[bytes]":
+        """The status code of the response."""
+        self._response = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return self._response
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -47,130 +50,128 @@ class _Connection(asyncio.Protocol):
         start = self._received.find(_LENGTH) + len(_LENGTH)
         length = int(self._received[start : self._received.find(b"\r", start)])
         if len(self._received) >= head + len(_END_OF_HEAD) + length:
-            answer, self._received = self._received, b""
-            self._answered(self, answer)
+            status, self._received = self._received[9:12], b""
+            self._response.set_result(status)
+
+    def close(self) -> None:
+        self._transport.close()
 
 
-class _Asking:
-    """Opens the connections and waits for the last answer."""
-
-    def __init__(self, count: Count) -> None:
-        self._count = count
-        self._finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    async def run(self, port: int, connections: int, patience: float) -> None:
-        opened = [await self._connect(port) for _ in range(connections)]
-        async with asyncio.timeout(patience):
-            await self._ask(opened)
-            await self._finished
-        for connection in opened:
-            connection.transport.close()
-
-    async def _connect(self, port: int) -> _Connection:
-        loop = asyncio.get_running_loop()
-        made = await loop.create_connection(lambda: _Connection(self._answered, self._finished), "127.0.0.1", port)
-        return made[1]
-
-    async def _ask(self, opened: list[_Connection]) -> None:
-        raise NotImplementedError
-
-    def _answered(self, connection: _Connection, answer: bytes) -> None:
-        raise NotImplementedError
+async def _connections(port: int, count: int) -> list[_Connection]:
+    loop = asyncio.get_running_loop()
+    return [(await loop.create_connection(_Connection, "127.0.0.1", port))[1] for _ in range(count)]
 
 
-class _AsFastAsItAnswers(_Asking):
-    """Each connection asks again as soon as it has its answer (closed loop); ends early when requests run out."""
+class _Log:
+    """When each response came, how long it took, and who was busy meanwhile."""
 
-    def __init__(self, count: Count, requests: Iterator[bytes], warm_up: float, seconds: float) -> None:
-        super().__init__(count)
-        self._requests = requests
-        self._warm_up = warm_up
-        self._seconds = seconds
-        self._busy = 0
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self._responses: list[tuple[float, float]] = []
+        self._cpu = time.process_time(), cores.cpu_seconds(server)
+        self.began = time.perf_counter()
 
-    async def _ask(self, opened: list[_Connection]) -> None:
-        self._busy = len(opened)
-        for connection in opened:
-            connection.ask(next(self._requests), time.perf_counter())
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._warm_up, self._count.begin)
-        loop.call_later(self._warm_up + self._seconds, self._count.end)
-
-    def _answered(self, connection: _Connection, answer: bytes) -> None:
+    def add(self, status: bytes, asked_at: float) -> None:
+        if status != b"200":
+            raise RuntimeError(f"a benchmark of wrong responses measures nothing: {status!r}")
         now = time.perf_counter()
-        self._count.add(answer, now - connection.asked_at)
-        request = None if self._count.ended else next(self._requests, None)
-        if request is not None:
-            connection.ask(request, now)
-            return
-        self._count.end()
-        self._busy -= 1
-        if not self._busy:
-            self._finished.set_result(None)
+        self._responses.append((now, now - asked_at))
+
+    def summary(self, begin: float, end: float) -> dict[str, Any] | None:
+        """Of the responses between these instants, if there are any; processor time is that of all."""
+        ordered = sorted(latency for at, latency in self._responses if begin <= at < end)
+        if not ordered:
+            return None
+        seconds, (client, before) = time.perf_counter() - self.began, self._cpu
+        after = cores.cpu_seconds(self._server)
+        server = None if before is None or after is None else after - before
+        return {
+            "per_second": len(ordered) / (end - begin),
+            "p50": ordered[len(ordered) // 2],
+            "p99": ordered[len(ordered) * 99 // 100],
+            "client_busy": (time.process_time() - client) / seconds,
+            "server_busy": server and server / seconds,
+            "server_cpu": server and server / len(self._responses),
+        }
 
 
-class _AtARate(_Asking):
+async def _as_fast_as_it_responds(
+    port: int, pid: int, requests: Iterator[bytes], connections: int, seconds: float
+) -> dict[str, Any] | None:
+    """Each connection asks again as soon as it has its response (closed loop); `None` when requests run out."""
+    opened, log = await _connections(port, connections), _Log(pid)
+    begin, end = log.began + _WARM_UP, log.began + _WARM_UP + seconds
+
+    async def client(connection: _Connection) -> None:
+        while (asked_at := time.perf_counter()) < end and (request := next(requests, None)):
+            log.add(await connection.ask(request), asked_at)
+        connection.close()
+
+    async with asyncio.timeout(_PATIENCE + seconds), asyncio.TaskGroup() as group:
+        for connection in opened:
+            group.create_task(client(connection))
+    return log.summary(begin, end) if next(requests, None) else None
+
+
+async def _at_a_rate(port: int, pid: int, requests: list[bytes], rate: float) -> dict[str, Any] | None:
     """Requests are due at random instants, as those of independent clients are (open loop).
 
     Latency counts from when a request was due, also when no connection was free.
     """
+    opened, log = await _connections(port, 128), _Log(pid)
+    free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
 
-    def __init__(self, count: Count, requests: list[bytes], rate: float) -> None:
-        super().__init__(count)
-        self._requests = requests
-        self._rate = rate
-        self._left = len(requests)
-        self._waiting: deque[tuple[bytes, float]] = deque()
-        self._free: list[_Connection] = []
+    async def one(request: bytes, due: float) -> None:
+        connection = await free.get()
+        log.add(await connection.ask(request), due)
+        free.put_nowait(connection)
 
-    async def _ask(self, opened: list[_Connection]) -> None:
-        self._free = list(opened)
-        chance, due = random.Random(1), time.perf_counter()
-        for number, request in enumerate(self._requests):
-            if number == len(self._requests) // 10:
-                self._count.begin()
-            due += chance.expovariate(self._rate)
+    for connection in opened:
+        free.put_nowait(connection)
+    chance, due = random.Random(1), log.began
+    async with asyncio.timeout(_PATIENCE + len(requests) / rate), asyncio.TaskGroup() as group:
+        for request in requests:
+            due += chance.expovariate(rate)
             await asyncio.sleep(max(due - time.perf_counter(), 0))
-            if self._free:
-                self._free.pop().ask(request, due)
-            else:
-                self._waiting.append((request, due))
-
-    def _answered(self, connection: _Connection, answer: bytes) -> None:
-        self._count.add(answer, time.perf_counter() - connection.asked_at)
-        if self._waiting:
-            connection.ask(*self._waiting.popleft())
-        else:
-            self._free.append(connection)
-        self._left -= 1
-        if not self._left:
-            self._count.end()
-            self._finished.set_result(None)
+            group.create_task(one(request, due))
+    for connection in opened:
+        connection.close()
+    return log.summary(log.began + (due - log.began) / 10, due)
 
 
-def as_fast_as_it_answers(
-    port: int, requests: Iterator[bytes], *, pid: int, connections: int, seconds: float, warm_up: float = 0.2
-) -> Load:
-    """Load a server of process `pid` to saturation."""
-
-    async def main() -> Load:
-        count = Count(pid)
-        asking = _AsFastAsItAnswers(count, requests, warm_up, seconds)
-        await asking.run(port, connections, _PATIENCE + warm_up + seconds)
-        return count.load()
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+@cache
+def _clients(secret: int) -> list[FastClient]:
+    issuer, now = FastIssuer(secret), time.time()
+    return [FastClient(issuer, now=now, lifetime=86_400) for _ in range(64)]
 
 
-def at_a_rate(port: int, requests: list[bytes], *, pid: int, rate: float, connections: int = 128) -> Load:
-    """Load a server of process `pid` with so many requests per second."""
+def _request(fields: Fields) -> bytes:
+    return request_bytes("GET", PATH, [*OTHER_FIELDS, (b"authorization", fields[0]), (b"dpop", fields[1])])
 
-    async def main() -> Load:
-        count = Count(pid)
-        await _AtARate(count, requests, rate).run(port, connections, _PATIENCE + len(requests) / rate)
-        return count.load()
 
+def _signed(port: int, secret: int, count: int) -> Iterator[bytes]:
+    """Requests with the newest nonce and distinct proofs; shared ones for an app that does not look at them."""
+    clients = _clients(secret)
+    nonce = exchange(port, _request(clients[0].fields(now=time.time(), nonce=None))).one("dpop-nonce")
+    fields = fields_of(clients, _SHARED if nonce is None else count, now=time.time(), nonce=nonce)
+    requests = [_request(one) for one in fields]
+    return iter(requests) if nonce is not None else itertools.cycle(requests)
+
+
+def saturate(port: int, pid: int, secret: int, connections: int, seconds: float, guess: float) -> dict[str, Any]:
+    """Load a server of process `pid`. `guess` is how many requests per second to have ready."""
+    while True:
+        requests = _signed(port, secret, int(guess * (seconds + _WARM_UP)) + connections)
+        found = run(lambda: _as_fast_as_it_responds(port, pid, requests, connections, seconds))  # noqa: B023 - at once
+        if found:
+            return found
+        guess *= 3
+
+
+def steady(port: int, pid: int, secret: int, rate: float, seconds: float) -> dict[str, Any] | None:
+    """Load a server of process `pid` with `rate` requests per second."""
+    count = int(rate * seconds)
+    requests = list(itertools.islice(_signed(port, secret, count), count))
     # Other selectors, and uvloop, round waiting up to milliseconds.
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        return runner.run(main())
+        return runner.run(_at_a_rate(port, pid, requests, rate))

@@ -10,16 +10,12 @@ from redis import Redis
 
 from dpop_asgi.replay import UsedProofs
 from tests.benchmarks import cores
-from tests.benchmarks.bench import Bench, Worker, run
-from tests.benchmarks.in_flight import many_at_a_time
+from tests.benchmarks.bench import Bench, run, worker
+from tests.benchmarks.figures import Table
 from tests.benchmarks.material import ISSUER, URI, FastClient, FastIssuer, fields_of, scope
-from tests.benchmarks.subjects import App, nonce_of, protected, redis_store
+from tests.benchmarks.subjects import App, many_at_a_time, nonce_of, protected, redis_store
 
 SECTION = "Redis"
-BYTES = "Redis: bytes per proof"
-MICROSECONDS = "Redis: µs of its CPU per proof, one by one"
-BATCHED_MICROSECONDS = "Redis: µs of its CPU per proof, 256 at a time"
-
 _REQUESTS = 200
 # How long a proof is remembered at most, with the default nonces.
 _LIFETIME = 130.0
@@ -53,7 +49,7 @@ def commands(url: str) -> dict[str, float]:
         found = {}
         for kind, changes in (
             ("accepted request", {"nonce": nonce, "status": 200}),
-            ("refused request", {"nonce": nonce, "status": 401, "spoil": True}),
+            ("rejected request", {"nonce": nonce, "status": 401, "spoil": True}),
             ("nonce check", {"nonce": None, "status": 401}),
         ):
             before = _commands(connection)
@@ -69,20 +65,20 @@ def commands(url: str) -> dict[str, float]:
 def remember(url: str, count: int, at_a_time: int = 256) -> dict[str, float]:
     """Bytes and processor time of Redis for each of `count` proofs; runs in a process of its own."""
     store = redis_store(url)
-    spent = UsedProofs(store, namespace="dpop")
+    used = UsedProofs(store, namespace="dpop")
 
-    async def spend(number: int) -> bool:
+    async def claim(_: int) -> bool:
         jti = secrets.token_urlsafe(32)
-        return await spent.claim(key_thumbprint=ISSUER, target_uri=URI, jti=jti, seconds_left=_LIFETIME)
+        return await used.claim(key_thumbprint=ISSUER, target_uri=URI, jti=jti, seconds_left=_LIFETIME)
 
-    async def spend_all() -> None:
+    async def claim_all() -> None:
         for start in range(0, count, at_a_time):
-            await asyncio.gather(*map(spend, range(start, min(start + at_a_time, count))))
+            await asyncio.gather(*map(claim, range(start, min(start + at_a_time, count))))
         await store.aclose()
 
     with Redis.from_url(url, single_connection_client=True) as connection:
         before = connection.info("everything")
-        run(spend_all)
+        run(claim_all)
         after = connection.info("everything")
     assert after["db0"]["keys"] - before.get("db0", {"keys": 0})["keys"] == count
     cpu = sum(after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys"))
@@ -90,18 +86,17 @@ def remember(url: str, count: int, at_a_time: int = 256) -> dict[str, float]:
 
 
 def run_section(bench: Bench) -> None:
-    with bench.redis() as redis, Worker(cores.tested()) as worker:
+    with bench.redis() as redis, worker(cores.tested()) as process:
         bench.step("commands")
-        for kind, count in worker.call(commands, redis.url).items():
+        for kind, count in process.submit(commands, redis.url).result().items():
             bound = 1 if kind == "accepted request" else 0
             bench.results.add(SECTION, f"commands per {kind}", count, "commands", at_most=bound)
         with redis.client() as connection:
             connection.flushall()
         bench.step("memory")
-        found = worker.call(remember, redis.url, bench.size(100_000, 10_000))
-        # Each of many workers has few proofs to spend at the same time.
-        alone = worker.call(remember, redis.url, bench.size(5_000, 500), 1)
+        found = process.submit(remember, redis.url, bench.size(100_000, 10_000)).result()
+        # Each of many workers has few proofs to claim at the same time.
+        alone = process.submit(remember, redis.url, bench.size(5_000, 500), 1).result()
     bench.results.add(SECTION, "memory per remembered proof", found["bytes"], "bytes", at_most=160)
-    bench.results.measured[BYTES] = found["bytes"]
-    bench.results.measured[BATCHED_MICROSECONDS] = found["microseconds"]
-    bench.results.measured[MICROSECONDS] = alone["microseconds"]
+    rows = [(how, round(its["microseconds"], 1)) for how, its in (("one by one", alone), ("256 at a time", found))]
+    bench.results.tables.append(Table("Processor time of Redis per proof", ("proofs", "µs"), rows))

@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from tests.benchmarks.figures import Figure, Results, Spread, Table
-from tests.benchmarks.sizing import markdown
 
 _MARKS = {True: "[green]holds[/]", False: "[red]does not[/]", None: ""}
 
@@ -14,21 +13,13 @@ _MARKS = {True: "[green]holds[/]", False: "[red]does not[/]", None: ""}
 def show(results: Results, console: Console) -> None:
     for table in results.tables:
         console.print(_plain(table))
-        if table.title.startswith("Sizing"):
-            console.print(markdown(table), highlight=False, soft_wrap=True)
-            console.print()
-    if results.peers:
-        from tests.benchmarks.peers import table as peers_table  # noqa: PLC0415 - only where they were measured
-
-        console.print(peers_table(results.peers))
     if results.figures:
         console.print(_bounds(results.figures))
+    load = results.settings["load before"]
     if results.settings["quick"]:
         console.print("[yellow]--quick: these figures show only that the benchmarks work.[/]")
-    elif results.settings["load before"] > 0.5:
-        cores = os.cpu_count()
-        load = results.settings["load before"]
-        console.print(f"[yellow]Others were using this machine: load {load:.1f} on {cores} cores at the start.[/]")
+    elif load > 0.5:
+        console.print(f"[yellow]This machine was in use: load {load:.1f} on {os.cpu_count()} cores at the start.[/]")
 
 
 def _plain(table: Table) -> RichTable:

@@ -3,55 +3,43 @@
 `python -m tests.benchmarks.server <name> <port> <core> <redis url> <issuer's secret>`
 """
 
-import asyncio
 import os
 import sys
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import uvicorn
 
 from tests.benchmarks import cores
 from tests.benchmarks.material import FastIssuer
 from tests.benchmarks.subjects import served
-from tests.support import children
-from tests.support.processes import ROOT, free_port, wait_until
+from tests.support.processes import Process, free_port, listens, wait_until
 
 
-class Server:
-    """A server process on its core; `port` is open when it is entered."""
+class Server(NamedTuple):
+    """A server process, and where it listens."""
 
-    def __init__(self, name: str, *, core: int | None, redis_url: str, issuer: FastIssuer) -> None:
-        self.port = free_port()
-        given = (name, str(self.port), "" if core is None else str(core), redis_url, str(issuer.secret))
-        self._command = [sys.executable, "-m", "tests.benchmarks.server", *given]
+    port: int
+    pid: int
 
-    def __enter__(self) -> Self:
-        # Without what would switch on logs, workers or the like.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "UVICORN_"))}
-        self._process = children.start(self._command, cwd=ROOT, env=environment)
-        wait_until(self._listens, "the server does not listen")
-        return self
 
-    def _listens(self) -> bool:
-        if self._process.poll() is not None:
-            msg = f"the server ended with {self._process.returncode}"
-            raise RuntimeError(msg)
-
-        async def connect() -> bool:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            writer.close()
-            return True
-
-        return asyncio.run(connect())
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait(10)
-        children.is_over(self._process)
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+@contextmanager
+def serving(name: str, redis_url: str, issuer: FastIssuer) -> Iterator[Server]:
+    """On its core; the port is open when it is entered."""
+    port, core = free_port(), cores.tested()
+    given = (name, str(port), "" if core is None else str(core), redis_url, str(issuer.secret))
+    # Without what would switch on logs, workers or the like.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "UVICORN_"))}
+    process = Process([sys.executable, "-m", "tests.benchmarks.server", *given], environment=environment)
+    try:
+        wait_until(lambda: not process.running() or listens(port), "the server does not listen")
+        if not process.running():
+            raise RuntimeError(process.log)
+        yield Server(port, process._popen.pid)
+    finally:
+        process.stop()
+        process.output.unlink(missing_ok=True)
 
 
 def main(name: str, port: str, core: str, redis_url: str, secret: str) -> None:

@@ -1,8 +1,9 @@
 """What is measured: the bare app, the floor, and the middleware on each store."""
 
+import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from redis.asyncio import Redis
@@ -16,21 +17,13 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BODY = b'{"ok":true}'
-_START = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode("ascii"))],
-}
+_HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(BODY)).encode("ascii"))]
+_START = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
 _BODY = {"type": "http.response.body", "body": BODY}
 
-# Names as they stand in tables and plots.
-BARE, FLOOR, MEMORY, REDIS, UNBATCHED = (
-    "bare app",
-    "floor",
-    "memory store",
-    "Redis store",
-    "Redis without batching",
-)
+# Names as they stand in tables.
+BARE, FLOOR = "bare app", "floor"
+MEMORY, REDIS, UNBATCHED = "memory store", "Redis store", "Redis without batching"
 
 
 async def bare(_scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,16 +32,16 @@ async def bare(_scope: Scope, receive: Receive, send: Send) -> None:
     await send(_BODY)
 
 
-class Floor:
+def floor() -> App:
     """The same with one raw P-256 verification and nothing else: no parsing, no checks."""
+    raw = RawVerification()
+    ((signature, message),) = raw.signed(1)
 
-    def __init__(self) -> None:
-        self._raw = RawVerification()
-        self._signed = self._raw.signed(1, 450)[0]
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raw.verify(signature, message)
+        await bare(scope, receive, send)
 
-    async def __call__(self, scope_: Scope, receive: Receive, send: Send) -> None:
-        self._raw.verify(*self._signed)
-        await bare(scope_, receive, send)
+    return app
 
 
 class UnbatchedStore:
@@ -71,32 +64,27 @@ def redis_store(url: str) -> RedisStore:
     return RedisStore(url, timeout=5.0)
 
 
-def verifier(jwks: dict[str, Any], **options: Any) -> JWTVerifier:
-    return JWTVerifier(issuer=ISSUER, audience=ORIGIN, jwks=jwks, **options)
-
-
 def protected(store: Store, jwks: dict[str, Any], *, clock: Callable[[], float] = time.time) -> DPoPMiddleware:
     """The bare app behind the middleware, with the settings that a user gets who sets none."""
-    authenticator = Authenticator(verify_token=verifier(jwks, clock=clock), store=store, clock=clock)
+    verify_token = JWTVerifier(issuer=ISSUER, audience=ORIGIN, jwks=jwks, clock=clock)
+    authenticator = Authenticator(verify_token=verify_token, store=store, clock=clock)
     return DPoPMiddleware(bare, authenticator=authenticator, public_url=ORIGIN)
 
 
 def served(name: str, jwks: dict[str, Any], redis_url: str) -> App:
     """The app that a server process serves under one of the names above."""
-    if name == BARE:
-        return bare
-    if name == FLOOR:
-        return Floor()
-    stores: dict[str, Callable[[], Store]] = {
-        MEMORY: MemoryStore,
-        REDIS: lambda: redis_store(redis_url),
-        UNBATCHED: lambda: UnbatchedStore(redis_url),
+    apps: dict[str, Callable[[], App]] = {
+        BARE: lambda: bare,
+        FLOOR: floor,
+        MEMORY: lambda: protected(MemoryStore(), jwks),
+        REDIS: lambda: protected(redis_store(redis_url), jwks),
+        UNBATCHED: lambda: protected(UnbatchedStore(redis_url), jwks),
     }
-    return protected(stores[name](), jwks)
+    return apps[name]()
 
 
 class Sink:
-    """Takes the answers of apps that are called in process, and keeps their status codes."""
+    """Takes the responses of apps that are called in process, and keeps their status codes."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
@@ -111,10 +99,9 @@ class Sink:
         return {"type": "http.disconnect"}
 
     def expect(self, status: int) -> None:
-        """Every answer so far had this status; a benchmark of wrong answers measures nothing."""
+        """Every response so far had this status; a benchmark of wrong responses measures nothing."""
         if self.statuses and set(self.statuses) != {status}:
-            msg = f"expected {status} only, got {sorted(set(self.statuses))}"
-            raise RuntimeError(msg)
+            raise RuntimeError(f"expected {status} only, got {sorted(set(self.statuses))}")
         self.statuses.clear()
 
 
@@ -123,3 +110,20 @@ async def nonce_of(app: App, fields: Fields) -> str:
     sink = Sink()
     await app(scope(fields), sink.receive, sink.send)
     return dict(sink.headers)[b"dpop-nonce"].decode("ascii")
+
+
+async def many_at_a_time(app: App, scopes: list[dict[str, Any]], *, status: int = 200) -> float:
+    """64 clients with one request under way each, all answered with `status`; seconds per request."""
+    sink, waiting = Sink(), iter(scopes)
+    began = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(64):
+            group.create_task(_client(app, waiting, sink))
+    seconds = time.perf_counter() - began
+    sink.expect(status)
+    return seconds / len(scopes)
+
+
+async def _client(app: App, waiting: Iterator[dict[str, Any]], sink: Sink) -> None:
+    for one in waiting:
+        await app(one, sink.receive, sink.send)

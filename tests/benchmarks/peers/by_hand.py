@@ -4,119 +4,86 @@ import hashlib
 import hmac
 import json
 import time
-from base64 import urlsafe_b64encode
 from collections import OrderedDict
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
-import redis.asyncio
+from tests.benchmarks.material import ORIGIN, b64url
+from tests.benchmarks.subjects import App, Receive, Scope, Send
 
-from tests.benchmarks.peers.api import ProtectedAPI
-
-PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+ALGORITHMS = ["ES256"]
 PROOF_CLAIMS = ["jti", "htm", "htu", "iat", "ath"]
 TOKEN_CLAIMS = ["iss", "aud", "sub", "client_id", "iat", "exp", "jti", "cnf"]
-_THUMBPRINT_MEMBERS = {"EC": ("crv", "kty", "x", "y"), "RSA": ("e", "kty", "n"), "OKP": ("crv", "kty", "x")}
+TOKEN_TYPES = {"at+jwt", "application/at+jwt"}
+_PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _SECRET = b"all workers know it"
+_MAX_AGE, _NONCE_PERIOD = 60, 60.0
 
 
 class Refused(Exception):
     """The error code for the client."""
 
 
-class Library(Protocol):
-    def proof(self, value: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The `jwk` and the claims of a proof whose header and signature hold."""
-        ...
-
-    def token(self, value: str) -> dict[str, Any]:
-        """The claims of an access token that is good."""
-        ...
-
-
-class Spent(Protocol):
-    async def first_use(self, key: str, seconds: int) -> bool: ...
-
-
-class SpentInMemory:
-    """All live equally long, so the oldest is always the first to go."""
-
-    def __init__(self) -> None:
-        self._until: OrderedDict[str, float] = OrderedDict()
-
-    async def first_use(self, key: str, seconds: int) -> bool:
-        now = time.time()
-        while self._until and next(iter(self._until.values())) < now:
-            self._until.popitem(last=False)
-        if key in self._until:
-            return False
-        self._until[key] = now + seconds
-        return True
-
-
-class SpentInRedis:
-    """One command per request, as redis-py sends it."""
-
-    def __init__(self, url: str) -> None:
-        self._redis = redis.asyncio.from_url(url)
-
-    async def first_use(self, key: str, seconds: int) -> bool:
-        return bool(await self._redis.set(f"spent:{key}", "1", nx=True, ex=seconds))
-
-
 class ResourceServer:
-    """ASGI middleware: the leanest form there is."""
+    """ASGI middleware: the leanest form there is.
 
-    def __init__(self, app: Any, api: ProtectedAPI, library: Library) -> None:
+    Its library gives, by `proof`, the `jwk` and the claims of a proof whose header and signature hold, and by `token`
+    the claims of an access token that is good.
+    """
+
+    def __init__(self, app: App, library: Any) -> None:
         self._app = app
-        self._api = api
         self._library = library
-        self._spent = SpentInRedis(api.redis) if api.redis else SpentInMemory()
+        self._used: OrderedDict[str, float] = OrderedDict()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
-            return
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            scope["caller"] = await self._authenticate(scope)
+            scope["caller"] = self._authenticate(scope)
         except Refused as refused:
-            await challenge(send, str(refused), self._nonce(0))
+            await challenge(send, str(refused), _nonce(0))
         else:
             await self._app(scope, receive, send)
 
-    async def _authenticate(self, scope: Any) -> dict[str, Any]:
+    def _authenticate(self, scope: Scope) -> dict[str, Any]:
         token, proof = credentials(scope["headers"])
         jwk, claims = self._library.proof(proof)
         path = scope["raw_path"].decode("ascii").partition("?")[0]
-        self._check(claims, scope["method"], self._api.origin + path, token)
+        _check(claims, scope["method"], ORIGIN + path, token)
         token_claims = self._library.token(token)
         key = thumbprint(jwk)
         if not hmac.compare_digest(str(token_claims["cnf"].get("jkt")), key):
             raise Refused("invalid_token")
-        spent = hashlib.sha256(f"{key} {claims['jti']}".encode()).hexdigest()
-        if not await self._spent.first_use(spent, 2 * self._api.max_age + 1):
+        if not self._first_use(hashlib.sha256(f"{key} {claims['jti']}".encode()).hexdigest()):
             raise Refused("invalid_dpop_proof")
         return {"sub": token_claims["sub"], "jkt": key}
 
-    def _check(self, claims: dict[str, Any], method: str, uri: str, token: str) -> None:
-        same_request = claims["htm"] == method and same_uri(claims["htu"], uri)
-        recent = type(claims["iat"]) is int and abs(time.time() - claims["iat"]) <= self._api.max_age
-        ath = b64url(hashlib.sha256(token.encode()).digest())
-        if not (same_request and recent and isinstance(claims["jti"], str) and claims["jti"]):
-            raise Refused("invalid_dpop_proof")
-        if not hmac.compare_digest(str(claims["ath"]).encode(), ath.encode()):
-            raise Refused("invalid_dpop_proof")
-        nonce = str(claims.get("nonce")).encode()
-        if not any(hmac.compare_digest(nonce, self._nonce(back).encode()) for back in (0, 1)):
-            raise Refused("use_dpop_nonce")
+    def _first_use(self, proof: str) -> bool:
+        """All are remembered equally long, so the oldest is always the first to go."""
+        now = time.time()
+        while self._used and next(iter(self._used.values())) < now:
+            self._used.popitem(last=False)
+        if proof in self._used:
+            return False
+        self._used[proof] = now + 2 * _MAX_AGE + 1
+        return True
 
-    def _nonce(self, slots_back: int) -> str:
-        slot = int(time.time() / self._api.nonce_period) - slots_back
-        return hmac.new(_SECRET, str(slot).encode(), "sha256").hexdigest()
+
+def _check(claims: dict[str, Any], method: str, uri: str, token: str) -> None:
+    same_request = claims["htm"] == method and same_uri(claims["htu"], uri)
+    recent = type(claims["iat"]) is int and abs(time.time() - claims["iat"]) <= _MAX_AGE
+    if not (same_request and recent and isinstance(claims["jti"], str) and claims["jti"]):
+        raise Refused("invalid_dpop_proof")
+    if not hmac.compare_digest(str(claims["ath"]).encode(), b64url(hashlib.sha256(token.encode()).digest())):
+        raise Refused("invalid_dpop_proof")
+    nonce = str(claims.get("nonce")).encode()
+    if not any(hmac.compare_digest(nonce, _nonce(back).encode()) for back in (0, 1)):
+        raise Refused("use_dpop_nonce")
+
+
+def _nonce(slots_back: int) -> str:
+    slot = int(time.time() / _NONCE_PERIOD) - slots_back
+    return hmac.new(_SECRET, str(slot).encode(), "sha256").hexdigest()
 
 
 def credentials(headers: list[tuple[bytes, bytes]]) -> tuple[str, str]:
@@ -131,20 +98,28 @@ def credentials(headers: list[tuple[bytes, bytes]]) -> tuple[str, str]:
     return token, proofs[0].decode("latin-1")
 
 
-def check_header(header: dict[str, Any], algorithms: tuple[str, ...]) -> dict[str, Any]:
+def check_header(header: dict[str, Any]) -> dict[str, Any]:
     """The `jwk` of a header that is in order."""
     jwk = header.get("jwk")
-    if header.get("typ") != "dpop+jwt" or header.get("alg") not in algorithms:
+    if header.get("typ") != "dpop+jwt" or header.get("alg") not in ALGORITHMS:
         raise Refused("invalid_dpop_proof")
-    if not isinstance(jwk, dict) or PRIVATE_MEMBERS & jwk.keys():
+    if not isinstance(jwk, dict) or _PRIVATE_MEMBERS & jwk.keys():
         raise Refused("invalid_dpop_proof")
     return jwk
 
 
+def check_token(header: dict[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
+    """The claims of an access token of RFC 9068 that is bound to a key."""
+    if str(header.get("typ")).lower() not in TOKEN_TYPES or not isinstance(claims.get("cnf"), dict):
+        raise Refused("invalid_token")
+    return claims
+
+
 def thumbprint(jwk: dict[str, Any]) -> str:
-    """RFC 7638."""
-    members = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
-    return b64url(hashlib.sha256(json.dumps(members, separators=(",", ":"), sort_keys=True).encode()).digest())
+    """RFC 7638, of the keys of ES256."""
+    members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
+    return b64url(hashlib.sha256(canonical.encode()).digest()).decode()
 
 
 def same_uri(one: object, other: str) -> bool:
@@ -160,13 +135,7 @@ def _normal(uri: str) -> tuple[str, str | None, int | None, str]:
     return parts.scheme, parts.hostname, port, parts.path or "/"
 
 
-def b64url(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-async def challenge(send: Any, code: str, nonce: str | None = None) -> None:
-    headers = [(b"www-authenticate", f'DPoP error="{code}"'.encode()), (b"content-length", b"0")]
-    if nonce is not None:
-        headers.append((b"dpop-nonce", nonce.encode()))
-    await send({"type": "http.response.start", "status": 401, "headers": headers})
+async def challenge(send: Send, code: str, nonce: str) -> None:
+    headers = [(b"www-authenticate", f'DPoP error="{code}"'.encode()), (b"dpop-nonce", nonce.encode())]
+    await send({"type": "http.response.start", "status": 401, "headers": [*headers, (b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})

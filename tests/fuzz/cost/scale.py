@@ -20,7 +20,7 @@ from tests.fuzz.cost.shapes import NOW, ORDINARY, SERVERS, Shape, scope_of
 
 # More than this nobody without a token is to cost.
 MOST_VERIFICATIONS = 2.0
-# What `tests.benchmarks` holds a challenge to, for a key that was never seen.
+# Of a challenge for a key that was never seen: a little less than `tests.benchmarks` measures.
 _OF_ONE = 0.35
 _AT_ONCE = 5
 _FEWEST_ROUNDS = 3
