@@ -175,7 +175,7 @@ def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(caplog):
     assert caplog.messages == []
     _settings(**in_a_compose_file, DPOP_INSECURE_HTTP_HOSTS="keycloak")
     [message] = caplog.messages
-    assert message.startswith("insecure_http_hosts: keys of keycloak are believed over plain http")
+    assert message.startswith("insecure_http_hosts: keys of keycloak are fetched over plain http")
 
 
 @pytest.mark.parametrize("missing", NEEDED)
