@@ -192,15 +192,15 @@ def test_accepting_without_the_store_needs_nonces():
 @pytest.mark.parametrize(
     ("unknown", "suggestion"),
     [
-        pytest.param("DPOP_PUBLIC_URI", "; was DPOP_PUBLIC_URL meant?", id="one-letter"),
+        pytest.param("DPOP_PUBLIC_URI", " Did you mean DPOP_PUBLIC_URL?", id="one-letter"),
         pytest.param("DPOP_NONCE_TTL_SECONDS_AND_MORE", "", id="like-nothing"),
-        pytest.param("DPOP_MAX_AGE", "; was DPOP_PROOF_MAX_AGE meant?", id="a-word-missing"),
+        pytest.param("DPOP_MAX_AGE", " Did you mean DPOP_PROOF_MAX_AGE?", id="a-word-missing"),
     ],
 )
 def test_an_unknown_variable_is_warned_of_with_a_suggestion(caplog, unknown, suggestion):
     with caplog.at_level(logging.WARNING, "dpop_asgi"):
         _settings(**{unknown: "x"})
-    assert caplog.messages == [f"{unknown} is no setting of dpop_asgi{suggestion}"]
+    assert caplog.messages == [f"Unknown setting {unknown}.{suggestion}"]
 
 
 def test_variables_of_others_are_not_warned_of(caplog):

@@ -38,7 +38,7 @@ _SHOWN = frozenset(
 )
 
 _OUTSIDE = (
-    ". CORSMiddleware belongs outside of DPoPMiddleware, so add it afterwards;"
+    ". CORSMiddleware belongs outside and responds to it there, so add it after DPoPMiddleware;"
     ' preflights="pass" is for apps that have to respond themselves'
 )
 _MALFORMED = ", but it is malformed, or has credentials or a body"

@@ -45,10 +45,10 @@ def test_the_server_runs_in_a_process_of_its_own_until_the_end(issuer_server):
 
 def test_a_refusal_can_be_read_once_it_is_answered(issuer_server):
     with ExampleServer(settings(issuer_server.issuer)) as server:
-        assert server.refusal() is None
+        assert server.rejection() is None
         httpx2.get(f"{server.url}/resource")
-        assert server.refusal() == "authorization_missing {'proofs': 0}"
-        assert server.refusal() is None
+        assert server.rejection() == "authorization_missing {'proofs': 0}"
+        assert server.rejection() is None
 
 
 def test_the_issuer_publishes_its_keys_until_the_end():
