@@ -85,7 +85,9 @@ def run_all(arguments: list[str], environment: dict[str, str]) -> int:
     begin, codes = time.monotonic(), {}
     for part, options in PARTS.items():
         say(part)
-        codes[part] = _pytest([*arguments, *options, *(_coverage(part) if "--cov" in arguments else [])], environment)
+        coverage = _coverage(part) if "--cov" in arguments else []
+        # Last: `--cov` would take a path behind it for its own, and the tests there would not run.
+        codes[part] = _pytest([*options, *coverage, *arguments], environment)
         if codes[part] and "-x" in arguments:
             break
     failed = [part for part, code in codes.items() if code]
