@@ -35,36 +35,37 @@ from dpop_asgi.replay import UsedProofs
 from dpop_asgi.self_check import SelfCheck
 from dpop_asgi.verifier import CheckedVerifier
 
-# Keys are to stay under the 200 characters that a store is promised.
+# So that keys stay below the 200 characters of the `Store` contract.
 _NAMESPACE = re.compile(r"[\x20-\x7E]{1,100}")
 
-# The default `max_age`: nonces may be switched off, or live longer, without a used proof passing once more.
+# The default `max_age`: nonces can be switched off, or live longer, without a used proof being accepted again.
 _REMEMBER_FOR = 300.0
 
-_UNRECORDED = "replay: proofs are accepted without being remembered", "replay: proofs are remembered again"
+_UNRECORDED = "replay: proofs are accepted without being recorded", "replay: proofs are recorded again"
 _PROOF_POLICY = ProofPolicy()
 _NONCE_POLICY = NoncePolicy()
 
 
 class Authenticator:
-    """Verifies proof and token of a request; knows neither ASGI nor Redis.
+    """Verifies the proof and the token of a request. It knows neither ASGI nor Redis.
 
     Args:
-        verify_token: says what an access token is worth: a `JWTVerifier` or any async function of yours.
-        store: what all workers share: a `RedisStore`, or a `MemoryStore` for a single process.
-        proof_policy: how proofs are judged.
+        verify_token: verifies access tokens: a `JWTVerifier`, or a custom async function.
+        store: shared by all workers: a `RedisStore`, or a `MemoryStore` for a single process.
+        proof_policy: the limits for proofs.
         nonces: how nonces rotate; `None` switches them off.
-        mode: `required` accepts DPoP only; `mixed` lets unbound tokens pass under Bearer too, for a migration.
+        mode: `required` accepts DPoP only; `mixed` accepts unbound tokens under Bearer too, for a migration.
         namespace: prefix of the keys in the store. Services on one origin share it: clients keep one nonce per origin.
-        cached_keys: clients whose imported keys are remembered, about 3 KB each; others cost one import per request.
-        remember_for: seconds after its `iat` that a used proof is remembered, at least `max_age`. As long as any server
-            with the same store, before and after a change of its options, could accept the proof.
-        on_store_failure: `refuse` answers 503; `accept` lets a proof pass unremembered, bounded by its nonce alone.
-        observer: is told each decision.
+        cached_keys: the number of clients whose imported keys are cached, about 3 KB each.
+        remember_for: seconds after its `iat` that a used proof is remembered, at least `max_age`. Choose it so that no
+            server with the same store, before or after a change of its options, accepts the proof for longer.
+        on_store_failure: `refuse` responds with 503; `accept` accepts proofs without recording them, so that only the
+            nonce limits their reuse.
+        observer: called with each `Decision`.
         clock: seconds since the epoch.
 
     Raises:
-        ValueError: naming the option that is wrong.
+        ValueError: If an option is invalid; the message names it.
     """
 
     def __init__(
@@ -111,12 +112,12 @@ class Authenticator:
         self.self_check: SelfCheck = SelfCheck(store, clock=clock)
 
     async def authenticate(self, request: IncomingRequest) -> Caller:
-        """Ask every question about `request`.
+        """Run every check on `request`.
 
         Raises:
-            Refusal: the first check that failed.
-            StoreError: the store cannot say whether the proof is new, or which nonces are good.
-            IssuerUnavailable: the issuer's keys are not known.
+            Refusal: If a check fails; the first one decides.
+            StoreError: If the store can't tell whether the proof is new, or which nonces are valid.
+            IssuerUnavailable: If the issuer's keys are not known.
         """
         self.self_check.start()
         try:
@@ -148,8 +149,8 @@ class Authenticator:
         is_recorded = True
         if before is None or before.key_thumbprint is None or not before.replay_checked:
             is_recorded = await self._claim(proof, thumbprint, target_uri, last_instant, nonce)  # 9
-            # Once more: a store that answers late (a long timeout, a process that stood still) may have forgotten the
-            # first use of a proof that has expired in the meantime; and so may have the token.
+            # Again: while a slow store responded, the proof may have expired, and the store may have forgotten that it
+            # was used. The token may have expired too.
             self._check_alive(self._clock(), last_instant, nonce)
             self._verifier.check_alive(token)
         self._tell("accepted", replay_checked=is_recorded)
@@ -158,13 +159,13 @@ class Authenticator:
     async def _claim(
         self, proof: Proof, thumbprint: str, target_uri: str, until: float, nonce: AcceptedNonce | None
     ) -> bool:
-        """Whether the proof is recorded as used; `False` when it is accepted without.
+        """Record the proof as used. Returns `False` if it is accepted without being recorded.
 
         Raises:
             InvalidProof: If it was used before.
         """
         now = self._clock()
-        # Time has passed if the issuer was asked.
+        # Time has passed if the issuer was called.
         self._check_alive(now, until, nonce)
         try:
             is_first_use = await self._used.claim(
@@ -185,7 +186,7 @@ class Authenticator:
         return True
 
     def _accepts_unrecorded(self, nonce: AcceptedNonce | None, failure: StoreError) -> bool:
-        """`False`: the proof is not recorded, and accepted all the same. Raises where it must not be."""
+        """`False` if the proof is accepted although it isn't recorded; raises if it must not be."""
         if self._nonces is not None and nonce is not None:
             self._nonces.not_recorded(nonce, failure)
         if self.on_store_failure == "refuse" or not isinstance(failure, StoreUnavailable):
@@ -194,14 +195,14 @@ class Authenticator:
         return False
 
     def _check_alive(self, now: float, until: float, nonce: AcceptedNonce | None) -> None:
-        """Whether what was checked at the beginning can still be accepted."""
+        """Reject a proof or a nonce that has expired since it was checked."""
         if nonce is not None and nonce.until < now:
             raise UseNonce(Reason.NONCE_EXPIRED, **nonce.facts)
         if until < now:
             raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=until, now=now)
 
     async def _bearer(self, credentials: Credentials) -> Caller:
-        """RFC 9449 §7.2: during a migration an unbound token may pass as Bearer, a bound one never."""
+        """RFC 9449 §7.2: during a migration, unbound tokens are accepted under Bearer, bound ones never."""
         if self.mode == "required":
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
         token = await self._verifier(credentials.token)
@@ -213,27 +214,27 @@ class Authenticator:
         """The `DPoP-Nonce` for a challenge; `None` while nonces are off.
 
         Args:
-            rejection: why the client is challenged: it stays with the master that its own nonce is on.
+            rejection: why the client is challenged. The new nonce is on the same master as the client's own.
 
         Raises:
-            StoreError: no nonce is known, and the store does not answer.
+            StoreError: If no nonce is known and the store does not respond.
         """
         if self._nonces is None:
             return None
         return await self._nonces.to_issue(self._clock(), tag=rejection and rejection.facts.get("tag"))
 
     def replacement_nonce(self, caller: Caller) -> str | None:
-        """The `DPoP-Nonce` for an answer to `caller`; `None` when its own is the newest (RFC 9449 §8.2)."""
+        """The `DPoP-Nonce` for a response to `caller`, or `None` if its own is the newest (RFC 9449 §8.2)."""
         if self._nonces is None or caller.nonce is None:
             return None
         return self._nonces.replacement_for(caller.nonce, self._clock())
 
     async def ready(self) -> None:
-        """For readiness probes: the next request would not be answered 503.
+        """For readiness probes: prepare everything so that the next request doesn't get a 503.
 
         Raises:
-            StoreError: the store does not take values.
-            IssuerUnavailable: the issuer's keys are not known, and cannot be had.
+            StoreError: If the store does not accept values.
+            IssuerUnavailable: If the issuer's keys are not known and can't be fetched.
         """
         await self.store.put_if_absent(f"{self.namespace}:ready:v1", "1", ttl=1.0)
         if self._nonces is not None:

@@ -211,4 +211,4 @@ class InsufficientScope(Refusal):
         super().__init__(Reason.SCOPE_INSUFFICIENT, needed=scopes)
         self.scopes = scopes
         if scopes:
-            self.parameters = {"scope": " ".join(scopes)}
+            self.parameters: Mapping[str, str] = {"scope": " ".join(scopes)}

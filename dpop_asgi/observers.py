@@ -1,4 +1,4 @@
-"""Passes decisions on to the observer that was plugged in."""
+"""Calls the observer."""
 
 import logging
 
@@ -10,13 +10,13 @@ logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 
 class CheckedObserver:
-    """Calls an observer, whose failures change nothing for a request.
+    """Calls an observer. Its failures are logged and don't affect requests.
 
     Args:
-        observer: see `dpop_asgi.core.ports.Observer`; `None` for nobody.
+        observer: see `dpop_asgi.core.ports.Observer`; `None` if there is none.
 
     Raises:
-        ValueError: If it is not a function, or can be seen to be async.
+        ValueError: If it isn't a function, or is async.
     """
 
     def __init__(self, observer: Observer | None) -> None:

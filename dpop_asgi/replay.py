@@ -6,15 +6,15 @@ from os import urandom
 from dpop_asgi.core.encoding import b64url_encode
 from dpop_asgi.core.ports import Fenced, Store
 
-# An entry outlives the proof by this, and by so much the clocks of the hosts may differ: where one is behind
-# the one that accepted the proof, it would accept it for that much longer.
+# How long an entry outlives its proof. Hosts' clocks may differ by up to this much: a host that is behind accepts a
+# proof for that much longer.
 _MARGIN_SECONDS = 10.0
 
 # 96 bits of SHA-256: the key fits the allocation class of 32 bytes, and an entry in Redis 7 takes 149 bytes instead of
-# 165. Should two proofs meet (by chance, or by 2**48 attempts of their client), the second is refused.
+# 165. If two proofs collide (by chance, or after 2**48 attempts of their client), the second is rejected.
 _DIGEST_BYTES = 12
 
-# Our own write, sent again by a client library after a lost reply, is told from a replay by this many random bytes.
+# These random bytes tell our own write, which a client library sends again after a lost reply, from a replay.
 _VALUE_BYTES = 6
 
 
@@ -30,7 +30,7 @@ class UsedProofs:
         self._store = store
         self._fence = store if isinstance(store, Fenced) else None
         self._prefix = f"{namespace}:jti:v1:"
-        # Those with a hash tag are as long, so that keys stay in their allocation class.
+        # With a hash tag they have the same length, so that keys stay in their allocation class.
         tags = () if self._fence is None else self._fence.tags
         self._prefixes = {tag[0]: f"{namespace}:jti{{{tag}}}" for tag in tags if tag}
 
@@ -47,17 +47,17 @@ class UsedProofs:
         """Record the proof as used. Returns `True` on first use, and `False` on a replay.
 
         Args:
-            key_thumbprint: of the proof's key, so that no client can spend another's `jti`.
+            key_thumbprint: of the proof's key, so that no client can use up another's `jti`.
             target_uri: in normal form, the context of the `jti` (RFC 9449 §11.1).
             jti: as the client chose it; only a hash is kept.
-            seconds_left: how long this very proof could still be accepted.
-            nonce: in the proof; says with which hash tag the key is on the same server as the nonce, also where nonces
-                are off: a proof has one key, whoever judges it.
+            seconds_left: how long this proof could still be accepted.
+            nonce: in the proof. It determines the hash tag that puts the key on the same server as the nonce, even if
+                nonces are off: every worker must use the same key.
             incarnation: of the store, under which the nonce was agreed; the reply must come from it.
 
         Raises:
             Superseded: If the reply came from another incarnation.
-            StoreError: If the store cannot say.
+            StoreError: If the store can't tell.
         """
         context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
         prefix = self._prefixes.get(nonce[:1], self._prefix) if self._prefixes and nonce else self._prefix

@@ -1,4 +1,4 @@
-"""What an operator should mend: told once per process, when it starts, and in no request's way."""
+"""Configuration problems to report to the operator. Runs once per process at startup, in the background."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 
 class SelfCheck:
-    """Looks at the store, if the store can be looked at (`findings`).
+    """Looks for problems of the store, if it is `Inspectable`.
 
     Args:
         store: of the process.
@@ -32,7 +32,7 @@ class SelfCheck:
             logger.warning("self-check: %s", finding)
 
     async def findings(self) -> list[str]:
-        """What should be mended, a sentence each; nothing when all is well."""
+        """The problems, a sentence each; empty if there are none."""
         if not isinstance(self._store, Inspectable):
             return []
         try:

@@ -1,4 +1,4 @@
-"""The token verifier that was plugged in, held to its promise: async, and what it returns is a token that is good."""
+"""Calls the token verifier, and checks that it is async and returns a valid token."""
 
 import logging
 from collections.abc import Callable
@@ -12,20 +12,20 @@ from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# In the annotation of a function that is not async, but returns what can be awaited.
+# In the annotation of a function that is not async, but returns an awaitable.
 _AWAITABLE = ("Awaitable", "Coroutine", "Future", "Task")
 _FORWARDED = frozenset({Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD})
 
 
 class CheckedVerifier:
-    """Asks a token verifier, and believes it no more than it promised.
+    """Calls a token verifier and checks what it returns.
 
     Args:
         verify_token: see `dpop_asgi.core.ports.TokenVerifier`.
         clock: seconds since the epoch.
 
     Raises:
-        ValueError: naming `verify_token`, where it can be seen that it is none.
+        ValueError: If `verify_token` can be seen not to be a token verifier.
     """
 
     def __init__(self, verify_token: TokenVerifier, *, clock: Clock) -> None:
@@ -41,28 +41,28 @@ class CheckedVerifier:
         """The token with this base64url SHA-256, if the verifier remembers it.
 
         Raises:
-            InvalidToken: `token_expired`.
-            IssuerUnavailable: it is no `AccessToken`.
+            InvalidToken: If the token has expired.
+            IssuerUnavailable: If the verifier returned something else.
         """
         token = self._cache(token_hash)
         return None if token is None else self._checked(token)
 
     async def __call__(self, token: str, /) -> AccessToken:
-        """See `TokenVerifier`; this raises the same, and what `cached_token` raises."""
+        """See `TokenVerifier`; raises the same, and what `cached_token` raises."""
         returned: object = self._verify_token(token)
         if not isawaitable(returned):
             raise self._complaint("is not async")
         return self._checked(await returned)
 
     async def ready(self) -> None:
-        """Await the verifier's own `ready`, if it has one; raises as that does."""
+        """Await the verifier's own `ready`, if it has one; raises the same."""
         if isinstance(self._verify_token, Readiness):
             await self._verify_token.ready()
 
     def _checked(self, token: object) -> AccessToken:
-        """The token, if it is one and has not expired meanwhile; raises as `cached_token` does."""
+        """The token, if it is one and has not expired; raises as `cached_token` does."""
         if not isinstance(token, AccessToken):
-            # By its type alone: it may be the token.
+            # Only its type: the value may be the token itself.
             raise self._complaint(f"returned a {type(token).__name__}")
         self.check_alive(token)
         return token
@@ -70,24 +70,24 @@ class CheckedVerifier:
     def check_alive(self, token: AccessToken) -> None:
         """Reject a token that has expired by now."""
         now = self._clock()
-        # Not the other way round: no time is after NaN, which a verifier may have let pass.
+        # In this order: comparisons with NaN, which a verifier may have let through, are false.
         if not now < token.good_until:
             raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
 
     def _complaint(self, fault: str) -> IssuerUnavailable:
-        """Logged once, since every request would."""
+        """Logged once, since every request fails in the same way."""
         msg = f"verify_token {fault}: it must be an async function that returns an AccessToken or raises InvalidToken"
         if not self._has_complained:
-            logger.error("%s. Tokens are answered with 503", msg)
+            logger.error("%s. The response to tokens is 503", msg)
             self._has_complained = True
         return IssuerUnavailable(msg)
 
 
 def _is_plain(verify_token: Callable[..., object]) -> bool:
-    """Whether it can be seen that a call returns nothing to be awaited.
+    """Whether a call is certain not to return an awaitable.
 
-    It cannot of a lambda, of a decorator's wrapper or of what hands all its arguments on: these may return a coroutine
-    of what they call.
+    Lambdas, wrappers of decorators, and functions that pass on all their arguments may return a coroutine of what they
+    call.
     """
     function: object = verify_token
     while isinstance(function, partial):
@@ -104,7 +104,7 @@ def _is_plain(verify_token: Callable[..., object]) -> bool:
 
 
 def _cache_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
-    """Its `cached_token`, unless its class inherits that beneath a `__call__` of its own. See `CachingVerifier`."""
+    """Its `cached_token`, unless its class overrides only `__call__`. See `CachingVerifier`."""
     named = {"cached_token", "__call__"}
     definer = next(vars(kind) for kind in type(verify_token).__mro__ if vars(kind).keys() & named)
     if not isinstance(verify_token, CachingVerifier) or "cached_token" not in definer:

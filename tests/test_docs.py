@@ -28,11 +28,12 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "dpop_asgi"
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-    for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md"), *ROOT.glob(".github/*.md"))
+    for folder in ("", "docs", ".github", "tests")
+    for path in (ROOT / folder).glob("*.md")
 }
 README = PAGES["README.md"]
 # What a user reads: README leads to each of these pages, and each of them back to README.
-LED_TO = sorted(PAGES.keys() - {"README.md", "CHANGELOG.md"})
+LED_TO = sorted(PAGES.keys() - {"README.md", "CHANGELOG.md", "tests/README.md"})
 
 
 def _blocks(page, language):
@@ -165,7 +166,8 @@ def test_every_page_begins_with_the_question_that_it_answers(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_module_that_is_named_exists(page):
     named = set(re.findall(r"`(?:dpop_asgi/)?([a-z_]+/(?:[a-z_]+/)*(?:[a-z_]+\.py)?)`", PAGES[page]))
-    assert [path for path in named if not (PACKAGE / path).exists() and not (ROOT / path).exists()] == []
+    roots = (PACKAGE, ROOT, (ROOT / page).parent)
+    assert [path for path in named if not any((root / path).exists() for root in roots)] == []
 
 
 # Reasons
@@ -275,3 +277,9 @@ def _failures():
 def test_every_failure_in_the_table_has_a_test(name):
     sources = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert any(f"def {name}(" in source for source in sources)
+
+
+def test_the_page_on_the_tests_names_every_folder_of_them():
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir() and not path.name.startswith("_")}
+    table = "".join(line.split("|")[1] for line in PAGES["tests/README.md"].splitlines() if line.startswith("| `"))
+    assert set(re.findall(r"`(\w+)/`", table)) == folders

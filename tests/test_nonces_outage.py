@@ -116,8 +116,8 @@ async def test_an_outage_is_logged_once_and_its_end_once(clock, caplog):
     clock.advance(1)
     await offered(worker, clock)
     assert [record.message.split(":")[1].split(",")[0].strip() for record in caplog.records] == [
-        "the store does not answer",
-        "the store answers again",
+        "the store is unavailable",
+        "the store has recovered",
     ]
 
 

@@ -80,14 +80,18 @@ class _Responder:
 
     async def response_to(self, rejection: DPoPError) -> ErrorResponse:
         """The response to a rejection, whether the middleware or the app raised it."""
-        if self.caller is None:
-            scheme = scheme_of(self._scope["headers"])
-        else:
-            scheme = "Bearer" if self.caller.key_thumbprint is None else "DPoP"
-        response = await self._render(rejection, scheme)
+        response = await self._render(rejection, self._scheme())
         if self._state is _State.WAITING:
             self._state = _State.RENDERED
         return response
+
+    def _scheme(self) -> Scheme:
+        """The scheme that the client used, where that makes a difference."""
+        if self.authenticator.mode == "required":
+            return "DPoP"
+        if self.caller is None:
+            return scheme_of(self._scope["headers"])
+        return "Bearer" if self.caller.key_thumbprint is None else "DPoP"
 
     @abstractmethod
     async def replace(self, response: ErrorResponse) -> None:

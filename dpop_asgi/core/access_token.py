@@ -9,7 +9,7 @@ from typing import Any, Self
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.errors import InvalidToken, Reason
 
-# By so many seconds the issuer's clock and ours may differ (RFC 7519 §4.1.4), unless a verifier says otherwise.
+# How far the clocks of the issuer and this host may differ, unless a verifier says otherwise (RFC 7519 §4.1.4).
 LEEWAY_SECONDS = 5.0
 
 _SHA256_BYTES = 32
@@ -18,8 +18,8 @@ _TEXTS = ("sub", "client_id", "scope")
 _TIMES = ("exp", "nbf", "iat")
 _NUMBER = frozenset({int, float})
 
-# Confirmation methods that somebody else has to check (RFC 8705 §3.1, RFC 7800 §3.2-3.5).
-# Beside a `jkt` that we can check they would stay unchecked, so they refuse.
+# Confirmation methods that are checked elsewhere (RFC 8705 §3.1, RFC 7800 §3.2-3.5). Beside a `jkt` they would stay
+# unchecked, so tokens with one of them are rejected.
 _OTHER_METHODS = frozenset({"x5t#S256", "jwk", "jwe", "jku"})
 
 
@@ -31,11 +31,11 @@ class AccessToken:
         subject: `sub`, whom the token speaks for.
         client_id: the client it was issued to.
         scopes: the granted scope values.
-        claims: everything the issuer said.
+        claims: all claims of the token.
         key_thumbprint: `cnf.jkt`, the RFC 7638 thumbprint that the token is bound to; `None` for an unbound token.
-        expires_at: seconds since the epoch; `None` when the issuer did not say.
-        leeway: seconds after `expires_at` for which the token is accepted all the same.
-        good_until: both together, `inf` without `expires_at`: from then on it is rejected (RFC 7519 §4.1.4).
+        expires_at: seconds since the epoch; `None` if the issuer didn't set it.
+        leeway: seconds after `expires_at` for which the token is still accepted.
+        good_until: `expires_at` plus `leeway`, or `inf`: from then on the token is rejected (RFC 7519 §4.1.4).
     """
 
     subject: str | None = None
@@ -48,7 +48,7 @@ class AccessToken:
     good_until: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Worked out once: it is asked for several times per request."""
+        """Compute `good_until` once: it is read several times per request."""
         until = math.inf if self.expires_at is None else self.expires_at + self.leeway
         object.__setattr__(self, "good_until", until)
 
@@ -57,7 +57,7 @@ class AccessToken:
         """The token that these claims describe (RFC 9068 §2.2, RFC 9449 §6.1); nothing is verified but their shape.
 
         Raises:
-            InvalidToken: `token_malformed`, `binding_malformed` or `binding_unsupported`.
+            InvalidToken: If they don't fit: `token_malformed`, `binding_malformed` or `binding_unsupported`.
         """
         for name in _TEXTS:
             if type(claims.get(name, "")) is not str:
@@ -79,7 +79,7 @@ class AccessToken:
 
 
 def _key_thumbprint(claims: Mapping[str, Any]) -> str | None:
-    """`cnf.jkt`. A confirmation that is not understood must never read as none (RFC 7800 §3.1, RFC 9449 §6)."""
+    """`cnf.jkt`. An unsupported confirmation must never pass as none (RFC 7800 §3.1, RFC 9449 §6)."""
     if "cnf" not in claims:
         return None
     confirmation = claims["cnf"]
@@ -100,10 +100,10 @@ def _is_thumbprint(value: object) -> bool:
 
 
 def check_binding(token: AccessToken, key_thumbprint: str) -> None:
-    """RFC 9449 §4.3 item 12b and §7.1: the token is bound, and to the key that signed the proof.
+    """Check that the token is bound to the key that signed the proof (RFC 9449 §4.3 item 12b, §7.1).
 
     Raises:
-        InvalidToken: `binding_missing` or `binding_mismatch` (the code of the RFC's figure 16).
+        InvalidToken: If it isn't: `binding_missing` or `binding_mismatch` (RFC 9449 figure 16).
     """
     bound_to = token.key_thumbprint
     if bound_to is None:
@@ -113,10 +113,10 @@ def check_binding(token: AccessToken, key_thumbprint: str) -> None:
 
 
 def check_unbound(token: AccessToken) -> None:
-    """RFC 9449 §7.2: a bound token must not be accepted under Bearer.
+    """Reject a bound token under Bearer (RFC 9449 §7.2).
 
     Raises:
-        InvalidToken: `bound_token_as_bearer`; also if only the claims say so, as those of a custom verifier may.
+        InvalidToken: If the token is bound, even if only its claims say so, as with a custom verifier.
     """
     if token.key_thumbprint is not None or "cnf" in token.claims:
         raise InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)

@@ -1,4 +1,4 @@
-"""Who sent a request that passed."""
+"""Who sent an accepted request."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -11,18 +11,18 @@ from dpop_asgi.core.nonce_window import AcceptedNonce
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """Who sent a request that passed every check.
+    """Who sent an accepted request.
 
     Attributes:
-        subject: whom the token speaks for (`sub`).
+        subject: `sub` of the token.
         client_id: the client it was issued to.
         scopes: the granted scope values.
-        claims: everything the issuer said; a copy of its own each time, since the token is remembered.
+        claims: all claims. Returns a copy, because tokens are cached.
         key_thumbprint: of the key that the client proved to hold; `None` for a Bearer token in mixed mode.
         token_expires_at: seconds since the epoch.
         nonce_age: seconds since the slot of its nonce began, below 0 for the next slot; `None` without nonces.
         nonce: the server nonce in the proof; `None` without nonces.
-        replay_checked: `False` when the proof was accepted while the store was away (`on_store_failure="accept"`).
+        replay_checked: `False` if the proof was accepted while the store was unavailable (`on_store_failure="accept"`).
     """
 
     subject: str | None

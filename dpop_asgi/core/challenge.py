@@ -24,7 +24,7 @@ _STATUS: dict[type, int] = {
 
 # Rejections whose response depends on nothing but reason, scheme and nonce: it is rendered once for each.
 _SAME_FOR_ALL = frozenset({MissingCredentials, InvalidRequest, InvalidToken, InvalidProof, UseNonce})
-# Some fifty reasons, and a nonce lives for a minute: more are outdated ones.
+# There are about fifty reasons, and a nonce lives for a minute: more entries than this are outdated.
 _MOST_RENDERED = 256
 
 

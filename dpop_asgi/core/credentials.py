@@ -1,4 +1,4 @@
-"""The incoming request as facts: exactly one token, exactly one proof."""
+"""The incoming request as data: exactly one token, exactly one proof."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -15,7 +15,7 @@ from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, R
 _SCHEME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _TOKEN68 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
 
-# Signed tokens with many claims have some 4 KB; common servers take 8 to 64 KB for all fields together.
+# Signed tokens with many claims have some 4 KB; common servers accept 8 to 64 KB for all headers together.
 MAX_AUTHORIZATION_BYTES = 16384
 
 _SCHEMES: dict[bytes, Scheme] = {b"dpop": "DPoP", b"bearer": "Bearer"}
@@ -23,15 +23,15 @@ _SCHEMES: dict[bytes, Scheme] = {b"dpop": "DPoP", b"bearer": "Bearer"}
 
 @dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class IncomingRequest:
-    """What the decision needs to know of a request.
+    """What the decision needs to know about a request.
 
     Attributes:
         method: as sent (`GET` for a WebSocket handshake).
-        target_uri: the absolute URI that the client asked for, or a function that finds it and may refuse.
-        headers: the fields as ASGI has them: lower-case names, every occurrence.
+        target_uri: the absolute URI of the request, or a function that returns it and may reject the request.
+        headers: as in ASGI: lower-case names, every occurrence.
         websocket: whether it is a WebSocket handshake.
-        outer_caller: the caller, when another authenticator has accepted this very request: its nonce is then not
-            asked for again, and the first use of its proof only if that one could not record it.
+        outer_caller: the caller, if another authenticator has accepted the same request: its nonce isn't checked again,
+            and its proof is recorded only if that authenticator couldn't.
     """
 
     method: str
@@ -41,12 +41,12 @@ class IncomingRequest:
     outer_caller: Caller | None = None
 
     def resolved_uri(self) -> str:
-        """The target URI in normal form; from then on the value of `target_uri`, so that it stays what was judged.
+        """The target URI in normal form. It replaces `target_uri`, which can't change after it was checked.
 
         Raises:
-            InvalidRequest: when there is no such URI, or not one that is served here, or one with dot segments: routers
-                keep them, normal forms do not, so another resource would be reached than is signed for.
-            TypeError: when the function gives something else than a string.
+            InvalidRequest: If there is no such URI, if this server doesn't serve it, or if it has dot segments: routers
+                keep them and normal forms don't, so the request would reach another resource than the signed one.
+            TypeError: If the function doesn't return a string.
         """
         target_uri = self.target_uri
         given = target_uri if isinstance(target_uri, str) else target_uri()
@@ -62,7 +62,7 @@ class IncomingRequest:
 
 @dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class Credentials:
-    """One access token as sent, under one scheme, and the `DPoP` fields."""
+    """One access token as sent, under one scheme, and the `DPoP` headers."""
 
     scheme: Scheme
     raw_token: bytes = field(repr=False)
@@ -82,7 +82,7 @@ class Credentials:
         """The one proof (RFC 9449 §4.3 item 1).
 
         Raises:
-            InvalidProof: when there is none, or more than one.
+            InvalidProof: If there isn't exactly one.
         """
         if len(self.proofs) != 1:
             raise InvalidProof(Reason.PROOF_REPEATED if self.proofs else Reason.PROOF_MISSING)
@@ -93,8 +93,8 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
     """The access token of a request (RFC 9449 §7.1, RFC 6750 §2.1); never from query or body.
 
     Raises:
-        MissingCredentials: no `Authorization` field, or a scheme that is neither DPoP nor Bearer.
-        InvalidRequest: more than one field, or not a scheme and one token68.
+        MissingCredentials: If there is no `Authorization` header, or its scheme is neither DPoP nor Bearer.
+        InvalidRequest: If there is more than one, or it isn't a scheme and a token68.
     """
     tokens, proofs = [], []
     for name, value in headers:
@@ -111,7 +111,7 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
 
 
 def scheme_of(headers: Iterable[tuple[bytes, bytes]]) -> Scheme:
-    """The scheme under which an access token was sent; DPoP where that is not clear."""
+    """The scheme under which the access token was sent, or DPoP if that is unclear."""
     named = dict(headers).get(b"authorization", b"").partition(b" ")[0]
     return _SCHEMES.get(named.lower(), "DPoP")
 
@@ -124,7 +124,7 @@ def _split(authorization: bytes) -> tuple[Scheme, bytes]:
     if scheme is None:
         raise _no_scheme(name)
     token = token.lstrip(b" ")
-    # Nothing but equals signs may be left, all at the end and something before them.
+    # Only equals signs may be left, all at the end and after something else.
     padding = token.translate(None, _TOKEN68)
     if len(padding) >= len(token) or padding != b"=" * len(padding) or not token.endswith(padding):
         raise InvalidRequest(Reason.AUTHORIZATION_MALFORMED)
@@ -132,7 +132,7 @@ def _split(authorization: bytes) -> tuple[Scheme, bytes]:
 
 
 def _no_scheme(name: bytes) -> MissingCredentials | InvalidRequest:
-    """Another scheme, or one of ours with something else than a space behind it."""
+    """An unsupported scheme, or a supported one that isn't followed by a space."""
     scheme = _SCHEME.match(name)
     if scheme is not None and scheme[0].lower() in _SCHEMES:
         return InvalidRequest(Reason.AUTHORIZATION_MALFORMED)

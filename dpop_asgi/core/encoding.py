@@ -3,12 +3,12 @@
 from binascii import a2b_base64, b2a_base64
 from hashlib import sha256
 
-# Between base64 and base64url. What belongs to the other alphabet becomes what belongs to none.
+# Between base64 and base64url. Characters of the other alphabet become invalid ones.
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
 
-# By the number of characters behind the last whole group of four: the padding, and the last characters that leave no
-# loose bits. One character alone is never a byte.
+# By the number of characters after the last full group of four: the padding, and the last characters that leave no
+# unused bits. A single character never encodes a byte.
 _ENDINGS = ((b"", b""), (b"", b""), (b"==", b"AQgw"), (b"=", b"AEIMQUYcgkosw048"))
 
 

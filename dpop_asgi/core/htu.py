@@ -23,43 +23,43 @@ def _normal_escape(digits: str) -> str:
     return character if character in _UNRESERVED else f"%{digits}".upper()
 
 
-# What each escape stands for in normal form, by its two digits: a long URI of nothing else is still read in no time.
+# The normal form of each escape, by its two digits: a table keeps long URIs of nothing but escapes cheap.
 _NORMAL_ESCAPES: dict[str, str] = {high + low: _normal_escape(high + low) for high in _HEX for low in _HEX}
-# Not allowed in a path, but browsers send them as they are: compared as their escapes.
+# Not allowed in a path, but browsers send them unescaped: compared as their escapes.
 _ESCAPED = {"[": "%5B", "]": "%5D", "|": "%7C", "^": "%5E"}
 _ODD = b"%" + "".join(_ESCAPED).encode()
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _WEBSOCKET_SCHEMES = {"ws": "http", "wss": "https"}
 _LONGEST_SCHEME = len("https")
 _MAX_PORT = 65535
-# A name of 253 characters (RFC 1035 §2.3.4), the dot behind it, and a port. Refusals name the host in the log.
+# A name of 253 characters (RFC 1035 §2.3.4), the dot behind it, and a port. Rejections log the host.
 _MAX_AUTHORITY = 260
 
-# Each character has a price of its own, each escape a higher one, and where there are dot segments each segment; and
-# nobody has signed anything yet. A path beyond these is compared as it is spelled.
+# Every character, escape and segment takes time, before any signature was verified. Longer paths are compared as they
+# are.
 _LONGEST_PATH = 1024
 _MOST_STEPS = 64
 
-# One entry per distinct path of an API. Anybody can send long ones: they are worked out each time,
-# so that the cache stays under 4 MB.
+# One entry per distinct path of an API. Anyone can send long ones: they are not cached, so that the cache stays under
+# 4 MB.
 CACHED_URIS = 1024
 CACHED_LENGTH = 1024
-# Of hosts there are few; anybody can send others, of at most 260 characters.
+# There are few hosts; anyone can send others, of at most 260 characters.
 CACHED_HOSTS = 256
 
 
 def normalise(uri: str, *, websocket: bool = False) -> str | None:
-    """The URI without query and fragment in its one normal form.
+    """The URI in normal form, without query and fragment.
 
     A path of more than 1,024 characters, of more than 64 escapes, or with dot segments and more than 64 slashes, is
-    left as it is spelled: it is the same as one that is spelled alike.
+    left as it is: it only matches a path that is spelled alike.
 
     Args:
-        uri: what the client claims, or what the server answers for.
+        uri: the client's, or the server's own.
         websocket: whether `wss` counts as `https` and `ws` as `http`.
 
     Returns:
-        `None` when it is not an absolute http or https URI, or has userinfo or characters outside RFC 3986.
+        `None` if it isn't an absolute http or https URI, or has userinfo or characters outside RFC 3986.
     """
     if len(uri) > CACHED_LENGTH:
         uri = uri.partition("?")[0].partition("#")[0]
@@ -85,7 +85,7 @@ _cached = lru_cache(CACHED_URIS)(_normalise)
 
 
 def normalise_authority(authority: str, scheme: str) -> str | None:
-    """Host in lower case, port only where it is not the default of `scheme`; `None` when malformed."""
+    """Host in lower case, port only if it isn't the default of `scheme`; `None` if malformed."""
     return _cached_authority(authority, scheme) if len(authority) <= _MAX_AUTHORITY else None
 
 
@@ -107,7 +107,7 @@ def normalise_path(path: str) -> str | None:
         path: empty, or one that starts with a slash.
 
     Returns:
-        `None` when it is malformed; the path as it is when it is too long, or takes too many steps.
+        `None` if it is malformed; the path as it is if it is too long or takes too many steps.
     """
     try:
         odd = path.encode("ascii").translate(None, _PLAIN)
@@ -128,14 +128,14 @@ def _with_normal_escapes(path: str) -> str:
     first, *escaped = path.split("%")
     path = first + "".join([_NORMAL_ESCAPES[part[:2]] + part[2:] for part in escaped])
     for character, escape in _ESCAPED.items():
-        # To replace what is not there takes thirty times as long as to see that.
+        # Looking for a character is much cheaper than replacing one that isn't there.
         if character in path:
             path = path.replace(character, escape)
     return path
 
 
 def _without_dot_segments(segments: list[str]) -> str:
-    """RFC 3986 §5.2.4: the path of what is left."""
+    """RFC 3986 §5.2.4."""
     kept: list[str] = []
     for segment in segments:
         if segment == "..":
@@ -153,7 +153,7 @@ def has_dot_segments(uri: str) -> bool:
 
 
 def doubled_prefix(expected: str, received: str) -> str:
-    """The beginning of the path that stands twice in `expected` and once in `received`, both normal; empty if none."""
+    """The start of the path that is duplicated in `expected` but not in `received`, both normal; or empty."""
     path = received[received.find("/", len("https://")) :]
     prefix = expected[expected.find("/", len("https://")) :].removesuffix(path)
     return prefix if expected.endswith(path) and f"{path}/".startswith(f"{prefix}/") else ""

@@ -14,10 +14,10 @@ from dpop_asgi.errors import Reason, UseNonce
 MAX_NONCE_LENGTH = 64
 _NQCHAR = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 
-# From here on a slot has too little life left for a slow client: the next nonce is issued.
+# After this fraction of a slot the next nonce is issued, so that slow clients don't get one that is about to expire.
 _LATE_IN_SLOT = 0.8
 
-# Each slot is a call to the store when a window is fetched: more than this is a slip of the hand.
+# Each slot is a call to the store when a window is fetched. Larger values are almost certainly a mistake.
 _MOST_SLOTS = 1000
 
 
@@ -58,7 +58,7 @@ class NoncePolicy:
 
 @dataclass(slots=True)
 class AcceptedNonce:
-    """A nonce that is good now.
+    """A nonce that is valid now.
 
     Attributes:
         value: as the client sent it.
@@ -76,7 +76,7 @@ class AcceptedNonce:
 
     @property
     def facts(self) -> dict[str, object]:
-        """What a rejection says of it: to which master the client belongs."""
+        """For the log of a rejection: the master that the client belongs to."""
         return {"tag": self.tag} if self.tag else {}
 
 
@@ -101,7 +101,7 @@ class SlotNonces:
         incarnation: see `AcceptedNonce`.
 
     Attributes:
-        facts: what a rejection says: to which master the client belongs.
+        facts: for the log of a rejection: the master that the client belongs to.
         incarnation: see `AcceptedNonce`.
         complete_for: the slot whose window, with all its slots ahead, is known.
     """
@@ -123,18 +123,18 @@ class SlotNonces:
         return self._nonces.get(slot)
 
     def add(self, slot: int, nonce: str) -> None:
-        """What workers agreed on for `slot`. A nonce that was issued for it before stays good."""
+        """Add the nonce that was agreed for `slot`. One that was issued for it before stays valid."""
         self._nonces[slot] = nonce
         self._slots[nonce] = slot
 
     def forget(self, before: int) -> None:
-        """Drop slots before this one, and take the window as incomplete until it is fetched again."""
+        """Drop the slots before this one, and treat the window as incomplete until it is fetched again."""
         self.complete_for = None
         self._nonces = {slot: nonce for slot, nonce in self._nonces.items() if slot >= before}
         self._slots = {nonce: slot for nonce, slot in self._slots.items() if slot >= before}
 
     def is_usable(self, slot: int) -> bool:
-        """Whether requests in `slot` can be judged, whatever is missing of the slots ahead."""
+        """Whether all nonces are known that can be accepted in `slot`; slots further ahead may be missing."""
         return all(needed in self._nonces for needed in range(slot - self._policy.grace, slot + 2))
 
     def to_issue(self, now: float) -> str | None:
@@ -158,7 +158,7 @@ class SlotNonces:
         """
         if type(nonce) is not str or (slot := self._slots.get(nonce)) is None:
             raise UseNonce(why_unknown(nonce), **self.facts)
-        # Hot path: not by `slot` and `end`.
+        # Hot path: without calling `slot` and `end`.
         period, grace = self._policy.period, self._policy.grace
         current = math.floor(now / period)
         if slot > current + 1:

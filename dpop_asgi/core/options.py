@@ -1,4 +1,4 @@
-"""Wrong configuration is told by the name of the option, when the object is made."""
+"""Invalid options raise `ValueError` at construction time; the message names the option."""
 
 import re
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", re.IGNORECASE | re.ASCII)
 
 
 def require(option: str, fits: object, wanted: str) -> None:
-    """Refuse a value that does not fit.
+    """Reject an invalid value.
 
     Raises:
-        ValueError: with the option's name and what is wanted; not with the value, which may be a secret.
+        ValueError: If `fits` is false. The message has the option's name, but not the value, which may be a secret.
     """
     if not fits:
         msg = f"{option}: must be {wanted}"
@@ -22,7 +22,7 @@ def host_names(option: str, hosts: Iterable[str]) -> frozenset[str]:
     """Hosts as `urlsplit(...).hostname` has them: in lower case, without brackets.
 
     Raises:
-        ValueError: with the option's name, when it is not a list of names without scheme, port and wildcard.
+        ValueError: If it isn't a list of names without scheme, port and wildcards.
     """
     names = tuple(hosts)
     fits = not isinstance(hosts, str) and all(map(_HOST.fullmatch, names))
@@ -31,12 +31,12 @@ def host_names(option: str, hosts: Iterable[str]) -> frozenset[str]:
 
 
 def is_plain_function(value: object) -> bool:
-    """Whether `value` can be called, and needs no `await`, as far as one can see without calling it."""
+    """Whether `value` can be called without `await`, as far as can be known without calling it."""
     return callable(value) and not iscoroutinefunction(value) and not iscoroutinefunction(type(value).__call__)
 
 
 def closed_if_coroutine(value: object) -> bool:
-    """Whether a function that looked plain has returned a coroutine; it is closed, and Python warns of it no more."""
+    """Whether `value` is a coroutine. It is closed, so that Python doesn't warn about it."""
     if iscoroutine(value):
         value.close()
         return True

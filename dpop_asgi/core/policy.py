@@ -20,11 +20,11 @@ class ProofPolicy:
     Attributes:
         algorithms: accepted `alg` values, asymmetric only (RFC 9449 §11.6). Without RS256: FAPI 2.0 §5.4.1 forbids it.
         max_age: how long after its `iat` a proof is accepted (RFC 9449 §11.1; five minutes as most servers do).
-        max_future: how far ahead its `iat` may be. FAPI 2.0 §5.3.2.1 wants 10 s accepted and over 60 s refused.
-        max_bytes: size of the `DPoP` field. A proof with an RSA-4096 key has about 1,900 bytes.
+        max_future: how far ahead its `iat` may be. FAPI 2.0 §5.3.2.1: accept 10 s, reject more than 60 s.
+        max_bytes: size of the `DPoP` header. A proof with an RSA-4096 key has about 1,900 bytes.
 
     Raises:
-        ValueError: naming the option that is wrong.
+        ValueError: If an option is invalid; the message names it.
     """
 
     algorithms: tuple[str, ...] = _FAPI2_ALGORITHMS
@@ -33,7 +33,7 @@ class ProofPolicy:
     max_bytes: int = 8192
 
     def __post_init__(self) -> None:
-        """Refuse what could not work or would not protect."""
+        """Reject values that could not work or would not protect."""
         object.__setattr__(self, "algorithms", jwk.check_algorithms("algorithms", self.algorithms))
         for option in ("max_age", "max_future", "max_bytes"):
             value = getattr(self, option)
@@ -41,7 +41,7 @@ class ProofPolicy:
                 msg = f"{option}: {value!r} is not a number of at least 0"
                 raise ValueError(msg)
         if self.max_age == 0:
-            msg = "max_age: with 0 seconds no proof could ever be accepted"
+            msg = "max_age: with 0 seconds no proof would ever be accepted"
             raise ValueError(msg)
 
     @classmethod

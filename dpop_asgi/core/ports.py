@@ -1,4 +1,4 @@
-"""What can be plugged in. Each port is a promise; everything behind it can be replaced."""
+"""What can be plugged in: each protocol is a contract that a custom class can implement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ Outcome = Literal["accepted", "refused", "unavailable"]
 
 
 class Store(Protocol):
-    """What all workers must agree on: one verb."""
+    """State shared by all workers, behind one atomic operation."""
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
-        """Write `value` unless something stands under `key`; return what stands there now. Atomic.
+        """Store `value` if `key` is unset, and return the value now stored under `key`. Atomic.
 
         Args:
             key: at most 200 ASCII characters.
             value: at most 64 ASCII characters.
-            ttl: seconds after which the key is free again; more than 0.
+            ttl: seconds until the key is unset again; more than 0.
 
         Raises:
-            StoreUnavailable: when the store was seen to be unavailable: its connection refused or broken, or what was
-                sent to it unanswered in time. `on_store_failure="accept"` lets requests pass then, and only then.
-            StoreError: when it cannot say for certain for any other reason.
+            StoreUnavailable: If the store was seen to be unavailable: its connection was refused or broken, or it did
+                not respond in time. `on_store_failure="accept"` accepts requests then, and only then.
+            StoreError: If it can't tell for any other reason.
         """
         ...
 
@@ -36,10 +36,10 @@ class Store(Protocol):
 
 @runtime_checkable
 class Fenced(Store, Protocol):
-    """A `Store` that may forget what it was told, and knows which incarnation of itself a reply came from.
+    """A `Store` that can lose what was written to it, and knows which incarnation of itself a reply came from.
 
-    A server that restarts, or a replica that is promoted, is another incarnation: it may lack the last writes. What was
-    agreed under one incarnation is not relied upon under another.
+    A server that restarts, or a replica that is promoted, is another incarnation: it may lack the last writes. Nonces
+    that were agreed under one incarnation are not accepted under another.
     """
 
     @property
@@ -51,21 +51,21 @@ class Fenced(Store, Protocol):
         ...
 
     async def incarnation(self, key: str) -> str | None:
-        """Which incarnation would answer a call with `key` now, asked on the way that a new connection takes.
+        """Which incarnation would respond to a call with `key` now, found as a new connection would find it.
 
-        At most 32 characters of hexadecimal; `None` when it cannot be known, or is not stable: the fence is then off.
+        At most 32 characters of hexadecimal; `None` if it is unknown or not stable: the fence is then off.
 
         Raises:
-            StoreError: If the store does not answer.
+            StoreError: If the store does not respond.
         """
         ...
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float, under: str | None = None) -> str:
-        """As `Store.put_if_absent`, but not unless the reply comes from the incarnation `under`, if that is given.
+        """As `Store.put_if_absent`, but only if the reply comes from the incarnation `under`, if that is given.
 
         Raises:
-            Superseded: If it came from another, or the incarnation changed meanwhile. The value may have been written.
-            StoreError: When the store cannot say for certain.
+            Superseded: If it came from another, or the incarnation changed in the meantime. The value may be stored.
+            StoreError: If the store can't tell.
         """
         ...
 
@@ -90,7 +90,7 @@ class TokenVerifier(Protocol):
     """Any `async def verify(token: str) -> AccessToken` is one. It may be a `CachingVerifier` or `Readiness` too."""
 
     async def __call__(self, token: str, /) -> AccessToken:
-        """What the issuer vouches for.
+        """Verify the token, and return what the issuer says about it.
 
         Raises:
             InvalidToken: If the token is not valid here and now.
@@ -127,12 +127,12 @@ class Readiness(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How one request was decided.
+    """The decision about one request.
 
     Attributes:
         outcome: `accepted`, `refused` or `unavailable` (store or issuer).
-        reason: which check refused; `None` otherwise.
-        replay_checked: `False` when a proof was accepted while the store was unavailable (`on_store_failure="accept"`).
+        reason: the check that failed, if any.
+        replay_checked: `False` if a proof was accepted while the store was unavailable (`on_store_failure="accept"`).
     """
 
     outcome: Outcome
@@ -141,7 +141,7 @@ class Decision:
 
 
 class Observer(Protocol):
-    """Is told each decision, once; what it raises is logged and changes nothing."""
+    """Called once per request. Exceptions are logged and otherwise ignored."""
 
     def __call__(self, decision: Decision, /) -> None:
         """Count, log or trace; must not block."""

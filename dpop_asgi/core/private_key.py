@@ -31,7 +31,7 @@ class PrivateKey:
         """The key in a private JWK.
 
         Raises:
-            ValueError: when it is no private key for `algorithm`.
+            ValueError: If it isn't a private key for `algorithm`.
         """
         key = jwk.import_key(dict(members))
         if not matches_algorithm(members, algorithm) or not key.is_private:

@@ -1,4 +1,4 @@
-"""Reads a DPoP proof, and has its parts checked (RFC 9449 §4.3)."""
+"""Parses DPoP proofs and runs the checks on their parts (RFC 9449 §4.3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,39 +12,39 @@ from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidProof, Reason
 
-# A client's header segment is the same in every proof of one key. There is one entry for each key, made only when the
-# key has come with a token that is bound to it, and only of the size that real ones have: nobody can fill the cache
-# with variations. 4096 take 12 MB.
+# A client's header segment is the same in every proof of one key. The cache has one entry for each key. It is made only
+# after a token that is bound to the key was verified, and only for headers of the usual size, so that clients can't
+# fill the cache with variations. 4096 entries take 12 MB.
 CACHED_HEADERS = 4096
 _CACHED_HEADER_BYTES = 2048
 
 
 @dataclass(slots=True)
 class ProofHeader:
-    """What the header of a proof says, checked; the key is not yet known to have signed anything."""
+    """The checked header of a proof. Its key has not verified a signature yet."""
 
     segment: bytes = field(repr=False)
     algorithm: str
     key: jwk.PublicKey | jwk.PublicJWK
 
     def load_key(self) -> jwk.PublicKey:
-        """Have the key ready. Not before it is needed, since that is the dearest part of a header.
+        """Import the key. Only when it is needed, since that is the most expensive part of a header.
 
         Raises:
-            InvalidProof: it is none.
+            InvalidProof: If the JWK isn't a valid public key.
         """
         if isinstance(self.key, jwk.PublicJWK):
             try:
                 self.key = self.key.load()
             except ValueError:
-                # Without the cause: messages of the libraries below may quote key material.
+                # Without the cause: messages of the libraries below may contain key material.
                 raise InvalidProof(Reason.KEY_INVALID) from None
         return self.key
 
 
 @dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class Proof:
-    """A well-formed proof with a sound header and well-typed claims; its signature is still unchecked."""
+    """A well-formed proof whose header and claims have the right types. Its signature is not verified yet."""
 
     header: ProofHeader
     claims: Mapping[str, Any] = field(repr=False)
@@ -73,7 +73,7 @@ class Proof:
             The thumbprint of the key that signed this proof.
 
         Raises:
-            InvalidProof: when the embedded key is none, or did not sign this proof.
+            InvalidProof: If the JWK isn't a valid public key, or didn't sign this proof.
         """
         key = self.header.load_key()
         if not key.verify(self.header.algorithm, self.signing_input, self.signature):
@@ -82,11 +82,11 @@ class Proof:
 
 
 class ProofReader:
-    """Reads the value of a `DPoP` field (RFC 9449 §4.3 items 2, 3, 4, 5, 7).
+    """Parses the value of a `DPoP` header (RFC 9449 §4.3 items 2, 3, 4, 5, 7).
 
     Args:
         policy: the numbers.
-        cached: so many headers are remembered.
+        cached: the number of headers that are cached.
     """
 
     def __init__(self, policy: ProofPolicy, *, cached: int = CACHED_HEADERS) -> None:
@@ -98,7 +98,7 @@ class ProofReader:
         """The proof in `value`.
 
         Raises:
-            InvalidProof: when it is too large, not a compact JWS, or fails a check of header or claims.
+            InvalidProof: If it is too large, isn't a compact JWS, or fails a check of its header or claims.
         """
         if len(value) > self._policy.max_bytes:
             raise InvalidProof(Reason.PROOF_TOO_LARGE, size=len(value), limit=self._policy.max_bytes)
@@ -114,10 +114,10 @@ class ProofReader:
         return proof
 
     def remember(self, proof: Proof) -> None:
-        """Spare the next proof with this header the import of its key; this one was verified, and its token bound."""
+        """Cache the header of a proof that was verified, and whose token is bound to its key."""
         header = proof.header
         if header.segment in self._headers:
-            # Least recently used goes first.
+            # The least recently used one is dropped first.
             self._headers.move_to_end(header.segment)
         elif len(header.segment) <= _CACHED_HEADER_BYTES:
             thumbprint = header.load_key().thumbprint

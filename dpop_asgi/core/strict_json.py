@@ -5,31 +5,31 @@ import math
 from functools import partial
 from typing import Any, Never
 
-# Nesting can be no deeper than the number of opening brackets; a proof of a real client has two.
-# 16 is far below the recursion limits of every supported Python.
+# Limits the nesting: it can't be deeper than the number of opening brackets, and proofs of real clients have two. 16 is
+# far below the recursion limits of every supported Python.
 _MOST_OPENERS = 16
 
-# Each value has a price of its own, a number the highest; a proof of a real client has about ten. So have strings and
-# escapes: with name and value in quotation marks, a bracket and some escapes for each value there are eight marks.
+# Each value takes time, and proofs of real clients have about ten. So do strings and escapes: with quotation marks
+# around name and value, a bracket and some escapes, there are eight marks per value.
 _MOST_VALUES = 32
 _MARKS_PER_VALUE = 8
 _NO_MARKS = bytes(set(range(256)) - set(b',"\\{['))
-# To look at all names in Python, even of a proof, takes microseconds. A short document is first read without, and its
-# commas are counted: a member that was dropped for another of the same name has left one behind. Commas in strings or
-# far inside are too many as well, and make that futile.
+# Detecting duplicate names with `object_pairs_hook` is slow, so short documents are decoded without it first. A dropped
+# duplicate leaves one comma more in the text than the decoded object accounts for. Commas in strings or in nested
+# objects do too: these documents are decoded again, with the hook.
 _FEW_COMMAS = 16
 _CONTAINERS = frozenset({dict, list})
 
 # 2**63 has 19 digits. Larger numbers mean nothing in a JWT, and arithmetic with them can raise.
 _MOST_DIGITS = 19
-# No double needs more to be told from all others: "-2.2250738585072014e-308".
+# No double needs more characters to be unique: "-2.2250738585072014e-308".
 _LONGEST_FLOAT = 24
 
 
 def strict_json_object(
     raw: bytes, *, most_openers: int = _MOST_OPENERS, most_values: int = _MOST_VALUES
 ) -> dict[str, Any]:
-    """A JSON object, read so that no two parsers could differ about it.
+    """Decode a JSON object, unless two parsers could read it differently.
 
     Args:
         raw: the document.
@@ -54,7 +54,7 @@ def strict_json_object(
     value = _decode(_LAST_WINS, text) if commas < _FEW_COMMAS else None
     if type(value) is dict and (commas == len(value) - 1 or commas == _commas(value)):
         return value
-    # A comma in a string is no separator: some URIs have many.
+    # Commas in strings don't separate anything: some URIs have many.
     if commas >= most_values and _separators(raw if b"\\" in others else marks) >= most_values:
         msg = "too many values"
         raise ValueError(msg)
@@ -66,10 +66,10 @@ def strict_json_object(
 
 
 def _stripped(raw: bytes) -> bytes:
-    """Without white space around it."""
+    """Without surrounding white space."""
     if raw.startswith(b"{") and raw.endswith(b"}"):
         return raw
-    # Two characters that are stripped as well, but which JSON has not (RFC 8259 §2).
+    # `strip` would remove these two as well, which are no white space in JSON (RFC 8259 §2).
     if b"\v" in raw or b"\f" in raw:
         msg = "a control character"
         raise ValueError(msg)
@@ -77,13 +77,13 @@ def _stripped(raw: bytes) -> bytes:
 
 
 def _separators(raw: bytes) -> int:
-    """How many commas are outside strings."""
+    """The number of commas outside strings."""
     marks = raw.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NO_MARKS)
     return sum(part.count(b",") for part in marks.split(b'"')[::2])
 
 
 def _commas(members: dict[str, Any]) -> int:
-    """How many separate these members, and what is in objects and lists among them."""
+    """The number of commas between these members, and within objects and lists among them."""
     commas = len(members) - 1
     for value in members.values():
         if value and type(value) in _CONTAINERS:
@@ -92,7 +92,7 @@ def _commas(members: dict[str, Any]) -> int:
 
 
 def _decode(decoder: json.JSONDecoder, text: str) -> object:
-    """By the decoder's C part alone: it spares a third of the time."""
+    """Call the C part of the decoder directly: its Python part takes a third of the time."""
     try:
         value, end = decoder.scan_once(text, 0)  # type: ignore[attr-defined]
     except StopIteration:

@@ -1,4 +1,4 @@
-"""Finds out that workers of one service do not agree on nonces, which clients see as one challenge after another."""
+"""Notices workers of one service that don't agree on nonces. Their clients would get one challenge after another."""
 
 import asyncio
 import logging
@@ -10,20 +10,20 @@ from dpop_asgi.errors import StoreError
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# Clients whose last unknown nonce is remembered, 200 bytes each.
+# The number of clients whose last unknown nonce is remembered, 200 bytes each.
 _MOST_CLIENTS = 1024
-# One or two may be chance: a client that sends requests with several old nonces at once.
+# One or two may be chance: a client that sends several old nonces at once.
 _FEW = 3
 _WARN_EVERY_SECONDS = 60.0
-# For so many intervals other workers see the settings of one that has stopped.
+# The number of intervals for which other workers see the settings of one that has stopped.
 _KEPT_INTERVALS = 3
 
 
 class UnknownNonces:
-    """Warns of clients that bring one unknown nonce after another.
+    """Warns about clients that send one unknown nonce after another.
 
-    A client that comes back after an hour brings an old nonce, is challenged once, and then brings the new one. One
-    that brings another unknown nonce after it was challenged also talks to a worker that has nonces of its own.
+    A client that returns after an hour sends an old nonce, is challenged once, and then sends the new one. If it sends
+    another unknown nonce after the challenge, it also talks to a worker that has different nonces.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class UnknownNonces:
         self._again += before != nonce
         if self._again >= _FEW and now >= self._not_before:
             logger.warning(
-                "nonces: clients that were challenged here come back with other nonces that are unknown here"
+                "nonces: clients that were challenged by this worker return with other nonces that it doesn't know"
                 " (%d times): does another worker use another Redis, database, namespace or nonce period?",
                 self._again,
             )
@@ -65,7 +65,7 @@ class SharedSettings:
         self._task: asyncio.Task[None] | None = None
 
     def compare(self, now: float) -> None:
-        """Do so off the request's path, when it is time; warn, once per change, of a worker that has others."""
+        """Compare in the background, when it is time. Logs a warning, once per change, about workers that differ."""
         if self._settings and not self._due - self._every <= now < self._due:
             self._due = now + self._every
             self._task = asyncio.get_running_loop().create_task(self._compare())

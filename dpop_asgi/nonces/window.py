@@ -21,15 +21,15 @@ _NONCE_BYTES = 16
 # With the first character of a hash tag before it.
 _OURS = re.compile(r"[A-Za-z0-9_-]{22,23}")
 
-# While the store is unavailable the window lives from memory; asking more often than this would only add load.
+# While the store is unavailable, nonces come from memory. Retrying more often would only add load.
 _RETRY_SECONDS = 0.25
-# Anyone can invent a nonce that looks like ours: so often at most it makes us look at the store.
+# Anyone can invent a nonce that looks valid: this limits how often it causes a look at the store.
 _LOOK_SECONDS = 0.25
 
-# An incarnation that comes back (a master that was frozen) still has its nonces. More failovers than this within the
-# life of a nonce are not worth remembering.
+# An incarnation that returns (a master that was frozen) still has its nonces. More failovers than this within the life
+# of a nonce are not worth remembering.
 _KEPT_ERAS = 4
-# A store that changes more often than this while nonces are agreed is in no state to agree on any.
+# A store that changes more often than this while nonces are agreed isn't usable.
 _MOST_CHANGES = 4
 
 
@@ -45,9 +45,9 @@ class NonceWindow:
         tag: hash tag of the keys, whose first character each nonce begins with; empty unless the store is a cluster.
 
     Attributes:
-        is_failing: whether the store did not answer the last call that concerned this tag.
-        is_doubted: whether it is being looked at.
-        incarnation: of the store, whose nonces are good now.
+        is_failing: whether the store did not respond to the last call for this tag.
+        is_doubted: whether another tag of the same master turned out to be on another incarnation.
+        incarnation: of the store, whose nonces are valid now.
     """
 
     def __init__(self, store: Store, policy: NoncePolicy, *, namespace: str, clock: Clock, tag: str = "") -> None:
@@ -65,7 +65,7 @@ class NonceWindow:
         self._looking = SingleFlight(self._look_after)
         self._look_not_before = -math.inf
         self._outage_log = OutageLog(
-            "nonces: the store does not answer, going on from memory", "nonces: the store answers again"
+            "nonces: the store is unavailable, nonces come from memory", "nonces: the store has recovered"
         )
         self.is_doubted: bool = False
         self.is_failing: bool = False
@@ -105,22 +105,22 @@ class NonceWindow:
         return self._era.accept(nonce, now)
 
     async def ensure(self, now: float) -> None:
-        """Have the window of `now` in memory; asks the store only when it is not, or runs low.
+        """Have the window of `now` in memory. Calls the store only if it isn't, or runs low.
 
         Raises:
-            StoreError: If the window is not in memory and the store does not answer.
+            StoreError: If the window is not in memory and the store does not respond.
         """
         slot = self._policy.slot(now)
         if self.is_doubted and (look := self._looking.under_way()) is not None:
             await asyncio.wait([look])
         self.refresh(now)
-        # Again, when the refresh under way was for another slot or era. Shielded: a client that goes away must not take
-        # the others' window with it.
+        # In a loop, since the refresh under way may be for another slot or era. Shielded, since a client that
+        # disconnects must not cancel it for the others.
         while not self._era.is_usable(slot):
             try:
                 await asyncio.shield(self._fetching.start(slot))
             except StoreError:
-                # Of the slots ahead some may be missing; for now these are enough.
+                # Some of the slots ahead may be missing; the others are enough for now.
                 if not self._era.is_usable(slot):
                     raise
 
@@ -141,18 +141,18 @@ class NonceWindow:
         raise StoreError("the store changes faster than nonces can be agreed on")
 
     async def _fetch_era(self, era: SlotNonces, slot: int) -> None:
-        # The known slots too: without a fence a store that lost them is told again, and workers that differ since then
-        # agree again. What was issued before stays good beside what is stored there now.
+        # The known slots too: without a fence, this restores them in a store that lost them, so that all workers agree
+        # again. Nonces that were issued before stay valid beside those that are stored now.
         wanted = range(slot - self._policy.grace, slot + self._policy.lookahead + 1)
         failures = await asyncio.gather(*(self._agree(era, each) for each in wanted), return_exceptions=True)
-        # Of a slot that was complete some may be forgotten now, and the clock may go back to it.
+        # Slots of a complete window may be dropped now, and the clock may go back to it.
         era.forget(wanted.start - self._policy.lookahead)
         for failure in sorted(filter(None, failures), key=lambda failure: not isinstance(failure, Superseded)):
             raise failure
         era.complete_for = slot
 
     async def _agree(self, era: SlotNonces, slot: int) -> None:
-        # One period longer than any worker accepts it, so that no clock that is a little behind finds it gone.
+        # One period longer than any worker accepts it, for clocks that are a little behind.
         ttl = max(self._policy.end(slot) + self._policy.period - self._clock(), self._policy.period)
         candidate = era.get(slot) or self._tag[:1] + secrets.token_urlsafe(_NONCE_BYTES)
         name = f"{self._policy.period:g}:{slot}"
@@ -163,19 +163,17 @@ class NonceWindow:
             nonce = await self._fence.put_if_absent(f"{self._keys}v2:{name}:{under}", candidate, ttl=ttl, under=under)
         if not is_nonce(nonce):
             raise StoreError(
-                f"what is stored under {self._keys}* is no nonce: does another program use this namespace?"
+                f"what is stored under {self._keys}* isn't a nonce: does another program use this namespace?"
             )
-        # Not returned: an event loop that is debugged logs what its tasks return.
+        # Not returned: in debug mode, event loops log what tasks return.
         era.add(slot, nonce)
 
     def supersede(self, incarnation: str | None) -> None:
-        """From now on the store is this incarnation: only nonces that were agreed under it are good."""
+        """From now on, only nonces that were agreed under this incarnation are valid."""
         if self._is_known and incarnation == self._era.incarnation:
             return
         if self._is_known:
-            logger.warning(
-                "nonces: the store was restarted or replaced: clients are asked for a proof with a new nonce"
-            )
+            logger.warning("nonces: the store was restarted or replaced; clients are challenged for a new nonce")
             self._eras[self._era.incarnation] = self._era
         self._is_known = True
         self._refresh_not_before = -math.inf
@@ -185,15 +183,15 @@ class NonceWindow:
             self._eras.popitem(last=False)
 
     async def look(self, nonce: object, *, patient: bool) -> bool:
-        """Whether the store turns out to be another incarnation, when another worker may have noticed earlier.
+        """Look whether the store is another incarnation, which another worker may have noticed earlier.
 
         Args:
-            nonce: not good here; only one that looks like ours makes us look.
-            patient: whether to wait until it is time to look again: a challenge with an old nonce would send the client
-                back and forth between this worker and the other.
+            nonce: not valid here. If it doesn't look like a nonce of this fleet, nothing is done.
+            patient: whether to wait until it is time to look again. Otherwise the client could be challenged by this
+                worker and the other in turn.
 
         Raises:
-            StoreError: If the store does not answer.
+            StoreError: If the store does not respond.
         """
         if self._fence is None or not isinstance(nonce, str) or _OURS.fullmatch(nonce) is None:
             return False

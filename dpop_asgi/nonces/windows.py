@@ -10,17 +10,17 @@ from dpop_asgi.nonces.window import NonceWindow
 class NonceWindows:
     """One window, or in a cluster several: a nonce and the proofs that carry it are on one and the same master.
 
-    What happens to a master then concerns only the nonces of its own hash tags. The first character of a nonce says
-    which tag it belongs to, and a client stays with its tag as long as that tag's master answers.
+    A failure of a master then affects only the nonces of its own hash tags. The first character of a nonce is that of
+    its tag, and a client stays with its tag as long as that tag's master responds.
 
     Args:
         store: see `NonceWindow`.
         policy: see there.
         namespace: see there.
         clock: see there.
-        settings: what workers have to agree on besides the policy, 40 ASCII characters; others are warned of.
-        required: whether an unknown nonce is an error while the store cannot say if another worker issued it;
-            otherwise it is answered by a challenge with a nonce of this worker.
+        settings: what workers have to agree on besides the policy, 40 ASCII characters. Differences are logged.
+        required: whether an unknown nonce raises `StoreError` while the store can't tell whether another worker issued
+            it. Otherwise the client is challenged for a nonce of this worker.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class NonceWindows:
         Args:
             nonce: in the proof.
             now: seconds since the epoch.
-            client: something that the client's next proof has too.
+            client: something that the client's next proof has as well.
 
         Raises:
-            UseNonce: If it is not one of the window.
-            StoreError: If that cannot be found out now.
+            UseNonce: If it is not valid.
+            StoreError: If that can't be found out now.
         """
         window = self._of(nonce)
         if window is None:
@@ -70,7 +70,7 @@ class NonceWindows:
 
         Args:
             now: seconds since the epoch.
-            tag: that the client's nonce has; another is issued only while that tag's master does not answer.
+            tag: of the client's nonce. Another one is issued only while that tag's master does not respond.
 
         Raises:
             StoreError: If no window is in memory, and the store does not respond.
@@ -97,17 +97,17 @@ class NonceWindows:
         """Have the windows of `now` in memory.
 
         Raises:
-            StoreError: If one is not in memory and the store does not answer.
+            StoreError: If one is not in memory and the store does not respond.
         """
         for window in self._windows:
             await self._ensure(window, now)
 
     def recorded(self, nonce: AcceptedNonce) -> None:
-        """A proof that carries `nonce` was recorded: the store answers."""
+        """A proof with `nonce` was recorded: the store works."""
         self._by_tag[nonce.tag].is_failing = False
 
     def not_recorded(self, nonce: AcceptedNonce, failure: StoreError) -> None:
-        """A proof that carries `nonce` could not be recorded.
+        """A proof with `nonce` could not be recorded.
 
         Raises:
             UseNonce: If the reply came from another incarnation of the store, which may have forgotten the proof.
@@ -137,11 +137,11 @@ class NonceWindows:
             self._unknown.note(client, nonce, now)
 
     def _of(self, nonce: object) -> NonceWindow | None:
-        """The window that `nonce` would belong to; `None` when it does not begin as one of a tag."""
+        """The window that `nonce` would belong to; `None` if its first character is of no tag."""
         return self._only or (self._by_first.get(nonce[:1]) if isinstance(nonce, str) else None)
 
     def _in_turn(self, tag: object) -> list[NonceWindow]:
-        """The windows in the order in which one is to be issued from: newcomers are spread over all."""
+        """The windows in the order of preference for the next nonce: new clients are spread over all."""
         self._turn = (self._turn + 1) % len(self._windows)
         windows = self._windows[self._turn :] + self._windows[: self._turn]
         return [self._by_tag[tag], *windows] if isinstance(tag, str) else windows

@@ -26,7 +26,7 @@ def test_an_installation_without_the_example_is_told_where_it_was_looked_for(tmp
     with pytest.raises(CannotRun) as told:
         find_example(tmp_path)
     assert str(tmp_path / "examples") in str(told.value)
-    assert "install dpop-asgi again" in str(told.value)
+    assert "reinstall dpop-asgi" in str(told.value)
 
 
 def test_a_server_that_does_not_start_leaves_its_last_words():

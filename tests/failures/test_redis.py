@@ -184,7 +184,7 @@ async def test_redis_is_unavailable_and_on_store_failure_is_accept(a_world):
         await world.challenged(stranger)
         await asyncio.sleep(period * 2.2)
         assert await world.statuses(proof) == [401], "its nonce bounds it"
-        assert world.server.log.count("accepted without being remembered") <= 1
+        assert world.server.log.count("accepted without being recorded") <= 1
 
 
 async def test_redis_rejects_the_password(a_world):

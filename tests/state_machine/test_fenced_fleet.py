@@ -1,4 +1,4 @@
-"""A fleet whose store accepts_without_store: whatever happens in whatever order, no proof is accepted twice."""
+"""A fleet whose store forgets: whatever happens in whatever order, no proof is accepted twice."""
 
 import asyncio
 from collections import Counter

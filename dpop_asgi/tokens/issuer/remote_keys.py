@@ -63,7 +63,7 @@ class RemoteKeys:
         self._known: KeySet | None = None
         self._fresh_from = self._stale_at = self._fetched_at = -math.inf
         # It never raises: the error is in `_failure`.
-        self.fetching = SingleFlight(self._fetch)
+        self.fetching: SingleFlight[None] = SingleFlight(self._fetch)
         self._failure: str | None = None
         self._degraded_state: str | None = None
 
