@@ -112,7 +112,7 @@ def _node(node: str) -> str:
 
 
 def _list(scope: Scope, name: bytes) -> list[str]:
-    lines = [value.decode("latin-1") for field, value in scope["headers"] if field == name]
+    lines = [value.decode("latin-1") for header, value in scope["headers"] if header == name]
     if len(lines) + sum(line.count(",") for line in lines) > _MAX_HOPS:
         raise InvalidRequest(Reason.FORWARDED_MALFORMED, limit=_MAX_HOPS)
     return [entry.strip() for line in lines for entry in line.split(",")] if lines else []

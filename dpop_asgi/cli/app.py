@@ -49,8 +49,7 @@ def demo(
 ) -> None:
     """Watch a client call a protected API: challenges, rotating nonces, and attacks that are rejected.
 
-    The server, the issuer and their keys are real, and run on this machine. Exits with 0 if all responses are as
-    expected.
+    Server, issuer and keys are real, all on this machine. Exits with 0 if all responses are as expected.
     """
     exit_on_signals()
     survive_poor_encodings()
