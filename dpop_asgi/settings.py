@@ -1,4 +1,4 @@
-"""Every option of a resource server from the environment, for programs that are configured by nothing else."""
+"""Reads every option of a resource server from the environment."""
 
 import difflib
 import logging
@@ -21,7 +21,7 @@ logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 _Value = TypeVar("_Value")
 
-# The variable behind each option, for the message when a value is refused further down.
+# The variable for each option, so that messages about an option can name it.
 VARIABLES = {
     "public_url": "DPOP_PUBLIC_URL",
     "issuer": "DPOP_ISSUER",
@@ -47,10 +47,10 @@ VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment says.
+    """Settings read from the environment.
 
     Attributes:
-        authenticator: made of it.
+        authenticator: the configured authenticator.
         public_url: for `DPoPMiddleware`, separated by commas; `None` serves hosts of this machine only.
         insecure_http_hosts: for `DPoPMiddleware`.
     """
@@ -64,12 +64,12 @@ class Settings:
         """Read the variables `DPOP_*`; an empty one counts as not set.
 
         Args:
-            environment: instead of that of the process.
+            environment: the variables, instead of those of the process.
 
         Raises:
-            ValueError: naming the variable that is missing or wrong.
+            ValueError: If a variable is missing or invalid; the message names it.
         """
-        # Not as a default, which `help` and documentation would print.
+        # Not a default value, which `help` and documentation would print.
         environment = os.environ if environment is None else environment
         _warn_of_unknown(environment)
         try:
@@ -126,7 +126,7 @@ def _nonces(environment: Mapping[str, str]) -> NoncePolicy | None:
     grace = _number(environment, "grace", int, default.grace)
     lookahead = _number(environment, "lookahead", int, default.lookahead)
     if period == 0:
-        _warn_of_idle(environment, "grace", "lookahead", because="period")
+        _warn_of_ignored(environment, "grace", "lookahead", because="period")
     return None if period == 0 else NoncePolicy(period=period, grace=grace, lookahead=lookahead)
 
 
@@ -134,11 +134,11 @@ def _store(environment: Mapping[str, str]) -> Store:
     url = _given(environment, "store") or "memory://"
     timeout = _number(environment, "timeout", float, 0.25)
     if url == "memory://":
-        _warn_of_idle(environment, "timeout", because="store")
+        _warn_of_ignored(environment, "timeout", because="store")
         return MemoryStore()
     if url.partition("://")[0] not in RedisStore.SCHEMES:
         schemes = ", ".join(f"{scheme}://" for scheme in ("memory", *RedisStore.SCHEMES))
-        # Without the value: it may hold a password.
+        # Without the value, which may contain a password.
         msg = f"store: the URL must start with one of {schemes}"
         raise ValueError(msg)
     return RedisStore(url, timeout=timeout)
@@ -161,16 +161,16 @@ def _required(environment: Mapping[str, str], option: str) -> str:
     return value
 
 
-def _number(environment: Mapping[str, str], option: str, kind: Callable[[str], _Value], default: _Value) -> _Value:
+def _number(environment: Mapping[str, str], option: str, parse: Callable[[str], _Value], default: _Value) -> _Value:
     text = _given(environment, option)
     try:
-        return default if text is None else kind(text)
+        return default if text is None else parse(text)
     except ValueError:
-        msg = f"{option}: {text!r} is not a{' whole' if kind is int else ''} number"
+        msg = f"{option}: {text!r} is not a{' whole' if parse is int else ''} number"
         raise ValueError(msg) from None
 
 
-def _warn_of_idle(environment: Mapping[str, str], *options: str, because: str) -> None:
+def _warn_of_ignored(environment: Mapping[str, str], *options: str, because: str) -> None:
     for option in options:
         if _given(environment, option) is not None:
             value = environment.get(VARIABLES[because], "") or "not set"
@@ -181,4 +181,4 @@ def _warn_of_unknown(environment: Mapping[str, str]) -> None:
     for name in environment:
         if name.startswith("DPOP_") and name not in VARIABLES.values():
             close = difflib.get_close_matches(name, VARIABLES.values(), 1)
-            logger.warning("%s is no setting of dpop_asgi%s", name, f"; was {close[0]} meant?" if close else "")
+            logger.warning("Unknown setting %s.%s", name, f" Did you mean {close[0]}?" if close else "")

@@ -1,4 +1,4 @@
-"""For Starlette, and for what is built on it."""
+"""Helpers for Starlette, and frameworks built on it."""
 
 from starlette.requests import HTTPConnection
 
@@ -13,10 +13,10 @@ def caller_from(connection: HTTPConnection) -> Caller:
     """Who sent this request or opened this WebSocket.
 
     Raises:
-        LookupError: on a path that no `DPoPMiddleware` protects.
+        LookupError: If the path is public, or there is no `DPoPMiddleware` around the app.
     """
     caller = connection.scope.get(CALLER_KEY)
     if not isinstance(caller, Caller):
-        msg = "no caller: this path is public, or no DPoPMiddleware is around this app"
+        msg = "no caller: this path is public, or there is no DPoPMiddleware around this app"
         raise LookupError(msg)
     return caller

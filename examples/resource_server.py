@@ -1,4 +1,4 @@
-"""A protected API, configured by the environment alone.
+"""A protected API, configured through the environment.
 
     DPOP_ISSUER=https://id.example.com DPOP_AUDIENCE=https://api.example.com \
         uvicorn examples.resource_server:app
@@ -24,7 +24,7 @@ settings = Settings.from_environment()
 
 
 async def resource(request: Request) -> Response:
-    """Who is calling, as the access token and the proof say."""
+    """Who is calling, according to the access token and the proof."""
     caller = caller_from(request)
     return JSONResponse(
         {
@@ -37,12 +37,12 @@ async def resource(request: Request) -> Response:
 
 
 async def files(request: Request) -> Response:
-    """The path below /files/ as the router decoded it."""
+    """The path below /files/, as decoded by the router."""
     return PlainTextResponse(request.path_params["path"])
 
 
 async def stream(_: Request) -> Response:
-    """Server-sent events: a proof is checked once, when the stream is opened."""
+    """Server-sent events: the proof is checked once, when the stream is opened."""
 
     async def events() -> AsyncIterator[str]:
         for number in range(3):
@@ -61,12 +61,12 @@ async def echo(websocket: WebSocket) -> None:
 
 
 async def public(_: Request) -> Response:
-    """Open to everybody."""
+    """Public: needs no credentials."""
     return PlainTextResponse("public")
 
 
 async def healthz(_: Request) -> Response:
-    """Whether the store answers."""
+    """Whether the store responds."""
     try:
         await settings.authenticator.ready()
     except StoreError:

@@ -83,9 +83,9 @@ def run_together(name: str) -> str:
 def run_all(arguments: list[str], environment: dict[str, str]) -> int:
     """Gives pytest's exit code: the first that is not 0."""
     begin, codes = time.monotonic(), {}
-    for part, options in PARTS.items():
+    for part in PARTS:
         say(part)
-        codes[part] = _pytest([*arguments, *options, *(_coverage(part) if "--cov" in arguments else [])], environment)
+        codes[part] = _pytest(of_part(part, arguments), environment)
         if codes[part] and "-x" in arguments:
             break
     failed = [part for part, code in codes.items() if code]
@@ -94,11 +94,14 @@ def run_all(arguments: list[str], environment: dict[str, str]) -> int:
     return next((code for code in codes.values() if code), 0)
 
 
-def _coverage(part: str) -> list[str]:
-    """Judged once, over all parts."""
+def of_part(part: str, arguments: list[str]) -> list[str]:
+    """The arguments of pytest for one part. Coverage is judged once, over all parts."""
     first, *_, last = PARTS
-    options = [] if part == first else ["--cov-append"]
-    return options if part == last else [*options, "--cov-report=", "--cov-fail-under=0"]
+    coverage = [] if part == first else ["--cov-append"]
+    if part != last:
+        coverage += ["--cov-report=", "--cov-fail-under=0"]
+    # In this order: `--cov` would take a path behind it for its own, and the tests there would not run.
+    return [*PARTS[part], *(coverage if "--cov" in arguments else []), *arguments]
 
 
 def explore(arguments: list[str], environment: dict[str, str]) -> int:

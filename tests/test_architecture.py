@@ -3,9 +3,11 @@
 import ast
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
+from tests.parts import PARTS, of_part
 from tests.support.processes import ROOT
 
 LONGEST_FILE = 250
@@ -21,6 +23,14 @@ def test_the_import_contracts_hold():
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_option_takes_a_path_of_a_part_of_the_suite_for_its_own(part):
+    """With `--cov tests/cluster` the tests of clusters were measured, and not run."""
+    arguments = of_part(part, ["--cov"])
+    assert all(after.startswith("-") for option, after in pairwise(arguments) if option == "--cov")
+    assert arguments[: len(PARTS[part])] == PARTS[part]
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -68,8 +68,8 @@ GOOD = [
         id="X10, insecure-hosts",
     ),
     pytest.param("NAMESPACE", "orders", lambda s: s.authenticator.namespace, "orders", id="namespace"),
-    pytest.param("CACHED_CLIENTS", "9", lambda s: s.authenticator._reader._cached, 9, id="cached-keys"),
-    pytest.param("CACHED_CLIENTS", "9", lambda s: _verifier(s)._cached_tokens, 9, id="cached-tokens"),
+    pytest.param("CACHED_CLIENTS", "9", lambda s: s.authenticator._reader._headers.size, 9, id="cached-keys"),
+    pytest.param("CACHED_CLIENTS", "9", lambda s: _verifier(s)._cache.size, 9, id="cached-tokens"),
     pytest.param("NONCE_PERIOD", "30", lambda s: _nonces(s).period, 30.0, id="period"),
     pytest.param("NONCE_PERIOD", " 0.5 ", lambda s: _nonces(s).period, 0.5, id="period-with-spaces"),
     pytest.param("NONCE_PERIOD", "0", _nonces, None, id="no-nonces"),
@@ -175,7 +175,7 @@ def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(caplog):
     assert caplog.messages == []
     _settings(**in_a_compose_file, DPOP_INSECURE_HTTP_HOSTS="keycloak")
     [message] = caplog.messages
-    assert message.startswith("insecure_http_hosts: keys of keycloak are believed over plain http")
+    assert message.startswith("insecure_http_hosts: keys of keycloak are fetched over plain http")
 
 
 @pytest.mark.parametrize("missing", NEEDED)
@@ -192,15 +192,15 @@ def test_accepting_without_the_store_needs_nonces():
 @pytest.mark.parametrize(
     ("unknown", "suggestion"),
     [
-        pytest.param("DPOP_PUBLIC_URI", "; was DPOP_PUBLIC_URL meant?", id="one-letter"),
+        pytest.param("DPOP_PUBLIC_URI", " Did you mean DPOP_PUBLIC_URL?", id="one-letter"),
         pytest.param("DPOP_NONCE_TTL_SECONDS_AND_MORE", "", id="like-nothing"),
-        pytest.param("DPOP_MAX_AGE", "; was DPOP_PROOF_MAX_AGE meant?", id="a-word-missing"),
+        pytest.param("DPOP_MAX_AGE", " Did you mean DPOP_PROOF_MAX_AGE?", id="a-word-missing"),
     ],
 )
 def test_an_unknown_variable_is_warned_of_with_a_suggestion(caplog, unknown, suggestion):
     with caplog.at_level(logging.WARNING, "dpop_asgi"):
         _settings(**{unknown: "x"})
-    assert caplog.messages == [f"{unknown} is no setting of dpop_asgi{suggestion}"]
+    assert caplog.messages == [f"Unknown setting {unknown}.{suggestion}"]
 
 
 def test_variables_of_others_are_not_warned_of(caplog):

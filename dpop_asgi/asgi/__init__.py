@@ -1,1 +1,1 @@
-"""The ASGI skin: facts out of a scope, answers into it."""
+"""The ASGI layer: reads requests from scopes, and sends responses."""

@@ -1,4 +1,4 @@
-"""The scope that the app inside gets: a copy with the caller in it."""
+"""The scope that is passed to the app: a copy that includes the caller."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -12,33 +12,33 @@ CALLER_KEY = "dpop_asgi.caller"
 
 
 def scope_for_caller(scope: Scope, caller: Caller, responder: Responder, *, as_bearer: bool) -> Scope:
-    """The scope for the app. Layers outside find `user`, `auth` and `state` in theirs too, but nothing to vouch for.
+    """The scope for the app. `user`, `auth` and `state` are set in the outer scope, too, for middleware outside.
 
-    `state` is replaced and never written to: some servers pass the same object to all requests of one connection.
+    `state` is replaced, never modified: some servers pass the same object to all requests on a connection.
     """
     scope["user"] = caller
     scope["auth"] = AuthCredentials(sorted(caller.scopes))
     state: Any = scope.get("state", {})
     if type(state) is dict or isinstance(state, MutableMapping):
         scope["state"] = {**state, "dpop": caller}
-    # A list of its own: what is changed in it does not change what was judged.
+    # A copy, so that changes to it don't change the request that was authenticated.
     headers = presented_as_bearer(scope["headers"]) if as_bearer else list(scope["headers"])
     return {**scope, "headers": headers, CALLER_KEY: caller, RESPONDER_KEY: responder}
 
 
-def scope_handed_through(scope: Scope, *, as_bearer: bool) -> Scope:
-    """The scope for the app where another instance outside has made it already."""
+def scope_passed_through(scope: Scope, *, as_bearer: bool) -> Scope:
+    """The scope for the app if an outer instance has already prepared it."""
     return {**scope, "headers": presented_as_bearer(scope["headers"])} if as_bearer else scope
 
 
 def scope_for_anyone(scope: Scope, responder: Responder) -> Scope:
-    """The scope for the app on an open path."""
+    """The scope for the app on a public path."""
     forget_caller(scope)
     return {**scope, RESPONDER_KEY: responder}
 
 
 def forget_caller(scope: Scope) -> None:
-    """Drop a caller that an earlier request has left in `scope`: of the same connection, or in the same scope."""
+    """Remove a caller that an earlier request, on the same connection or with the same scope, left in `scope`."""
     scope.pop(CALLER_KEY, None)
     if isinstance(scope.get("user"), Caller):
         del scope["user"]
@@ -49,7 +49,7 @@ def forget_caller(scope: Scope) -> None:
 
 
 def presented_as_bearer(headers: Headers) -> Headers:
-    """The headers with the access token under the Bearer scheme, for code that knows no other."""
+    """The headers with the access token under the Bearer scheme, for code that supports no other."""
     return [
         (name, b"Bearer " + value.rpartition(b" ")[2] if name == b"authorization" else value) for name, value in headers
     ]

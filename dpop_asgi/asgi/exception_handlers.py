@@ -1,7 +1,7 @@
-"""Rejections raised in Starlette and FastAPI apps are handled exceptions there: no error, no traceback, no 500.
+"""Makes rejections raised in Starlette and FastAPI apps handled exceptions: no error, no traceback, no 500.
 
-A handler inside is called before anything that catches every exception: the app's handler for `Exception`, a
-catch-all middleware, what reports errors.
+The handlers are registered inside the app, so they run before anything that catches every exception: the app's own
+handler for `Exception`, catch-all middleware, error reporting.
 """
 
 from collections.abc import Iterator
@@ -15,25 +15,25 @@ from dpop_asgi.asgi.rejections import has_other_errors, rejection_in
 from dpop_asgi.asgi.responses import RESPONDER_KEY, Responder, WebSocketResponder
 from dpop_asgi.errors import DPoPError
 
-# An `asyncio.TaskGroup` raises a group, also of one.
+# An `asyncio.TaskGroup` raises a group even for a single error.
 _HANDLED: tuple[type[Exception], ...] = (DPoPError, ExceptionGroup)
 
 
 async def rejection_handler(connection: HTTPConnection, error: Exception) -> Response | None:
-    """Exception handler for `DPoPError` and `ExceptionGroup` that responds as the `DPoPMiddleware` around does.
+    """Exception handler for `DPoPError` and `ExceptionGroup` that responds like the surrounding `DPoPMiddleware`.
 
-    The response passes through the middleware of the app, which may add to it (CORS).
+    The response passes through the app's own middleware, which may add headers to it (CORS).
 
     Raises:
-        Exception: `error` itself, if there can be no response to it: no `DPoPMiddleware` is around, the response has
-            begun, there is no rejection in the group; and where other errors are in it, which then have to be reported.
+        Exception: `error` itself, if it can't be handled here: there is no `DPoPMiddleware` around the app, the
+            response has started, or the group contains no rejection, or other errors that have to be reported.
     """
     responder = connection.scope.get(RESPONDER_KEY)
     rejection = rejection_in(error)
     if rejection is None or not isinstance(responder, Responder) or responder.started:
         raise error
     rendered = await responder.response_to(rejection)
-    # Nobody may respond otherwise to the errors beside it: an app's handler for `Exception` may well say 200.
+    # Respond now, before the error is raised again: an app's handler for `Exception` might return 200.
     is_mixed = has_other_errors(error)
     if is_mixed or isinstance(responder, WebSocketResponder):
         await responder.replace(rendered)
@@ -46,21 +46,21 @@ async def rejection_handler(connection: HTTPConnection, error: Exception) -> Res
 
 
 def register_handlers(app: object, owner: object) -> None:
-    """Register `rejection_handler` in the Starlette apps at and below `app`, except where they have one of their own.
+    """Register `rejection_handler` in the Starlette apps at and below `app`, unless they have custom handlers.
 
     Args:
-        app: any ASGI app; middleware around and mounts below Starlette apps are looked through.
-        owner: the Starlette app whose middleware `app` is, if it is that.
+        app: any ASGI app. Starlette apps are found behind middleware, and in mounts.
+        owner: the Starlette app whose middleware `app` is, if any.
     """
     for part, its_owner in _exception_handling(app, owner):
         own = its_owner.exception_handlers if isinstance(its_owner, Starlette) else {}
-        for kind in _HANDLED:
-            if kind not in own:
-                part.add_exception_handler(kind, rejection_handler)  # type: ignore[arg-type]  # for either connection
+        for error_type in _HANDLED:
+            if error_type not in own:
+                part.add_exception_handler(error_type, rejection_handler)  # type: ignore[arg-type]  # HTTP or WebSocket
 
 
 def _exception_handling(app: object, owner: object) -> Iterator[tuple[Starlette | ExceptionMiddleware, object]]:
-    """What takes handlers: an app that has not started, or the middleware that one that has started made of them."""
+    """Where handlers can be added: apps that haven't started, and the exception middleware of those that have."""
     found, seen = [(app, owner)], set[int]()
     while found:
         part, owner = found.pop()
@@ -77,7 +77,7 @@ def _exception_handling(app: object, owner: object) -> Iterator[tuple[Starlette 
 
 
 def _inside(part: object) -> list[object]:
-    # Its own attributes only: others may be made up on access, without end.
+    # Instance attributes only: `__getattr__` could make up others without end.
     own = getattr(part, "__dict__", {})
     inside = [own[name] for name in ("app", "router", "middleware_stack") if name in own]
     routes = own.get("routes")

@@ -1,4 +1,4 @@
-"""What trusted proxies say about the request that they forward."""
+"""Reads what trusted proxies report about the requests that they forward."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,24 +9,24 @@ from dpop_asgi.errors import InvalidRequest, Reason
 
 Scope = Mapping[str, Any]
 
-# More hops than this no request has taken. Each is looked up in the trusted networks, and proxies pass on what
-# clients wrote in front of their own.
+# No real request takes this many hops. Each entry is looked up in the trusted networks, and clients can add entries in
+# front of those of the proxies.
 _MAX_HOPS = 100
-# An address, in brackets or not, and a port behind it (RFC 7239 §6). An IPv6 address without brackets has no port.
-# What no network has.
-_NOBODY = "-"
+# Stands for a missing address; not in any network.
+_UNKNOWN = "-"
+# An address, in brackets or not, and an optional port (RFC 7239 §6). An IPv6 address without brackets has no port.
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+))(?::(?:[0-9]{1,5}|_[A-Za-z0-9._\-]+))?")
 _FORWARDED_PAIR = re.compile(r'\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*))\s*')
 
 
 class Proxies:
-    """The networks whose forwarding fields are believed.
+    """The networks whose forwarding headers are trusted.
 
     Args:
         trusted: networks, addresses, or `unix`.
 
     Raises:
-        ValueError: naming `trusted_proxies`.
+        ValueError: If an entry isn't a network, an address, or `unix`; the message names `trusted_proxies`.
     """
 
     def __init__(self, trusted: Iterable[str]) -> None:
@@ -44,7 +44,7 @@ class Proxies:
 
     @property
     def any(self) -> bool:
-        """Whether there are any."""
+        """Whether any proxies are trusted."""
         return self._unix or bool(self._networks)
 
     def trust(self, peer: str) -> bool:
@@ -60,35 +60,35 @@ class Proxies:
 
 
 def x_forwarded(scope: Scope, proxies: Proxies) -> dict[str, str]:
-    """`proto` and `host` as `X-Forwarded-*` fields have them; `scope` comes from one of the proxies."""
+    """`proto` and `host` from the `X-Forwarded-*` headers of a request that comes from a trusted proxy."""
     hops = [_node(entry) for entry in _list(scope, b"x-forwarded-for")]
     client = _first_untrusted(hops, proxies)
-    said = {}
+    forwarded = {}
     for name in ("proto", "host"):
         values = _list(scope, f"x-forwarded-{name}".encode())
         if len(values) == 1:
-            said[name] = values[0]
+            forwarded[name] = values[0]
         elif values and len(values) == len(hops):
-            # One entry per hop: the entry beside the client's address was made by the proxy that saw the client.
-            said[name] = values[client]
+            # One entry per hop: the proxy that the client connected to added the one that matches its address.
+            forwarded[name] = values[client]
         elif values:
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
-    return said
+    return forwarded
 
 
 def rfc7239(scope: Scope, proxies: Proxies) -> dict[str, str]:
-    """The pairs of the `Forwarded` element (RFC 7239) that the proxy in touch with the client made."""
+    """The pairs of the `Forwarded` element (RFC 7239) added by the proxy that the client connected to."""
     pairs: dict[str, str] = {}
-    # Not those left of the client's: it wrote them itself, and a hundred would cost more than a signature check.
+    # Elements further left were written by the client, and a hundred would cost more than a signature check.
     for element in reversed(_list(scope, b"forwarded")):
         pairs = _pairs(element)
-        if not proxies.trust(_node(pairs.get("for", "")) or _NOBODY):
+        if not proxies.trust(_node(pairs.get("for", "")) or _UNKNOWN):
             break
     return pairs
 
 
 def _first_untrusted(hops: list[str], proxies: Proxies) -> int:
-    """From the right, the first hop that is no proxy of ours: the client. What stands left of it, it wrote itself."""
+    """From the right, the first hop that isn't a trusted proxy: the client. It wrote anything to its left itself."""
     for index in range(len(hops) - 1, 0, -1):
         if not hops[index] or not proxies.trust(hops[index]):
             return index
@@ -106,13 +106,13 @@ def _pairs(element: str) -> dict[str, str]:
 
 
 def _node(node: str) -> str:
-    """The address of a hop without brackets and port; what has another form stays as it is, and is no proxy."""
+    """The address of a hop without brackets and port. Anything malformed is returned as is, and isn't trusted."""
     match = _NODE.fullmatch(node)
     return node if match is None else match[1] or match[2]
 
 
 def _list(scope: Scope, name: bytes) -> list[str]:
-    lines = [value.decode("latin-1") for field, value in scope["headers"] if field == name]
+    lines = [value.decode("latin-1") for header, value in scope["headers"] if header == name]
     if len(lines) + sum(line.count(",") for line in lines) > _MAX_HOPS:
         raise InvalidRequest(Reason.FORWARDED_MALFORMED, limit=_MAX_HOPS)
     return [entry.strip() for line in lines for entry in line.split(",")] if lines else []

@@ -1,11 +1,11 @@
-"""The resource server: http, websocket and lifespan."""
+"""The middleware for resource servers: http, websocket and lifespan."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_caller, scope_handed_through
+from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_caller, scope_passed_through
 from dpop_asgi.asgi.exception_handlers import register_handlers
 from dpop_asgi.asgi.nesting import accepted_outside
 from dpop_asgi.asgi.preflight import Preflights
@@ -34,34 +34,34 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _RESPONDERS: dict[str, type[Responder]] = {"http": HTTPResponder, "websocket": WebSocketResponder}
 
-# redis-py and the store's deadlines are asyncio's.
-_NOT_ASYNCIO = "dpop_asgi runs on asyncio, and this server runs another event loop: start hypercorn without `-k trio`"
+# redis-py and the store's deadlines depend on asyncio.
+_NOT_ASYNCIO = "dpop_asgi runs on asyncio, but this server runs another event loop: start hypercorn without `-k trio`"
 
 
 class DPoPMiddleware:
-    """Lets requests through whose DPoP proof and access token hold, and answers all others.
+    """Passes requests with a valid DPoP proof and access token to the app, and rejects all others.
 
     Args:
         app: the ASGI app to protect.
         authenticator: decides who is calling.
-        public_url: what clients call this server: origin, and the path prefix that a proxy strips; several for several
-            hosts. Nothing but the path below it then comes from the request.
-        insecure_http_hosts: hosts in `public_url` that may have plain http, besides this machine.
-        allowed_hosts: without `public_url`, the `Host` values that are served; without both, this machine's only.
-        trusted_proxies: without `public_url`, networks whose forwarding fields are believed.
-        forwarded: which fields those are, `x-forwarded` or `forwarded`.
-        target_uri: a function of your own from the scope to the target URI, instead of the four above.
-        public_paths: open paths: exact, or all below a prefix that ends in `/`.
+        public_url: the URL that clients call: the origin, and any path prefix that a proxy strips. Pass several to
+            serve several hosts. Then only the path below it is taken from the request.
+        insecure_http_hosts: hosts, besides this machine, that may use plain http in `public_url`.
+        allowed_hosts: without `public_url`, the `Host` values to serve; without both, only those of this machine.
+        trusted_proxies: without `public_url`, networks whose forwarding headers are trusted.
+        forwarded: which headers those are, `x-forwarded` or `forwarded`.
+        target_uri: a custom function from the scope to the target URI, instead of the previous three and `public_url`.
+        public_paths: paths that need no credentials: exact ones, or prefixes that end in `/`.
         preflights: `refuse` treats CORS preflights like any request without credentials: `CORSMiddleware` belongs
-            outside. `pass` lets the app inside run for them. They must then be well-formed (one serialized `Origin`,
-            one method, names of headers), without credentials and without a body. The app sees the path, the host, the
-            forwarding headers and those of CORS; out go a status of 2xx and the headers `Access-Control-*` and `Vary`,
-            or an empty 403.
-        present_as: `bearer` shows the app inside an `Authorization: Bearer` field.
+            outside. `pass` lets the app respond to them. They must then be well-formed (one serialized `Origin`, one
+            method, header names), without credentials and without a body. The app sees the path, the host, the
+            forwarding headers and the CORS headers; the response is a 2xx status with the `Access-Control-*` and
+            `Vary` headers, or an empty 403.
+        present_as: `bearer` presents the access token to the app as `Authorization: Bearer`.
         realm: the protection space named in Bearer challenges.
 
     Raises:
-        ValueError: naming the option that is wrong.
+        ValueError: If an option is invalid; the message names it.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class DPoPMiddleware:
         self._prepared = False
         self._authenticator = authenticator
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
-        ways = [public_url is not None, target_uri is not None, request_url.is_configured]
-        require("public_url", sum(ways) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
+        sources = [public_url is not None, target_uri is not None, request_url.is_configured]
+        require("public_url", sum(sources) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
         self._target_uri = target_uri or (
             request_url if public_url is None else PublicURL(public_url, insecure_http_hosts=insecure_http_hosts)
         )
@@ -105,23 +105,24 @@ class DPoPMiddleware:
         """ASGI entry point.
 
         Raises:
-            RuntimeError: for scope types other than http, websocket and lifespan, in which nothing could be checked.
+            RuntimeError: If the scope type isn't http, websocket or lifespan, since nothing could be checked; or if the
+                event loop isn't asyncio's.
         """
         if not self._prepared and not await self._prepare(scope, receive, send):
             return
-        kind = _RESPONDERS.get(scope["type"])
-        if kind is None:
+        responder_type = _RESPONDERS.get(scope["type"])
+        if responder_type is None:
             await self._lifespan(scope, receive, send)
             return
-        # The app as anyone may reach it, if this request needs no credentials.
+        # Set if this request needs no credentials.
         public = self.app if self._public.match(scope) else self._preflights.guard(self.app, scope)
         request = None if public else self._incoming_request(scope)
         if RESPONDER_KEY in scope and self._is_vouched_for(scope, request):
             await self.app(
-                scope_handed_through(scope, as_bearer=self._as_bearer and request is not None), receive, send
+                scope_passed_through(scope, as_bearer=self._as_bearer and request is not None), receive, send
             )
             return
-        responder = kind(scope, receive, send, self._authenticator, self._response_for)
+        responder = responder_type(scope, receive, send, self._authenticator, self._response_for)
         try:
             if request is None:
                 inside = scope_for_anyone(scope, responder)
@@ -130,7 +131,7 @@ class DPoPMiddleware:
                 responder.request = request
                 inside = scope_for_caller(scope, responder.caller, responder, as_bearer=self._as_bearer)
             await (public or self.app)(inside, responder.receive, responder.send)
-        # What the app rejects by raising gets the response that our own rejections get.
+        # Rejections raised by the app get the same response as the middleware's own.
         except Exception as error:
             if responder.caller is None and "user" in scope:
                 forget_caller(scope)
@@ -138,7 +139,7 @@ class DPoPMiddleware:
                 raise
 
     async def _prepare(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """What cannot be done at construction time: see that this is asyncio, and find the app's exception handling."""
+        """Do what isn't possible at construction time: check for asyncio, and register exception handlers."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -153,11 +154,11 @@ class DPoPMiddleware:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            raise RuntimeError(f"dpop_asgi cannot protect scopes of type {scope['type']!r}: they are not let through")
+            raise RuntimeError(f"dpop_asgi cannot protect scopes of type {scope['type']!r}, and rejects them")
         await self.app(scope, receive, partial(self._send_lifespan, send))
 
     def _is_vouched_for(self, scope: Scope, request: IncomingRequest | None) -> bool:
-        """Whether nothing is left to ask: an instance outside with the same authenticator has accepted this request."""
+        """Whether an outer instance with the same authenticator has already accepted this request."""
         outer = accepted_outside(scope, request)
         return outer is not None and (request is None or outer.authenticator is self._authenticator)
 
@@ -172,15 +173,15 @@ class DPoPMiddleware:
     async def _response_for(self, error: DPoPError, scheme: Scheme) -> ErrorResponse:
         if isinstance(error, Refusal):
             if logger.isEnabledFor(logging.INFO):
-                # Cut: facts may have two URIs of 8 KB, and many collectors lose or split lines over 2 KB.
+                # Truncated: the facts may contain two URIs of 8 KB, and many collectors drop or split lines over 2 KB.
                 reason = error.reason.value
                 logger.info("refused: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
             try:
                 challenged = status_of(error) == UNAUTHORIZED
                 nonce = await self._authenticator.challenge_nonce(error) if challenged else None
                 return self._challenger.response_to(error, scheme=scheme, nonce=nonce)
-            except DPoPError as unavailable_too:
-                error = unavailable_too
+            except DPoPError as store_error:
+                error = store_error
         logger.info("unavailable: %s", error)
         return unavailable()
 

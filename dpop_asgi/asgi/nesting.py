@@ -1,4 +1,4 @@
-"""An instance inside another: what the outer one has accepted need not be asked again."""
+"""Nested instances: a request that the outer one has accepted isn't checked again."""
 
 from dpop_asgi.asgi.app_scope import presented_as_bearer
 from dpop_asgi.asgi.responses import RESPONDER_KEY, Headers, Responder, Scope
@@ -7,11 +7,11 @@ from dpop_asgi.errors import Refusal
 
 
 def accepted_outside(scope: Scope, request: IncomingRequest | None) -> Responder | None:
-    """The responder of the instance outside that has accepted this very request; noted in `request.outer_caller`.
+    """The responder of an outer instance that has accepted this request; its caller becomes `request.outer_caller`.
 
     Args:
-        scope: of the instance inside; layers in between may have changed it.
-        request: as the instance inside would judge it; `None` when it asks for nothing.
+        scope: the inner instance's scope; middleware in between may have changed it.
+        request: the request as the inner instance sees it; `None` if it needs no credentials there.
     """
     responder = scope.get(RESPONDER_KEY)
     if not isinstance(responder, Responder) or responder.request is None:
@@ -23,12 +23,12 @@ def accepted_outside(scope: Scope, request: IncomingRequest | None) -> Responder
     return responder
 
 
-def _is_same(judged: IncomingRequest, seen: IncomingRequest) -> bool:
-    credentials = _credentials(list(judged.headers))
+def _is_same(outer: IncomingRequest, inner: IncomingRequest) -> bool:
+    credentials = _credentials(list(outer.headers))
     return (
-        (seen.method, seen.websocket) == (judged.method, judged.websocket)
-        and _credentials(list(seen.headers)) in (credentials, presented_as_bearer(credentials))
-        and _has_same_target(judged, seen)
+        (inner.method, inner.websocket) == (outer.method, outer.websocket)
+        and _credentials(list(inner.headers)) in (credentials, presented_as_bearer(credentials))
+        and _has_same_target(outer, inner)
     )
 
 
@@ -36,11 +36,11 @@ def _credentials(headers: Headers) -> Headers:
     return [(name, value) for name, value in headers if name in {b"authorization", b"dpop"}]
 
 
-def _has_same_target(judged: IncomingRequest, seen: IncomingRequest) -> bool:
-    # Under Bearer nobody has asked for the target.
-    if not isinstance(judged.target_uri, str):
+def _has_same_target(outer: IncomingRequest, inner: IncomingRequest) -> bool:
+    # The target URI is only resolved for DPoP: a Bearer request doesn't depend on it.
+    if not isinstance(outer.target_uri, str):
         return True
     try:
-        return seen.resolved_uri() == judged.target_uri
+        return inner.resolved_uri() == outer.target_uri
     except Refusal:
         return False

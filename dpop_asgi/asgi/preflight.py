@@ -1,7 +1,7 @@
-"""CORS preflights (WHATWG Fetch §4.8): rejected by default, and behind a guard where an app inside must see them.
+"""CORS preflights (WHATWG Fetch §4.8): rejected by default, and guarded if the app has to handle them.
 
-A preflight has no credentials, so only its shape could let it in, and anyone can send that shape. Apps that ignore the
-method would run, and answer with data.
+A preflight has no credentials, so it can only be recognized by its shape, and anyone can send that. An app that ignores
+the method would run, and respond with data.
 """
 
 import logging
@@ -21,16 +21,16 @@ _REQUEST_HEADERS = b"access-control-request-headers"
 
 # A serialized origin (RFC 6454 §6.2): scheme; a name of at most 253 characters (RFC 1035 §2.3.4), or an address; port.
 _ORIGIN = re.compile(rb"null|[a-z][a-z0-9+.\-]{0,31}://(?:\[[0-9a-f:.]{2,45}\]|[a-z0-9._~\-]{1,253})(?::[0-9]{1,5})?")
-# RFC 9110 §5.6.2 and §5.6.1. No method has 64 letters; 4 KB are the names of more headers than browsers send.
+# RFC 9110 §5.6.2 and §5.6.1. No method has 64 letters; 4 KB hold more header names than browsers send.
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _METHOD = re.compile(_TOKEN + rb"{1,64}")
 _NAMES = re.compile(_TOKEN + rb"++(?:[ \t]*+,[ \t]*+" + _TOKEN + rb"++)*+")
 _MAX_NAMES_BYTES = 4096
 
-# With one of these it is not a preflight, which never has credentials or a body.
+# A preflight never has credentials or a body, so a request with one of these isn't a preflight.
 _NEVER_SENT = frozenset({b"authorization", b"proxy-authorization", b"dpop", b"cookie", b"transfer-encoding"})
 _SENT_ONCE = frozenset({b"host", b"origin", _REQUEST_METHOD, _REQUEST_HEADERS, b"content-length"})
-# All that a CORS policy depends on. No other header reaches the app: some change the method (X-HTTP-Method-Override).
+# All that a CORS policy depends on. Other headers don't reach the app: some change the method (X-HTTP-Method-Override).
 _SHOWN = frozenset(
     {b"host", b"origin", _REQUEST_METHOD, _REQUEST_HEADERS}
     | {b"access-control-request-private-network", b"access-control-request-local-network"}
@@ -38,8 +38,8 @@ _SHOWN = frozenset(
 )
 
 _OUTSIDE = (
-    ": CORSMiddleware belongs outside and answers it there, so add it after DPoPMiddleware;"
-    ' preflights="pass" is for an app inside that must answer by itself'
+    ". CORSMiddleware belongs outside and responds to it there, so add it after DPoPMiddleware;"
+    ' preflights="pass" is for apps that have to respond themselves'
 )
 _MALFORMED = ", but it is malformed, or has credentials or a body"
 
@@ -49,10 +49,10 @@ _FORBIDDEN = 403
 
 
 class Preflights:
-    """Lets preflights through to the app, if it is to see them; if not, the log says where to answer them.
+    """Passes preflights to the app, if configured; if not, the log says how to handle them.
 
     Args:
-        passed: whether the app is to see them.
+        passed: whether to pass them to the app.
     """
 
     def __init__(self, *, passed: bool) -> None:
@@ -60,7 +60,7 @@ class Preflights:
         self._level = logging.WARNING
 
     def guard(self, app: App, scope: Scope) -> App | None:
-        """The app behind a guard, for a preflight that it is to see; else `None`."""
+        """The app behind a guard, if `scope` is a preflight to pass to it; else `None`."""
         if scope.get("method") != "OPTIONS" or scope["type"] != "http":
             return None
         names = {name for name, _ in scope["headers"]}
@@ -72,13 +72,13 @@ class Preflights:
         return None
 
     def _explain(self) -> None:
-        """As a warning once, since scripts on other origins get no further; anyone can cause it, hence only once."""
+        """Log a warning, since scripts on other origins are blocked. Only once, since anyone can trigger it."""
         level, self._level = self._level, logging.INFO
         logger.log(level, "This request looks like a CORS preflight%s", _MALFORMED if self._passed else _OUTSIDE)
 
 
 async def _pass_on(app: App, scope: Scope, receive: Receive, send: Send) -> None:
-    """Show the app no more than a CORS policy depends on, and let no more than a CORS policy out."""
+    """Show the app only what a CORS policy depends on, and send only a CORS policy back."""
     guard = _ResponseGuard(send)
     shown = {**scope, "query_string": b"", "headers": [pair for pair in scope["headers"] if pair[0] in _SHOWN]}
     if scope.get("raw_path"):
@@ -92,7 +92,7 @@ async def _pass_on(app: App, scope: Scope, receive: Receive, send: Send) -> None
 
 
 def is_well_formed(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether these are the headers of a preflight (WHATWG Fetch §3.3.2, §4.8), without credentials and body."""
+    """Whether these are a preflight's headers (WHATWG Fetch §3.3.2, §4.8), without credentials or a body."""
     values: dict[bytes, bytes] = {}
     for name, value in headers:
         if name in _NEVER_SENT or (name in values and name in _SENT_ONCE):
@@ -108,13 +108,13 @@ def is_well_formed(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def _without_body(receive: Receive) -> Receive:
-    """An empty body, and then nothing until the client has gone (HTTP/2 can send one without announcing it)."""
-    handed_out = False
+    """An empty body, then nothing until the client disconnects (HTTP/2 requests can have an unannounced body)."""
+    done = False
 
     async def empty() -> Message:
-        nonlocal handed_out
-        if not handed_out:
-            handed_out = True
+        nonlocal done
+        if not done:
+            done = True
             return {"type": "http.request", "body": b"", "more_body": False}
         while (message := await receive())["type"] != "http.disconnect":
             pass
@@ -124,7 +124,7 @@ def _without_body(receive: Receive) -> Receive:
 
 
 class _ResponseGuard:
-    """Lets the status of a success and the headers of CORS out, and no body; anything else is an empty 403."""
+    """Sends only success statuses and CORS headers, without a body; anything else becomes an empty 403."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

@@ -1,4 +1,4 @@
-"""Open paths: what passes without credentials because the configuration says so."""
+"""Public paths, which need no credentials because the configuration says so."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,24 +6,24 @@ from typing import Any
 
 from dpop_asgi.asgi.request_path import is_shown_to_the_app
 
-# Below a prefix a path is open only if nothing behind us can take it for one elsewhere, however often it decodes it,
-# whatever it takes for a slash and whichever characters it drops: every segment has letters, digits (of any script),
-# spaces and these marks alone. So there is no backslash, semicolon, percent sign or control character, also escaped.
+# Routers and backends may interpret other characters differently: decode them again, treat them as slashes, or drop
+# them. So below a prefix a path is public only if its segments have nothing but letters and digits (of any script),
+# spaces and these marks: no backslash, semicolon, percent sign or control character, whether escaped or not.
 _SEGMENTS = re.compile(r"(?:/[\w~!$&'()*+,=:@ .\-]++)*+/?+")
-# A segment that has a dot and neither letter, digit nor underscore: `..`, and what becomes one by stripping.
+# A segment with a dot but no letter, digit or underscore: `..`, and anything that becomes it when stripped.
 _DOTS = re.compile(r"/(?=[^/\w]*+(?:/|\Z))[^/]*\.")
-# More than any link has: what anyone can send is looked at for 100 microseconds at most.
+# Longer than any link. Anyone can send paths, so the time to match one is limited.
 _MAX_BYTES = 2048
 
 
 class PublicRequests:
-    """Requests to open paths: exact ones, and all plain paths below a prefix that ends in `/`.
+    """Requests to public paths: exact ones, and all plain paths below a prefix that ends in `/`.
 
     Args:
         paths: as the app's router sees them: decoded, with the mount prefix.
 
     Raises:
-        ValueError: naming `public_paths`, when one does not start with `/`, or is a prefix that could open nothing.
+        ValueError: If a path doesn't start with `/`, or is a prefix that can't match; the message names `public_paths`.
     """
 
     def __init__(self, paths: Iterable[str]) -> None:
@@ -36,11 +36,11 @@ class PublicRequests:
                 msg = f"public_paths: {path!r} does not start with /"
                 raise ValueError(msg)
         self._exact = frozenset(given)
-        # "/" alone is the front page; as a prefix it would open everything.
+        # "/" alone is the front page; as a prefix it would make everything public.
         self._prefixes = tuple(path for path in given if path.endswith("/") and path != "/")
         for prefix in self._prefixes:
             if not _is_plain(prefix):
-                msg = f"public_paths: {prefix!r} is a prefix with characters that no open path may have"
+                msg = f"public_paths: {prefix!r} is a prefix with characters that aren't allowed in public paths"
                 raise ValueError(msg)
 
     def match(self, scope: Mapping[str, Any]) -> bool:
@@ -51,7 +51,7 @@ class PublicRequests:
         if path not in self._exact and not (path.startswith(self._prefixes) and _is_plain(path)):
             return False
         sent: bytes = (scope.get("raw_path") or b"").partition(b"?")[0]
-        # An escaped slash is one to the router, but none to whoever reads the path as it was sent.
+        # The router treats an escaped slash as a slash; code that reads the raw path does not.
         return not sent or (sent.count(b"/") == path.count("/") and is_shown_to_the_app(sent, scope))
 
 

@@ -1,4 +1,4 @@
-"""Which rejection is behind an error of the app."""
+"""Finds the rejection behind an error that the app raised."""
 
 import sys
 
@@ -8,9 +8,9 @@ _SERVER_ERROR = 500
 
 
 def rejection_in(error: BaseException | None) -> DPoPError | None:
-    """The rejection that `error` is, or the first one in a group of errors, as an `asyncio.TaskGroup` raises them.
+    """`error` itself if it is a rejection, or the first one in a group of errors, as raised by `asyncio.TaskGroup`.
 
-    One rejection decides, whatever else failed beside it: the request must not get a response that says otherwise.
+    A single rejection decides the response, whatever else failed beside it.
     """
     if isinstance(error, DPoPError):
         return error
@@ -22,15 +22,15 @@ def rejection_in(error: BaseException | None) -> DPoPError | None:
 
 
 def has_other_errors(error: BaseException) -> bool:
-    """Whether `error` is a group with errors in it that are no rejections, and have to be reported."""
+    """Whether `error` is a group that also contains errors other than rejections, which have to be reported."""
     return isinstance(error, ExceptionGroup) and error.split(DPoPError)[1] is not None
 
 
 def rejection_being_handled() -> DPoPError | None:
-    """The rejection in whose `except` block, however far out, the code that calls this runs.
+    """The rejection that is being handled by an `except` block around the caller's code, at any depth.
 
-    Also one that was made an HTTP error 500 of, as `except Exception: raise HTTPException(500)` does. An error of any
-    other kind may well be raised while a rejection is handled, and has causes of its own.
+    Includes one that was turned into a 500, as `except Exception: raise HTTPException(500)` does. Any other error
+    raised while a rejection is handled has causes of its own.
     """
     error = sys.exception()
     if getattr(error, "status_code", None) == _SERVER_ERROR and error is not None:

@@ -1,6 +1,7 @@
 """The path of a request as it was sent, and whether it is the one that the app sees.
 
-It is `raw_path`: the decoded `path` cannot tell `/a%2Fb` from `/a/b`. But routers read `path`, so both must agree.
+It comes from `raw_path`: the decoded `path` is the same for `/a%2Fb` and `/a/b`. Routers read `path`, so both must
+agree.
 """
 
 import re
@@ -12,24 +13,24 @@ from dpop_asgi.asgi.forwarded import Scope
 from dpop_asgi.core.htu import CACHED_LENGTH, CACHED_URIS, normalise_path
 from dpop_asgi.errors import InvalidRequest, Reason
 
-# What RFC 3986 §3.3 lets stand in a path unescaped, for servers that hand over no raw_path.
+# What RFC 3986 §3.3 allows unescaped in a path, for servers that don't provide `raw_path`.
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
-# A proof of at most 8 KB could not name a longer one.
+# A proof has at most 8 KB, so its `htu` can't be longer.
 _MAX_TARGET_BYTES = 8192
-# Of a letter beyond Latin, of three bytes.
+# The length of an escaped letter of three bytes.
 _LONGEST_ESCAPED = 9
 ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _REWRITTEN = (
-    "path and raw_path of the scope disagree: what rewrites one of them must rewrite both, or stand inside; "
-    "else say by target_uri what the URI is"
+    "the scope's path and raw_path disagree: middleware that rewrites one must rewrite both, or run inside; "
+    "otherwise set target_uri"
 )
 
 
 def path_of(scope: Scope) -> str:
-    """The path as sent, without query; of an absolute-form target (RFC 9112 §3.2.2) what follows the authority.
+    """The path as sent, without query; in an absolute-form target (RFC 9112 §3.2.2) the part after the authority.
 
     Raises:
-        InvalidRequest: when there is no path, or the app is shown another one.
+        InvalidRequest: If there is no valid path, or the app sees another one.
     """
     raw: bytes = (scope.get("raw_path") or _quoted(scope["path"])).partition(b"?")[0]
     path = (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
@@ -53,9 +54,9 @@ def is_shown_to_the_app(raw: bytes, scope: Scope) -> bool:
 
 
 def _decoded(raw: bytes) -> str:
-    """As `urllib.parse.unquote` does it, which takes as long as five signature checks for 8 KB of escapes.
+    """Decodes like `urllib.parse.unquote`, which is too slow for 8 KB of escapes: five times a signature check.
 
-    Quoted-printable is percent-encoding by another sign. Where an escape is malformed they differ: it is no URI anyway.
+    Quoted-printable is percent-encoding with `=` as its sign. Malformed escapes differ, but then it isn't a URI anyway.
     """
     if b"%" in raw:
         raw = a2b_qp(raw.replace(b"=", b"=3D").replace(b"%", b"="))
@@ -63,7 +64,7 @@ def _decoded(raw: bytes) -> str:
 
 
 def _path(raw: bytes) -> str:
-    # A fragment is never sent (RFC 9112 §3.2); a URI parser would cut off what stands behind it.
+    # A fragment is never sent (RFC 9112 §3.2); a URI parser would cut it off.
     if len(raw) > _MAX_TARGET_BYTES or b"#" in raw:
         raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(raw))
     absolute = ABSOLUTE_FORM.match(raw)
@@ -75,12 +76,12 @@ def _path(raw: bytes) -> str:
 
 
 def _quoted(path: str) -> bytes:
-    # Before it is quoted: that takes as long as nine signature checks for 8,000 characters that are not ASCII.
+    # Checked before quoting, which costs as much as nine signature checks for 8,000 non-ASCII characters.
     if len(path) * (1 if path.isascii() else _LONGEST_ESCAPED) > _MAX_TARGET_BYTES:
         raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(path))
     try:
         return quote(path, safe=_PATH_SAFE, errors="strict").encode("ascii")
-    except UnicodeEncodeError:  # a lone surrogate: what was sent is not UTF-8, and some servers hand it over like that
+    except UnicodeEncodeError:  # a lone surrogate: some servers pass paths that aren't UTF-8 like that
         raise InvalidRequest(Reason.TARGET_MALFORMED) from None
 
 

@@ -1,4 +1,4 @@
-"""The response to a request: the app's own messages with a nonce added, or the response to a rejection."""
+"""Responses: the app's own messages with a nonce added, or the response to a rejection."""
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -20,7 +20,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-# Where the app's exception handlers, and instances inside, find the responder in the scope.
+# The scope key under which exception handlers in the app, and inner instances, find the responder.
 RESPONDER_KEY = "dpop_asgi.responder"
 
 _EXPOSE = b"access-control-expose-headers"
@@ -31,28 +31,28 @@ _POLICY_VIOLATION = 1008
 
 
 class _State(Enum):
-    """How far the response has come."""
+    """The state of the response."""
 
-    WAITING = "nothing was sent, apart from hints"
+    WAITING = "nothing was sent, apart from early hints"
     RENDERED = "the response to a rejection is rendered, and the app sends it"
-    STARTED = "the app's response has begun"
-    REPLACED = "the response to a rejection was sent; what the app sends is dropped"
+    STARTED = "the app's response has started"
+    REPLACED = "the response to a rejection was sent; messages from the app are dropped"
 
 
 class _Responder:
-    """One request: what is known of it, and how it is responded to.
+    """Responds to one request.
 
     Args:
-        scope: of the request.
-        receive: of the request; called by the app only.
-        send: of the request.
+        scope: the request's scope.
+        receive: the server's `receive`; only the app calls it.
+        send: the server's `send`.
         authenticator: knows which nonce to issue when the app responds.
-        render: makes a response of a rejection, and of the scheme that the client used.
+        render: renders the response to a rejection, for the scheme that the client used.
 
     Attributes:
         authenticator: see above.
-        request: what was judged, once the request was accepted.
-        caller: set once the request was accepted.
+        request: the request, once it is accepted.
+        caller: the caller, once the request is accepted.
     """
 
     request: IncomingRequest | None = None
@@ -75,11 +75,11 @@ class _Responder:
 
     @property
     def started(self) -> bool:
-        """Whether a response has begun, apart from hints before it."""
+        """Whether a response has started, apart from early hints."""
         return self._state is _State.STARTED or self._state is _State.REPLACED
 
     async def response_to(self, rejection: DPoPError) -> ErrorResponse:
-        """The response to a rejection: ours, or one that the app raised."""
+        """The response to a rejection, whether the middleware or the app raised it."""
         response = await self._render(rejection, self._scheme())
         if self._state is _State.WAITING:
             self._state = _State.RENDERED
@@ -99,9 +99,9 @@ class _Responder:
         ...
 
     async def handles(self, error: Exception) -> bool:
-        """Respond to an error that was raised, if it is a rejection. Whether nothing is left of it for the server."""
+        """Respond to an error, if it is a rejection. Returns whether it is handled, so that it need not be raised."""
         if self._state is _State.REPLACED:
-            return _is_answered(error)
+            return _is_handled(error)
         rejection = rejection_in(error)
         if rejection is None or self.started:
             return False
@@ -110,7 +110,7 @@ class _Responder:
 
 
 class HTTPResponder(_Responder):
-    """Passes the app's messages on; changes `http.response.start` only, and that only for a caller."""
+    """Passes the app's messages on. Only `http.response.start` is changed, and only if there is a caller."""
 
     @property
     def receive(self) -> Receive:
@@ -121,9 +121,9 @@ class HTTPResponder(_Responder):
         """The `send` for the app inside."""
         if self._state is _State.REPLACED:
             return
-        # An early hint or a push promise may come before it.
+        # Early hints and push promises may come before it.
         if message["type"] == "http.response.start" and self._state is not _State.STARTED:
-            # The 500 with which a framework responds to an exception that it does not know.
+            # A framework responds with a 500 to exceptions that it has no handler for.
             rejection = rejection_being_handled() if message.get("status") == _SERVER_ERROR else None
             if rejection is not None:
                 await self.replace(await self.response_to(rejection))
@@ -151,7 +151,7 @@ class HTTPResponder(_Responder):
         return b"" if self._scope["method"] == "HEAD" else response.body
 
     def _with_exposure(self, headers: Headers) -> Headers:
-        """Let scripts of other origins read challenge and nonce, beside what the app exposes (WHATWG Fetch §3.2.5)."""
+        """Let scripts on other origins read challenge and nonce, beside what the app exposes (WHATWG Fetch §3.2.5)."""
         if b"origin" not in map(_NAME, self._scope["headers"]):
             return headers
         listed = b",".join(value for name, value in headers if name.lower() == _EXPOSE)
@@ -162,7 +162,7 @@ class HTTPResponder(_Responder):
 
 
 class WebSocketResponder(_Responder):
-    """The same for a handshake: the nonce goes with `websocket.accept`, a rejection is a denial response."""
+    """The same for a handshake: `websocket.accept` carries the nonce, a rejection is a denial response."""
 
     _connected: bool = False
 
@@ -181,7 +181,7 @@ class WebSocketResponder(_Responder):
         await self._send(message)
 
     async def replace(self, response: ErrorResponse) -> None:
-        """Reject the handshake: with status and headers where the server can, else by closing (HTTP 403)."""
+        """Reject the handshake: with status and headers if the server supports it, else by closing (HTTP 403)."""
         if not self._connected:
             await self.receive()
         self._state = _State.REPLACED
@@ -196,16 +196,16 @@ class WebSocketResponder(_Responder):
 Responder = HTTPResponder | WebSocketResponder
 
 
-def _is_answered(error: BaseException) -> bool:
-    """Whether nothing is left of `error`, after the response to a rejection has replaced the app's."""
+def _is_handled(error: BaseException) -> bool:
+    """Whether `error` is dealt with, after the response to a rejection has replaced the app's."""
     if isinstance(error, RuntimeError) and error.__cause__ is not None:
-        # Starlette: "Caught handled exception, but response already started", by the 500 that ours has replaced.
+        # Starlette's "Caught handled exception, but response already started", about the 500 that was replaced.
         error = error.__cause__
     return rejection_in(error) is not None and not has_other_errors(error)
 
 
 def _with_nonce(message: Message, caller: Caller, authenticator: Authenticator) -> Headers:
-    """RFC 9449 §8.2: a newer nonce on any response, which then must not be cached; one of the app's never passes."""
+    """RFC 9449 §8.2: a newer nonce on any response, which then must not be cached. The app's own nonces are removed."""
     headers = message.get("headers", ())
     if caller.nonce is None:
         return list(headers)

@@ -1,7 +1,7 @@
-"""Which URI did the client ask for, behind which proxies?
+"""Which URI did the client call, behind any proxies?
 
-Only the path below the public URL ever comes from the request unasked. Host and forwarding fields are hostile until
-configuration says otherwise.
+By default only the path below the public URL is taken from the request. The host and forwarding headers are untrusted
+unless configured otherwise.
 """
 
 import logging
@@ -23,22 +23,22 @@ _HTTP_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 _SCHEMES = ("https", "http")
 _PORT = re.compile(r":\d*$")
 _PORT_LOST = (
-    "this host is served with another port: the proxy has to pass on the port that the client used "
+    "this host is served on another port: the proxy has to forward the port that the client used "
     "(nginx: proxy_set_header Host $http_host), or set public_url"
 )
 _FORWARDED_MODES = ("x-forwarded", "forwarded")
 
 
 class PublicURL:
-    """The URI below one public URL, or below the one of several whose host the request names.
+    """The URI below the public URL; if there are several, below the one for the host that the request names.
 
     Args:
-        urls: absolute URLs: origin, and the path prefix that a proxy strips.
-        insecure_http_hosts: hosts that may have plain http, besides this machine.
+        urls: absolute URLs: the origin, and any path prefix that a proxy strips.
+        insecure_http_hosts: hosts, besides this machine, that may use plain http.
 
     Raises:
-        ValueError: naming `public_url`, when one is not an https URL (http for hosts of this machine) without query,
-            or two share a host.
+        ValueError: If one isn't an https URL (http for hosts of this machine) without query, or two share a host; the
+            message names `public_url`.
     """
 
     def __init__(self, urls: str | Iterable[str], *, insecure_http_hosts: Iterable[str] = ()) -> None:
@@ -47,7 +47,7 @@ class PublicURL:
         bases = [_base(url, insecure) for url in given]
         self._bases = {urlsplit(base).netloc: base for base in bases}
         if len(self._bases) != len(given) or not given:
-            msg = "public_url: give at least one, and one per host"
+            msg = "public_url: must be at least one URL, and one per host"
             raise ValueError(msg)
         self._only = next(iter(self._bases.values())) if len(given) == 1 else None
 
@@ -55,27 +55,27 @@ class PublicURL:
         """See `TargetURI`."""
         if self._only is not None:
             return self._only + path_of(scope)
-        named = _authority(scope)
+        authority = _authority(scope)
         for scheme in _SCHEMES:
-            base = self._bases.get(_normal_host(named, scheme), "")
+            base = self._bases.get(_normal_host(authority, scheme), "")
             if base.startswith(f"{scheme}:"):
                 return base + path_of(scope)
-        raise _not_served(_normal_host(named, "https"), self._bases)
+        raise _not_served(_normal_host(authority, "https"), self._bases)
 
 
 class RequestURL:
-    """The URI from the request itself: Host, and what trusted proxies say in forwarding fields.
+    """The URI from the request itself: the Host header, and the forwarding headers of trusted proxies.
 
-    It is an https URI for every host but those of this machine. A path prefix is never believed: proxies pass
-    `X-Forwarded-Prefix` of clients on, and nothing could tell it from their own. `PublicURL` has one.
+    It is an https URI for every host except those of this machine. `X-Forwarded-Prefix` is never trusted: proxies pass
+    on what clients send, and it looks the same as their own. Use `PublicURL` for a path prefix.
 
     Args:
-        allowed_hosts: `host` or `host:port` names that are served; without any, only hosts of this machine.
+        allowed_hosts: the hosts to serve, `host` or `host:port`; without any, only hosts of this machine.
         trusted_proxies: networks (`10.0.0.0/8`), addresses, or `unix` for a server on a Unix socket.
-        forwarded: which fields these proxies set: `x-forwarded` (-Proto, -Host) or `forwarded` (RFC 7239).
+        forwarded: which headers these proxies set: `x-forwarded` (-Proto, -Host) or `forwarded` (RFC 7239).
 
     Raises:
-        ValueError: naming the option that is wrong.
+        ValueError: If an option is invalid; the message names it.
     """
 
     def __init__(
@@ -86,25 +86,26 @@ class RequestURL:
                 msg = f"{option}: {given!r} is not a list"
                 raise ValueError(msg)
         allowed = [_allowed_host(name) for name in allowed_hosts]
-        # By scheme: a port is left out where it is the default of the scheme that the URI has.
+        # By scheme, because a port is omitted if it is the scheme's default.
         self._allowed = {scheme: frozenset(_normal_host(name, scheme) for name in allowed) for scheme in _SCHEMES}
         self._proxies = Proxies(trusted_proxies)
         if forwarded not in _FORWARDED_MODES:
-            msg = f"forwarded: {forwarded!r} is none of {', '.join(_FORWARDED_MODES)}"
+            msg = f"forwarded: {forwarded!r} is not one of {', '.join(_FORWARDED_MODES)}"
             raise ValueError(msg)
         self.is_configured: bool = bool(allowed) or self._proxies.any
         self._read = x_forwarded if forwarded == "x-forwarded" else rfc7239
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
-        said = self._read(scope, self._proxies) if self._proxies.trust(_peer(scope)) else {}
-        scheme = _HTTP_SCHEMES.get(str(said.get("proto") or scope.get("scheme", "http")).lower())
+        forwarded = self._read(scope, self._proxies) if self._proxies.trust(_peer(scope)) else {}
+        scheme = _HTTP_SCHEMES.get(str(forwarded.get("proto") or scope.get("scheme", "http")).lower())
         if scheme is None:
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
-        named = said["host"] if "host" in said else _authority(scope)
-        # RFC 9449 §2: https. A proxy that ends TLS without saying so changes nothing about what the client asked for.
-        scheme = scheme if _is_loopback(named) else "https"
-        host = _normal_host(named, scheme, Reason.FORWARDED_MALFORMED if "host" in said else Reason.HOST_MALFORMED)
+        authority = forwarded["host"] if "host" in forwarded else _authority(scope)
+        # RFC 9449 §2: https. If a proxy terminates TLS without reporting it, the client still called an https URI.
+        scheme = scheme if _is_loopback(authority) else "https"
+        malformed = Reason.FORWARDED_MALFORMED if "host" in forwarded else Reason.HOST_MALFORMED
+        host = _normal_host(authority, scheme, malformed)
         if not self._serves(host, scheme):
             raise _not_served(host, self._allowed[scheme])
         return f"{scheme}://{host}{path_of(scope)}"
@@ -136,7 +137,7 @@ def _normal_host(authority: str, scheme: str, malformed: Reason = Reason.HOST_MA
 
 
 def _not_served(host: str, served: Iterable[str]) -> InvalidRequest:
-    """Says in the log which port would be served, if it is the port that is wrong."""
+    """The rejection of a host. If only the port is wrong, its facts say so for the log."""
     name = _PORT.sub("", host)
     same_name = [known for known in served if _PORT.sub("", known) == name]
     if not same_name:
@@ -149,8 +150,8 @@ def _base(url: str, insecure: Collection[str]) -> str:
     _require_no_pattern("public_url", urlsplit(base or "").netloc)
     if base is None or "?" in url or "#" in url or not _may_have_scheme(base, insecure):
         msg = (
-            f"public_url: {url!r} is not an https URL without query; http is for this machine only (RFC 9449 §2),"
-            " and for the hosts in insecure_http_hosts"
+            f"public_url: {url!r} is not an https URL without query; http is only for this machine (RFC 9449 §2)"
+            " and the hosts in insecure_http_hosts"
         )
         raise ValueError(msg)
     return base.rstrip("/")
@@ -161,7 +162,7 @@ def _may_have_scheme(base: str, insecure: Collection[str]) -> bool:
         return True
     if urlsplit(base).hostname not in insecure:
         return False
-    logger.warning("public_url: %s is plain http: whoever listens on the way reads tokens and proofs", base)
+    logger.warning("public_url: %s is plain http: anyone on the network path can read tokens and proofs", base)
     return True
 
 
@@ -174,9 +175,9 @@ def _allowed_host(name: str) -> str:
 
 
 def _require_no_pattern(option: str, host: str) -> None:
-    """A pattern would be taken for a name that no request has, and would serve nobody."""
+    """Patterns aren't supported: one would be compared literally, and never match."""
     if "*" in host or host.startswith("."):
-        msg = f"{option}: {host!r} is a pattern; list each host by its name, or give a public_url for each"
+        msg = f"{option}: {host!r} is a pattern; list each host by its name, or set a public_url for each"
         raise ValueError(msg)
 
 

@@ -1,4 +1,4 @@
-"""`python -m dpop_asgi.cli` is `dpop-asgi`."""
+"""`python -m dpop_asgi.cli` is the same as `dpop-asgi`."""
 
 from dpop_asgi.cli import main
 

@@ -12,7 +12,7 @@ from dpop_asgi.cli.demo.servers import CannotRun, exit_on_signals
 
 app: typer.Typer = typer.Typer(
     name="dpop-asgi",
-    help="DPoP (RFC 9449) for resource servers on ASGI.",
+    help="DPoP (RFC 9449) for ASGI resource servers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -40,15 +40,16 @@ def _options(
 def demo(
     *,
     store: Annotated[
-        str, typer.Option(metavar="URL", help="Where the server keeps nonces and used proofs: memory://, redis://…")
+        str, typer.Option(metavar="URL", help="The server's store for nonces and used proofs: memory://, redis://…")
     ] = "memory://",
     serve: Annotated[
-        bool, typer.Option("--serve", help="No conversation: leave the server up, and print how to call it.")
+        bool,
+        typer.Option("--serve", help="Skip the walkthrough, keep the server running, and print commands to call it."),
     ] = False,
 ) -> None:
-    """Watch a client and a protected API talk: challenges, nonces that rotate, thieves who are turned away.
+    """Watch a client call a protected API: challenges, rotating nonces, and attacks that are rejected.
 
-    Server, issuer, keys and sockets are real, all on this machine. Exits with 0 when each answer is as expected.
+    Server, issuer and keys are real, all on this machine. Exits with 0 if all responses are as expected.
     """
     exit_on_signals()
     survive_poor_encodings()

@@ -1,1 +1,1 @@
-"""The client's side of DPoP. It stands on `core` alone."""
+"""The client side of DPoP. It depends only on `core`."""

@@ -1,4 +1,4 @@
-"""Makes DPoP proofs (RFC 9449 §4.2)."""
+"""Creates DPoP proofs (RFC 9449 §4.2)."""
 
 import json
 import secrets
@@ -8,12 +8,12 @@ from typing import Any
 from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
 from dpop_asgi.core.private_key import PrivateKey
 
-# Of a `jti`: cannot be guessed, and no two are the same (RFC 9449 §4.2: at least 96 bits).
+# The length of a `jti`. RFC 9449 §4.2 suggests at least 96 random bits, so that no two are the same.
 _JTI_BYTES = 16
 
 
 def proof_header(key: PrivateKey) -> dict[str, Any]:
-    """The JOSE header of proofs that are signed with `key`."""
+    """The JOSE header of proofs signed with `key`."""
     return {"typ": "dpop+jwt", "alg": key.algorithm, "jwk": key.public_jwk}
 
 
@@ -26,8 +26,8 @@ def proof_claims(
         method: `htm`.
         uri: `htu`, as given.
         issued_at: `iat`, seconds since the epoch.
-        access_token: what `ath` is the hash of; `None` at a token endpoint.
-        nonce: that the server issued.
+        access_token: the token to hash for `ath`; `None` at a token endpoint.
+        nonce: the nonce that the server issued.
     """
     claims: dict[str, Any] = {
         "jti": secrets.token_urlsafe(_JTI_BYTES),
@@ -43,7 +43,7 @@ def proof_claims(
 
 
 def jwt(header: Mapping[str, Any] | bytes, claims: Mapping[str, Any] | bytes, key: PrivateKey) -> str:
-    """A compact JWS over exactly this header and payload; bytes are taken as they are."""
+    """A compact JWS of exactly this header and payload; bytes are used as they are."""
     segments = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, claims)]
     signing_input = ".".join(b64url_encode(segment) for segment in segments)
     return f"{signing_input}.{b64url_encode(key.sign(signing_input.encode()))}"

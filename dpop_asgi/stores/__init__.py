@@ -1,1 +1,1 @@
-"""What all workers must agree on, behind one verb: `put_if_absent`."""
+"""State shared by all workers, behind one atomic operation: `put_if_absent`."""

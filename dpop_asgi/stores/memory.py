@@ -1,4 +1,4 @@
-"""A store for one process: tests, development, a single worker."""
+"""A store for a single process: tests, development, a single worker."""
 
 import asyncio
 import heapq
@@ -13,22 +13,23 @@ from dpop_asgi.stores.workers import several_workers
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# Entries that end within an eighth of a second go together: the rest of it they live longer. A power of two, so that
-# no rounding makes it shorter.
+# Entries that expire within the same eighth of a second are dropped together, at its end. A power of two, so that
+# rounding never shortens a lifetime.
 _ENDS_PER_SECOND = 8
 _END_OF_TIME = 2.0**53
 
 
 class MemoryStore:
-    """Keeps everything in this process. Other workers and hosts do not see it.
+    """Keeps everything in this process. Other workers and hosts do not share it.
 
     Args:
-        max_entries: when so many live entries are held it refuses: it never forgets one that is still needed.
-            The default holds 1,300 accepted requests per second for six minutes in about 100 MB.
-        clock: seconds, the same clock that judges the proofs.
+        max_entries: the maximum number of entries. When it is reached, new ones raise `StoreError`: an entry that is
+            still needed is never dropped. The default holds 1,300 accepted requests per second for six minutes in
+            about 100 MB.
+        clock: seconds, the same clock that proofs are checked against.
 
     Raises:
-        ValueError: when `max_entries` is not at least 1.
+        ValueError: If `max_entries` is less than 1.
     """
 
     def __init__(self, *, max_entries: int = 500_000, clock: Clock = time.time) -> None:
@@ -47,21 +48,21 @@ class MemoryStore:
         self._warn_of_several_workers()
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
-        """See `dpop_asgi.core.ports.Store`. Nothing is awaited before it is done, so it is atomic on one event loop."""
+        """See `dpop_asgi.core.ports.Store`. Nothing is awaited before the write, so it is atomic on one event loop."""
         if not self._is_used:
-            # Again: it may have been made before its server forked.
+            # Checked again here: the server may have forked since.
             self._is_used = True
             self._warn_of_several_workers()
         now = self._clock()
         if self._ends and self._ends[0] <= now * _ENDS_PER_SECOND:
             self._expire(now)
-        standing = self._values.get(key)
-        if standing is None:
+        stored = self._values.get(key)
+        if stored is None:
             self._keep(key, value, now + ttl)
-            standing = value
+            stored = value
         if asyncio.current_task() is not self._first:
             await self._wait_for_others()
-        return standing
+        return stored
 
     def _keep(self, key: str, value: str, until: float) -> None:
         if len(self._values) >= self._max_entries:
@@ -81,10 +82,10 @@ class MemoryStore:
                 del self._values[key]
 
     async def _wait_for_others(self) -> None:
-        """Of all who come in one turn of the event loop only the first is answered before the others are checked.
+        """Delay all but the first caller in an event loop iteration until the others have been checked.
 
-        The program of each stage then stays in the processor's caches: under 64 concurrent clients this gives a fifth
-        more requests per second. Who comes alone does not wait.
+        Concurrent requests then go through each stage together, which keeps its code in the processor's caches: more
+        requests per second under load. A caller on its own does not wait.
         """
         first = self._first
         if first is not None and first.get_loop() is asyncio.get_running_loop():
@@ -100,10 +101,10 @@ class MemoryStore:
         if not self._has_warned and several_workers(made_in=self._made_in):
             self._has_warned = True
             logger.warning(
-                "MemoryStore: several workers seem to run. Each has its own nonces and its own memory of used proofs, "
+                "MemoryStore: several workers seem to run. Each has its own nonces and its own record of used proofs, "
                 "so clients are challenged again and again, and a proof can be replayed on another worker. "
                 "Use RedisStore."
             )
 
     async def aclose(self) -> None:
-        """Nothing to release: a restart of the app in the same process keeps what was spent."""
+        """Nothing to release: used proofs are kept when the app restarts in the same process."""

@@ -1,15 +1,15 @@
-"""Whether this process is one of several workers, as far as that can be seen from inside it.
+"""Whether this process is one of several workers, as far as it can tell from inside.
 
-Servers show themselves on the stack, while the app is imported and while it serves: their own calls are further down,
-with the configuration at hand. Tried with uvicorn 0.54, gunicorn 27.0, hypercorn 0.18 and granian 2.8:
+A server's own frames are further up the stack, both while it imports the app and while it serves it, and their
+variables hold its configuration. Tested with uvicorn 0.54, gunicorn 27.0, hypercorn 0.18 and granian 2.8:
 
 | server | variable | attribute |
 | --- | --- | --- |
-| uvicorn, `fastapi` | `config`, `self.config` | `workers`; with `should_reload` it is one, whatever else is asked for |
+| uvicorn, `fastapi` | `config`, `self.config` | `workers`; with `should_reload` there is one, whatever it says |
 | gunicorn, also preloaded | `self.cfg` | `workers`, with a reloader too |
 | hypercorn | `config` | `workers`, with a reloader too; it starts a process even for one |
-| granian, where it forks | `self` | `workers` |
-| granian, where it spawns | `worker_id` | none, but the second knows that it is not the only one |
+| granian, if it forks | `self` | `workers` |
+| granian, if it spawns | `worker_id` | none, but an ID above 1 means that there are others |
 """
 
 import multiprocessing
@@ -23,20 +23,21 @@ _SERVERS = frozenset({"granian", "gunicorn", "hypercorn", "uvicorn", "uvicorn_wo
 
 
 def several_workers(*, made_in: int) -> bool:
-    """Whether others seem to run beside this process.
+    """Whether other workers seem to run beside this process.
 
     Args:
-        made_in: the process in which the store was made; in another one, it was forked, and most likely not once.
+        made_in: the ID of the process that created the store. If it is another one, this process was forked, and
+            most likely not just once.
     """
-    known = list(_told_by_the_server())
-    if known:
-        return max(known) > 1
-    asked = os.environ.get("WEB_CONCURRENCY", "")
+    configured = list(_workers_on_the_stack())
+    if configured:
+        return max(configured) > 1
+    concurrency = os.environ.get("WEB_CONCURRENCY", "")
     forked = made_in != os.getpid()
-    return forked or (asked.isdigit() and int(asked) > 1) or multiprocessing.parent_process() is not None
+    return forked or (concurrency.isdigit() and int(concurrency) > 1) or multiprocessing.parent_process() is not None
 
 
-def _told_by_the_server() -> Iterator[int]:
+def _workers_on_the_stack() -> Iterator[int]:
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - inspect.stack would read the source files
     while frame is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] in _SERVERS:

@@ -1,4 +1,4 @@
-"""For tests of protected APIs: an issuer, clients whose proofs can be broken in each part, and a clock.
+"""Tools for testing protected APIs: an issuer, clients that can also create invalid proofs, and a clock.
 
 clock = ManualClock()
 issuer = Issuer("https://id.example.com", audience="https://api.example.com", clock=clock)

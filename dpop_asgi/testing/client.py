@@ -1,4 +1,4 @@
-"""A client whose proofs can be broken in each part."""
+"""A client for tests, which can create valid and invalid proofs."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -13,16 +13,17 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def changed(members: dict[str, Any], changes: Mapping[str, Any], without: Collection[str]) -> dict[str, Any]:
-    """Members of a header or of claims, with some added, replaced or left out."""
+    """The members of a header or of claims, with some added, replaced or left out."""
     return {name: value for name, value in {**members, **changes}.items() if name not in without}
 
 
 class Client:
-    """A client with a key, whose proofs can be broken in each part.
+    """A client with a key. Each part of its proofs can be changed, to make it invalid.
 
     Args:
-        algorithm: of the key and the proofs.
-        clock: for `iat`.
+        algorithm: the algorithm of the key, and of its proofs.
+        clock: seconds since the epoch, for `iat`.
+        key: an existing key, instead of a new one.
     """
 
     def __init__(self, algorithm: str = "ES256", *, clock: Clock = time.time, key: PrivateKey | None = None) -> None:
@@ -31,7 +32,7 @@ class Client:
 
     @property
     def thumbprint(self) -> str:
-        """What a token for this client has in `cnf.jkt`."""
+        """The key's thumbprint, which tokens for this client have in `cnf.jkt`."""
         return self.key.thumbprint
 
     def proof(
@@ -51,12 +52,12 @@ class Client:
         Args:
             method: `htm`.
             uri: `htu`, as given.
-            access_token: what `ath` is the hash of.
-            nonce: the server's.
+            access_token: the token to hash for `ath`; `None` leaves it out.
+            nonce: the nonce that the server issued.
             header: header parameters to add or replace.
             claims: claims to add or replace.
             without: names of header parameters and claims to leave out.
-            signed_by: another key than the one in `jwk`.
+            signed_by: a key to sign with, other than the one in `jwk`.
         """
         issued_at = int(self._clock())
         full_claims = proof_claims(method, uri, issued_at=issued_at, access_token=access_token, nonce=nonce)
@@ -64,6 +65,6 @@ class Client:
         return jwt(full_header, changed(full_claims, claims, without), signed_by or self.key)
 
     def headers(self, method: str, uri: str, access_token: str, **changes: Any) -> dict[str, str]:  # noqa: ANN401
-        """The two headers of a request; `changes` as for `proof`."""
+        """The `Authorization` and `DPoP` headers of a request; `changes` as for `proof`."""
         proof = self.proof(method, uri, access_token, **changes)
         return {"Authorization": f"DPoP {access_token}", "DPoP": proof}

@@ -2,7 +2,7 @@
 
 
 class ManualClock:
-    """A clock that stands until it is moved: pass it wherever a `clock` is taken."""
+    """A clock that only moves when told to. Pass it wherever there is a `clock` option."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now: float = now
@@ -12,5 +12,5 @@ class ManualClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Move on, or back."""
+        """Move the clock forward, or back if negative."""
         self.now += seconds

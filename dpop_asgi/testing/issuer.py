@@ -19,13 +19,13 @@ from dpop_asgi.testing.client import NOTHING, Client, changed
 class Issuer:
     """An authorization server that issues signed access tokens (RFC 9068) and publishes its keys.
 
-    `app` is an ASGI app with its metadata (RFC 8414) and key set; `fetches` counts requests to the key set.
+    `app` is an ASGI app that serves its metadata (RFC 8414) and key set; `fetches` counts requests for the key set.
 
     Args:
-        url: issuer identifier.
-        audience: of its tokens.
-        algorithm: of its signing key.
-        clock: for `iat` and `exp`.
+        url: the issuer identifier.
+        audience: the audience of its tokens.
+        algorithm: the algorithm of its signing key.
+        clock: seconds since the epoch, for `iat` and `exp`.
     """
 
     def __init__(self, url: str, *, audience: str, algorithm: str = "ES256", clock: Clock = time.time) -> None:
@@ -57,7 +57,7 @@ class Issuer:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """RFC 8414 §2, as far as a resource server reads it."""
+        """The metadata (RFC 8414 §2) that a resource server needs."""
         return {"issuer": self.url, "jwks_uri": f"{self.url}/jwks"}
 
     def access_token(
@@ -69,7 +69,7 @@ class Issuer:
         without: Collection[str] = (),
         signed_by: PrivateKey | None = None,
     ) -> str:
-        """An access token bound to the client's key, unbound without a client; changes as for `Client.proof`."""
+        """An access token bound to the client's key, or unbound without a client. Changes as for `Client.proof`."""
         now = int(self._clock())
         full_header = {"typ": "at+jwt", "alg": self._algorithm, "kid": self.kid}
         full_claims = {

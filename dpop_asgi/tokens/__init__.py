@@ -1,1 +1,1 @@
-"""Is this access token good? One module per kind of token; a user's own function does as well."""
+"""Verifiers for access tokens, one module per kind of token. A custom function works as well."""

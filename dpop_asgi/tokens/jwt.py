@@ -22,26 +22,29 @@ from dpop_asgi.tokens.signed_token import SignedToken
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# RFC 9068 §2.1 wants RS256 supported, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it: give a list there.
+# RFC 9068 §2.1 requires support for RS256, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it.
 _ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
 
-# RFC 9068 §4; its own examples write at+JWT, so case does not count.
+# RFC 9068 §4. Compared in lower case, because its own examples have at+JWT.
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
-# Verified tokens that are remembered: about 2 KB each.
+# The number of verified tokens to cache, about 2 KB each.
 CACHED_TOKENS = 4096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrustedIssuer:
-    """One issuer, with its own keys and the audience that its tokens must have.
+    """An issuer, its keys, and the audience that its tokens must have.
 
     Attributes:
         issuer: `iss`, compared character by character.
         audience: one of these must be in `aud` (RFC 9068 §4).
-        jwks_uri: where its keys are; without it its metadata is asked (RFC 8414, OpenID Connect Discovery).
-        jwks: its keys, instead of an address.
+        jwks_uri: the URL of its keys. By default its metadata is used (RFC 8414, OpenID Connect Discovery).
+        jwks: its keys, instead of a URL.
         algorithms: accepted `alg` values.
+
+    Raises:
+        ValueError: If an option is invalid; the message names it.
     """
 
     issuer: str
@@ -51,16 +54,16 @@ class TrustedIssuer:
     algorithms: tuple[str, ...] = _ALGORITHMS
 
     def __post_init__(self) -> None:
-        """Refuse what could never accept a token."""
+        """Reject options with which no token could ever be accepted."""
         audience = (self.audience,) if isinstance(self.audience, str) else tuple(self.audience)
-        require("audience", audience and all(audience), "the name of an audience, or several, none of them empty")
+        require("audience", audience and all(audience), "one or more audiences, none of them empty")
         require("issuer", self.issuer, "an issuer identifier, not empty")
         require("jwks", self.jwks is None or self.jwks_uri is None, "given without jwks_uri")
         object.__setattr__(self, "audience", audience)
         object.__setattr__(self, "algorithms", jwk.check_algorithms("algorithms", self.algorithms))
 
 
-@dataclass(slots=True)  # hot path: a frozen one takes longer to make
+@dataclass(slots=True)  # hot path: a frozen dataclass is slower to create
 class _Verified:
     token: AccessToken
     good_from: float
@@ -73,23 +76,23 @@ class JWTVerifier:
     """Verifies signed access tokens by RFC 9068 §4.
 
     Args:
-        issuer: the issuer that is trusted; with `audience`, `jwks_uri`, `jwks`, `algorithms` as in `TrustedIssuer`.
-        audience: see there.
-        jwks_uri: see there.
-        jwks: see there.
-        algorithms: see there.
+        issuer: the trusted issuer; together with the next four, it is the same as one `TrustedIssuer`.
+        audience: see `TrustedIssuer`.
+        jwks_uri: see `TrustedIssuer`.
+        jwks: see `TrustedIssuer`.
+        algorithms: see `TrustedIssuer`.
         issuers: several issuers, instead of the arguments above.
         leeway: seconds by which `exp` may be past and `nbf` ahead (RFC 9068 §4).
-        cache_seconds: how long a verified token is remembered, at most until it expires; 0 = not at all.
-        cached_tokens: so many of them, about 2 KB each; others cost one signature check per request.
-        timeout: seconds that a request waits at most while an issuer's keys are looked up, discovery included.
-        max_stale_seconds: how long keys are used, after they should have been fetched anew, while their issuer is away.
-        insecure_http_hosts: hosts whose keys are believed over plain http, besides this machine; for networks in which
-            nobody else can answer for them, like that of a compose file.
+        cache_seconds: how long a verified token is cached, at most until it expires; 0 disables the cache.
+        cached_tokens: the number of tokens to cache, about 2 KB each; others need a signature check per request.
+        timeout: seconds that a request waits at most for an issuer's keys, discovery included.
+        max_stale_seconds: how long stale keys are used while their issuer is unavailable.
+        insecure_http_hosts: hosts, besides this machine, whose keys may be fetched over plain http. For networks in
+            which no one else can respond in their place, such as that of a compose file.
         clock: seconds since the epoch.
 
     Raises:
-        ValueError: naming the option that is wrong.
+        ValueError: If an option is invalid; the message names it.
     """
 
     def __init__(
@@ -116,12 +119,12 @@ class JWTVerifier:
             require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
         require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
-        hosts = _warned_of(insecure_http_hosts)
+        hosts = _insecure_hosts(insecure_http_hosts)
         source = partial(
             _source, timeout=timeout, max_stale_seconds=max_stale_seconds, insecure_http_hosts=hosts, clock=clock
         )
-        self._trusted = {one.issuer: one for one in trusted}
-        self._sources = {one.issuer: source(one) for one in trusted}
+        self._trusted = {each.issuer: each for each in trusted}
+        self._sources = {each.issuer: source(each) for each in trusted}
         self._leeway = leeway
         self._cache_seconds = cache_seconds
         self._clock = clock
@@ -140,7 +143,7 @@ class JWTVerifier:
         candidates = signed.candidates(keys) if keys is not None else []
         if keys is None or not candidates:
             keys = await _keys_for(signed, source)
-            # Of those who waited for the keys together, one verifies.
+            # Of the requests that waited for the keys together, only one verifies the token.
             known = self.cached_token(token_hash)
             if known is not None:
                 return known
@@ -154,17 +157,17 @@ class JWTVerifier:
         return access_token
 
     def cached_token(self, token_hash: str) -> AccessToken | None:
-        """The token with this base64url SHA-256, if it was verified a short while ago and still holds."""
+        """The token with this base64url SHA-256, if it was verified recently and is still valid."""
         known, now = self._cache.get(token_hash), self._clock()
         if known is None or not known.good_from <= now < known.good_until:
             return None
         return known.token if known.keys is known.source.current(now) else None
 
     async def ready(self) -> None:
-        """Load the keys of every issuer whose keys are not known yet: for readiness probes, and to start up warm.
+        """Fetch the keys of every issuer, unless they are known: for readiness probes, and a warm start.
 
         Raises:
-            IssuerUnavailable: naming an issuer whose keys cannot be had.
+            IssuerUnavailable: If an issuer's keys cannot be fetched; the message names the issuer.
         """
         await asyncio.gather(*(source.key_set() for source in self._sources.values()))
 
@@ -180,7 +183,7 @@ class JWTVerifier:
         return trusted
 
     def _check_times(self, token: AccessToken) -> tuple[float, float]:
-        """From when and until when the token may be recalled."""
+        """From when until when the token may be served from the cache."""
         now = self._clock()
         good_from = token.claims.get("nbf", -math.inf) - self._leeway
         if now >= token.good_until:
@@ -195,16 +198,16 @@ class JWTVerifier:
 
 
 def _trusted(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:
-    require("issuer", bool(several) != (one["issuer"] is not None), "one issuer, or a list in issuers instead")
+    require("issuer", bool(several) != (one["issuer"] is not None), "a single issuer, or a list in issuers instead")
     require("issuers", len({each.issuer for each in several}) == len(several), "different from each other")
     return several or (TrustedIssuer(**one),)
 
 
-def _warned_of(hosts: Iterable[str]) -> frozenset[str]:
+def _insecure_hosts(hosts: Iterable[str]) -> frozenset[str]:
     names = host_names("insecure_http_hosts", hosts)
     if names:
         logger.warning(
-            "insecure_http_hosts: keys of %s are believed over plain http: whoever can answer in its place there can "
+            "insecure_http_hosts: keys of %s are fetched over plain http: anyone who can respond in its place can "
             "sign tokens",
             ", ".join(sorted(names)),
         )
@@ -227,7 +230,7 @@ async def _keys_for(signed: SignedToken, source: RemoteKeys | StaticKeys) -> Key
 
 
 async def _keys_that_signed(signed: SignedToken, source: RemoteKeys | StaticKeys, keys: KeySet) -> KeySet:
-    """Without `kid` it may be one that is not known yet."""
+    """Without a `kid`, the token may be signed with a key that isn't known yet."""
     if signed.kid is None:
         newer = await source.key_set_for_unknown_key()
         if newer is not keys and signed.is_signed_by(signed.candidates(newer)):

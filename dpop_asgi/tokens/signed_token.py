@@ -1,4 +1,4 @@
-"""An access token as it was sent: a compact JWS with a JSON payload, nothing of which is verified."""
+"""An access token as it was sent: a compact JWS with a JSON payload, not verified."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,26 +11,26 @@ from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
-# Enough for a list of names that fills a token of 16 KB. Reading so many numbers takes as long as two signatures.
+# Enough for a list of names that fills a token of 16 KB. Parsing as many numbers takes as long as two signature checks.
 _MOST_VALUES = 2000
-# Lists of roles for each of many clients, say; 128 is far below the recursion limits of every supported Python.
+# Enough for lists of roles per client; 128 is far below the recursion limits of every supported Python.
 _MOST_OPENERS = 128
 
-# All tokens that are signed with one key have the same header. One with a certificate chain is read each time, so that
-# all that are remembered take no more than 128 KB.
+# All tokens signed with one key have the same header. Long ones, such as those with a certificate chain, aren't cached,
+# so the cache takes no more than 128 KB.
 _CACHED_HEADERS = 64
 _CACHED_HEADER_BYTES = 1024
 
-# Keys tried for a token without `kid`: each costs a signature check.
+# How many keys are tried for a token without `kid`: each costs a signature check.
 _MOST_CANDIDATES = 8
 
-# `typ`, `alg` and `kid` of headers as they were sent, by tokens whose signature held.
+# `typ`, `alg` and `kid` by encoded header, for tokens whose signature was verified.
 _headers: LRU[bytes, tuple[str, str, str | None]] = LRU(_CACHED_HEADERS)
 
 
-@dataclass(slots=True)  # hot path: a frozen one takes longer to make
+@dataclass(slots=True)  # hot path: a frozen dataclass is slower to create
 class SignedToken:
-    """The parts of a token; `typ`, in lower case, and `algorithm` are empty where the header has none."""
+    """The parts of a token. `typ`, in lower case, and `algorithm` are empty if the header lacks them."""
 
     typ: str
     algorithm: str
@@ -42,11 +42,11 @@ class SignedToken:
 
     @classmethod
     def parse(cls, token: str) -> Self:
-        """Take a token apart.
+        """Parse a token.
 
         Raises:
-            InvalidToken: it is no compact JWS, its header or payload is not a strict JSON object,
-                or has a `crit` or `b64` that nobody here understands.
+            InvalidToken: If it isn't a compact JWS, its header or payload isn't a strict JSON object, or its header
+                has `crit` or `b64`, which aren't supported.
         """
         try:
             signing_input, protected, payload, signature = split_jws(token.encode("ascii"))
@@ -57,18 +57,18 @@ class SignedToken:
             raise InvalidToken(Reason.TOKEN_MALFORMED) from None
 
     def candidates(self, keys: KeySet) -> list[PublicKey]:
-        """Those that fit `alg` and `kid`."""
+        """The keys that match `alg` and `kid`."""
         return keys.candidates(self.algorithm, self.kid)
 
     def is_signed_by(self, candidates: list[PublicKey]) -> bool:
-        """Whether one of them made the signature."""
+        """Whether one of these keys made the signature."""
         for key in candidates[:_MOST_CANDIDATES]:
             if key.verify(self.algorithm, self.signing_input, self.signature):
                 return True
         return False
 
     def remember_header(self) -> None:
-        """Once the signature was verified, and not before: anybody can send headers that push all others out."""
+        """Cache the header. Only once the signature is verified, or anyone could send headers that evict all others."""
         if self.protected not in _headers and len(self.protected) <= _CACHED_HEADER_BYTES:
             _headers.keep(self.protected, (self.typ, self.algorithm, self.kid))
 

@@ -35,11 +35,11 @@ def test_an_answer_is_kept_as_it_was_on_the_wire(server, request_name):
 def test_a_server_that_has_ended_is_told_from_one_that_does_not_answer(server, request_name):
     wire = DemoClient(server)
     server.url = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(CannotRun, match="The resource server does not answer"):
+    with pytest.raises(CannotRun, match="The resource server does not respond"):
         getattr(wire, request_name)("/ws", {})
     os.kill(server.pid, signal.SIGKILL)
     os.waitid(os.P_PID, server.pid, os.WEXITED | os.WNOWAIT)
-    with pytest.raises(CannotRun, match="The resource server has ended with exit code -9"):
+    with pytest.raises(CannotRun, match="The resource server exited with code -9"):
         getattr(wire, request_name)("/ws", {})
 
 
@@ -47,5 +47,5 @@ def test_a_server_without_nonces_ends_the_conversation_with_a_reason(server, iss
     conversation = Conversation(DemoClient(server), server.url, issuer_server.issuer, lambda *_: None)
     steps = conversation.steps()
     assert next(steps).agrees
-    with pytest.raises(CannotRun, match="answers 401 without a nonce: authorization_missing"):
+    with pytest.raises(CannotRun, match="returned 401 without a nonce: authorization_missing"):
         list(steps)

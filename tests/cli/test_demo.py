@@ -27,7 +27,7 @@ def test_every_answer_is_as_expected(start, nothing_is_left_of):
     demo = start("demo", **FOREIGN)
     assert demo.exit_code() == 0, demo.output
     assert ROW.findall(demo.output) == ["yes"] * STEPS
-    assert f"All {STEPS} answers are as expected." in demo.output
+    assert f"All {STEPS} responses are as expected." in demo.output
     assert CONTROL.search(demo.output) is None
     assert max(map(len, demo.output.splitlines())) <= 80
     assert re.search(r"eyJ[\w-]{10}", demo.output) is None, "a token or proof is printed"
@@ -52,7 +52,7 @@ def test_a_store_that_goes_away_in_the_middle_gives_exit_code_1(start, redis_bin
         redis.stop()
         assert demo.exit_code() == 1, demo.output
     assert "no" in ROW.findall(demo.output)
-    assert "answers are not as expected." in demo.output
+    assert "responses are not as expected." in demo.output
     assert "503 (unavailable)" in demo.output
     nothing_is_left_of(demo)
 

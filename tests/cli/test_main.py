@@ -36,4 +36,4 @@ def test_without_the_extra_one_sentence_says_how_to_get_it(missing):
     ran = run(sys.executable, "-c", program)
     assert ran.returncode == 1
     assert ran.stdout == ""
-    assert ran.stderr == "dpop-asgi needs what its extra `cli` brings: pip install 'dpop-asgi[cli]'\n"
+    assert ran.stderr == "The command line needs the 'cli' extra: pip install 'dpop-asgi[cli]'\n"

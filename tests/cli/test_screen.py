@@ -84,14 +84,14 @@ def test_the_table_tells_a_wrong_answer_from_a_right_one(step, wrong, width):
     steps = [step, replace(step, expected=replace(EXPECTED, **wrong))]
     table = shown(("table", steps), ("verdict", steps, 1.0), width=width)
     assert re.findall(r" (yes|no) *$", table, re.MULTILINE) == ["yes", "no"]
-    assert "1 of 2 answers are not as expected. That took 1.0 s." in table
+    assert "1 of 2 responses are not as expected. That took 1.0 s." in table
 
 
 @pytest.mark.parametrize("wrong", DISAGREEMENTS)
 def test_a_wrong_answer_is_marked_where_it_is_shown(step, wrong):
     marked = shown(("step", replace(step, expected=replace(EXPECTED, **wrong))))
-    assert marked.splitlines()[-1].startswith("    Expected was: ")
-    assert "Expected was" not in shown(("step", step))
+    assert marked.splitlines()[-1].startswith("    Expected: ")
+    assert "Expected: " not in shown(("step", step))
 
 
 def test_a_wide_terminal_gets_the_reasons_in_the_table(step):

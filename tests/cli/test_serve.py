@@ -47,6 +47,6 @@ def test_a_server_that_dies_is_reported(start):
     demo.wait_for("Its log:")
     os.kill(int(re.search(r"process (\d+)", demo.output)[1]), signal.SIGKILL)
     assert demo.exit_code() == 1
-    assert "dpop-asgi: The resource server has ended with exit code -9." in demo.output
-    assert "Uvicorn running" in demo.output, "its last words"
+    assert "dpop-asgi: The resource server exited with code -9." in demo.output
+    assert "Uvicorn running" in demo.output, "the last lines of its log"
     assert "Traceback" not in demo.output

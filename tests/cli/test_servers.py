@@ -26,7 +26,7 @@ def test_an_installation_without_the_example_is_told_where_it_was_looked_for(tmp
     with pytest.raises(CannotRun) as told:
         find_example(tmp_path)
     assert str(tmp_path / "examples") in str(told.value)
-    assert "install dpop-asgi again" in str(told.value)
+    assert "reinstall dpop-asgi" in str(told.value)
 
 
 def test_a_server_that_does_not_start_leaves_its_last_words():
@@ -45,10 +45,10 @@ def test_the_server_runs_in_a_process_of_its_own_until_the_end(issuer_server):
 
 def test_a_refusal_can_be_read_once_it_is_answered(issuer_server):
     with ExampleServer(settings(issuer_server.issuer)) as server:
-        assert server.refusal() is None
+        assert server.rejection() is None
         httpx2.get(f"{server.url}/resource")
-        assert server.refusal() == "authorization_missing {'proofs': 0}"
-        assert server.refusal() is None
+        assert server.rejection() == "authorization_missing {'proofs': 0}"
+        assert server.rejection() is None
 
 
 def test_the_issuer_publishes_its_keys_until_the_end():

@@ -142,7 +142,7 @@ async def test_a_master_that_was_replaced_is_left_although_it_still_answers(topo
 
 async def test_a_master_that_became_a_replica_fails_no_call(topology, store, monkeypatch):
     # As if the change had come between two looks at the sentinels.
-    monkeypatch.setattr("dpop_asgi.stores.redis.sentinel._LOOK_EVERY_SECONDS", 60.0)
+    monkeypatch.setattr("dpop_asgi.stores.redis.sentinel._CHECK_EVERY_SECONDS", 60.0)
     old = topology.master
     await _put(store, "before")
     await asyncio.to_thread(topology.hand_over)

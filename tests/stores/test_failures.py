@@ -160,7 +160,7 @@ async def test_a_refused_password_is_told_whoever_made_the_client(secured, optio
     async with Redis(port=secured.port, **options) as client:
         store = RedisStore(client, timeout=5.0)
         for _ in range(2):
-            with pytest.raises(StoreError, match="refuses the user name or password") as refused:
+            with pytest.raises(StoreError, match="rejects the user name or password") as refused:
                 await store.put_if_absent("key", "mine", ttl=60.0)
             assert type(refused.value) is StoreError
         assert "hunter2" not in str(refused.value)

@@ -96,7 +96,7 @@ async def test_who_waits_too_long_for_a_server_that_answers_is_told_that_we_are_
         await _pass(pipeline, module._TICKS)
         await server.answer()
     assert [_kinds(some) for some in (first, second, third)] == [{type(None)}, {type(None)}, {StoreError}]
-    assert "more calls at a time" in str(third[0].exception())
+    assert "more concurrent calls" in str(third[0].exception())
 
 
 async def test_who_waits_for_a_quick_server_waits_for_as_long_as_we_are_busy(pipeline, server):
@@ -241,7 +241,7 @@ def test_a_loop_that_is_always_busy_still_finds_out_that_a_server_is_silent(peer
     async def main():
         pipeline = Pipeline("the store", peer.exchange, timeout=0.02)
         busy = asyncio.create_task(_be_busy(0.01))
-        with pytest.raises(StoreUnavailable, match="did not answer"):
+        with pytest.raises(StoreUnavailable, match="did not respond"):
             await pipeline.call(COMMAND)
         busy.cancel()
         await pipeline.aclose()

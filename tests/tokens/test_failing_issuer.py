@@ -74,7 +74,7 @@ async def test_tls_that_hangs_in_its_handshake_is_given_up(distant, clock):
     distant.proxy.silent = True
     url = f"https://127.0.0.1:{distant.proxy.port}"
     verify = JWTVerifier(issuer=url, audience=AUDIENCE, timeout=TIMEOUT, clock=clock)
-    with Stopwatch() as stopwatch, pytest.raises(IssuerUnavailable, match="no answer in time"):
+    with Stopwatch() as stopwatch, pytest.raises(IssuerUnavailable, match="no response in time"):
         await verify(distant.token(claims={"iss": url}))
     assert stopwatch.within(PROMISED)
     await distant.proxy.emptied()

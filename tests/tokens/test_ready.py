@@ -82,7 +82,7 @@ async def test_several_issuers_that_hang_are_waited_for_together(website, clock)
             TrustedIssuer(issuer=f"http://127.0.0.1:{proxy.port}", audience=AUDIENCE) for proxy in (first, second)
         ]
         verify = JWTVerifier(issuers=trusted, timeout=TIMEOUT, clock=clock)
-        with Stopwatch() as stopwatch, pytest.raises(IssuerUnavailable, match="no answer in time"):
+        with Stopwatch() as stopwatch, pytest.raises(IssuerUnavailable, match="no response in time"):
             await verify.ready()
         assert stopwatch.within(2 * TIMEOUT)
         assert (first.connections, second.connections) == (1, 1)

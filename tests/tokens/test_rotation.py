@@ -166,7 +166,7 @@ async def test_an_issuer_that_is_down_is_not_missed_while_its_keys_are_known(
             await _settled(warm)
     assert website.requests.count(METADATA) == 5
     [message] = caplog.messages
-    assert message.endswith("going on with the keys that are known")
+    assert message.endswith("the known keys remain in use")
 
 
 async def test_an_issuer_that_is_back_is_said_so_once(website, remote, warm, client, clock, caplog):

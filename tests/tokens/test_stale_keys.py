@@ -93,8 +93,8 @@ async def test_keys_are_used_for_a_day_while_the_issuer_is_away_and_no_longer(
         with pytest.raises(IssuerUnavailable, match=f"the keys of {remote.url} cannot be fetched"):
             await warm(one)
     away, given_up = caplog.messages
-    assert away.endswith("; going on with the keys that are known")
-    assert given_up.endswith("; those that are known are too old, so its tokens are answered with 503")
+    assert away.endswith("; the known keys remain in use")
+    assert given_up.endswith("; the known keys are too old, so requests with its tokens get a 503")
 
 
 async def test_after_the_limit_the_issuer_is_asked_once_a_second(website, remote, make_verify, client, clock):

@@ -1,4 +1,4 @@
-"""One request and its answer, over a real socket, kept for showing."""
+"""Sends requests over real sockets, and records the responses."""
 
 import re
 import time
@@ -13,24 +13,24 @@ from websockets.sync.client import connect
 
 from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer
 
-_PATIENCE_SECONDS = 10.0
+_TIMEOUT_SECONDS = 10.0
 _SWITCHING_PROTOCOLS = 101
 _ERROR = re.compile(r'error="([^"]+)"')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exchange:
-    """What was sent, and what came back.
+    """A request and its response.
 
     Attributes:
-        request_line: without the HTTP version.
-        sent: the header fields that matter.
+        request_line: the request line without the HTTP version.
+        sent: the request headers that matter.
         sent_at: seconds since the epoch.
-        status: of the answer.
-        received: its header fields, names in lower case.
+        status: the response's status.
+        received: its headers, names in lower case.
         content: its body, or what the WebSocket sent back.
-        milliseconds: from connecting to the whole answer.
-        log: what the server wrote to its log about a refusal; `None` when it accepted.
+        milliseconds: from connecting until the response was complete.
+        log: what the server logged about a rejection; `None` if it accepted the request.
     """
 
     request_line: str
@@ -44,12 +44,12 @@ class Exchange:
 
     @property
     def phrase(self) -> str:
-        """Of the status."""
+        """The status's reason phrase."""
         return responses.get(self.status, "")
 
     @property
     def reason(self) -> str | None:
-        """Of the refusal: the first word of the log."""
+        """The reason of the rejection: the first word of the log."""
         return None if self.log is None else self.log.split()[0].rstrip(":")
 
     @property
@@ -60,43 +60,43 @@ class Exchange:
 
     @property
     def nonce(self) -> str | None:
-        """The nonce that the server handed out."""
+        """The nonce that the server issued."""
         return self.received.get("dpop-nonce")
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class _Received:
     status: int
     received: dict[str, str]
     content: str
 
 
 class DemoClient:
-    """Talks to one server.
+    """Sends requests to one server.
 
     Args:
-        server: which; its log is read for the reasons of its refusals.
+        server: the server; its log is read for the reasons of rejections.
     """
 
     def __init__(self, server: ExampleServer) -> None:
         self._server = server
-        # Without kept connections: the server may close one while the demo waits for a nonce to rotate.
+        # No keep-alive: the server may close a connection while the demo waits for a nonce to rotate.
         limits = httpx2.Limits(max_keepalive_connections=0)
-        self._http = httpx2.Client(trust_env=False, timeout=_PATIENCE_SECONDS, limits=limits)
+        self._http = httpx2.Client(trust_env=False, timeout=_TIMEOUT_SECONDS, limits=limits)
 
     def get(self, path: str, headers: Mapping[str, str]) -> Exchange:
-        """`GET path`.
+        """Send `GET path`.
 
         Raises:
-            CannotRun: no answer.
+            CannotRun: If there is no response.
         """
         return self._timed(path, headers, websocket=False)
 
     def echo(self, path: str, headers: Mapping[str, str]) -> Exchange:
-        """Open a WebSocket, say hello, take the echo; a refused handshake is an answer too.
+        """Open a WebSocket, send hello and receive the echo. A rejected handshake is a response, too.
 
         Raises:
-            CannotRun: no answer.
+            CannotRun: If there is no response.
         """
         return self._timed(path, headers, websocket=True)
 
@@ -104,34 +104,34 @@ class DemoClient:
         self._server.news()
         sent_at, start = time.time(), time.perf_counter()
         try:
-            reply = self._hello(path, headers) if websocket else self._request(path, headers)
+            response = self._hello(path, headers) if websocket else self._request(path, headers)
         except (httpx2.HTTPError, WebSocketException, OSError) as error:
             self._server.check()
-            msg = f"The resource server does not answer: {type(error).__name__}: {error}"
+            msg = f"The resource server does not respond: {type(error).__name__}: {error}"
             raise CannotRun(msg) from error
         return Exchange(
             request_line=f"GET {path}",
             sent={"Upgrade": "websocket", **headers} if websocket else headers,
             sent_at=sent_at,
-            status=reply.status,
-            received=reply.received,
-            content=reply.content,
+            status=response.status,
+            received=response.received,
+            content=response.content,
             milliseconds=(time.perf_counter() - start) * 1000,
-            log=self._server.refusal(),
+            log=self._server.rejection(),
         )
 
-    def _request(self, path: str, headers: Mapping[str, str]) -> _Reply:
+    def _request(self, path: str, headers: Mapping[str, str]) -> _Received:
         response = self._http.get(self._server.url + path, headers=dict(headers))
-        return _Reply(response.status_code, dict(response.headers), response.text)
+        return _Received(response.status_code, dict(response.headers), response.text)
 
-    def _hello(self, path: str, headers: Mapping[str, str]) -> _Reply:
+    def _hello(self, path: str, headers: Mapping[str, str]) -> _Received:
         url = self._server.url.replace("http:", "ws:", 1) + path
         try:
-            with connect(url, additional_headers=dict(headers), proxy=None, open_timeout=_PATIENCE_SECONDS) as socket:
+            with connect(url, additional_headers=dict(headers), proxy=None, open_timeout=_TIMEOUT_SECONDS) as socket:
                 socket.send("hello")
-                return _Reply(_SWITCHING_PROTOCOLS, _lower(socket.response), str(socket.recv(_PATIENCE_SECONDS)))
-        except InvalidStatus as refused:
-            return _Reply(refused.response.status_code, _lower(refused.response), "")
+                return _Received(_SWITCHING_PROTOCOLS, _lower(socket.response), str(socket.recv(_TIMEOUT_SECONDS)))
+        except InvalidStatus as rejected:
+            return _Received(rejected.response.status_code, _lower(rejected.response), "")
 
 
 def _lower(response: Response | None) -> dict[str, str]:

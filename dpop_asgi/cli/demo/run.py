@@ -1,4 +1,4 @@
-"""`dpop-asgi demo`: a conversation to watch, or a server to call."""
+"""`dpop-asgi demo`: a walkthrough to watch, or a server to call."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ _AUDIENCE = "https://api.example.com"
 _TOKEN_HOURS = 12
 _TICK_SECONDS = 0.2
 
-# A demo may run on a busy laptop against a store far away.
+# The demo may run on a busy laptop with a remote store.
 _STORE_SECONDS = 2.0
 
 _SCRIPT = """
@@ -41,16 +41,16 @@ print(httpx2.get(url, headers=headers).text)
 
 
 def run(store: str) -> int:
-    """Hold the conversation.
+    """Run the walkthrough.
 
     Args:
-        store: URL of the server's store.
+        store: the URL of the server's store.
 
     Returns:
-        0 when each answer was as expected, else 1.
+        0 if all responses are as expected, else 1.
 
     Raises:
-        CannotRun: the store does not answer, or a server does not start or ends.
+        CannotRun: If the store can't be used, or a server doesn't start or exits.
     """
     screen, start = Screen(), time.monotonic()
     with _stage(screen, store, NONCES) as (issuer, server):
@@ -59,8 +59,8 @@ def run(store: str) -> int:
             {
                 **_facts(issuer, server, store, NONCES),
                 "client": f"key {head(conversation.client.thumbprint)}  has a token bound to this key",
-                "thief": f"key {head(conversation.thief.thumbprint)}  has stolen the token and recorded requests",
-                "not shown": "requests that only fetch a fresh nonce for the next step",
+                "attacker": f"key {head(conversation.attacker.thumbprint)}  has stolen the token and recorded requests",
+                "not shown": "requests that only fetch a new nonce for the next step",
             }
         )
         steps = []
@@ -73,22 +73,22 @@ def run(store: str) -> int:
 
 
 def serve(store: str) -> int:
-    """Leave the server up until Ctrl+C, and print how to call it.
+    """Keep the server running until Ctrl+C, and print commands to call it.
 
     Args:
-        store: URL of the server's store.
+        store: the URL of the server's store.
 
     Returns:
         0.
 
     Raises:
-        CannotRun: the store does not answer, or a server does not start or ends.
+        CannotRun: If the store can't be used, or a server doesn't start or exits.
     """
     screen = Screen()
     with _stage(screen, store, NoncePolicy()) as (issuer, server):
         screen.opening(_facts(issuer, server, store, NoncePolicy()))
         _print_commands(screen, issuer, server)
-        screen.say("The server is up until Ctrl+C. Its log:")
+        screen.say("The server is running. Press Ctrl+C to stop it. Its log:")
         server.news()
         try:
             while True:
@@ -104,7 +104,7 @@ def _facts(issuer: Issuer, server: ExampleServer, store: str, nonces: NoncePolic
     return {
         "resource server": f"{server.url}  process {server.pid}",
         "its store": _without_password(store),
-        "its nonce": f"a new one every {nonces.period:g} s; the one before stays good",
+        "its nonce": f"a new one every {nonces.period:g} s; the previous one remains valid",
         "issuer": issuer.url,
     }
 
@@ -114,22 +114,22 @@ def _print_commands(screen: Screen, issuer: Issuer, server: ExampleServer) -> No
     token = issuer.access_token(client, claims={"exp": int(time.time()) + _TOKEN_HOURS * 3600})
     proof = client.proof("GET", url, token, nonce=DemoClient(server).get("/resource", {}).nonce)
     key = json.dumps(client.key.private_jwk, separators=(",", ":"))
-    screen.say(f"Paste into another terminal: a token for {_TOKEN_HOURS} h, and the key it is bound to.")
+    screen.say(f"Paste this into another terminal: a token, valid for {_TOKEN_HOURS} h, and the key it is bound to.")
     screen.command(f"export TOKEN={shlex.quote(token)} KEY={shlex.quote(key)}")
-    screen.say("With curl. This proof is good for a minute, and for one request: try it twice.")
+    screen.say("With curl. This proof is valid for a minute, and for one request: try it twice.")
     screen.command(f'curl -i {url} -H "Authorization: DPoP $TOKEN" -H "DPoP: {proof}"')
-    screen.say("With Python, as often as you like. Each run makes a proof of its own.")
+    screen.say("With Python, as often as you like. Each run creates a new proof.")
     screen.command(f"{shlex.quote(sys.executable)} -c {shlex.quote(_SCRIPT.format(url=url))}")
 
 
 @contextmanager
 def _stage(screen: Screen, store: str, nonces: NoncePolicy) -> Iterator[tuple[Issuer, ExampleServer]]:
-    """Issuer and server, running."""
+    """Run the issuer and the server."""
     with ExitStack() as running:
         with screen.busy("Starting the issuer and the resource server …"):
             issuer = running.enter_context(IssuerServer(_AUDIENCE)).issuer
             settings = _settings(issuer, store, nonces)
-            # A store in the memory of the server is nothing that could be asked from here.
+            # A store in the server's memory can't be reached from here.
             if store != "memory://":
                 asyncio.run(_check_store(settings))
             server = running.enter_context(ExampleServer(settings))
@@ -149,7 +149,7 @@ def _settings(issuer: Issuer, store: str, nonces: NoncePolicy) -> dict[str, str]
 
 
 async def _check_store(settings: dict[str, str]) -> None:
-    """Ask the store before the server does: it can say what is wrong where the server would only answer 503."""
+    """Check the store first: its error message explains what is wrong, where the server would only return a 503."""
     try:
         authenticator = Settings.from_environment(settings).authenticator
         try:

@@ -1,4 +1,4 @@
-"""What the demo looks like: on a terminal of any width, in a file, without colours."""
+"""Prints the demo: on terminals of any width, to a file, without colors."""
 
 import codecs
 import io
@@ -17,14 +17,14 @@ from rich.text import Text
 from dpop_asgi.cli.demo import words
 from dpop_asgi.cli.demo.steps import Step
 
-# From this width on the table has room for the server's reasons.
+# From this width on, the table has room for the server's reasons.
 _WIDE = 124
 _TICK_SECONDS = 0.1
 _PLAIN = {"→": ">", "←": "<", "…": "~"}
 
 
 def survive_poor_encodings() -> None:
-    """Where the output cannot hold a character, print another of the same width instead of failing."""
+    """If the output's encoding lacks a character, print another one of the same width instead of failing."""
     codecs.register_error("dpop_asgi.plain", _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -38,15 +38,15 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def error(message: str) -> None:
-    """Tell why the command cannot go on."""
+    """Print why the command cannot continue."""
     Console(stderr=True, soft_wrap=True).print(Text.assemble(("dpop-asgi: ", "bold red"), message))
 
 
 class Screen:
-    """Prints the conversation.
+    """Prints the walkthrough.
 
     Args:
-        console: where to.
+        console: the console to print to; standard output by default.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -55,17 +55,17 @@ class Screen:
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
-        """A spinner, on a terminal."""
+        """Show a spinner, on a terminal."""
         with self._console.status(Text(what, "dim")):
             yield
 
     def opening(self, facts: Mapping[str, str]) -> None:
-        """Who takes part."""
+        """Print who takes part."""
         self._gap()
         self._print(_fields({name: Text(fact) for name, fact in facts.items()}), 1)
 
     def wait(self, until: float, why: str) -> None:
-        """Say why, and wait until an instant in seconds since the epoch."""
+        """Wait until a time, in seconds since the epoch, and print why."""
         seconds = until - time.time()
         if seconds <= 0:
             return
@@ -77,23 +77,23 @@ class Screen:
                 time.sleep(min(left, _TICK_SECONDS))
 
     def step(self, step: Step) -> None:
-        """What was sent and what came back."""
+        """Print a request and its response."""
         self._steps += 1
         self._gap()
         self._print(Text(f"{self._steps:2}  {step.title}", "bold"))
         self._print(Text(step.sentence, "italic"), 4)
         self._print(Text.assemble(("→ ", "blue"), (step.seen.request_line, "bold blue")), 4)
-        self._print(_fields(words.request_fields(step)), 6)
+        self._print(_fields(words.request_headers(step)), 6)
         self._print(words.status_line(step.seen), 4)
-        self._print(_fields(words.answer_fields(step)), 6)
+        self._print(_fields(words.response_headers(step)), 6)
         if not step.agrees:
-            self._print(Text(f"Expected was: {words.expected(step, full=True)}", "bold red"), 4)
+            self._print(Text(f"Expected: {words.expected(step, full=True)}", "bold red"), 4)
 
     def table(self, steps: Sequence[Step]) -> None:
-        """Expected and seen side by side."""
+        """Print expected and actual responses side by side."""
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
         table.add_column("", justify="right")
-        for name in ("step", "expected", "seen", "agree"):
+        for name in ("step", "expected", "actual", "match"):
             table.add_column(name, overflow="fold")
         for number, step in enumerate(steps, 1):
             full = self._console.width >= _WIDE or not step.agrees
@@ -104,24 +104,24 @@ class Screen:
         self._print(table)
 
     def verdict(self, steps: Sequence[Step], seconds: float) -> None:
-        """Whether all was as expected."""
+        """Print whether all responses are as expected."""
         wrong = sum(not step.agrees for step in steps)
-        said = f"{wrong} of {len(steps)} answers are not" if wrong else f"All {len(steps)} answers are"
-        text = (f"{said} as expected.", "bold red" if wrong else "bold green")
+        result = f"{wrong} of {len(steps)} responses are not" if wrong else f"All {len(steps)} responses are"
+        text = (f"{result} as expected.", "bold red" if wrong else "bold green")
         self._gap()
         self._print(Text.assemble(text, (f" That took {seconds:.1f} s.", "dim")))
 
     def say(self, sentence: str) -> None:
-        """A sentence between commands to paste."""
+        """Print a sentence between commands to paste."""
         self._gap()
         self._print(Text(sentence, "italic"))
 
     def command(self, text: str) -> None:
-        """Something to copy: never wrapped, never indented."""
+        """Print something to copy: never wrapped, never indented."""
         self._console.print(Text(text, "bold"), soft_wrap=True)
 
     def log(self, text: str) -> None:
-        """Lines of the server's log, without the mark in front."""
+        """Print lines of the server's log, without the reason in brackets."""
         for line in text.splitlines():
             self._console.print(Text(re.sub(r"^\[[\w-]+\] ", "", line), "dim"), soft_wrap=True)
 

@@ -1,4 +1,4 @@
-"""Starts and stops what the demo talks to: the example server as a process, the issuer in a thread."""
+"""Starts and stops the demo's servers: the resource server as a process, the issuer in a thread."""
 
 import json
 import os
@@ -21,20 +21,20 @@ from dpop_asgi.testing import Issuer
 
 _ROOT = Path(__file__).resolve().parents[3]
 
-# A cold start on a busy machine takes a few seconds; more than this means that something hangs.
+# A cold start on a busy machine takes a few seconds. Anything longer than this hangs.
 _START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 _RUNNING = re.compile(r"Uvicorn running on (http://[\d.]+:\d+)")
-_REFUSAL = re.compile(r"^\[[\w-]+\] (?:refused: |(?=unavailable: ))(.+)$", re.MULTILINE)
+_REJECTION = re.compile(r"^\[[\w-]+\] (?:refused: |(?=unavailable: ))(.+)$", re.MULTILINE)
 
-# Variables that would make this server another one, or lead requests to this machine through a proxy.
+# Variables that would reconfigure the server, or send requests to this machine through a proxy.
 _FOREIGN_VARIABLES = re.compile(
     r"DPOP_|UVICORN_|WEB_CONCURRENCY$|(HTTPS?|ALL|NO)_PROXY$|FORWARDED_ALLOW_IPS$", re.IGNORECASE
 )
 
-# What the server logs about a refusal, with the reason where it can be read back.
+# Logs rejections with their reason in brackets, where `rejection` finds it.
 _LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -52,45 +52,45 @@ _LOGGING = {
 
 
 class CannotRun(Exception):
-    """The demo cannot go on; the message is for the person who started it."""
+    """The demo cannot continue. The message is shown to the user."""
 
 
 def exit_on_signals() -> None:
-    """Leave by an exception, so that what was started is stopped on the way, also when told to end or hung up on."""
+    """Turn SIGTERM and SIGHUP into an exception, so that everything that was started is stopped."""
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _leave)
+            signal.signal(getattr(signal, name), _exit)
 
 
-def _leave(number: int, _: object) -> NoReturn:
+def _exit(number: int, _: object) -> NoReturn:
     sys.exit(128 + number)
 
 
 def find_example(root: Path = _ROOT) -> tuple[str, Path]:
-    """Module and import folder of the example server: in the installed package, or in `examples` of a checkout.
+    """The module and import folder of the resource server: in the installed package, or in `examples` of a checkout.
 
     Raises:
-        CannotRun: it is in neither.
+        CannotRun: If it is in neither.
     """
     for module, folder in (("dpop_asgi.cli.demo.resource_server", root), ("resource_server", root / "examples")):
         if folder.joinpath(*module.split(".")).with_suffix(".py").is_file():
             return module, folder
     msg = (
-        f"The example server is neither in {root / 'dpop_asgi' / 'cli' / 'demo'} nor in {root / 'examples'}: "
-        "resource_server.py is missing from this installation. Please install dpop-asgi again."
+        f"resource_server.py is missing from this installation: it is neither in "
+        f"{root / 'dpop_asgi' / 'cli' / 'demo'} nor in {root / 'examples'}. Please reinstall dpop-asgi."
     )
     raise CannotRun(msg)
 
 
 class ExampleServer:
-    """`examples/resource_server.py` under uvicorn, a process of its own on a free loopback port.
+    """`examples/resource_server.py` under uvicorn, in a separate process on a free loopback port.
 
     Attributes:
-        url: its origin, once it runs.
-        pid: of its process, once it runs.
+        url: its origin, once it is running.
+        pid: its process ID, once it is running.
 
     Args:
-        settings: the variables `DPOP_*`; what stands in the environment of this process is left out.
+        settings: the variables `DPOP_*`; those in the environment of this process are ignored.
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
@@ -103,16 +103,16 @@ class ExampleServer:
         module, folder = find_example()
         with ExitStack() as stack:
             temporary = TemporaryDirectory(prefix="dpop-asgi-demo-", ignore_cleanup_errors=True)
-            own = Path(stack.enter_context(temporary))
-            self._log = own / "log.txt"
-            (own / "logging.json").write_text(json.dumps(_LOGGING), encoding="utf-8")
+            scratch = Path(stack.enter_context(temporary))
+            self._log = scratch / "log.txt"
+            (scratch / "logging.json").write_text(json.dumps(_LOGGING), encoding="utf-8")
             command = [sys.executable, "-P", "-m", "uvicorn", f"{module}:app", "--app-dir", str(folder)]
-            # Port 0: the system picks a free one, and uvicorn tells which as soon as it answers.
-            command += ["--host", "127.0.0.1", "--port", "0", "--log-config", str(own / "logging.json")]
+            # Port 0: the system picks a free one, and uvicorn logs it as soon as it listens.
+            command += ["--host", "127.0.0.1", "--port", "0", "--log-config", str(scratch / "logging.json")]
             command += ["--timeout-graceful-shutdown", "1"]
             self._start(command)
-            stack.callback(self._end)
-            _wait_for(self._answers, "The resource server does not start.")
+            stack.callback(self._stop)
+            _wait_for(self._is_running, "The resource server did not start.")
             self._running = stack.pop_all()
         return self
 
@@ -126,54 +126,54 @@ class ExampleServer:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**environment, **self._settings}
             )
 
-    def _end(self) -> None:
+    def _stop(self) -> None:
         try:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_STOP_SECONDS)
         finally:
-            self._process.kill()  # does nothing when it has ended
+            self._process.kill()  # does nothing if it has exited
             self._process.wait()
 
-    def _answers(self) -> bool:
+    def _is_running(self) -> bool:
         self.check()
         running = _RUNNING.search(self._text())
         self.url, self.pid = running[1] if running else "", self._process.pid
         return running is not None
 
     def check(self) -> None:
-        """See that the process lives.
+        """Check that the process is running.
 
         Raises:
-            CannotRun: it does not; the message has the end of its log.
+            CannotRun: If it has exited; the message has the end of its log.
         """
         if self._process.poll() is not None:
             end = "\n".join(self._text().splitlines()[-12:])
-            msg = f"The resource server has ended with exit code {self._process.returncode}. Its last words:\n{end}"
+            msg = f"The resource server exited with code {self._process.returncode}. Last log lines:\n{end}"
             raise CannotRun(msg)
 
     def news(self) -> str:
-        """What it has logged since this was last asked. A refusal is logged before it is answered."""
+        """What was logged since the last call. A rejection is logged before its response is sent."""
         with self._log.open("rb") as log:
             log.seek(self._read)
             new = log.read()
         self._read += len(new)
         return new.decode("utf-8", "replace")
 
-    def refusal(self) -> str | None:
-        """Why a request was turned away, by the `news`: reason and facts, or `unavailable` and what is."""
-        refusals = _REFUSAL.findall(self.news())
-        return refusals[-1].removesuffix(" {}") if refusals else None
+    def rejection(self) -> str | None:
+        """Why a request was rejected, according to the `news`: reason and facts, or `unavailable` and the cause."""
+        rejections = _REJECTION.findall(self.news())
+        return rejections[-1].removesuffix(" {}") if rejections else None
 
     def _text(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
 
 class IssuerServer:
-    """An issuer of tokens on a free loopback port, in a thread.
+    """A token issuer on a free loopback port, in a thread.
 
     Args:
-        audience: of its tokens.
+        audience: the audience of its tokens.
     """
 
     def __init__(self, audience: str) -> None:
@@ -185,7 +185,7 @@ class IssuerServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        _wait_for(lambda: self._server.started, "The issuer does not start.")
+        _wait_for(lambda: self._server.started, "The issuer did not start.")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""One thing that the demo tries: the answer it has to get, and the answer it got."""
+"""The steps of the demo, each with the response that is expected and the one that was received."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from dpop_asgi.errors import Reason
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Expected:
-    """The answer that a step has to get.
+    """The expected response.
 
     Attributes:
-        status: of the answer.
+        status: its status.
         error: the OAuth error code.
-        reason: what the server writes to its log.
-        new_nonce: whether the answer has to bring another nonce than the one in the proof; otherwise it may.
-        content: what the answer has to say; anything if empty.
+        reason: the reason that the server logs.
+        new_nonce: whether it must carry a different nonce than the proof; otherwise it may.
+        content: its content; empty if it may be anything.
     """
 
     status: int
@@ -28,15 +28,15 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """One thing that was tried.
+    """A step of the demo.
 
     Attributes:
         title: a few words.
         sentence: who tries what, and why.
         look_at: the part of the proof that makes the difference: the name of a claim, or `key`.
         nonce: the nonce in the proof.
-        expected: the answer it has to get.
-        seen: the exchange as it was.
+        expected: the expected response.
+        seen: the request that was sent and its actual response.
     """
 
     title: str
@@ -48,12 +48,12 @@ class Step:
 
     @property
     def new_nonce(self) -> bool:
-        """Whether the answer brought another nonce than the one in the proof."""
+        """Whether the response carries a different nonce than the proof."""
         return self.seen.nonce not in {None, self.nonce}
 
     @property
     def agrees(self) -> bool:
-        """Whether the answer is the expected one."""
+        """Whether the response is as expected."""
         seen, expected = self.seen, self.expected
         return (
             (seen.status, seen.error, seen.reason) == (expected.status, expected.error, expected.reason)
@@ -63,5 +63,5 @@ class Step:
 
 
 def exit_code(steps: Iterable[Step]) -> int:
-    """0 when every answer is the expected one, else 1."""
+    """0 if all responses are as expected, else 1."""
     return 0 if all(step.agrees for step in steps) else 1

@@ -1,4 +1,4 @@
-"""A step in words: header fields cut to what matters, tokens and proofs to what can be recognised but not used."""
+"""Describes a step in text. Headers are shortened, and tokens and proofs cut so that they can't be used."""
 
 import re
 from typing import Any
@@ -20,17 +20,17 @@ _SWITCHING_PROTOCOLS = 101
 
 
 def head(text: str) -> str:
-    """Enough to recognise a value by, too little to use it."""
+    """The beginning of a value: enough to recognize it, too little to use it."""
     return text if len(text) <= _HEAD else f"{text[:_HEAD]}…"
 
 
 def colour(status: int) -> str:
-    """Of an answer."""
+    """The color for a response."""
     return "green" if status in _SUCCESS else "yellow"
 
 
-def request_fields(step: Step) -> dict[str, Text]:
-    """The header fields that were sent; that one of the two was not is worth a line."""
+def request_headers(step: Step) -> dict[str, Text]:
+    """The request headers; if `Authorization` or `DPoP` is missing, this is shown, too."""
     fields = {"Authorization": Text("none"), "DPoP": Text("none")}
     for name, value in step.seen.sent.items():
         if name == "Authorization":
@@ -43,15 +43,15 @@ def request_fields(step: Step) -> dict[str, Text]:
 
 
 def status_line(seen: Exchange) -> Text:
-    """The status of the answer, and how long it took."""
+    """The response's status, and how long it took."""
     look = colour(seen.status)
     return Text.assemble(
         ("← ", look), (f"{seen.status} {seen.phrase}", f"bold {look}"), (f"  {seen.milliseconds:.1f} ms", "dim")
     )
 
 
-def answer_fields(step: Step) -> dict[str, Text]:
-    """The header fields of the answer that matter, what it says, and what the server wrote to its log."""
+def response_headers(step: Step) -> dict[str, Text]:
+    """The response headers that matter, the content, and what the server logged."""
     seen, fields = step.seen, {}
     if "www-authenticate" in seen.received:
         fields["WWW-Authenticate"] = _challenge(seen.received["www-authenticate"])
@@ -66,15 +66,15 @@ def answer_fields(step: Step) -> dict[str, Text]:
 
 
 def expected(step: Step, *, full: bool) -> str:
-    """The expected answer in a few words; `full` with the reason."""
+    """The expected response in a few words; with the reason if `full`."""
     due = step.expected
-    return _answer(due.status, due.error, due.reason if full else None, new_nonce=due.new_nonce, content=due.content)
+    return _response(due.status, due.error, due.reason if full else None, new_nonce=due.new_nonce, content=due.content)
 
 
 def seen(step: Step, *, full: bool) -> str:
-    """The answer as it was, in the words of `expected`; what may be one way or the other is left out."""
+    """The actual response, in the words of `expected`; what isn't compared is left out."""
     was, due = step.seen, step.expected
-    return _answer(
+    return _response(
         was.status,
         was.error,
         was.reason if full else None,
@@ -83,9 +83,9 @@ def seen(step: Step, *, full: bool) -> str:
     )
 
 
-def _answer(status: int, error: str | None, reason: str | None, *, new_nonce: bool, content: str) -> str:
+def _response(status: int, error: str | None, reason: str | None, *, new_nonce: bool, content: str) -> str:
     why = f"({reason})" if reason else ""
-    # A use_dpop_nonce without a nonce would be no answer at all.
+    # The nonce is implied by use_dpop_nonce, so it is only shown where there is room.
     nonce = "+ nonce" if new_nonce and (why or not error) else ""
     return " ".join(filter(None, [str(status), error, why, nonce, content]))
 
@@ -118,7 +118,7 @@ def _claim(name: str, value: object, now: float) -> str:
 
 
 def _challenge(value: str) -> Text:
-    """The error stands out; of the list of algorithms the first is enough."""
+    """The challenge with its error highlighted, and only the first algorithm of the list."""
     text = Text(re.sub(r'algs="(\S+) [^"]*"', r'algs="\1…"', value))
     text.highlight_regex(r'error="[^"]*"', "bold yellow")
     return text

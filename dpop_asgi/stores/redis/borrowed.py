@@ -1,4 +1,4 @@
-"""A connection of redis-py's pool, for as long as the store holds it."""
+"""Borrows connections from redis-py's pool."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -7,9 +7,9 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-# The pipeline has the deadline, and counts no time in which this process was busy. redis-py's timeouts do, and its
-# retries outlast the deadline: a refused password would look like a server that does not answer. Closing has no
-# deadline of the pipeline, so there is one timeout, far beyond it.
+# The pipeline enforces the deadline, and doesn't count time in which this process was busy. redis-py's timeouts would,
+# and its retries outlast the deadline: a wrong password would look like a server that doesn't respond. Closing is not
+# covered by the pipeline's deadline, so one timeout remains, far beyond it.
 _WHILE_BORROWED: dict[str, Any] = {
     "socket_timeout": None,
     "socket_connect_timeout": 5.0,
@@ -18,12 +18,12 @@ _WHILE_BORROWED: dict[str, Any] = {
 
 
 class Borrowed:
-    """Takes a connection, without retries and timeouts, and gives it back as it was.
+    """Borrows a connection, without retries and timeouts, and restores its options when it is returned.
 
     Args:
-        take: it from the pool, connected or not.
-        give: it back.
-        check: that one which others used before has nothing left to read; connects.
+        take: takes a connection from the pool, connected or not.
+        give: returns it to the pool.
+        check: connects it, and checks that an earlier user left nothing to read.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Borrowed:
         self._before: dict[str, Any] = {}
 
     async def acquire(self) -> AbstractConnection:
-        """The connection, connected."""
+        """Borrow a connection, and connect it."""
         connection = self._take()
         self._before = {name: getattr(connection, name) for name in _WHILE_BORROWED}
         _set(connection, _WHILE_BORROWED)
@@ -50,7 +50,7 @@ class Borrowed:
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
-        """Give it back."""
+        """Return it to the pool."""
         _set(connection, self._before)
         await self._give(connection)
 

@@ -1,4 +1,4 @@
-"""Fail fast while the store is unavailable; one call at a time looks whether it is back."""
+"""Fail fast while the store is unavailable; one call at a time probes whether it has recovered."""
 
 import logging
 import time
@@ -7,19 +7,19 @@ from dpop_asgi.errors import StoreError, StoreUnavailable
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# One lost batch may be a hiccup; three in a row, each after its whole deadline, are an outage.
+# One lost batch may be a hiccup; three in a row, each after its full deadline, are an outage.
 _FAILURES_TO_OPEN = 3
 
-# Long enough to spare a server that is starting, short enough that nobody waits a second after it is back.
+# Long enough to spare a server that is starting, short enough that calls succeed within a second of its recovery.
 _PROBE_EVERY_SECONDS = 0.2
 
 
 class CircuitBreaker:
-    """Counts failures of the store in a row.
+    """Counts consecutive failures of the store, and opens after three of them.
 
     Args:
-        name: of the store, for the log; must not contain a password.
-        timeout: seconds after which a call has failed: no second probe is sent while the first may be answered.
+        name: the store's name for the log; must not contain a password.
+        timeout: seconds after which a call has failed. No second probe is sent while the first may still succeed.
     """
 
     def __init__(self, name: str, *, timeout: float) -> None:
@@ -27,44 +27,44 @@ class CircuitBreaker:
         self._probe_seconds = max(timeout, _PROBE_EVERY_SECONDS)
         self._failures = 0
         self._next_probe = 0.0
-        self._kind: type[StoreError] = StoreError
+        self._error_type: type[StoreError] = StoreError
 
     @property
     def is_open(self) -> bool:
-        """Whether calls are being turned away."""
+        """Whether calls fail without being tried."""
         return self._failures >= _FAILURES_TO_OPEN
 
     def admit(self) -> None:
-        """Let a call pass, as the next probe if need be.
+        """Let a call through; if the circuit breaker is open, as the next probe.
 
         Raises:
-            StoreUnavailable: the store was seen to be unavailable, and it is not yet time to look again.
-            StoreError: the same of a store that answers, but only with errors.
+            StoreUnavailable: If the store was unavailable, and the next probe is not due yet.
+            StoreError: If it responded with errors only, and the next probe is not due yet.
         """
         if self._failures < _FAILURES_TO_OPEN:
             return
         now = time.monotonic()
         if now < self._next_probe:
-            raise self._kind(f"{self._name} {self._state}")
+            raise self._error_type(f"{self._name} {self._state}")
         self._next_probe = now + self._probe_seconds
 
     @property
     def _state(self) -> str:
-        return "is unavailable" if self._kind is StoreUnavailable else "answers with errors only"
+        return "is unavailable" if self._error_type is StoreUnavailable else "returns only errors"
 
     def succeeded(self) -> None:
-        """The store answered."""
+        """Record that a call succeeded."""
         if self.is_open:
-            logger.warning("%s answers again", self._name)
+            logger.warning("%s has recovered", self._name)
         self._failures = 0
 
     def failed(self, failure: StoreError) -> None:
-        """The store did not answer, or not as it should. Until the next probe, calls fail in the same way."""
+        """Record that a call failed. While the circuit breaker is open, calls fail with the same type of error."""
         self._failures += 1
-        self._kind = type(failure)
+        self._error_type = type(failure)
         if self._failures == _FAILURES_TO_OPEN:
             logger.error(
-                "%s failed %d times in a row, calls are turned away: %s", self._name, _FAILURES_TO_OPEN, failure
+                "%s failed %d times in a row, circuit breaker open: %s", self._name, _FAILURES_TO_OPEN, failure
             )
         if self.is_open:
             self._next_probe = time.monotonic() + _PROBE_EVERY_SECONDS

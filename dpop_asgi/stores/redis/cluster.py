@@ -1,4 +1,4 @@
-"""Which of a cluster's masters has a key."""
+"""A Redis Cluster: which of its masters has a key."""
 
 import asyncio
 import contextlib
@@ -16,31 +16,31 @@ from dpop_asgi.stores.redis.errors import failure
 from dpop_asgi.stores.redis.incarnation import Reply
 from dpop_asgi.stores.redis.pipeline import Pipeline
 
-# A slot moves once; a second redirection means that the nodes themselves do not agree yet.
+# A slot moves once; a second redirection means that the nodes don't agree yet.
 _MAX_REDIRECTIONS = 3
 
-# The map of slots is asked for again after a failure, so often: a new master is found within a blink, and nodes
-# that are busy with an election are not flooded.
+# After a failure the slot map is fetched at most this often: a new master is found quickly, and nodes that are busy
+# with an election aren't flooded.
 _REFRESH_EVERY_SECONDS = 0.1
 
-# The key is not where it was looked for.
+# The key isn't on the node that the slot map names.
 _ELSEWHERE = (MovedError, AskError, SlotNotCoveredError)
 
 
 class Cluster:
-    """A cluster: a pipeline for each master, so that one that is gone delays nobody else's calls.
+    """A cluster, with a pipeline for each master, so that a lost master doesn't delay calls to the others.
 
     Args:
-        client: of redis-py; its map of slots is used and kept fresh, its way of sending commands is not.
+        client: redis-py's client. Its slot map is used and kept fresh; commands are sent by `Pipeline`.
         timeout: seconds until a call fails.
-        ours: whether connections are to be ended by `aclose`.
-        fence: whether to find out which incarnation of each server answers.
+        owned: whether `aclose` closes the connections.
+        fence: whether to find out which incarnation of each server replies.
     """
 
-    def __init__(self, client: RedisCluster, *, timeout: float, ours: bool, fence: bool) -> None:
+    def __init__(self, client: RedisCluster, *, timeout: float, owned: bool, fence: bool) -> None:
         self._client = client
         self._timeout = timeout
-        self._ours = ours
+        self._owned = owned
         self._fence = fence
         self._pipelines: dict[str, tuple[Pipeline, RedisConnection]] = {}
         self._nodes_not_in_map: dict[str, ClusterNode] = {}
@@ -49,7 +49,7 @@ class Cluster:
         self._refresh_not_before = 0.0
 
     async def call(self, command: Command) -> Reply:
-        """The reply, from whichever node has the key (the command's second word). See `Pipeline.call`."""
+        """The reply, from the node that has the key (the command's second word). See `Pipeline.call`."""
         try:
             node = self._owner(command[1])
             reply: Reply = await self._pipeline(node).call(command)
@@ -58,7 +58,7 @@ class Cluster:
                 async with asyncio.timeout(self._timeout):
                     return await self._redirected(command, error)
             except TimeoutError:
-                msg = f"the Redis Cluster did not answer within {self._timeout:g} s"
+                msg = f"the Redis Cluster did not respond within {self._timeout:g} s"
                 raise StoreError(msg) from None
         except (StoreError, ResponseError):
             self._last_failed = node.name
@@ -66,18 +66,18 @@ class Cluster:
             raise
         return reply
 
-    async def look(self, key: str) -> None:
-        """Have the next call for `key` find out which incarnation answers, after a look at the map of slots."""
+    async def recheck(self, key: str) -> None:
+        """Refresh the slot map, and have the next call for `key` find out which incarnation replies."""
         await asyncio.shield(self._refresh_slots())
         with contextlib.suppress(SlotNotCoveredError):
             name = self._owner(key).name
             if name in self._pipelines:
-                self._pipelines[name][1].ask_again()
+                self._pipelines[name][1].recheck_identity()
 
     async def _redirected(self, command: Command, error: Exception) -> Reply:
         for _ in range(_MAX_REDIRECTIONS):
             try:
-                # In this order: to redis-py a slot that has moved is a kind of one that is moving.
+                # In this order: redis-py's MovedError is a subclass of AskError.
                 if isinstance(error, MovedError):
                     await self._client.nodes_manager.move_slot(error)
                 elif isinstance(error, AskError):
@@ -102,23 +102,25 @@ class Cluster:
     def _pipeline(self, node: ClusterNode) -> Pipeline:
         known = self._pipelines.get(node.name)
         if known is None:
-            connection = _connection_to(node, ours=self._ours or node.name in self._nodes_not_in_map, fence=self._fence)
+            connection = _connection_to(
+                node, owned=self._owned or node.name in self._nodes_not_in_map, fence=self._fence
+            )
             pipeline = Pipeline(f"the Redis node {node.name}", connection.exchange, timeout=self._timeout)
             known = self._pipelines[node.name] = pipeline, connection
         return known[0]
 
     async def _ask(self, error: AskError, command: Command) -> Reply:
-        """A slot that is moving: this key is at the new node already, which wants to be asked in so many words."""
+        """The key has already moved to the new node, which only answers after `ASKING`."""
         node = self._client.get_node(host=error.host, port=error.port)
         if node is None:
-            # A new master's first slot: until it has come, the map does not name that master.
+            # The first slot of a new master: it isn't in the slot map until the move is complete.
             new = ClusterNode(error.host, error.port, **self._client.nodes_manager.connection_kwargs)
             node = self._nodes_not_in_map.setdefault(new.name, new)
         reply: Reply = await self._pipeline(node).call(("ASKING", *command))
         return reply
 
     def _refresh_slots(self) -> asyncio.Task[None]:
-        """Ask for the map of slots, off any request's path, and once for all who want it."""
+        """Fetch the slot map, off any request's path, and once for all callers that need it."""
         loop = asyncio.get_running_loop()
         if self._refreshing is None or (self._refreshing.done() and loop.time() >= self._refresh_not_before):
             self._refresh_not_before = loop.time() + _REFRESH_EVERY_SECONDS
@@ -128,11 +130,11 @@ class Cluster:
 
     async def _fetch_map(self) -> None:
         try:
-            # redis-py asks one node after the other, in random order but the one that failed us last of all. None that
-            # hangs is waited for, however patient a client of yours may be.
+            # redis-py tries one node after the other, in random order, with the one that failed last at the end. The
+            # timeout covers nodes that hang, whatever timeouts a custom client has.
             async with asyncio.timeout(self._timeout):
                 await self._client.nodes_manager.initialize(last_failed_node_name=self._last_failed)
-        except Exception as error:  # noqa: BLE001 - redis-py wraps what happened in kinds that share no base
+        except Exception as error:  # noqa: BLE001 - redis-py raises errors that share no base class
             raise failure(_root(error)) from None
         known = {*self._client.nodes_manager.nodes_cache, *self._nodes_not_in_map}
         for name in self._pipelines.keys() - known:
@@ -149,9 +151,9 @@ class Cluster:
         return next((off for off in reasons if off is not None), None)
 
     async def aclose(self) -> None:
-        """Bring to its end what is under way, and give the connections back."""
+        """Wait for calls in flight, and return the connections."""
         if self._refreshing is not None:
-            # Calls that wait for it may be another app's.
+            # Another app's calls may be waiting for it.
             await asyncio.wait([self._refreshing])
         while self._pipelines:
             await self._close_pipeline(next(iter(self._pipelines)))
@@ -162,22 +164,22 @@ class Cluster:
         await connection.aclose()
 
 
-def _connection_to(node: ClusterNode, *, ours: bool, fence: bool) -> RedisConnection:
+def _connection_to(node: ClusterNode, *, owned: bool, fence: bool) -> RedisConnection:
     async def release(connection: AbstractConnection) -> None:
         node.release(connection)  # type: ignore[arg-type]
 
     borrowed = Borrowed(node.acquire_connection, release, lambda connection: connection.connect())  # type: ignore[no-untyped-call]
-    return RedisConnection(borrowed.acquire, borrowed.release, ours=ours, fence=fence)
+    return RedisConnection(borrowed.acquire, borrowed.release, owned=owned, fence=fence)
 
 
 def _root(error: BaseException) -> Exception:
-    """What happened first: redis-py tells of a refused password as a cluster that cannot be reached."""
+    """The original error: redis-py reports a wrong password as a cluster that cannot be reached."""
     while (earlier := error.__cause__ or error.__context__) is not None:
         error = earlier
     return error if isinstance(error, Exception) else StoreError(str(error))
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
-    """A failure off the request's path has no other reader; what fails for it is told by the calls."""
+    """Mark the error as retrieved, so that asyncio doesn't log it: the calls that failed report their own."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Pipelines over one connection of redis-py."""
+"""Sends pipelines over one of redis-py's connections."""
 
 import math
 import time
@@ -21,28 +21,28 @@ from dpop_asgi.stores.redis.incarnation import IDENTITY, Incarnations, Reply
 
 Command = tuple[str | int, ...]
 
-# How a dead connection shows itself: uvloop tells of a closed one by a RuntimeError, asyncio's own loop of Python
-# 3.12 and 3.13 by an AttributeError of its `writelines`.
+# What writing to a dead connection raises: uvloop raises RuntimeError for a closed one, and asyncio's own loop in
+# Python 3.12 and 3.13 AttributeError, from its `writelines`.
 CONNECTION_ERRORS = (RedisConnectionError, OSError, RuntimeError, AttributeError)
 
 
-# A server that is emptied keeps its connections, but tells those that track keys (any at all) of it before it answers
-# their next command. Where that is not allowed the flush shows in IDENTITY.
-_HEAR_OF_FLUSHES: tuple[Command, ...] = (("HELLO", 3), ("CLIENT", "TRACKING", "ON"))
+# A flushed server keeps its connections, but notifies those with key tracking on before it replies to their next
+# command. Where tracking isn't allowed, IDENTITY shows the flush.
+_TRACK_FLUSHES: tuple[Command, ...] = (("HELLO", 3), ("CLIENT", "TRACKING", "ON"))
 
-# How old the last answer to IDENTITY may be: a master can be demoted, synchronised and promoted again under one
-# connection, but not within this. Asked more often it would cost more than the commands themselves.
+# How old the last reply to IDENTITY may be. A master can be demoted, synchronised and promoted again under one
+# connection, but not this fast. More frequent checks would cost more than the commands themselves.
 _IDENTITY_SECONDS = 0.1
 
 
 class RedisConnection:
-    """Holds one connection: to take it from the pool for each pipeline would cost as much as three commands.
+    """Holds one connection: taking one from the pool for each pipeline would be more expensive than the commands.
 
     Args:
         acquire: takes a connection from redis-py's pool.
-        release: gives it back.
-        ours: whether to end it when it is given back; a user's pool gets it as it is.
-        fence: whether to find out which incarnation of the server answers.
+        release: returns it.
+        owned: whether to close it before it is returned; a custom client's pool gets it back open.
+        fence: whether to find out which incarnation of the server replies.
     """
 
     def __init__(
@@ -50,42 +50,42 @@ class RedisConnection:
         acquire: Callable[[], Awaitable[AbstractConnection]],
         release: Callable[[AbstractConnection], Awaitable[None]],
         *,
-        ours: bool,
+        owned: bool,
         fence: bool = False,
     ) -> None:
         self._acquire = acquire
         self._release = release
-        self._ours = ours
+        self._owned = owned
         self._connection: AbstractConnection | None = None
         self._is_outdated = False
         self._is_new = True
-        self._is_emptied = False
-        self._asked_at = -math.inf
+        self._was_flushed = False
+        self._checked_at = -math.inf
         self.incarnations: Incarnations = Incarnations()
         if not fence:
             self.incarnations.off = "not wanted"
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """Host and port that it is connected to."""
+        """The host and port that it is connected to."""
         connection = self._connection
         if not isinstance(connection, Connection) or not connection.is_connected:
             return None
         return connection.host, connection.port
 
     def renew(self) -> None:
-        """Connect anew for the next pipeline; the one under way is brought to its end."""
+        """Reconnect for the next pipeline; the one in flight completes."""
         self._is_outdated = True
 
-    def ask_again(self) -> None:
-        """Have the next pipeline find out which incarnation answers."""
-        self._asked_at = -math.inf
+    def recheck_identity(self) -> None:
+        """Have the next pipeline find out which incarnation replies."""
+        self._checked_at = -math.inf
 
     async def exchange(self, commands: list[Command]) -> list[Any]:
-        """A `Reply` for each command, in order; a refusal of a single command stands in its place as an exception.
+        """A `Reply` for each command, in order; for a command that failed, its exception.
 
-        A second try is safe, since the value in our command tells our own write from another's. There is one: a
-        connection that died while idle, or whose server was demoted, shows itself only when it is used.
+        A connection that died while idle, or whose server was demoted, fails only when it is used, so there is one
+        retry. It is safe: the value in the command tells this store's own write from another's.
         """
         replies: list[Any] | None = None
         try:
@@ -93,7 +93,7 @@ class RedisConnection:
         except CONNECTION_ERRORS as error:
             if isinstance(error, (AuthenticationError, BusyLoadingError)):
                 raise
-        # Not within `except`: the cause of this attempt's failure would be lost to the one before.
+        # Outside of `except`, where an error of this attempt would get the previous one as its context.
         if replies is None or any(isinstance(reply, ReadOnlyError) for reply in replies):
             await self.disconnect()
             return await self._attempt(commands)
@@ -103,24 +103,24 @@ class RedisConnection:
         try:
             connection = await self._connected()
             now = time.monotonic()
-            first, last = self._questions(now)
-            answers = await _ask(connection, [*first, *commands, *last])
+            first, last = self._identity_checks(now)
+            replies = await _exchange(connection, [*first, *commands, *last])
             if first:
-                self.incarnations.note(answers[len(first) - 1])
+                self.incarnations.note(replies[len(first) - 1])
             before = self.incarnations.current
             if last:
-                self.incarnations.note(answers[-1])
-            if self._is_emptied:
-                self._is_emptied = False
-                self.incarnations.note(*await _ask(connection, [IDENTITY]))
+                self.incarnations.note(replies[-1])
+            if self._was_flushed:
+                self._was_flushed = False
+                self.incarnations.note(*await _exchange(connection, [IDENTITY]))
         except BaseException:
-            # What was asked may still be answered: nobody must read that as the answer to something else.
+            # Replies may still arrive, and must not be read as replies to other commands.
             await self.disconnect()
             raise
         if first or last:
-            self._is_new, self._asked_at = False, now
-        after, found = self.incarnations.current, answers[len(first) : len(answers) - len(last)]
-        return [answer if isinstance(answer, Exception) else Reply(answer, before, after) for answer in found]
+            self._is_new, self._checked_at = False, now
+        after, found = self.incarnations.current, replies[len(first) : len(replies) - len(last)]
+        return [reply if isinstance(reply, Exception) else Reply(reply, before, after) for reply in found]
 
     async def _connected(self) -> AbstractConnection:
         if self._is_outdated:
@@ -129,61 +129,61 @@ class RedisConnection:
         if self._connection is None:
             self._connection = await self._acquire()
             self._is_new = True
-        # Not left to `send_packed_command`: it would not ask the Sentinels for the master's new address.
+        # `send_packed_command` would reconnect too, but without asking the Sentinels for the master's new address.
         if not self._connection.is_connected:
             await self._connection.connect()  # type: ignore[no-untyped-call]
             self._is_new = True
         return self._connection
 
-    def _questions(self, now: float) -> tuple[tuple[Command, ...], tuple[Command, ...]]:
-        """What is asked before and after the commands, in the same pipeline: nobody waits for a round trip more.
+    def _identity_checks(self, now: float) -> tuple[tuple[Command, ...], tuple[Command, ...]]:
+        """What to send before and after the commands, in the same pipeline, so that it costs no round trip.
 
-        On a new connection before them; else after them, when the last answer is too old to vouch for them.
+        Before them on a new connection; after them if the last reply to IDENTITY is too old.
         """
         if self.incarnations.off is not None:
             return (), ()
         if self._is_new:
-            return (*self._listen(), IDENTITY), ()
-        return (), (IDENTITY,) if now - self._asked_at > _IDENTITY_SECONDS else ()
+            return (*self._track_flushes(), IDENTITY), ()
+        return (), (IDENTITY,) if now - self._checked_at > _IDENTITY_SECONDS else ()
 
-    def _listen(self) -> tuple[Command, ...]:
-        """Have the server tell of flushes; not on a connection that goes back to a user's pool."""
-        self._is_emptied = False
-        listen = getattr(getattr(self._connection, "_parser", None), "set_invalidation_push_handler", None)
-        if not self._ours or listen is None:
+    def _track_flushes(self) -> tuple[Command, ...]:
+        """Have the server report flushes, except on a connection that goes back to a custom client's pool."""
+        self._was_flushed = False
+        set_handler = getattr(getattr(self._connection, "_parser", None), "set_invalidation_push_handler", None)
+        if not self._owned or set_handler is None:
             return ()
-        listen(self._note_flush)
-        return _HEAR_OF_FLUSHES
+        set_handler(self._note_flush)
+        return _TRACK_FLUSHES
 
     async def _note_flush(self, message: list[Any]) -> None:
-        # Keys are named where single ones change; we track none.
-        self._is_emptied = self._is_emptied or message[1] is None
+        # Without keys the message is about a flush.
+        self._was_flushed = self._was_flushed or message[1] is None
 
     async def disconnect(self) -> None:
-        """Start anew with the next pipeline."""
+        """Disconnect; the next pipeline reconnects."""
         if self._connection is not None:
             await self._connection.disconnect(nowait=True)
 
     async def aclose(self) -> None:
-        """Give the connection back."""
+        """Return the connection."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._ours:
+        if self._owned:
             await connection.disconnect()
         await self._release(connection)
 
 
-async def _ask(connection: AbstractConnection, commands: list[Command]) -> list[Any]:
-    words = [part for command in commands for part in _parts(command)]
-    # Not by the connection, which packs in Python: 5 us for each command.
-    packed = b"".join([pack_command(command) for command in words])  # type: ignore[arg-type]  # of any length
+async def _exchange(connection: AbstractConnection, commands: list[Command]) -> list[Any]:
+    parts = [part for command in commands for part in _parts(command)]
+    # Packed here, since the connection's own packer is pure Python, and slow.
+    packed = b"".join([pack_command(part) for part in parts])  # type: ignore[arg-type]  # of any length
     await connection.send_packed_command(packed, check_health=False)
-    return _by_command(commands, await _replies(connection, len(words)))
+    return _by_command(commands, await _replies(connection, len(parts)))
 
 
 def _parts(command: Command) -> tuple[Command, ...]:
-    """A node of a cluster is asked for a key that is just coming with two commands in a row."""
+    """`ASKING` is a command of its own, sent before the one that it applies to."""
     return (command[:1], command[1:]) if command[0] == "ASKING" else (command,)
 
 
@@ -194,8 +194,8 @@ def _by_command(commands: list[Command], replies: list[Any]) -> list[Any]:
     for command in commands:
         reply = next(rest)
         if command[0] == "ASKING":
-            answer = next(rest)
-            reply = reply if isinstance(reply, Exception) else answer
+            second = next(rest)
+            reply = reply if isinstance(reply, Exception) else second
         found.append(reply)
     return found
 
@@ -205,11 +205,11 @@ async def _replies(connection: AbstractConnection, count: int) -> list[Any]:
     while len(replies) < count:
         try:
             replies.append(await connection.read_response(disable_decoding=True))
-        except ResponseError as refusal:
-            replies.append(refusal)
+        except ResponseError as error:
+            replies.append(error)
     return replies
 
 
 def is_redirection(reply: object) -> bool:
-    """Whether another node of the cluster has the key: the node that says so is in good health."""
+    """Whether another node of the cluster has the key: the node that replied is healthy."""
     return isinstance(reply, (MovedError, AskError))

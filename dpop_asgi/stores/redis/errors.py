@@ -1,4 +1,4 @@
-"""What an error of redis-py means: to a request, and to an operator."""
+"""What redis-py's errors mean: to a request, and to an operator."""
 
 import errno
 import re
@@ -22,12 +22,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from dpop_asgi.errors import StoreError, StoreUnavailable
 from dpop_asgi.stores.redis.health import READ_ONLY
 
-# The server itself says so. To redis-py a replica that lost its master is a kind of a cluster that is down.
-_SAYS_SO = (BusyLoadingError, ClusterDownError)
+# The server itself reports that it is unavailable. MasterDownError, of a replica that lost its master, is a subclass.
+_UNAVAILABLE_ERRORS = (BusyLoadingError, ClusterDownError)
 
-# What a host that is down, or that nobody listens at, does to a connection. Not among them: what we lack ourselves,
-# such as file descriptors, and a name that does not resolve, which may be for want of them.
-_GONE = frozenset(
+# What connecting to a host that is down, or to a closed port, fails with. Not listed: a lack of resources here, such as
+# file descriptors, and names that don't resolve, which can have the same cause.
+_UNREACHABLE = frozenset(
     {
         errno.ECONNREFUSED,
         errno.ECONNABORTED,
@@ -39,44 +39,44 @@ _GONE = frozenset(
     }
 )
 
-# What redis-py says when it reads the end of a connection.
+# redis-py's message for a connection that the server closed.
 _CLOSED = "Connection closed by server."
 
-# Of several addresses some may be IPv6, which not every host has.
+# One of several addresses may be IPv6, which not every host supports.
 _NO_IPV6 = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 def failure(error: Exception) -> StoreError:
-    """What a call fails with: `StoreUnavailable` only where the server was seen to be."""
-    kind = StoreUnavailable if isinstance(error, _SAYS_SO) or _is_gone(error) else StoreError
-    return kind(explain(error))
+    """The error to raise: `StoreUnavailable` only if the server is known to be unavailable, else `StoreError`."""
+    is_unavailable = isinstance(error, _UNAVAILABLE_ERRORS) or _is_unreachable(error)
+    return (StoreUnavailable if is_unavailable else StoreError)(explain(error))
 
 
-def _is_gone(error: Exception) -> bool:
-    """Whether a connection was refused or broken. Not the other way round: whatever is not known opens no door."""
+def _is_unreachable(error: Exception) -> bool:
+    """Whether a connection was refused or broken. An allow-list: `on_store_failure="accept"` depends on it."""
     if type(error) is RedisConnectionError:
         if str(error) == _CLOSED:
             return True
-        # Its own cause and no earlier one: an attempt before this may have failed in another way.
+        # Only the direct cause: an earlier attempt may have failed in another way.
         cause = error.__cause__ or error.__context__
     else:
         cause = error
     if not isinstance(cause, OSError):
         return False
     if isinstance(cause, (ConnectionRefusedError, ConnectionResetError, BrokenPipeError)):
-        # Of a connection that broke while it was written to asyncio gives no number.
+        # asyncio gives no errno for a connection that broke during a write.
         return True
     numbers = {cause.errno} if cause.errno else {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(cause))}
-    return bool(numbers & _GONE) and numbers <= _GONE | _NO_IPV6
+    return bool(numbers & _UNREACHABLE) and numbers <= _UNREACHABLE | _NO_IPV6
 
 
-# The first that fits is told. Kinds of connection errors stand before the connection error itself.
+# The first match counts, so subclasses come before their base classes.
 _EXPLANATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-    ((AuthenticationError, AuthorizationError), "the Redis store refuses the user name or password"),
+    ((AuthenticationError, AuthorizationError), "the Redis store rejects the user name or password"),
     (
         NoPermissionError,
         (
-            "the Redis store's ACL must allow this user SET and PING on our keys,"
+            "the Redis store's ACL must allow this user SET and PING on dpop_asgi's keys,"
             " on a cluster CLUSTER SLOTS and ASKING too, on Sentinels SENTINEL GET-MASTER-ADDR-BY-NAME"
         ),
     ),
@@ -85,33 +85,33 @@ _EXPLANATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], 
     (MasterDownError, "the Redis store is a replica that lost its master"),
     (MovedError, "the Redis store is a node of a cluster: use redis+cluster://"),
     (ClusterDownError, "the Redis Cluster is down: some slots have no master"),
-    ((RedisTimeoutError, TimeoutError), "the Redis store did not answer in time"),
+    ((RedisTimeoutError, TimeoutError), "the Redis store did not respond in time"),
     (MaxConnectionsError, "the Redis client's pool has no connection left for the store"),
 )
 
 
 def explain(error: Exception) -> str:
-    """What an operator can do about it. redis-py reports a wrong password as a kind of connection error."""
-    # Redis repeats the arguments of a command that it does not know: one of ours may be a nonce.
-    said = str(error).partition(", with args")[0] or type(error).__name__
-    if isinstance(error, ResponseError) and "syntax" in said.lower():
+    """A message that tells an operator what is wrong, and often what to do."""
+    # Redis quotes the arguments of an unknown command, and one of them may be a nonce.
+    message = str(error).partition(", with args")[0] or type(error).__name__
+    if isinstance(error, ResponseError) and "syntax" in message.lower():
         return (
-            "the Redis store is older than 7.0: it does not know SET with NX and GET. Use Redis 7.0, Valkey, or newer"
+            "the Redis store is older than 7.0, and lacks SET with both NX and GET. Use Redis 7.0 or newer, or Valkey"
         )
-    if isinstance(error, ResponseError) and "command 'SENTINEL'" in said:
-        return "this is a Redis server and no Sentinel: use redis://, or give the Sentinels' addresses"
+    if isinstance(error, ResponseError) and "command 'SENTINEL'" in message:
+        return "this is a Redis server, not a Sentinel: use redis://, or give the Sentinels' addresses"
     if isinstance(error, MasterNotFoundError):
-        return _no_master(said)
-    for kind, meaning in _EXPLANATIONS:
-        if isinstance(error, kind):
-            return f"{meaning}: {said}"
-    return f"the Redis store failed: {type(error).__name__}: {said}"
+        return _no_master(message)
+    for error_types, meaning in _EXPLANATIONS:
+        if isinstance(error, error_types):
+            return f"{meaning}: {message}"
+    return f"the Redis store failed: {type(error).__name__}: {message}"
 
 
-def _no_master(said: str) -> str:
-    """redis-py tells of each Sentinel in vain with all options of its connections, and of the failures the kind."""
-    outcome, _, failures = said.partition(" :")
-    kinds = sorted(set(re.findall(r" - (?:\w+:)?(\w+Error)\b", failures)))
-    refused = AuthenticationError.__name__ in kinds
-    meaning = "the Sentinels refuse the user name or password" if refused else "no Sentinel names a master"
-    return f"{meaning}: {outcome} ({', '.join(kinds) or 'none knows it'})"
+def _no_master(message: str) -> str:
+    """redis-py's message may list every failed Sentinel with its connection options. Keep only the error types."""
+    outcome, _, failures = message.partition(" :")
+    types = sorted(set(re.findall(r" - (?:\w+:)?(\w+Error)\b", failures)))
+    rejected = AuthenticationError.__name__ in types
+    meaning = "the Sentinels reject the user name or password" if rejected else "no Sentinel names a master"
+    return f"{meaning}: {outcome} ({', '.join(types) or 'none knows it'})"

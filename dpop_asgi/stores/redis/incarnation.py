@@ -1,4 +1,4 @@
-"""Which incarnation of a Redis server answers: it holds all that was written under this one, and may lack the rest."""
+"""Which incarnation of a Redis server replies. It has every write made under that one, and may lack earlier ones."""
 
 import logging
 import re
@@ -11,19 +11,19 @@ from redis.exceptions import NoPermissionError, ResponseError
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # `run_id` changes with each start, `master_replid` with each promotion, and the number of flushes when data is dropped
-# on purpose. It costs the server as much as a few SETs (20 us), and is asked once per connection and every 0.1 s.
+# on purpose. INFO costs the server as much as a few SETs, so it is sent once per connection and every 0.1 s.
 IDENTITY = ("INFO", "server", "replication", "commandstats")
 
 _FACTS = re.compile(rb"^(run_id|role|master_replid|cmdstat_flushall|cmdstat_flushdb):(\w+(?:=\d+)?)", re.MULTILINE)
 _WANTED = {b"run_id", b"role", b"master_replid"}
 
-# A master that was frozen comes back once. A proxy in front of several servers brings them back again and again, and so
-# often would clients be challenged.
-_MOST_RETURNS = 3
+# A master that was frozen comes back once. Behind a proxy in front of several servers they come back again and again,
+# and each time clients would be challenged.
+_MAX_RETURNS = 3
 
-FENCE_OFF = "the fence is off, so used proofs can pass again after Redis has lost data: %s"
+FENCE_OFF = "the fence is off, so used proofs can be accepted again after Redis has lost data: %s"
 UNSTABLE = (
-    "connections lead to one server and to another in turn, as behind a proxy. Give the servers' own addresses, by"
+    "connections lead to different servers in turn, as behind a proxy. Give the servers' own addresses, with"
     " redis+sentinel:// or redis+cluster://"
 )
 _FORBIDDEN = "the server does not allow INFO. Add +info to the ACL of this user"
@@ -31,7 +31,7 @@ _INCOMPLETE = "the server's INFO has no run_id, role and master_replid"
 
 
 class Reply(NamedTuple):
-    """The reply to a command, and which incarnation the server was before and after it ran the command."""
+    """The reply to a command, and the server's incarnation before and after it ran the command."""
 
     value: Any
     before: str | None
@@ -39,56 +39,56 @@ class Reply(NamedTuple):
 
 
 class Incarnations:
-    """What the server behind one address has been so far.
+    """The incarnations that the server behind one address has had so far.
 
     Attributes:
-        current: as of the last answer; `None` when that cannot be known.
-        off: why it cannot be known here, so that nobody asks any more.
+        current: the latest one; `None` if it isn't known.
+        off: why it can't be known, after which the server is no longer asked; `None` if it can.
     """
 
     def __init__(self) -> None:
         self.current: str | None = None
         self.off: str | None = None
-        self._left: set[str] = set()
+        self._earlier: set[str] = set()
         self._returns = 0
 
-    def note(self, answer: object) -> None:
-        """Read the answer to `IDENTITY`.
+    def note(self, reply: object) -> None:
+        """Read the reply to `IDENTITY`.
 
         Raises:
-            ResponseError: If the server would tell, but not now.
+            ResponseError: If the server allows the command, but fails for now.
         """
-        self.current, previous = self._read(answer), self.current
+        self.current, previous = self._read(reply), self.current
         if self.current is None or self.current == previous:
             return
-        self._returns += self.current in self._left
-        self._left.add(previous or self.current)
-        if self._returns >= _MOST_RETURNS:
+        self._returns += self.current in self._earlier
+        self._earlier.add(previous or self.current)
+        if self._returns >= _MAX_RETURNS:
             self.turn_off(UNSTABLE)
 
-    def _read(self, answer: object) -> str | None:
-        if isinstance(answer, ResponseError) and not _is_refusal(answer):
-            raise answer
-        facts = dict(_FACTS.findall(answer)) if isinstance(answer, bytes) else {}
+    def _read(self, reply: object) -> str | None:
+        if isinstance(reply, ResponseError) and not _is_forbidden(reply):
+            raise reply
+        facts = dict(_FACTS.findall(reply)) if isinstance(reply, bytes) else {}
         if facts.keys() >= _WANTED:
-            # A read-only replica is nobody: it lacks, or will lose, what its master did not send.
-            known = facts[b"role"] == b"master"
-            return sha256(b" ".join(facts[name] for name in sorted(facts))).hexdigest()[:16] if known else None
-        self.turn_off(_FORBIDDEN if isinstance(answer, ResponseError) else _INCOMPLETE)
+            # A read-only replica doesn't count: it lacks, or will lose, what its master did not send.
+            is_master = facts[b"role"] == b"master"
+            return sha256(b" ".join(facts[name] for name in sorted(facts))).hexdigest()[:16] if is_master else None
+        self.turn_off(_FORBIDDEN if isinstance(reply, ResponseError) else _INCOMPLETE)
         return None
 
     def turn_off(self, why: str) -> None:
-        """Do not ask any more."""
+        """Turn the fence off here, and log why."""
         if self.off is None:
             logger.warning(FENCE_OFF, why)
         self.off, self.current = why, None
 
 
-def _is_refusal(error: ResponseError) -> bool:
+def _is_forbidden(error: ResponseError) -> bool:
     return isinstance(error, NoPermissionError) or "unknown command" in str(error).lower()
 
 
-def go_back_and_forth(found: list[str | None]) -> bool:
-    """Whether one that was left is there again."""
+def alternate(found: list[str | None]) -> bool:
+    """Whether an incarnation came back after another one."""
     runs = [incarnation for incarnation, _ in groupby(found)]
     return len(runs) > len(set(runs))

@@ -1,4 +1,4 @@
-"""The calls of one event loop to one server, in pipelines and within a deadline."""
+"""Sends the calls of one event loop to one server, in pipelines and within a deadline."""
 
 import asyncio
 from collections import deque
@@ -11,19 +11,19 @@ from dpop_asgi.stores.redis.circuit_breaker import CircuitBreaker
 from dpop_asgi.stores.redis.connection import Command, is_redirection
 from dpop_asgi.stores.redis.errors import failure
 
-# A pipeline of so many commands is answered in about a millisecond; longer ones would delay the calls behind them.
+# A pipeline of this length takes about a millisecond; longer ones would delay the calls behind them.
 _MAX_BATCH = 256
 
-# Calls that wait for a pipeline. At 500 bytes each this is 5 MB; more than that cannot be answered within the deadline.
+# Calls that wait for a pipeline. At 500 bytes each this is 5 MB; more than that could not complete within the deadline.
 _MAX_WAITING = 10_000
 
-# The timeout in ticks of a timer. However busy the event loop is, it looks for replies between two ticks: so often at
-# least a reply was looked for before it counts as missing. To connect and log in takes eleven looks, and with Sentinels
+# The timeout in ticks of a timer. However busy the event loop is, it polls sockets between two ticks, so it has polled
+# at least this often before a reply counts as missing. Connecting and logging in takes eleven polls, with Sentinels
 # eighteen.
 _TICKS = 30
 
-# Turns of the event loop until what is in the socket's buffer has become an answer: one reads it, one wakes the
-# pipeline, and one is for the loop that runs timers first.
+# Event loop iterations until the bytes in a socket's buffer have become a reply: one reads them, one wakes the
+# pipeline, and one is for loops that run timers first.
 _TURNS_TO_READ = 3
 
 Exchange = Callable[[list[Command]], Awaitable[list[Any]]]
@@ -37,16 +37,16 @@ class _Call:
 
 
 class Pipeline:
-    """Batches concurrent calls into pipelines. Calls that arrive while one is under way go out with the next.
+    """Batches concurrent calls into pipelines. Calls that arrive while one is in flight go out with the next.
 
-    Its time is counted in ticks of a timer. Where a busy event loop lets the timer wait, time stands still: a call
-    fails because the server is slow, never because this process is.
+    Timeouts are counted in ticks of a timer. A blocked event loop delays the ticks too, so calls fail because the
+    server is slow, never because this process is.
 
     Args:
-        name: of the server, for messages.
-        exchange: sends commands as one pipeline and gives their replies.
-        timeout: seconds that a pipeline may take, connecting included, and that a call may wait for its pipeline while
-            a slow server is busy with those before it.
+        name: the server's name for messages.
+        exchange: sends commands as one pipeline and returns their replies.
+        timeout: seconds that a pipeline may take, connecting included, and that a call may wait while a slow server is
+            busy with the pipelines before it.
     """
 
     def __init__(self, name: str, exchange: Exchange, *, timeout: float) -> None:
@@ -64,13 +64,13 @@ class Pipeline:
         self._is_closed = False
         self._loop = asyncio.get_running_loop()
 
-    async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command answers
-        """The reply.
+    async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command returns
+        """The reply to `command`.
 
         Raises:
-            StoreUnavailable: the server did not answer in time, or its connection was refused or broken.
-            StoreError: whatever else kept the reply from us: too many calls at a time, say.
-            ResponseError: the server refused this command.
+            StoreUnavailable: If the server didn't respond in time, or its connection was refused or broken.
+            StoreError: If there is no reply for another reason, such as too many concurrent calls.
+            ResponseError: If the server returned an error for this command.
         """
         self._breaker.admit()
         if self._is_closed or len(self._waiting) >= _MAX_WAITING:
@@ -80,7 +80,7 @@ class Pipeline:
         self._waiting.append(call)
         if self._sending is None or self._sending.done():
             self._next_batch()
-        # An answer and not the future's exception: a caller that is cancelled just now would leave that unread.
+        # Errors come as results: the future's exception would be logged as never retrieved if the caller is cancelled.
         reply = await call.reply
         if isinstance(reply, Exception):
             raise reply
@@ -94,7 +94,7 @@ class Pipeline:
             self._timer = self._loop.call_later(self._timeout / _TICKS, self._tick)
 
     async def _send_batch(self) -> None:
-        """One pipeline. Runs on its own: no request's cancellation reaches it."""
+        """Send one pipeline. A task of its own, so that cancelled requests don't cancel it."""
         batch: list[_Call] = []
         while self._waiting and len(batch) < _MAX_BATCH:
             call = self._waiting.popleft()
@@ -104,7 +104,7 @@ class Pipeline:
             replies = await self._replies(batch)
             self._report(replies)
             for call, reply in zip(batch, replies, strict=True):
-                _answer(call, reply)
+                _resolve(call, reply)
         self._next_batch()
 
     async def _replies(self, batch: list[_Call]) -> list[Any]:
@@ -114,11 +114,11 @@ class Pipeline:
             if not self._is_overdue:
                 self._fail(batch)
                 raise
-            error: StoreError = StoreUnavailable(f"{self._name} did not answer within {self._timeout:g} s")
-            # These waited for the same reply. Were each to wait for a pipeline of its own, the last would wait long.
+            error: StoreError = StoreUnavailable(f"{self._name} did not respond within {self._timeout:g} s")
+            # The waiting calls fail too: if each pipeline took the full timeout, the last calls would wait far longer.
             self._fail(self._waiting, error)
             self._waiting.clear()
-        except Exception as cause:  # noqa: BLE001 - whatever happened, these calls have no answer
+        except Exception as cause:  # noqa: BLE001 - whatever happened, these calls have no reply
             error = failure(cause)
         return [_copy(error) for _ in batch]
 
@@ -130,7 +130,7 @@ class Pipeline:
             self._breaker.failed(failed[0] if isinstance(failed[0], StoreError) else failure(failed[0]))
 
     def _tick(self) -> None:
-        """One timer for all: one for each call would cost more than its share of the pipeline."""
+        """Runs on one timer for all calls: a timer for each would cost more than its share of the pipeline."""
         self._ticks += 1
         self._timer = None
         sending = self._sending
@@ -140,13 +140,13 @@ class Pipeline:
         if age > _TICKS:
             self._give_up(sending, _TURNS_TO_READ)
         elif age > _TURNS_TO_READ:
-            # Before, a busy loop may not have read what a quick server answered at once.
+            # Any sooner, a busy loop may not have read a reply that arrived at once.
             self._slow_ticks += 1
             self._fail_overdue()
         self._timer = self._loop.call_later(self._timeout / _TICKS, self._tick)
 
     def _give_up(self, sending: asyncio.Task[None], turns: int) -> None:
-        """Unless its reply is there and only has not been read yet."""
+        """Cancel the pipeline, unless its reply has arrived and is read within the next turns."""
         if turns:
             self._loop.call_soon(self._give_up, sending, turns - 1)
         elif sending is self._sending and not self._is_overdue:
@@ -154,19 +154,19 @@ class Pipeline:
             sending.cancel()
 
     def _fail_overdue(self) -> None:
-        """The server answers, but slowly, and too much is asked of it: not its failure but ours."""
+        """Fail calls that waited too long. The server is overloaded, but responds: the circuit breaker stays closed."""
         while self._waiting and self._slow_ticks - self._waiting[0].since > _TICKS:
-            busy = f"{self._name}: more calls at a time than are answered within {self._timeout:g} s"
-            _answer(self._waiting.popleft(), StoreError(busy))
+            overload = f"{self._name}: more concurrent calls than it can handle within {self._timeout:g} s"
+            _resolve(self._waiting.popleft(), StoreError(overload))
 
     def _fail(self, calls: Iterable[_Call], error: StoreError | None = None) -> None:
         for call in calls:
-            _answer(call, _copy(error or StoreError(f"{self._name}: was closed")))
+            _resolve(call, _copy(error or StoreError(f"{self._name}: was closed")))
 
     async def aclose(self) -> None:
-        """Take no more calls, once those under way have been answered or have failed by their deadline.
+        """Close, once the calls in flight have completed, or have failed by their deadline.
 
-        Another app of this process may have made them.
+        They may be another app's, in the same process.
         """
         try:
             while self._sending is not None and not self._sending.done():
@@ -181,11 +181,11 @@ class Pipeline:
             self._waiting.clear()
 
 
-def _answer(call: _Call, reply: object) -> None:
+def _resolve(call: _Call, reply: object) -> None:
     if not call.reply.done():
         call.reply.set_result(reply)
 
 
 def _copy(error: StoreError) -> StoreError:
-    """One for each caller: what raises it adds to its traceback."""
+    """A copy for each caller, because raising an exception extends its traceback."""
     return type(error)(*error.args)

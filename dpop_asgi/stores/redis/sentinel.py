@@ -1,4 +1,4 @@
-"""Which master Sentinels name, and whether it is still the one that we are connected to."""
+"""Which master the Sentinels name, and whether the store is still connected to it."""
 
 import asyncio
 import contextlib
@@ -10,21 +10,21 @@ from redis.utils import str_if_bytes
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.stores.redis.connection import CONNECTION_ERRORS, RedisConnection
 
-# A question to a Sentinel costs as much as one call; so late at most a master is left that was replaced.
-_LOOK_EVERY_SECONDS = 0.2
+# Each check costs one round trip. A replaced master is abandoned within this many seconds.
+_CHECK_EVERY_SECONDS = 0.2
 
 
 class Sentinels(Sentinel):
-    """Asks for the address that clients are to use.
+    """Asks the Sentinels for the address that clients should use.
 
     redis-py reads it from SENTINEL MASTERS, where the Sentinel that leads a failover keeps the old one a second longer.
     """
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
-        """Host and port, as the first Sentinel says that answers; from now on it is the first to be asked.
+        """The host and port reported by the first Sentinel that responds; it is asked first from now on.
 
         Raises:
-            MasterNotFoundError: none answers, or none knows the service.
+            MasterNotFoundError: If no Sentinel responds, or none knows the service.
         """
         failures = []
         for number, sentinel in enumerate(self.sentinels):
@@ -41,50 +41,50 @@ class Sentinels(Sentinel):
 
 
 class MasterWatch:
-    """Leaves a master that was replaced.
+    """Abandons a master that was replaced.
 
-    After a failover on purpose, or on the wrong side of a broken network, a master goes on as one for ten seconds
-    or more. What it is told meanwhile is lost, so proofs that it remembers alone could be used again.
+    After a manual failover, or on the minority side of a network partition, an old master keeps accepting writes for
+    ten seconds or more. They are lost afterwards, so proofs recorded only there could be used again.
 
     Args:
-        pool: of redis-py; knows the Sentinels.
-        connection: to the master.
-        timeout: seconds until a call fails; half of it is waited for Sentinels.
+        pool: redis-py's pool, which knows the Sentinels.
+        connection: the connection to the master.
+        timeout: seconds until a call fails. Sentinels get half of it.
     """
 
     def __init__(self, pool: SentinelConnectionPool, connection: RedisConnection, *, timeout: float) -> None:
         self._pool = pool
         self._connection = connection
-        self._patience = timeout / 2
+        self._sentinel_timeout = timeout / 2
         self._loop = asyncio.get_running_loop()
         self._due = 0.0
         self._called_at = 0.0
-        self._looking = SingleFlight(self._ask)
+        self._checking = SingleFlight(self._ask)
         self._is_urgent = False
 
-    async def look(self) -> None:
-        """Ask when it is time: beside the calls, but before the first call after a pause."""
+    async def check(self) -> None:
+        """Check if it is time: in the background, but before the first call after a pause."""
         now = self._loop.time()
-        after_pause, self._called_at = now > self._called_at + 2 * _LOOK_EVERY_SECONDS, now
+        after_pause, self._called_at = now > self._called_at + 2 * _CHECK_EVERY_SECONDS, now
         if now >= self._due and self._connection.address is not None:
-            self._due = now + _LOOK_EVERY_SECONDS
+            self._due = now + _CHECK_EVERY_SECONDS
             self._is_urgent = after_pause
-            self._looking.start()
-        if self._is_urgent and (look := self._looking.under_way()) is not None:
-            await asyncio.wait([look])
+            self._checking.start()
+        if self._is_urgent and (check := self._checking.under_way()) is not None:
+            await asyncio.wait([check])
 
-    async def look_now(self) -> None:
-        """Ask, and wait for the answer."""
-        await asyncio.wait([self._looking.start()])
+    async def check_now(self) -> None:
+        """Check, and wait for the result."""
+        await asyncio.wait([self._checking.start()])
 
     async def _ask(self) -> None:
-        # Whatever is wrong with the Sentinels, the master that was known stays good.
+        # Whatever is wrong with the Sentinels, the known master stays in use.
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._sentinel_timeout):
                 address = await self._pool.sentinel_manager.discover_master(self._pool.service_name)
             if self._connection.address not in {None, tuple(address)}:
                 self._connection.renew()
 
     async def aclose(self) -> None:
-        """Stop asking."""
-        await self._looking.aclose()
+        """Stop checking."""
+        await self._checking.aclose()

@@ -1,4 +1,4 @@
-"""The one server there is, or the master that Sentinels name."""
+"""A single Redis server, or the master that Sentinels name."""
 
 import asyncio
 from typing import Any
@@ -8,28 +8,28 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 
 from dpop_asgi.stores.redis.borrowed import Borrowed
 from dpop_asgi.stores.redis.connection import Command, RedisConnection
-from dpop_asgi.stores.redis.incarnation import UNSTABLE, Reply, go_back_and_forth
+from dpop_asgi.stores.redis.incarnation import UNSTABLE, Reply, alternate
 from dpop_asgi.stores.redis.pipeline import Pipeline
 from dpop_asgi.stores.redis.sentinel import MasterWatch
 
-# New connections that are compared: a few, and more when they differ, to tell a proxy from a server that is replaced.
-_FEW_COMPARED, _MOST_COMPARED = 3, 8
+# New connections to compare: a few, and more if they differ, to tell a proxy from a server that is being replaced.
+_MIN_COMPARED, _MAX_COMPARED = 3, 8
 
 
 class SingleServer:
-    """One server, or the master that Sentinels name.
+    """A single server, or the master that Sentinels name.
 
     Args:
-        client: of redis-py.
+        client: redis-py's client.
         timeout: seconds until a call fails.
-        ours: whether connections are to be ended by `aclose`.
-        fence: whether to find out which incarnation of the server answers.
+        owned: whether `aclose` closes the connection.
+        fence: whether to find out which incarnation of the server replies.
     """
 
-    def __init__(self, client: Redis, *, timeout: float, ours: bool, fence: bool) -> None:
+    def __init__(self, client: Redis, *, timeout: float, owned: bool, fence: bool) -> None:
         pool = client.connection_pool
         self._pool = pool
-        self._ours = ours
+        self._owned = owned
         self._timeout = timeout
         self._connection = self._connect(fence=fence)
         self._pipeline = Pipeline("the Redis store", self._connection.exchange, timeout=timeout)
@@ -39,20 +39,20 @@ class SingleServer:
 
     def _connect(self, *, fence: bool) -> RedisConnection:
         borrowed = Borrowed(self._pool.get_available_connection, self._pool.release, self._pool.ensure_connection)
-        return RedisConnection(borrowed.acquire, borrowed.release, ours=self._ours, fence=fence)
+        return RedisConnection(borrowed.acquire, borrowed.release, owned=self._owned, fence=fence)
 
     async def call(self, command: Command) -> Reply:
         """The reply. See `Pipeline.call`."""
         if self._watch is not None:
-            await self._watch.look()
+            await self._watch.check()
         reply: Reply = await self._pipeline.call(command)
         return reply
 
-    async def look(self, _: str) -> None:
-        """Have the next call go the way that a new connection takes: the server may have been replaced."""
+    async def recheck(self, _: str) -> None:
+        """Have the next call go wherever a new connection leads: the server may have been replaced."""
         if self._watch is not None:
-            await self._watch.look_now()
-            self._connection.ask_again()
+            await self._watch.check_now()
+            self._connection.recheck_identity()
         else:
             self._connection.renew()
 
@@ -63,13 +63,13 @@ class SingleServer:
     async def why_unfenced(self) -> str | None:
         """Why the fence is off, if it is. A proxy may lead each new connection to another server."""
         incarnations = self._connection.incarnations
-        if self._ours and incarnations.off is None and go_back_and_forth(await self._seen_by_new_connections()):
+        if self._owned and incarnations.off is None and alternate(await self._seen_by_new_connections()):
             incarnations.turn_off(UNSTABLE)
         return incarnations.off
 
     async def _seen_by_new_connections(self) -> list[str | None]:
         found: list[str | None] = []
-        while len(found) < _MOST_COMPARED and not (len(found) >= _FEW_COMPARED and len(set(found)) == 1):
+        while len(found) < _MAX_COMPARED and not (len(found) >= _MIN_COMPARED and len(set(found)) == 1):
             connection = self._connect(fence=True)
             try:
                 async with asyncio.timeout(self._timeout):
@@ -80,7 +80,7 @@ class SingleServer:
         return found
 
     async def aclose(self) -> None:
-        """Bring to its end what is under way, and give the connection back."""
+        """Wait for calls in flight, and return the connection."""
         if self._watch is not None:
             await self._watch.aclose()
         await self._pipeline.aclose()

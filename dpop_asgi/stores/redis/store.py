@@ -1,8 +1,8 @@
-"""A store for many workers and hosts: Redis 7.0 or newer, or Valkey; alone, behind Sentinel, or as a cluster.
+"""A store for many workers and hosts: Redis 7.0 or newer, or Valkey; a single server, behind Sentinel, or a cluster.
 
-`put_if_absent` is `SET key value NX GET PX ttl`: one command on one key, atomic, without a script, so it is the same
-everywhere. Calls that wait at the same time go out as one pipeline: what queues up while a round trip is under way
-goes with the next, so batching adds no delay.
+`put_if_absent` is `SET key value NX GET PX ttl`: one atomic command on one key, without a script, so it works the same
+everywhere. Concurrent calls go out as one pipeline: those that arrive during a round trip go out with the next, so
+batching adds no delay.
 """
 
 import asyncio
@@ -26,39 +26,39 @@ from dpop_asgi.stores.redis.url import SCHEMES, Client, close_client, make_clien
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# Spread evenly over the 16,384 slots of a cluster, in the middle of a sixteenth each: every master of up to sixteen has
-# some. More tags would mean more nonces to agree on: each has its own for every slot of time.
+# Spread evenly over the 16,384 slots of a cluster, each in the middle of a sixteenth, so each of up to sixteen masters
+# has some. More tags would mean more nonces to agree on: each tag has its own in every period.
 _CLUSTER_TAGS = ("18", "Bh", "dj", "S2", "qS", "9N", "uh", "Je", "5E", "h9", "Fn", "WO", "Nc", "Rr", "0x", "48")
 
-# A look leaves a key behind, as nothing but a write shows which server takes writes.
-_LOOK_MILLISECONDS = 100
+# Only a write shows which server takes writes, so `incarnation` leaves a key behind for this long.
+_PROBE_MILLISECONDS = 100
 
 
 @dataclass(slots=True)
 class _PerLoop:
-    """How one event loop reaches Redis: connections cannot be shared between loops."""
+    """The connections of one event loop: they cannot be shared between loops."""
 
     route: SingleServer | Cluster
     closer: AsyncGenerator[None]
 
 
 class RedisStore:
-    """Agrees by Redis.
+    """Shares nonces and used proofs through Redis.
 
     Args:
-        redis: a URL, or an async client that you made (`Redis`, `RedisCluster`, a Sentinel's `master_for`). From a URL
-            a client is made when it is first needed, in the running event loop, and closed by `aclose` or when the
-            loop ends. Yours is never closed; one of its connections is held.
+        redis: a URL, or a custom async client (`Redis`, `RedisCluster`, a Sentinel's `master_for`). With a URL, the
+            client is created on first use, in the running event loop, and closed by `aclose` or when the loop ends.
+            A custom client is never closed; one of its connections is held.
         timeout: seconds that a pipeline of calls may take, connecting included, and that a call may wait for its
-            pipeline. Time in which this process is too busy to look for replies does not count.
-        fence: whether what was agreed under one incarnation of a server counts under another: a server that restarts
-            or is promoted may lack the last writes. Needs INFO.
+            pipeline. Time in which this process is too busy to read replies does not count.
+        fence: whether to rely only on what was written under the server's current incarnation, because a server that
+            restarts or is promoted may lack the last writes. Needs INFO.
 
     Attributes:
         tags: see `dpop_asgi.core.ports.Fenced`.
 
     Raises:
-        ValueError: naming the option that is wrong.
+        ValueError: If an option is invalid; the message names it.
     """
 
     SCHEMES: tuple[str, ...] = SCHEMES
@@ -85,15 +85,15 @@ class RedisStore:
             raise Superseded(reply.after)
         if reply.value is None or type(reply.value) is bytes:
             return value if reply.value is None else str(reply.value, "utf-8", "replace")
-        raise StoreError("the Redis store answered SET with something that is no value: is it a Redis server?")
+        raise StoreError("the Redis store replied to SET with something other than a value: is it a Redis server?")
 
     async def incarnation(self, key: str) -> str | None:
-        """See `dpop_asgi.core.ports.Fenced`. Asked by writing `key`, as only a master takes it, and goes its way."""
+        """See `dpop_asgi.core.ports.Fenced`. It writes `key`, because only a master accepts writes."""
         if not self._fence:
             return None
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
-        await mine.route.look(key)
-        return (await self._set(key, "", _LOOK_MILLISECONDS)).after
+        await mine.route.recheck(key)
+        return (await self._set(key, "", _PROBE_MILLISECONDS)).after
 
     async def _set(self, key: str, value: str, milliseconds: int) -> Reply:
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
@@ -103,25 +103,23 @@ class RedisStore:
             raise failure(error) from None
 
     async def findings(self, clock: Clock) -> list[str]:
-        """What an operator should mend at the servers, a sentence each. An ACL user needs `INFO` for it.
+        """What an operator should fix, a sentence each. The ACL must allow `INFO`.
 
         Args:
-            clock: seconds since the epoch, the one that judges proofs.
+            clock: seconds since the epoch, the clock that proofs are checked against.
 
         Raises:
-            StoreError: no answer.
+            StoreError: If the store does not respond.
         """
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         try:
-            answers = await mine.route.call_all_masters(INFO)
+            replies = await mine.route.call_all_masters(INFO)
         except NoPermissionError:
-            logger.info(
-                "the Redis store's ACL does not allow INFO: version, eviction policy and clock are not looked at"
-            )
-            answers = []
+            logger.info("the Redis store's ACL does not allow INFO: version, eviction policy and clock are not checked")
+            replies = []
         except RedisError as error:
             raise failure(error) from None
-        found = {finding for info in answers for finding in findings(info, now=clock())}
+        found = {finding for info in replies for finding in findings(info, now=clock())}
         return sorted(found) + await self._fence_findings(mine)
 
     async def _fence_findings(self, mine: _PerLoop) -> list[str]:
@@ -133,19 +131,19 @@ class RedisStore:
 
     async def _open(self) -> _PerLoop:
         loop = asyncio.get_running_loop()
-        # In place and from a copy: other threads, each with a loop of its own, may do the same just now.
+        # Iterates over a copy: other threads, each with its own loop, may do the same at the same time.
         for closed in [other for other in list(self._per_loop) if other.is_closed()]:
             self._per_loop.pop(closed, None)
         client = make_client(self._redis, timeout=self._timeout) if isinstance(self._redis, str) else self._redis
-        ours = client is not self._redis
-        kind = Cluster if isinstance(client, RedisCluster) else SingleServer
-        route = kind(client, timeout=self._timeout, ours=ours, fence=self._fence)  # type: ignore[arg-type]
-        self._per_loop[loop] = mine = _PerLoop(route, self._close_at_the_end(route, client if ours else None))
+        owned = client is not self._redis
+        topology = Cluster if isinstance(client, RedisCluster) else SingleServer
+        route = topology(client, timeout=self._timeout, owned=owned, fence=self._fence)  # type: ignore[arg-type]
+        self._per_loop[loop] = mine = _PerLoop(route, self._close_at_the_end(route, client if owned else None))
         await anext(mine.closer)
         return mine
 
     async def _close_at_the_end(self, route: SingleServer | Cluster, client: Client | None) -> AsyncGenerator[None]:
-        """A loop that ends closes its asynchronous generators: the only notice that a mounted app or a test gets."""
+        """Runs when the loop ends and closes its async generators: mounted apps and tests get no other notice."""
         try:
             yield
         finally:
@@ -169,6 +167,6 @@ def _check_url(url: str) -> None:
     except ValueError:
         pass
     schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-    # Without the URL and the cause: they may hold a password.
+    # Without the URL and the cause, which may contain a password.
     msg = f"redis: not a well-formed URL that starts with one of {schemes}"
     raise ValueError(msg)

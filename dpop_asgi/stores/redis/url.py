@@ -1,4 +1,4 @@
-"""Where Redis is: from a URL to a client of redis-py, whose connections are opened when they are needed."""
+"""Creates redis-py's client for a URL. Its connections are opened on first use."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel", "redi
 
 Client = Redis | RedisCluster
 
-# What a URL of several hosts is made of. Its parts are read by redis-py, as those of a URL of one host.
+# A URL with several hosts. redis-py parses its parts, as URLs with one host each.
 _SEVERAL = re.compile(
     r"rediss?\+(?:sentinel|cluster)://(?P<credentials>[^/?#]*@)?(?P<hosts>[^/?#@]+)"
     r"(?:/(?P<service>[^/?#]*))?(?:/(?P<db>\d+))?(?:\?(?P<options>[^#]*))?"
@@ -28,58 +28,63 @@ _CLUSTER_PORT = 6379
 
 
 def make_client(url: str, *, timeout: float) -> Client:
-    """The client for `url`: a single server's, a Sentinel's master's or a cluster's.
+    """The client for `url`: for a single server, a Sentinel's master or a cluster.
 
     Args:
         url: see `SCHEMES`.
-        timeout: seconds for connecting. There is none for replies: the lane has one for whole pipelines.
+        timeout: seconds for connecting. Replies have no timeout of their own: `Pipeline` has one for whole pipelines.
 
     Raises:
-        ValueError: the URL is not well-formed. Without the URL: it may hold a password.
+        ValueError: If the URL isn't well-formed. Without the URL, which may contain a password.
     """
-    # One more attempt is made by the wire; with more of them here nothing would be left of the deadline.
+    # `RedisConnection` retries once; more retries here would use up the deadline.
     never = Retry(NoBackoff(), 0)
-    ours: dict[str, Any] = {"socket_timeout": None, "socket_connect_timeout": timeout, "retry": never, "protocol": 2}
+    defaults: dict[str, Any] = {
+        "socket_timeout": None,
+        "socket_connect_timeout": timeout,
+        "retry": never,
+        "protocol": 2,
+    }
     scheme = url.partition("://")[0]
     if scheme.endswith("+sentinel"):
-        return _master(url, ours, timeout)
+        return _master(url, defaults, timeout)
     if scheme.endswith("+cluster"):
-        return _cluster(url, ours, timeout)
-    return Redis.from_url(url, **ours)
+        return _cluster(url, defaults, timeout)
+    return Redis.from_url(url, **defaults)
 
 
-def _master(url: str, ours: dict[str, Any], timeout: float) -> Redis:
+def _master(url: str, defaults: dict[str, Any], timeout: float) -> Redis:
     hosts, service, options = _several(url, _SENTINEL_PORT)
     if not service:
         raise ValueError
-    # Each Sentinel may be asked, and the master connected to, within the deadline: the first may be gone.
+    # The deadline leaves time to try every Sentinel, and to connect to the master: the first ones may be down.
     share = timeout / (len(hosts) + 1)
-    asking = {**ours, "socket_timeout": share, "socket_connect_timeout": share}
+    for_sentinels = {**defaults, "socket_timeout": share, "socket_connect_timeout": share}
     for name in ("username", "password"):
-        asking[name] = options.pop(f"sentinel_{name}", None)
-    asking |= {name: value for name, value in options.items() if name.startswith("ssl")}
-    sentinel = Sentinels(hosts, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-    master: Redis = sentinel.master_for(service, **ours | options)
+        for_sentinels[name] = options.pop(f"sentinel_{name}", None)
+    for_sentinels |= {name: value for name, value in options.items() if name.startswith("ssl")}
+    sentinel = Sentinels(hosts, sentinel_kwargs=for_sentinels)  # type: ignore[no-untyped-call]
+    master: Redis = sentinel.master_for(service, **defaults | options)
     return master
 
 
-def _cluster(url: str, ours: dict[str, Any], timeout: float) -> RedisCluster:
+def _cluster(url: str, defaults: dict[str, Any], timeout: float) -> RedisCluster:
     hosts, path, options = _several(url, _CLUSTER_PORT)
     if path not in {"", "0"}:
         raise ValueError
     options.pop("db", None)
     nodes = [ClusterNode(host, port) for host, port in hosts]
     try:
-        # A cluster that lost some slots can still serve the others. A frozen node must not keep us from asking the
-        # next one for the slots, so here there is a timeout for replies.
-        wanted = ours | {"socket_timeout": timeout, "require_full_coverage": False} | options
-        return RedisCluster(startup_nodes=nodes, **wanted)
+        # A cluster that lost some slots can still serve the others. Replies have a timeout here, so that a frozen node
+        # doesn't block the fetch of the slot map from the next one.
+        all_options = defaults | {"socket_timeout": timeout, "require_full_coverage": False} | options
+        return RedisCluster(startup_nodes=nodes, **all_options)
     except TypeError:
         raise ValueError from None
 
 
 def _several(url: str, default_port: int) -> tuple[list[tuple[str, int]], str, dict[str, Any]]:
-    """Hosts and ports, the first part of the path, and the options of redis-py's connections."""
+    """The hosts and ports, the first part of the path, and the options for redis-py's connections."""
     parts = _SEVERAL.fullmatch(url)
     if parts is None:
         raise ValueError
@@ -96,9 +101,9 @@ def _several(url: str, default_port: int) -> tuple[list[tuple[str, int]], str, d
 
 
 async def close_client(client: Client) -> None:
-    """Close what `make_client` made."""
+    """Close a client that `make_client` created."""
     if isinstance(client, RedisCluster):
-        # Its own `aclose` closes nothing unless it was the one to ask for the slots.
+        # Its own `aclose` does nothing unless it fetched the slot map itself.
         await client.nodes_manager.aclose()
         await client.nodes_manager.aclose("startup_nodes")
         return

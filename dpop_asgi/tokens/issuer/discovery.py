@@ -1,4 +1,4 @@
-"""Where an issuer publishes its keys (RFC 8414, OpenID Connect Discovery), and what of its answers is believed."""
+"""Fetches an issuer's keys (RFC 8414, OpenID Connect Discovery), and decides which responses to trust."""
 
 import asyncio
 import re
@@ -14,23 +14,23 @@ from dpop_asgi.core.htu import is_loopback, normalise
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
-# A hundred RSA-4096 keys have about 80 KB.
+# A hundred RSA-4096 keys take about 80 KB.
 _MAX_DOCUMENT_BYTES = 262_144
-# Each costs some 20 µs, in which nobody else is served.
+# The event loop is blocked a little for each: a flood of tiny chunks would delay other requests.
 _MAX_CHUNKS = 1000
 _MAX_OPENERS = 1000
 _MAX_VALUES = 10_000
 
-# Several on top of each other could be unpacked for minutes before the first byte of the document is there.
+# A single coding: several layers could take minutes to decode before they yield the first byte.
 _CONTENT_CODINGS = frozenset({"", "identity", "gzip"})
 _HEADERS = {"accept": "application/json", "accept-encoding": "gzip"}
 
-# Of the time that is left, for TCP and once more for TLS.
-_CONNECTING = 0.45
+# The share of the remaining time for TCP, and again for TLS.
+_CONNECT_SHARE = 0.45
 
 _USER = re.compile(r"//[^/?#]*@")
 
-# How long a key set counts as fresh; `Cache-Control: max-age` is respected between the bounds.
+# How long a key set counts as fresh; `Cache-Control: max-age` is respected within these bounds.
 _DEFAULT_FRESH_SECONDS = 300.0
 _FRESH_BOUNDS = (60.0, 86_400.0)
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
@@ -42,14 +42,14 @@ _Get = Callable[[str], Awaitable[tuple[dict[str, Any], Mapping[str, str]]]]
 async def fetch_keys(
     issuer: str, jwks_uri: str | None, *, insecure_http_hosts: Collection[str], seconds: float
 ) -> tuple[KeySet, float]:
-    """The key set at `jwks_uri`, or where the issuer's metadata says; and for how many seconds it is fresh.
+    """The key set at `jwks_uri`, or at the URL in the issuer's metadata, and for how many seconds it is fresh.
 
-    No redirects, and no proxy of the environment: an address is trusted as it is written, and over plain http a proxy
-    could serve keys of its own. All of it takes at most so many `seconds`.
+    Redirects aren't followed, since only the configured URL is trusted. Proxies in the environment aren't used, since
+    over plain http a proxy could serve its own keys. The whole fetch takes at most `seconds`.
 
     Raises:
-        ValueError: the answer is not what it should be.
-        TimeoutError, httpx2.HTTPError: there is none. Other errors may come from below.
+        ValueError: If a response is invalid.
+        TimeoutError, httpx2.HTTPError: If there is no response. The HTTP client may raise other errors, too.
     """
     async with (
         asyncio.timeout(seconds) as limit,
@@ -67,34 +67,34 @@ async def _discover(get: _Get, issuer: str, insecure_http_hosts: Collection[str]
     try:
         metadata, _ = await get(f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{path}")
     except ValueError:
-        # Not there, or not JSON: some servers answer every address with a page.
+        # Not found, or not JSON: some servers return a page for every URL.
         metadata, _ = await get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
-    # RFC 8414 §3.3: metadata of somebody else must not be used.
+    # RFC 8414 §3.3: metadata of another issuer must not be used.
     if metadata.get("issuer") != issuer or not isinstance(metadata.get("jwks_uri"), str):
         msg = "its metadata names another issuer or no jwks_uri"
         raise ValueError(msg)
-    here = is_loopback(parts.hostname or "")
-    check_address("jwks_uri", metadata["jwks_uri"], insecure_http_hosts=insecure_http_hosts, loopback=here)
+    is_local = is_loopback(parts.hostname or "")
+    check_address("jwks_uri", metadata["jwks_uri"], insecure_http_hosts=insecure_http_hosts, loopback=is_local)
     return str(metadata["jwks_uri"])
 
 
 async def _get(http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str) -> tuple[dict[str, Any], Mapping[str, str]]:
-    """A JSON object, and the header fields that came with it."""
-    async with http.stream("GET", url, timeout=_waiting(limit)) as response:
+    """A JSON object, and the response headers."""
+    async with http.stream("GET", url, timeout=_connect_timeout(limit)) as response:
         if response.status_code != httpx2.codes.OK:
-            msg = f"{url} answers {response.status_code}"
+            msg = f"{url} responded with {response.status_code}"
             raise ValueError(msg)
         if response.headers.get("content-encoding", "").lower() not in _CONTENT_CODINGS:
-            msg = f"{url} answers in a content coding that was not asked for"
+            msg = f"{url} responded with a content coding that was not accepted"
             raise ValueError(msg)
         document = strict_json_object(await _body(response), most_openers=_MAX_OPENERS, most_values=_MAX_VALUES)
         return document, response.headers
 
 
-def _waiting(limit: asyncio.Timeout) -> httpx2.Timeout:
-    """Connecting ends by itself before the limit: httpx2 leaves a socket open when it is cancelled in a handshake."""
+def _connect_timeout(limit: asyncio.Timeout) -> httpx2.Timeout:
+    """Ends connecting before the limit does: httpx2 leaves the socket open if a handshake is cancelled."""
     left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
-    return httpx2.Timeout(None, connect=max(0.0, _CONNECTING * left))
+    return httpx2.Timeout(None, connect=max(0.0, _CONNECT_SHARE * left))
 
 
 async def _body(response: httpx2.Response) -> bytes:
@@ -104,7 +104,7 @@ async def _body(response: httpx2.Response) -> bytes:
         chunks.append(chunk)
         size += len(chunk)
         if size > _MAX_DOCUMENT_BYTES or len(chunks) > _MAX_CHUNKS:
-            msg = f"{response.url} answers with more than {_MAX_DOCUMENT_BYTES} bytes, or {_MAX_CHUNKS} chunks"
+            msg = f"{response.url} responded with more than {_MAX_DOCUMENT_BYTES} bytes or {_MAX_CHUNKS} chunks"
             raise ValueError(msg)
     return b"".join(chunks)
 
@@ -118,10 +118,10 @@ def _fresh_seconds(headers: Mapping[str, str]) -> float:
 
 @lru_cache(1)
 def tls() -> SSLContext:
-    """Reading the certificate store takes some ten milliseconds, and is done once: before any request waits for it.
+    """The TLS context. Reading the certificate store is slow, so it happens once, before any request.
 
     Raises:
-        ValueError: it cannot be read.
+        ValueError: If the certificate store cannot be read.
     """
     try:
         return httpx2.create_ssl_context()
@@ -131,37 +131,39 @@ def tls() -> SSLContext:
 
 
 def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str], loopback: bool = True) -> None:
-    """Keys fetched over plain http could be anybody's (RFC 8414 §6.1). Addresses stand in logs: none has a password.
+    """Check the URL of keys or metadata. They could be forged over plain http (RFC 8414 §6.1).
+
+    URLs are logged, so they must not contain credentials.
 
     Args:
-        option: the name for messages.
-        url: where keys or metadata are.
-        insecure_http_hosts: hosts to which plain http is allowed.
-        loopback: whether it is to this machine, too: an issuer elsewhere must not send us to what listens here.
+        option: the option's name for messages.
+        url: the URL.
+        insecure_http_hosts: hosts that may use plain http.
+        loopback: whether this machine may, too. A remote issuer must not point to a service on this machine.
 
     Raises:
-        ValueError: naming the option, and what is wrong with the address.
+        ValueError: If the URL is not allowed; the message names the option and the problem.
     """
     if _USER.search(url):
-        msg = f"{option}: the address has a user name or password, which would stand in logs"
+        msg = f"{option}: the URL has a user name or password, which would appear in logs"
         raise ValueError(msg)
     scheme, host = _scheme_and_host(url)
     if scheme == "https" or (host and host in insecure_http_hosts) or (loopback and is_loopback(host)):
         return
     if not host:
-        msg = f"{option}: {url!r} is not an https address"
+        msg = f"{option}: {url!r} is not an https URL"
     elif is_loopback(host):
-        msg = f"{option}: {url!r} is on this machine, and its issuer is not"
+        msg = f"{option}: {url!r} is on this machine, but its issuer is not"
     else:
         msg = (
-            f"{option}: {url!r} is plain http, where anyone on the way could replace the keys: "
+            f"{option}: {url!r} is plain http, so anyone on the network path could replace the keys: "
             "use https, or list the host in insecure_http_hosts"
         )
     raise ValueError(msg)
 
 
 def _scheme_and_host(url: str) -> tuple[str, str]:
-    """Without port and brackets; both empty when the address is malformed, its port included."""
+    """The scheme, and the host without port and brackets; both empty if the URL, or its port, is malformed."""
     try:
         parts = urlsplit(normalise(url) or "")
     except ValueError:

@@ -16,7 +16,7 @@ class KeySet:
     """A JWK Set (RFC 7517 §5).
 
     Raises:
-        ValueError: when it is not one, or has more than 100 keys.
+        ValueError: If it isn't valid, or has more than 100 keys.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
@@ -25,13 +25,13 @@ class KeySet:
             msg = "not a JWK Set, or too large"
             raise ValueError(msg)
         self.keys: list[dict[str, Any]] = [key for key in keys if isinstance(key, dict)]
-        # By algorithm alone: anybody can invent a `kid`, and would have every key without one imported again.
-        self._fitting = lru_cache(len(jwk.KEY_TYPES))(self._import)
+        # Cached by algorithm alone: with invented `kid`s anyone could have all keys imported again.
+        self._matching = lru_cache(len(jwk.KEY_TYPES))(self._import)
 
     def candidates(self, algorithm: str, kid: str | None) -> list[jwk.PublicKey]:
-        """The keys that may have signed a token with this `alg` and `kid`; all that fit when it has no `kid`."""
-        fitting = self._fitting(algorithm)
-        return [key for members, key in fitting if kid is None or members.get("kid", kid) == kid]
+        """The keys that may have signed a token with this `alg` and `kid`; without a `kid`, all that match `alg`."""
+        matching = self._matching(algorithm)
+        return [key for members, key in matching if kid is None or members.get("kid", kid) == kid]
 
     def _import(self, algorithm: str) -> list[tuple[dict[str, Any], jwk.PublicKey]]:
         found = []
@@ -41,7 +41,7 @@ class KeySet:
                     found.append((members, jwk.import_public_key(members, algorithm)))
                 except ValueError:
                     logger.warning(
-                        "a key of the issuer's key set is not acceptable and left out (kty %s)", members.get("kty")
+                        "a key in the issuer's key set isn't acceptable, and is ignored (kty %s)", members.get("kty")
                     )
         return found
 
@@ -58,7 +58,7 @@ def _may_sign(members: Mapping[str, Any], algorithm: str) -> bool:
 
 
 class StaticKeys:
-    """A key set that is configured and does not change."""
+    """A configured key set, which does not change."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._keys = KeySet(document)
