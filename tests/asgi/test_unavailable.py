@@ -67,7 +67,7 @@ async def test_accepting_without_the_store_needs_a_good_nonce_all_the_same(make_
     with caplog.at_level(logging.WARNING, "dpop_asgi"):
         assert (await api.request()).status == 200
         assert (await api.request(nonce=None)).status == 401
-    assert "without being remembered" in caplog.text
+    assert "without being recorded" in caplog.text
 
 
 async def test_an_issuer_that_is_away_is_no_fault_of_the_client(make_api):

@@ -101,7 +101,7 @@ async def test_max_nonce_length_of_what_the_store_holds(api, store, clock, over)
     if not over:
         assert len(await api.authenticator.challenge_nonce()) == MAX_NONCE_LENGTH
         return
-    with pytest.raises(StoreError, match="no nonce"):
+    with pytest.raises(StoreError, match="isn't a nonce"):
         await api.authenticator.challenge_nonce()
 
 
