@@ -79,7 +79,7 @@ async def test_closing_forgets_nothing(clock):
     assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
 
 
-@pytest.mark.parametrize("size", [pytest.param(0, id="zero"), pytest.param(-1, id="negative")])
+@pytest.mark.parametrize("size", [0, -1, 1.5, float("nan"), float("inf"), True])
 def test_a_store_without_room_is_refused_when_it_is_made(size):
     with pytest.raises(ValueError, match=r"^max_entries: "):
         MemoryStore(max_entries=size)

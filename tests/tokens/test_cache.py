@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from dpop_asgi import JWTVerifier, Reason
+from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.jwk import PublicKey
-from dpop_asgi.core.lru import LRU
 from dpop_asgi.tokens import signed_token
 
 
@@ -139,7 +139,7 @@ def headers(monkeypatch):
     """The token headers that were read; none is remembered at first."""
     headers = []
     read = signed_token._header
-    monkeypatch.setattr(signed_token, "_headers", LRU(signed_token._CACHED_HEADERS))
+    monkeypatch.setattr(signed_token, "_headers", BoundedCache(signed_token._CACHED_HEADERS))
     monkeypatch.setattr(signed_token, "_header", lambda protected: headers.append(protected) or read(protected))
     return headers
 
