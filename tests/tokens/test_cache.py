@@ -82,7 +82,7 @@ async def test_a_remembered_token_expires_all_the_same(verify, issuer, client, c
     assert await reason_of(verify, token) == Reason.TOKEN_EXPIRED
 
 
-async def test_a_refused_token_is_not_remembered(issuer, client, clock, reason_of):
+async def test_a_rejected_token_is_not_remembered(issuer, client, clock, reason_of):
     verify = _verifier(issuer, clock)
     for claims in ({"aud": "other"}, {"exp": clock() - 60}, {"nbf": clock() + 60}, {"cnf": {}}):
         await reason_of(verify, issuer.access_token(client, claims=claims))
