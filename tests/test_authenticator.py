@@ -52,7 +52,7 @@ async def test_a_caller_is_what_starlette_expects_of_a_user(resource):
 
 
 @pytest.mark.requirement("R-FAPI-02")
-async def test_a_revoked_opaque_token_is_refused_by_the_users_own_verifier(resource):
+async def test_a_revoked_opaque_token_is_rejected_by_the_users_own_verifier(resource):
     await resource.accept()
     resource.tokens.clear()
     refusal = await resource.refusal()
@@ -60,7 +60,7 @@ async def test_a_revoked_opaque_token_is_refused_by_the_users_own_verifier(resou
 
 
 @pytest.mark.requirement("R-11.7-01")
-async def test_body_and_other_fields_are_not_covered_by_a_proof(resource):
+async def test_body_and_other_headers_are_not_covered_by_a_proof(resource):
     await resource.accept(resource.headers() | {"Content-Type": "application/json", "X-Anything": "else"})
 
 
@@ -84,7 +84,7 @@ async def test_trouble_of_the_verifier_is_not_the_clients_fault(clock, client, e
     assert resource.store.calls == []
 
 
-async def test_a_proof_that_expires_while_the_issuer_is_asked_is_refused(clock, client):
+async def test_a_proof_that_expires_while_the_issuer_is_asked_is_rejected(clock, client):
     async def verify(_):
         clock.advance(10)
         return AccessToken(key_thumbprint=client.thumbprint)
@@ -97,7 +97,7 @@ async def test_a_proof_that_expires_while_the_issuer_is_asked_is_refused(clock, 
     assert len(resource.store.proofs) == 1
 
 
-async def test_a_nonce_that_expires_while_the_issuer_is_asked_is_refused(clock, client):
+async def test_a_nonce_that_expires_while_the_issuer_is_asked_is_rejected(clock, client):
     async def verify(_):
         clock.advance(121)
         return AccessToken(key_thumbprint=client.thumbprint)

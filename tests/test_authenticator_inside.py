@@ -22,7 +22,7 @@ async def headers(outer):
     return outer.headers(nonce=await outer.authenticator.challenge_nonce())
 
 
-async def test_an_inner_authenticator_spends_no_jti_and_asks_for_no_nonce(outer, inner, headers):
+async def test_an_inner_authenticator_uses_up_no_jti_and_asks_for_no_nonce(outer, inner, headers):
     caller = await outer.accept(headers)
     before = len(outer.store.calls)
     assert (await inner.accept(headers, outer_caller=caller)).subject == "alice"
@@ -69,7 +69,7 @@ async def test_a_proof_that_was_accepted_outside_without_being_recorded_is_recor
     assert await inner.reason(headers, outer_caller=caller) is Reason.PROOF_REPLAYED
 
 
-async def test_a_proof_beside_a_bearer_token_that_passed_outside_was_never_spent(clock, client):
+async def test_a_proof_beside_a_bearer_token_that_passed_outside_was_never_used(clock, client):
     outer = Resource(clock, client, mode="mixed")
     outer.tokens[TOKEN] = AccessToken(subject="alice")
     caller = await outer.accept({"Authorization": f"Bearer {TOKEN}"})

@@ -74,6 +74,6 @@ async def test_a_memory_that_is_switched_off_is_not_asked(clock, client, token):
     assert verify.calls == 3
 
 
-def test_a_memory_that_would_have_to_be_awaited_is_refused(clock, client, token):
+def test_a_memory_that_would_have_to_be_awaited_is_rejected(clock, client, token):
     with pytest.raises(ValueError, match=r"^verify_token: .*cached_token"):
         Resource(clock, client, verify_token=Asynchronous(token))

@@ -154,7 +154,7 @@ async def test_a_binding_that_only_the_claims_know_of_is_none_that_passes_as_bea
 
 @pytest.mark.requirement("R-7.2-04", "R-7.1-13")
 @pytest.mark.parametrize("scheme", ["Bearer", "DPoP"])
-async def test_a_bad_token_is_told_on_the_challenge_of_its_scheme(clock, client, scheme):
+async def test_a_bad_token_is_reported_on_the_challenge_of_its_scheme(clock, client, scheme):
     resource = Resource(clock, client, mode="mixed")
     resource.tokens.clear()
     refusal = await resource.refusal(headers_for(client, scheme, PROOF))

@@ -173,7 +173,7 @@ async def test_while_nonces_are_off_none_is_offered_and_a_claim_is_ignored(clock
 
 @pytest.mark.requirement("R-9-08")
 @pytest.mark.parametrize("nonce", [None, "invented"])
-async def test_a_store_that_is_away_never_turns_the_requirement_off(clock, client, nonce):
+async def test_a_store_that_is_unavailable_never_turns_the_requirement_off(clock, client, nonce):
     resource = Resource(clock, client, nonces=NoncePolicy(), store=CountingStore(clock, down=True))
     with pytest.raises(StoreError):
         await resource.accept(resource.headers(nonce=nonce))

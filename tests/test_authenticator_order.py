@@ -47,7 +47,7 @@ async def test_each_fault_alone_has_its_reason_and_its_class(resource, fault):
 
 
 @pytest.mark.parametrize(("earlier", "later"), PAIRS)
-async def test_the_earlier_of_two_faults_is_told(resource, earlier, later):
+async def test_the_earlier_of_two_faults_is_reported(resource, earlier, later):
     assert (await refusal_of(resource, earlier, later)).reason is earlier.reason
 
 
@@ -60,7 +60,7 @@ def test_each_fault_is_compared_with_the_next_one_that_it_can_meet():
 
 @pytest.mark.requirement("R-11.1-08")
 @pytest.mark.parametrize("fault", BEFORE_REPLAY)
-async def test_a_refused_request_writes_nothing(resource, fault):
+async def test_a_rejected_request_writes_nothing(resource, fault):
     await resource.authenticator.challenge_nonce()
     before = len(resource.store.calls)
     await refusal_of(resource, fault)
@@ -70,7 +70,7 @@ async def test_a_refused_request_writes_nothing(resource, fault):
 
 @pytest.mark.requirement("R-11.1-08")
 @pytest.mark.parametrize("fault", BEFORE_REPLAY)
-async def test_a_refused_proof_does_not_burn_its_jti(resource, fault):
+async def test_a_rejected_proof_does_not_burn_its_jti(resource, fault):
     tokens = dict(resource.tokens)
     await refusal_of(resource, fault)
     resource.tokens.update(tokens)

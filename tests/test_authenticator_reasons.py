@@ -46,7 +46,7 @@ TARGETS = {
 
 @pytest.mark.requirement("R-9068-05", "R-7.1-13")
 @pytest.mark.parametrize("reason", TOKENS)
-async def test_a_signed_token_is_refused_for(clock, client, issuer, reason):
+async def test_a_signed_token_is_rejected_for(clock, client, issuer, reason):
     verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
     resource = Resource(clock, client, verify_token=verifier)
     await resource.accept(resource.headers(issuer.access_token(client)))
@@ -56,7 +56,7 @@ async def test_a_signed_token_is_refused_for(clock, client, issuer, reason):
 
 @pytest.mark.requirement("R-4.3-13")
 @pytest.mark.parametrize("reason", TARGETS)
-async def test_a_target_is_refused_for(clock, client, reason):
+async def test_a_target_is_rejected_for(clock, client, reason):
     resolve, fields = TARGETS[reason]
     scope = {**SCOPE, "headers": fields}
     if reason is Reason.TARGET_MALFORMED:
@@ -66,16 +66,16 @@ async def test_a_target_is_refused_for(clock, client, reason):
     assert (refusal.reason, refusal.code) == (reason, "invalid_request")
 
 
-async def test_a_bearer_token_is_refused_where_only_dpop_is_accepted(clock, client):
+async def test_a_bearer_token_is_rejected_where_only_dpop_is_accepted(clock, client):
     assert await Resource(clock, client).reason({"Authorization": f"Bearer {TOKEN}"}) is Reason.BEARER_NOT_ACCEPTED
 
 
-async def test_a_bound_token_is_refused_as_bearer(clock, client):
+async def test_a_bound_token_is_rejected_as_bearer(clock, client):
     resource = Resource(clock, client, mode="mixed")
     assert await resource.reason({"Authorization": f"Bearer {TOKEN}"}) is Reason.BOUND_TOKEN_AS_BEARER
 
 
-async def test_a_nonce_that_was_good_once_is_refused_as_expired(clock, client):
+async def test_a_nonce_that_was_good_once_is_rejected_as_expired(clock, client):
     resource = Resource(clock, client, nonces=NoncePolicy())
     nonce = await resource.authenticator.challenge_nonce()
     clock.advance(120)

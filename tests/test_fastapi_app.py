@@ -133,7 +133,7 @@ async def test_the_documentation_can_be_open(ask, path):
     assert answer.status_code == 200
 
 
-async def test_a_refusal_that_a_dependency_raises_is_answered_with_a_challenge(ask):
+async def test_a_rejection_that_a_dependency_raises_is_answered_with_a_challenge(ask):
     answer = await ask("GET", "/reports")
     assert answer.status_code == 403
     assert answer.headers["www-authenticate"].startswith('DPoP error="insufficient_scope"')

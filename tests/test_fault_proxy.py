@@ -182,7 +182,7 @@ async def test_half_open_connections_are_dead_and_new_ones_are_not(proxy, connec
     assert await (await connect()).ask() == REPLY
 
 
-async def test_a_door_that_is_closed_refuses(proxy, connect):
+async def test_a_door_that_is_closed_rejects(proxy, connect):
     proxy.door = "closed"
     with pytest.raises(ConnectionRefusedError):
         await connect()

@@ -276,7 +276,7 @@ async def test_a_client_stays_with_its_tag(cluster, worker, clock):
         assert (await resource.authenticator.challenge_nonce(refusal))[0] == "c"
 
 
-async def test_another_tag_is_offered_only_while_the_server_of_its_own_is_away(cluster, worker):
+async def test_another_tag_is_offered_only_while_the_server_of_its_own_is_unavailable(cluster, worker):
     resource = worker(cluster)
     nonce = await nonce_with(resource, "cc")
     cluster.away = {"cc"}

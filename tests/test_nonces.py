@@ -106,7 +106,7 @@ async def test_a_nonce_lives_as_long_as_the_formula_says(clock, store, policy, i
     assert not await accepts(worker, nonce, clock)
 
 
-async def test_the_end_of_a_nonce_is_told_exactly(clock, store):
+async def test_the_end_of_a_nonce_is_reported_exactly(clock, store):
     worker, start = window_over(store, clock), clock.now
     nonce = await offered(worker, clock)
     clock.advance(10)
@@ -219,7 +219,7 @@ async def test_a_jump_far_ahead_starts_a_new_window(clock, store):
         pytest.param("!#[]~", Reason.NONCE_UNKNOWN, id="well-formed"),
     ],
 )
-async def test_a_nonce_that_is_not_ours_is_refused(clock, store, nonce, reason):
+async def test_a_nonce_that_is_not_ours_is_rejected(clock, store, nonce, reason):
     worker = window_over(store, clock)
     await worker.ensure(clock())
     with pytest.raises(UseNonce) as refused:

@@ -19,7 +19,7 @@ def test_the_public_names_are_sorted():
     assert dpop_asgi.__all__ == sorted(dpop_asgi.__all__)
 
 
-def test_no_public_name_stands_twice():
+def test_no_public_name_is_duplicated():
     assert len(set(dpop_asgi.__all__)) == len(dpop_asgi.__all__)
 
 

@@ -20,7 +20,7 @@ def resource(clock, client):
 
 
 @pytest.mark.requirement("R-11.1-04", "R-7.3-01")
-async def test_the_identical_request_is_refused_the_second_time(resource):
+async def test_the_identical_request_is_rejected_the_second_time(resource):
     headers = resource.headers()
     await resource.accept(headers)
     for _ in range(3):
@@ -29,7 +29,7 @@ async def test_the_identical_request_is_refused_the_second_time(resource):
 
 
 @pytest.mark.requirement("R-11.1-04")
-async def test_a_new_proof_with_an_old_jti_is_refused(resource, clock):
+async def test_a_new_proof_with_an_old_jti_is_rejected(resource, clock):
     await resource.accept(resource.headers(claims={"jti": "one"}))
     clock.advance(5)
     assert await resource.reason(resource.headers(claims={"jti": "one"})) is Reason.PROOF_REPLAYED
@@ -95,7 +95,7 @@ async def test_another_method_does_not_make_a_jti_new(resource):
 
 @pytest.mark.requirement("R-11.1-06")
 @pytest.mark.parametrize("ahead", [0, 30, 60, -200, -299])
-async def test_a_proof_stays_spent_until_it_is_too_old(resource, clock, ahead):
+async def test_a_proof_stays_used_until_it_is_too_old(resource, clock, ahead):
     issued = clock.now + ahead
     headers = resource.headers(claims={"iat": issued})
     await resource.accept(headers)
@@ -124,7 +124,7 @@ async def test_the_entry_lives_ten_seconds_longer_than_the_proof(resource, clock
 
 
 @pytest.mark.requirement("R-11.1-06")
-async def test_a_proof_stays_spent_for_a_host_whose_clock_is_ten_seconds_behind(resource, clock):
+async def test_a_proof_stays_used_for_a_host_whose_clock_is_ten_seconds_behind(resource, clock):
     issued = clock.now
     headers = resource.headers(claims={"iat": issued})
     await resource.accept(headers)
@@ -188,7 +188,7 @@ async def test_an_entry_has_one_size_whatever_the_jti(resource, size):
 
 @pytest.mark.requirement("R-11.1-07")
 @pytest.mark.parametrize("jti", ["a:b", "a\nb", "a\0b", "naïve ☃", "\ud800", "{x}", "*", " a "], ids=ascii)
-async def test_any_jti_is_spent_once(resource, jti):
+async def test_any_jti_is_used_once(resource, jti):
     headers = resource.headers(claims={"jti": jti})
     await resource.accept(headers)
     assert await resource.reason(headers) is Reason.PROOF_REPLAYED
@@ -200,7 +200,7 @@ async def test_jtis_that_differ_a_little_are_different(resource):
         await resource.accept(resource.headers(claims={"jti": jti}))
 
 
-async def test_a_full_store_refuses_and_forgets_nothing(clock, client):
+async def test_a_full_store_rejects_and_forgets_nothing(clock, client):
     resource = Resource(clock, client, store=MemoryStore(max_entries=1, clock=clock))
     headers = resource.headers()
     await resource.accept(headers)

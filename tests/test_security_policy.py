@@ -32,7 +32,7 @@ def test_each_numbered_check_is_explained():
 
 
 @pytest.mark.parametrize("reason", [pytest.param(reason, id=reason.value) for reason in Reason])
-def test_each_kind_of_refusal_is_named(reason):
+def test_each_kind_of_rejection_is_named(reason):
     assert f"`{reason.value.partition('_')[0]}_*`" in SECURITY
 
 

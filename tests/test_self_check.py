@@ -30,7 +30,7 @@ async def test_a_sound_server_gives_nothing_to_mend(redis_server):
 
 
 @pytest.mark.parametrize("policy", [pytest.param(name, id=name) for name in ("allkeys-lru", "volatile-ttl")])
-async def test_a_policy_that_drops_spent_proofs_is_told_with_what_to_set(redis_binary, policy):
+async def test_a_policy_that_drops_used_proofs_is_reported_with_what_to_set(redis_binary, policy):
     with RedisServer(redis_binary, "--maxmemory", "100mb", "--maxmemory-policy", policy) as server:
         (finding,) = await _found(server)
     assert policy in finding
@@ -51,12 +51,12 @@ async def test_a_policy_that_never_applies_is_not_told(redis_binary):
         pytest.param(-8.0, "behind", id="eight-seconds-behind"),
     ],
 )
-async def test_a_clock_that_is_far_from_the_stores_is_told(redis_server, ahead, told):
+async def test_a_clock_that_is_far_from_the_stores_is_reported(redis_server, ahead, told):
     found = await _found(redis_server, clock=lambda: time.time() + ahead)
     assert [told in finding for finding in found] == ([True] if told else [])
 
 
-async def test_a_replica_is_told(redis_server, redis_binary):
+async def test_a_replica_is_reported(redis_server, redis_binary):
     replicaof = ("--replicaof", f"127.0.0.1 {redis_server.port}")
     with RedisServer(redis_binary, *replicaof) as replica:
         (finding,) = await _found(replica)
@@ -72,7 +72,7 @@ async def test_a_replica_is_told(redis_server, redis_binary):
         pytest.param("", True, id="none"),
     ],
 )
-def test_a_version_that_lacks_the_command_is_told(version, is_old):
+def test_a_version_that_lacks_the_command_is_reported(version, is_old):
     found = list(findings(f"redis_version:{version}\r\nrole:master\r\n".encode(), now=0.0))
     assert [("7.0 or newer" in finding) for finding in found] == [True] * is_old
 
@@ -89,7 +89,7 @@ async def test_a_user_who_may_not_ask_is_told_that_there_is_no_fence_and_works(r
     await store.aclose()
 
 
-async def test_a_server_that_is_away_is_told_and_nothing_is_raised():
+async def test_a_server_that_is_unavailable_is_told_and_nothing_is_raised():
     store = RedisStore(f"redis://127.0.0.1:{free_port()}/0")
     (finding,) = await _authenticator(store).self_check.findings()
     assert finding.startswith("the store could not be looked at: ")
@@ -126,7 +126,7 @@ async def test_a_process_is_ready_when_the_store_takes_values(redis_server):
     await store.aclose()
 
 
-async def test_a_process_whose_store_is_away_is_not_ready():
+async def test_a_process_whose_store_is_unavailable_is_not_ready():
     store = RedisStore(f"redis://127.0.0.1:{free_port()}/0")
     with pytest.raises(StoreError):
         await _authenticator(store).ready()

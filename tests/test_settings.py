@@ -153,7 +153,7 @@ BAD = {
     ("variable", "value"),
     [pytest.param(name, value, id=f"{name}-{value!r}") for name, values in BAD.items() for value in values],
 )
-def test_a_bad_value_is_refused_and_its_variable_named(variable, value):
+def test_a_bad_value_is_rejected_and_its_variable_named(variable, value):
     name = f"DPOP_{variable}"
     redis = {"DPOP_STORE": "redis://localhost"} if variable == "STORE_TIMEOUT" else {}
     with pytest.raises(ValueError, match=rf"^{name}: ") as refused:

@@ -136,7 +136,7 @@ async def test_a_challenge_can_be_met(http, api):
     assert (await http.get("/who", headers=await api.fields(path="/who", nonce=nonce))).status_code == 200
 
 
-async def test_a_refusal_that_a_route_raises_is_answered_with_a_challenge(http, api):
+async def test_a_rejection_that_a_route_raises_is_answered_with_a_challenge(http, api):
     answer = await http.get("/refuse", headers=await api.fields(path="/refuse"))
     assert answer.status_code == 403
     [challenge] = answer.headers.get_list("www-authenticate")
@@ -188,14 +188,14 @@ async def test_an_exception_handler_of_the_app_goes_before_ours(api):
     assert (answer.status_code, answer.text) == (418, "handled")
 
 
-async def test_without_the_middleware_a_refusal_is_an_error():
+async def test_without_the_middleware_a_rejection_is_an_error():
     app = Starlette(routes=ROUTES, exception_handlers={DPoPError: rejection_handler})
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=PUBLIC_URL) as http:
         with pytest.raises(InsufficientScope):
             await http.get("/refuse")
 
 
-async def test_a_refusal_while_debugging_is_answered_with_a_challenge_too(api):
+async def test_a_rejection_while_debugging_is_answered_with_a_challenge_too(api):
     app = Starlette(routes=ROUTES, debug=True)
     transport = httpx2.ASGITransport(_wrapped(app, api.authenticator))
     async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
@@ -222,7 +222,7 @@ def test_without_the_middleware_there_is_no_caller(scope):
         caller_from(Request(scope))
 
 
-async def test_a_route_may_refuse_a_token_for_reasons_of_its_own(api):
+async def test_a_route_may_reject_a_token_for_reasons_of_its_own(api):
     async def banned(request):
         raise InvalidToken(Reason.TOKEN_REJECTED)
 

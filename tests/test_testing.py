@@ -90,7 +90,7 @@ async def test_one_broken_part_is_all_that_is_wrong(authenticator, issuer, clien
         await _ask(authenticator, client.headers("GET", URI, token, signed_by=PrivateKey.generate()))
 
 
-def test_headers_are_the_two_fields_of_a_request(client):
+def test_headers_are_the_two_headers_of_a_request(client):
     headers = client.headers("GET", URI, "token")
     assert list(headers) == ["Authorization", "DPoP"]
     assert headers["Authorization"] == "DPoP token"

@@ -71,7 +71,7 @@ def wrapped(token):
         pytest.param(JWTVerifier, "an object, and not its class", id="our-class"),
     ],
 )
-def test_a_verifier_that_can_be_seen_to_be_none_is_refused_when_the_authenticator_is_made(wrong, wanted):
+def test_a_verifier_that_can_be_seen_to_be_none_is_rejected_when_the_authenticator_is_made(wrong, wanted):
     """Y07"""
     with pytest.raises(ValueError, match=f"^verify_token: must be {wanted}"):
         Authenticator(verify_token=wrong, store=MemoryStore())
@@ -114,7 +114,7 @@ async def _returning(value):
         pytest.param(lambda token: token, "is not async", id="not-async-and-the-token"),
     ],
 )
-async def test_a_verifier_that_returns_no_token_lets_nobody_in_and_is_told_once(
+async def test_a_verifier_that_returns_no_token_lets_nobody_in_and_is_reported_once(
     clock, client, caplog, wrong, fault, scheme
 ):
     """Y07"""
@@ -161,7 +161,7 @@ def _claims(client, **claims):
         pytest.param({"leeway": 60.0}, 60.0, False, id="with-more-and-past-it"),
     ],
 )
-async def test_an_expired_token_is_refused_whoever_verified_it(clock, client, scheme, leeway, past, passes):
+async def test_an_expired_token_is_rejected_whoever_verified_it(clock, client, scheme, leeway, past, passes):
     """Z14"""
     claims = _claims(client, exp=clock.now - past)
     if scheme == "Bearer":
@@ -202,7 +202,7 @@ async def test_the_leeway_of_a_jwt_verifier_counts(clock, client, leeway):
 
 
 @pytest.mark.parametrize("slow", ["issuer", "store", "memory"])
-async def test_a_token_that_expires_while_somebody_is_asked_is_refused(clock, client, slow):
+async def test_a_token_that_expires_while_somebody_is_asked_is_rejected(clock, client, slow):
     """Z14"""
     token = AccessToken.from_claims(_claims(client, exp=clock.now + 1))
 

@@ -1,6 +1,6 @@
 """Responses: the app's own messages with a nonce added, or the response to a rejection."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from enum import Enum
 from operator import itemgetter
@@ -39,7 +39,7 @@ class _State(Enum):
     REPLACED = "the response to a rejection was sent; messages from the app are dropped"
 
 
-class _Responder:
+class _Responder(ABC):
     """Responds to one request.
 
     Args:

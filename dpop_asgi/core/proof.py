@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dpop_asgi.core import jwk
+from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.checks import ProofContext, claim_failures, header_failures, request_failures
 from dpop_asgi.core.encoding import b64url_decode, split_jws
-from dpop_asgi.core.lru import LRU
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidProof, Reason
@@ -91,7 +91,7 @@ class ProofReader:
 
     def __init__(self, policy: ProofPolicy, *, cached: int = CACHED_HEADERS) -> None:
         self._policy = policy
-        self._headers: LRU[bytes, ProofHeader] = LRU(cached)
+        self._headers: BoundedCache[bytes, ProofHeader] = BoundedCache(cached)
         self._segments: dict[str, bytes] = {}
 
     def read(self, value: bytes) -> Proof:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 
-from dpop_asgi.core.lru import LRU
+from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.ports import Store
 from dpop_asgi.errors import StoreError
 
@@ -27,7 +27,7 @@ class UnknownNonces:
     """
 
     def __init__(self) -> None:
-        self._last: LRU[bytes, str] = LRU(_MOST_CLIENTS)
+        self._last: BoundedCache[bytes, str] = BoundedCache(_MOST_CLIENTS)
         self._again = 0
         self._not_before = 0.0
 

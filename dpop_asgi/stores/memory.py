@@ -7,6 +7,7 @@ import math
 import os
 import time
 
+from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
 from dpop_asgi.stores.workers import several_workers
@@ -29,13 +30,11 @@ class MemoryStore:
         clock: seconds, the same clock that proofs are checked against.
 
     Raises:
-        ValueError: If `max_entries` is less than 1.
+        ValueError: If `max_entries` isn't a whole number of at least 1.
     """
 
     def __init__(self, *, max_entries: int = 500_000, clock: Clock = time.time) -> None:
-        if max_entries < 1:
-            msg = f"max_entries: {max_entries!r} is not at least 1"
-            raise ValueError(msg)
+        require("max_entries", type(max_entries) is int and max_entries >= 1, "a whole number of at least 1")
         self._max_entries = max_entries
         self._clock = clock
         self._values: dict[str, str] = {}

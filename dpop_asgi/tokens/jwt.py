@@ -11,8 +11,8 @@ from typing import Any
 
 from dpop_asgi.core import jwk
 from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
+from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.lru import LRU
 from dpop_asgi.core.options import host_names, require
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import InvalidToken, Reason
@@ -128,7 +128,7 @@ class JWTVerifier:
         self._leeway = leeway
         self._cache_seconds = cache_seconds
         self._clock = clock
-        self._cache: LRU[str, _Verified] = LRU(cached_tokens)
+        self._cache: BoundedCache[str, _Verified] = BoundedCache(cached_tokens)
 
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""
@@ -200,6 +200,9 @@ class JWTVerifier:
 def _trusted(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:
     require("issuer", bool(several) != (one["issuer"] is not None), "a single issuer, or a list in issuers instead")
     require("issuers", len({each.issuer for each in several}) == len(several), "different from each other")
+    defaults = {"audience": (), "jwks_uri": None, "jwks": None, "algorithms": _ALGORITHMS}
+    for option, default in defaults.items():
+        require(option, not several or one[option] == default, "set in each TrustedIssuer, if there are several")
     return several or (TrustedIssuer(**one),)
 
 

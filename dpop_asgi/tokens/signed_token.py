@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.encoding import b64url_decode, split_jws
 from dpop_asgi.core.jwk import PublicKey
-from dpop_asgi.core.lru import LRU
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.issuer.key_set import KeySet
@@ -25,7 +25,7 @@ _CACHED_HEADER_BYTES = 1024
 _MOST_CANDIDATES = 8
 
 # `typ`, `alg` and `kid` by encoded header, for tokens whose signature was verified.
-_headers: LRU[bytes, tuple[str, str, str | None]] = LRU(_CACHED_HEADERS)
+_headers: BoundedCache[bytes, tuple[str, str, str | None]] = BoundedCache(_CACHED_HEADERS)
 
 
 @dataclass(slots=True)  # hot path: a frozen dataclass is slower to create

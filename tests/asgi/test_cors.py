@@ -30,7 +30,7 @@ async def test_a_challenge_exposes_nonce_and_challenge(api):
 
 
 @pytest.mark.requirement("R-CORS-01")
-async def test_a_request_of_no_origin_gets_no_cors_field(api):
+async def test_a_request_of_no_origin_gets_no_cors_header(api):
     assert (await api.request()).all("access-control-expose-headers") == []
     assert (await api.anonymous()).all("access-control-expose-headers") == []
 
@@ -137,7 +137,7 @@ async def test_in_both_orders_a_preflight_is_answered_by_the_cors_middleware(mak
 
 @pytest.mark.requirement("R-CORS-01", "R-CORS-03", "H-08")
 @pytest.mark.parametrize("order", ORDERS)
-async def test_in_both_orders_an_accepted_answer_exposes_both_fields_once(make_api, order):
+async def test_in_both_orders_an_accepted_answer_exposes_both_headers_once(make_api, order):
     api, app = order(make_api)
     sent = await api.fields()
     answer = await call(app, http_scope(headers=[("host", "rs.example"), ORIGIN, *sent.items()]))

@@ -58,7 +58,7 @@ def test_trust_in_unix_sockets_is_no_trust_in_addresses():
     assert _uri(SAID, trusted=["unix"]) == IGNORED
 
 
-def test_only_the_chosen_kind_of_fields_is_read():
+def test_only_the_chosen_kind_of_headers_is_read():
     both = [*SAID, ("forwarded", "host=evil.example;proto=http")]
     assert _uri(both) == "https://rs.example/r"
     assert _uri(both, forwarded="forwarded") == "https://evil.example/r"
@@ -151,7 +151,7 @@ X_FORWARDED = [
 
 @pytest.mark.requirement("R-4.3-13", "R-4.3-14")
 @pytest.mark.parametrize(("said", "uri"), X_FORWARDED)
-def test_x_forwarded_fields_are_read(said, uri):
+def test_x_forwarded_headers_are_read(said, uri):
     assert _uri(said) == uri
 
 
@@ -171,7 +171,7 @@ def test_x_forwarded_fields_are_read(said, uri):
         pytest.param([("x-forwarded-proto", "gopher")], id="another-scheme"),
     ],
 )
-def test_malformed_x_forwarded_fields_are_refused(said):
+def test_malformed_x_forwarded_headers_are_rejected(said):
     assert _reason(said) == Reason.FORWARDED_MALFORMED
 
 
@@ -205,7 +205,7 @@ FORWARDED = [
 
 @pytest.mark.requirement("R-4.3-13")
 @pytest.mark.parametrize(("lines", "uri"), FORWARDED)
-def test_the_forwarded_field_is_read(lines, uri):
+def test_the_forwarded_header_is_read(lines, uri):
     assert _uri([("forwarded", line) for line in lines], forwarded="forwarded") == uri
 
 
@@ -224,7 +224,7 @@ def test_the_forwarded_field_is_read(lines, uri):
         pytest.param('host=""', id="empty-host"),
     ],
 )
-def test_a_malformed_forwarded_field_is_refused(line):
+def test_a_malformed_forwarded_header_is_rejected(line):
     assert _reason([("forwarded", line)], forwarded="forwarded") == Reason.FORWARDED_MALFORMED
 
 
@@ -235,7 +235,7 @@ async def test_a_request_through_a_trusted_proxy_passes_as_the_client_addressed_
     assert (await call(api.app, http_scope(headers=headers, scheme="http"))).status == 200
 
 
-async def test_the_same_request_from_elsewhere_is_refused(make_api):
+async def test_the_same_request_from_elsewhere_is_rejected(make_api):
     api = make_api(public_url=None, allowed_hosts=["rs.example"], trusted_proxies=["10.0.0.1"])
     sent = await api.fields()
     headers = [("host", "inner"), ("x-forwarded-host", "rs.example"), *sent.items()]

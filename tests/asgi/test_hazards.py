@@ -68,7 +68,7 @@ async def test_hmac_is_never_accepted(api, client):
         pytest.param({"x": "\ud800"}, id="surrogate"),
     ],
 )
-async def test_a_key_that_cannot_be_imported_is_a_refusal(api, client, changes):
+async def test_a_key_that_cannot_be_imported_is_a_rejection(api, client, changes):
     assert _is_invalid_proof(await api.request(header={"jwk": {**client.key.public_jwk, **changes}}))
 
 
@@ -88,7 +88,7 @@ async def test_a_key_that_cannot_be_imported_is_a_refusal(api, client, changes):
         pytest.param(b"\xef\xbb\xbf{}", id="byte-order-mark"),
     ],
 )
-async def test_json_that_parsers_disagree_about_is_a_refusal(api, client, payload):
+async def test_json_that_parsers_disagree_about_is_a_rejection(api, client, payload):
     header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": client.key.public_jwk}
     assert _is_invalid_proof(await _proof_request(api, jwt(header, payload, client.key)))
 
@@ -139,7 +139,7 @@ async def test_addresses_in_a_proof_are_left_alone(api):
 
 
 @pytest.mark.parametrize("kind", [tuple, list])
-async def test_header_fields_come_in_any_kind_of_sequence(api, kind):
+async def test_header_headers_come_in_any_kind_of_sequence(api, kind):
     scope = http_scope(headers=(await api.fields()).items())
     scope["headers"] = kind(scope["headers"])
     assert (await call(api.app, scope)).status == 200

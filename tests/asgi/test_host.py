@@ -54,7 +54,7 @@ def test_without_configuration_no_other_host_is_served(host):
 
 
 @pytest.mark.requirement("R-4.3-13")
-def test_the_refusal_names_the_settings_to_change():
+def test_the_rejection_names_the_settings_to_change():
     with pytest.raises(InvalidRequest) as refused:
         _uri("api.example.com")
     assert "public_url" in refused.value.description
@@ -87,7 +87,7 @@ def test_the_refusal_names_the_settings_to_change():
         pytest.param(["local\\host"], id="backslash"),
     ],
 )
-def test_a_malformed_host_is_refused_though_all_names_in_it_are_served(hosts):
+def test_a_malformed_host_is_rejected_though_all_names_in_it_are_served(hosts):
     assert _reason(*hosts, allowed=["localhost", "evil.example"]) == Reason.HOST_MALFORMED
 
 
@@ -177,7 +177,7 @@ def test_of_several_public_urls_none_is_taken_for_the_port_of_another_scheme():
         pytest.param("other.example", None, id="another-host"),
     ],
 )
-def test_a_port_that_was_lost_on_the_way_is_told(host, told):
+def test_a_port_that_was_lost_on_the_way_is_reported(host, told):
     """Y10: nginx drops it with `$host`; in the log only."""
     with pytest.raises(InvalidRequest) as refused:
         _uri(host, allowed=["api.example.com:8443", "another.example"])
@@ -204,7 +204,7 @@ def test_an_absolute_target_stands_for_the_host(raw_path, outcome):
         assert _uri("elsewhere.example", raw_path=raw_path) == outcome
 
 
-def test_a_scheme_that_is_none_of_http_is_refused():
+def test_a_scheme_that_is_none_of_http_is_rejected():
     assert _reason("localhost", scheme="gopher") == Reason.FORWARDED_MALFORMED
 
 
@@ -230,7 +230,7 @@ def test_a_wrong_option_is_named(make_api, options, named):
 
 
 @pytest.mark.parametrize("host", ["*", "*.example.com", "api.*.com", ".example.com", "*:8443"])
-def test_a_pattern_is_refused_when_it_is_configured(make_api, host):
+def test_a_pattern_is_rejected_when_it_is_configured(make_api, host):
     """X11: no request has such a host, so nobody would be served; the message says what to do."""
     with pytest.raises(ValueError, match=r"^allowed_hosts: .* is a pattern; list each host by its name"):
         make_api(public_url=None, allowed_hosts=["a.example", host])

@@ -59,7 +59,7 @@ async def test_state_that_requests_of_one_connection_share_is_not_written_to(mak
 
 
 @pytest.mark.parametrize("path", ["/r", "/elsewhere"])
-async def test_after_a_refusal_the_scope_tells_of_nobody(api, path):
+async def test_after_a_rejection_the_scope_tells_of_nobody(api, path):
     """X01: what is outside sends a scope again."""
     scope = http_scope(headers=(await api.fields()).items())
     assert (await call(api.app, scope)).status == 200
@@ -77,7 +77,7 @@ async def test_what_is_outside_sees_who_called(api):
     assert scope["user"].display_name == "alice"
 
 
-async def test_the_fields_reach_the_app_as_they_were_sent(api):
+async def test_the_headers_reach_the_app_as_they_were_sent(api):
     sent = await api.fields()
     scope = http_scope(headers=sent.items())
     headers = list(scope["headers"])
@@ -110,19 +110,19 @@ async def test_present_as_bearer_invents_nothing_on_an_open_path(make_api):
 
 
 @pytest.mark.parametrize("value", ["dpop", "", "Bearer", True], ids=repr)
-def test_present_as_something_else_is_refused_when_it_is_configured(make_api, value):
+def test_present_as_something_else_is_rejected_when_it_is_configured(make_api, value):
     with pytest.raises(ValueError, match=r"^present_as: "):
         make_api(present_as=value)
 
 
 @pytest.mark.parametrize("value", [None, "authenticator", DPoPMiddleware], ids=repr)
-def test_what_is_no_authenticator_is_refused_when_it_is_configured(value):
+def test_what_is_no_authenticator_is_rejected_when_it_is_configured(value):
     with pytest.raises(ValueError, match=r"^authenticator: "):
         DPoPMiddleware(App(), authenticator=value)
 
 
 @pytest.mark.requirement("R-FAPI-02")
-async def test_a_token_that_a_verifier_of_ones_own_knows_as_revoked_is_refused(make_api, revocable):
+async def test_a_token_that_a_verifier_of_ones_own_knows_as_revoked_is_rejected(make_api, revocable):
     verify, revoke = revocable
     api = make_api(verify_token=verify)
     assert (await api.request()).status == 200

@@ -56,7 +56,7 @@ async def test_messages_pass_and_the_store_is_closed_at_shutdown(make_api, store
     assert store.closed == 1
 
 
-async def test_the_store_is_closed_before_the_server_is_told(make_api, store):
+async def test_the_store_is_closed_before_the_server_is_reported(make_api, store):
     order = []
 
     async def send(message):

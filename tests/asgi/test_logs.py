@@ -51,7 +51,7 @@ async def _request(api, *, also=(), scope=None, token=None, **changes):
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-async def test_a_refusal_is_logged_with_its_reason_and_no_secret(api, logged, broken, caplog):
+async def test_a_rejection_is_logged_with_its_reason_and_no_secret(api, logged, broken, caplog):
     scope, answer = await _request(api, **broken)
     assert answer.status in {400, 401}
     text = logged()

@@ -29,7 +29,7 @@ async def test_without_usable_credentials_both_schemes_are_offered_without_error
 
 @pytest.mark.requirement("R-7.2-02", "R-7.2-04")
 @pytest.mark.parametrize("with_proof", [False, True], ids=["alone", "with-a-proof"])
-async def test_a_bound_token_is_refused_as_bearer(mixed, with_proof):
+async def test_a_bound_token_is_rejected_as_bearer(mixed, with_proof):
     proof = (await mixed.fields())["DPoP"] if with_proof else None
     answer, challenges = await _with(mixed, f"Bearer {mixed.token}", proof=proof)
     assert (answer.status, challenges) == (401, [("Bearer", "invalid_token"), ("DPoP", None)])
@@ -75,7 +75,7 @@ async def test_an_unbound_bearer_token_passes_with_or_without_a_stray_proof(mixe
 
 
 @pytest.mark.requirement("R-7.2-06")
-async def test_an_unbound_token_is_refused_under_dpop(mixed, issuer):
+async def test_an_unbound_token_is_rejected_under_dpop(mixed, issuer):
     answer = await mixed.request(token=issuer.access_token())
     assert answer.one("www-authenticate").startswith('DPoP error="invalid_token"')
 
@@ -95,7 +95,7 @@ async def test_the_realm_is_configured_and_stands_once(make_api):
 
 
 @pytest.mark.parametrize("realm", ["", 'a"b', "a\\b", "a\r\nb", "caf\xe9"], ids=repr)
-def test_a_realm_that_could_end_its_quotes_is_refused_when_it_is_configured(make_api, realm):
+def test_a_realm_that_could_end_its_quotes_is_rejected_when_it_is_configured(make_api, realm):
     with pytest.raises(ValueError, match=r"^realm: "):
         make_api(realm=realm)
 
@@ -109,7 +109,7 @@ async def test_a_bad_proof_is_401_in_both_modes(api, mixed):
 
 
 @pytest.mark.requirement("R-7.2-04", "R-6750-07")
-async def test_a_refusal_that_the_app_raises_for_a_bearer_caller_is_a_bearer_challenge(make_api, issuer):
+async def test_a_rejection_that_the_app_raises_for_a_bearer_caller_is_a_bearer_challenge(make_api, issuer):
     async def refuse(scope, receive, send):
         raise InsufficientScope("orders:write")
 

@@ -74,7 +74,7 @@ async def test_the_newer_nonce_is_handed_out_once(make_api, clock):
     assert answer.one("dpop-nonce") == await api.authenticator.challenge_nonce()
 
 
-async def test_a_refusal_inside_both_is_answered_once(make_api):
+async def test_a_rejection_inside_both_is_answered_once(make_api):
     api = make_api()
     api.wrap(_mounted(api), public_url=PUBLIC_URL)
     answer = await api.request(path="/v2/refuse")
@@ -135,7 +135,7 @@ async def test_an_inner_instance_with_an_authenticator_of_its_own_judges_the_tok
     assert (answer.status, 'error="invalid_token"' in answer.one("www-authenticate")) == (401, True)
 
 
-async def test_an_inner_instance_with_an_authenticator_of_its_own_spends_the_proof_no_second_time(make_api, store):
+async def test_an_inner_instance_with_an_authenticator_of_its_own_uses_up_the_proof_no_second_time(make_api, store):
     outer, inner = make_api(store=store), make_api(store=store)
     outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
     assert (await outer.request(path="/v2/who")).status == 200

@@ -48,7 +48,7 @@ async def test_the_answer_has_the_newer_nonce_and_not_the_apps(make_api, clock, 
 
 @pytest.mark.parametrize("prelude", PRELUDES)
 @pytest.mark.parametrize("before", [pytest.param(None, id="at-once"), pytest.param(App(500), id="after-a-500")])
-async def test_a_refusal_that_the_app_raises_is_answered(make_api, prelude, before):
+async def test_a_rejection_that_the_app_raises_is_answered(make_api, prelude, before):
     async def refuse(scope, receive, send):
         try:
             await _refuse()

@@ -134,7 +134,7 @@ async def test_a_user_who_is_not_ours_stays_on_an_open_path(api):
     assert (inside["user"], inside["auth"], inside["state"]) == ("session", "of-the-session", {"dpop": 1})
 
 
-async def test_a_proof_is_not_spent_on_an_open_path(api):
+async def test_a_proof_is_not_used_on_an_open_path(api):
     sent = await api.fields(path="/healthz")
     scope = http_scope(path="/healthz", headers=sent.items())
     assert [(await call(api.app, scope)).status for _ in range(2)] == [200, 200]
@@ -150,13 +150,13 @@ async def test_a_nonce_of_the_app_passes_on_an_open_path(api, make_api):
 @pytest.mark.parametrize(
     "paths", [["healthz"], [""], ["https://rs.example/healthz"], ["/a", "b"], "healthz", 5], ids=repr
 )
-def test_what_is_no_path_is_refused_when_it_is_configured(make_api, paths):
+def test_what_is_no_path_is_rejected_when_it_is_configured(make_api, paths):
     with pytest.raises(ValueError, match=r"^public_paths: "):
         make_api(public_paths=paths)
 
 
 @pytest.mark.parametrize("prefix", ["/a;b/", "/a%20b/", "/../", "/a//", "/a\\b/"])
-def test_a_prefix_that_could_open_nothing_is_refused_when_it_is_configured(make_api, prefix):
+def test_a_prefix_that_could_open_nothing_is_rejected_when_it_is_configured(make_api, prefix):
     with pytest.raises(ValueError, match=r"^public_paths: "):
         make_api(public_paths=[prefix])
 

@@ -32,13 +32,13 @@ HOSTILE = [
 @pytest.mark.requirement("R-4.3-13")
 @pytest.mark.parametrize("headers", HOSTILE)
 @pytest.mark.parametrize("members", [{}, {"scheme": "http"}, {"client": None}, {"server": None}], ids=repr)
-def test_neither_header_fields_nor_the_connection_change_the_uri(headers, members):
+def test_neither_header_headers_nor_the_connection_change_the_uri(headers, members):
     assert PublicURL(PUBLIC_URL)(http_scope(path="/r", headers=headers, **members)) == "https://rs.example/r"
 
 
 @pytest.mark.requirement("R-4.3-13")
 @pytest.mark.parametrize("headers", HOSTILE)
-async def test_a_correct_request_passes_whatever_the_forgeable_fields_say(api, headers):
+async def test_a_correct_request_passes_whatever_the_forgeable_headers_say(api, headers):
     sent = await api.fields()
     scope = http_scope(headers=[*sent.items(), *headers])
     assert await _status(api, scope) == 200
@@ -99,7 +99,7 @@ def test_of_several_public_urls_the_host_chooses_one(host, uri):
         pytest.param(["one.example/two"], Reason.HOST_MALFORMED, id="with-a-path"),
     ],
 )
-def test_a_host_that_chooses_none_of_several_is_refused(hosts, reason):
+def test_a_host_that_chooses_none_of_several_is_rejected(hosts, reason):
     with pytest.raises(InvalidRequest) as refused:
         PublicURL(BASES)(http_scope(headers=[("host", host) for host in hosts]))
     assert refused.value.reason == reason
@@ -122,7 +122,7 @@ def test_a_host_that_chooses_none_of_several_is_refused(hosts, reason):
         pytest.param(["https://rs.example", "https://rs.example/api"], id="one-host-twice"),
     ],
 )
-def test_what_is_no_public_url_is_refused_when_it_is_configured(make_api, urls):
+def test_what_is_no_public_url_is_rejected_when_it_is_configured(make_api, urls):
     with pytest.raises(ValueError, match=r"^public_url: "):
         make_api(public_url=urls)
 
@@ -147,7 +147,7 @@ def test_plain_http_is_for_hosts_that_were_opted_in_and_warned_of(make_api, capl
         pytest.param({"target_uri": lambda _: "https://rs.example/r"}, id="a-function"),
     ],
 )
-def test_a_second_way_to_say_the_uri_is_refused_when_it_is_configured(make_api, others):
+def test_a_second_way_to_say_the_uri_is_rejected_when_it_is_configured(make_api, others):
     with pytest.raises(ValueError, match=r"^public_url: "):
         make_api(public_url="https://rs.example", **others)
 
@@ -157,7 +157,7 @@ async def _no_uri(scope):
 
 
 @pytest.mark.parametrize("value", [_no_uri, "https://rs.example", partial(_no_uri)], ids=["async", "str", "partial"])
-def test_a_target_uri_that_is_no_plain_function_is_refused_when_it_is_configured(make_api, value):
+def test_a_target_uri_that_is_no_plain_function_is_rejected_when_it_is_configured(make_api, value):
     """Y07."""
     with pytest.raises(ValueError, match=r"^target_uri: "):
         make_api(public_url=None, target_uri=value)
@@ -195,7 +195,7 @@ def test_the_path_is_taken_as_it_was_sent(raw_path, path, expected):
 
 
 @pytest.mark.parametrize("path", ["/" + "\u8def" * 8000, "/" + "a" * 8192, "/" + "\U0001f510" * 2000], ids=len)
-def test_a_path_that_no_proof_could_name_is_refused_before_it_is_quoted(path):
+def test_a_path_that_no_proof_could_name_is_rejected_before_it_is_quoted(path):
     """Z08: to quote it would cost as much as nine signature checks."""
     with pytest.raises(InvalidRequest) as refused:
         path_of({**http_scope(), "path": path, "raw_path": None})
@@ -225,7 +225,7 @@ def test_a_scope_may_have_no_raw_path_at_all():
         pytest.param(b"/a\\b", id="backslash"),
     ],
 )
-def test_a_target_that_is_no_path_is_refused(raw_path):
+def test_a_target_that_is_no_path_is_rejected(raw_path):
     reason, facts = _refused(path=unquote(raw_path.decode("latin-1")), raw_path=raw_path)
     assert (reason, "hint" in facts) == (Reason.TARGET_MALFORMED, False)
 
@@ -257,7 +257,7 @@ DOTS = [
 @pytest.mark.requirement("R-4.3-14")
 @pytest.mark.parametrize("sent", [*DOTS, "http://rs.example/a/../b", "HTTPS://rs.example/%2e%2e"])
 @pytest.mark.parametrize("url", [PUBLIC_URL, f"{PUBLIC_URL}/api", BASES], ids=["origin", "prefix", "several"])
-def test_dot_segments_in_a_target_are_refused(url, sent):
+def test_dot_segments_in_a_target_are_rejected(url, sent):
     """Z06: routers and mounts keep them, so that another resource would be reached than is signed for."""
     headers = [("host", "one.example")]
     raw_path = sent.replace("rs.example", "one.example").encode()
@@ -306,7 +306,7 @@ async def test_the_clients_own_uri_may_have_dot_segments(api):
         pytest.param("", b"/a", "", id="nothing"),
     ],
 )
-def test_a_path_that_the_app_does_not_see_is_refused(path, raw_path, root_path):
+def test_a_path_that_the_app_does_not_see_is_rejected(path, raw_path, root_path):
     """Z06: a layer outside has rewritten one of the two."""
     reason, facts = _refused(path=path, raw_path=raw_path, root_path=root_path)
     assert (reason, "target_uri" in facts["hint"]) == (Reason.TARGET_MALFORMED, True)
@@ -340,7 +340,7 @@ async def test_a_lone_surrogate_is_a_malformed_target(make_api, path, raw_path):
     assert await _status(api, scope) == 400
 
 
-async def test_a_prefix_that_appears_twice_is_told_in_the_log(make_api, caplog):
+async def test_a_prefix_that_appears_twice_is_reported_in_the_log(make_api, caplog):
     """Y09: a proxy that does not strip it, or a server that puts it in front."""
     caplog.set_level("INFO", "dpop_asgi")
     api = make_api(public_url=f"{PUBLIC_URL}/api")

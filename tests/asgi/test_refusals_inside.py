@@ -59,7 +59,7 @@ REFUSALS = [
 
 @pytest.mark.requirement("R-7.1-07", "R-7.1-09", "R-6750-03", "R-6750-04", "R-9110-02", "R-9110-04")
 @pytest.mark.parametrize(("refusal", "status", "code"), REFUSALS)
-async def test_a_refusal_that_the_app_raises_is_answered_as_one_of_ours(make_api, refusal, status, code):
+async def test_a_rejection_that_the_app_raises_is_answered_as_one_of_ours(make_api, refusal, status, code):
     answer = await make_api(_Raises(refusal)).request()
     [challenge] = checked_challenges(answer.headers)
     assert (answer.status, challenge.scheme, challenge.parameters.get("error")) == (status, "DPoP", code)
@@ -76,7 +76,7 @@ async def test_a_scope_that_is_missing_is_named(make_api):
     assert json.loads(answer.body)["scope"] == "a:b c:d"
 
 
-async def test_a_refusal_that_the_app_raises_on_an_open_path_is_answered_too(make_api):
+async def test_a_rejection_that_the_app_raises_on_an_open_path_is_answered_too(make_api):
     api = make_api(_Raises(InvalidToken(Reason.TOKEN_REJECTED)), public_paths=["/r"])
     answer = await api.anonymous()
     assert (answer.status, len(answer.all("dpop-nonce"))) == (401, 1)
@@ -91,7 +91,7 @@ async def test_an_outage_that_the_app_raises_is_answered_with_503(make_api, erro
 @pytest.mark.parametrize(
     "chunks", [(b"Internal Server Error",), (b"Internal ", b"Server Error")], ids=["whole", "stream"]
 )
-async def test_a_500_that_is_sent_on_the_way_to_a_refusal_is_replaced(make_api, chunks):
+async def test_a_500_that_is_sent_on_the_way_to_a_rejection_is_replaced(make_api, chunks):
     """Starlette answers 500 before it lets an exception out."""
     api = make_api(_Raises(InsufficientScope("a:b"), App(500, [("x-app", "1")], chunks)))
     answer = await api.request()
@@ -99,7 +99,7 @@ async def test_a_500_that_is_sent_on_the_way_to_a_refusal_is_replaced(make_api, 
     assert b"Internal" not in answer.body
 
 
-async def test_a_500_by_which_a_framework_ends_a_refusal_is_replaced(make_api):
+async def test_a_500_by_which_a_framework_ends_a_rejection_is_replaced(make_api):
     """X12: Litestar lets nothing out."""
 
     async def inner(scope, receive, send):
@@ -112,12 +112,12 @@ async def test_a_500_by_which_a_framework_ends_a_refusal_is_replaced(make_api):
 
 
 @pytest.mark.parametrize("status", [200, 400, 503])
-async def test_a_refusal_after_the_answer_has_begun_is_not_hidden(make_api, status):
+async def test_a_rejection_after_the_answer_has_begun_is_not_hidden(make_api, status):
     api = make_api(_Raises(InsufficientScope("a:b"), App(status)))
     assert whole_answer(await _request_that_fails(api, InsufficientScope)).status == status
 
 
-async def test_a_refusal_after_a_500_for_another_reason_is_not_hidden(make_api):
+async def test_a_rejection_after_a_500_for_another_reason_is_not_hidden(make_api):
     async def inner(scope, receive, send):
         await App(500)(scope, receive, send)
         raise InsufficientScope("a:b")
@@ -172,7 +172,7 @@ async def test_a_500_is_sent_at_once_whatever_the_app_does_after_it(make_api, cr
 
 @pytest.mark.requirement("R-I-01")
 @pytest.mark.parametrize("refused", ["by-us", "by-the-app"])
-async def test_head_is_answered_with_the_same_fields_and_no_body(make_api, refused):
+async def test_head_is_answered_with_the_same_headers_and_no_body(make_api, refused):
     api = make_api(_Raises(InvalidToken(Reason.TOKEN_REJECTED)), public_paths=["/open"])
     path = "/r" if refused == "by-us" else "/open"
     get, head = [await api.anonymous(method, path) for method in ("GET", "HEAD")]
@@ -180,7 +180,7 @@ async def test_head_is_answered_with_the_same_fields_and_no_body(make_api, refus
     assert int(get.one("content-length")) == len(get.body) > 0
 
 
-async def test_what_is_refused_never_reaches_the_app(api):
+async def test_what_is_rejected_never_reaches_the_app(api):
     await api.anonymous()
     await api.request(nonce=None)
     await api.request(without={"DPoP"})

@@ -40,7 +40,7 @@ async def test_a_worker_that_starts_later_knows_the_nonces_from_before(workers, 
 
 
 @pytest.mark.requirement("R-11.1-04")
-async def test_a_proof_that_one_worker_accepted_is_refused_by_the_other(workers):
+async def test_a_proof_that_one_worker_accepted_is_rejected_by_the_other(workers):
     one, other = workers
     sent = await one.fields()
     statuses = [(await call(worker.app, http_scope(headers=sent.items()))).status for worker in (one, other)]
@@ -48,7 +48,7 @@ async def test_a_proof_that_one_worker_accepted_is_refused_by_the_other(workers)
 
 
 @pytest.mark.requirement("R-9-03")
-async def test_a_nonce_of_another_namespace_is_refused(make_api, redis_server):
+async def test_a_nonce_of_another_namespace_is_rejected(make_api, redis_server):
     stores = [RedisStore(redis_server.url, timeout=10.0) for _ in range(2)]
     one, other = (make_api(store=store, namespace=name) for store, name in zip(stores, ("one", "other"), strict=True))
     answer = await other.request(nonce=await one.authenticator.challenge_nonce())

@@ -50,7 +50,7 @@ async def test_a_warm_server_that_loses_its_store_goes_on_demanding_nonces(make_
     _assert_unavailable(await api.request(nonce=challenged.one("dpop-nonce")))
 
 
-async def test_a_store_that_is_back_is_used_at_once(make_api, store):
+async def test_a_store_that_has_recovered_is_used_at_once(make_api, store):
     api = make_api(store=store)
     await api.request()
     store.down = True
@@ -67,10 +67,10 @@ async def test_accepting_without_the_store_needs_a_good_nonce_all_the_same(make_
     with caplog.at_level(logging.WARNING, "dpop_asgi"):
         assert (await api.request()).status == 200
         assert (await api.request(nonce=None)).status == 401
-    assert "without being remembered" in caplog.text
+    assert "without being recorded" in caplog.text
 
 
-async def test_an_issuer_that_is_away_is_no_fault_of_the_client(make_api):
+async def test_an_issuer_that_is_unavailable_is_no_fault_of_the_client(make_api):
     async def verify(_):
         raise IssuerUnavailable("away")
 

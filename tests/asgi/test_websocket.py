@@ -74,7 +74,7 @@ async def test_a_handshake_with_a_good_proof_is_accepted(api, htu):
         pytest.param("GET", "http://rs.example/ws", id="http-without-tls"),
     ],
 )
-async def test_a_handshake_with_a_proof_for_something_else_is_refused(api, method, htu):
+async def test_a_handshake_with_a_proof_for_something_else_is_rejected(api, method, htu):
     sent = await _connect(api.app, _scope((await api.fields(method, htu)).items()))
     assert _denial(sent).status == 401
 
@@ -154,7 +154,7 @@ async def test_a_handshake_on_an_open_path_needs_no_credentials(make_api):
     assert (await _connect(api.app, _scope()))[0]["type"] == "websocket.accept"
 
 
-async def test_a_handshake_while_the_store_is_away_is_denied_with_503(make_api, away):
+async def test_a_handshake_while_the_store_is_unavailable_is_denied_with_503(make_api, away):
     api = make_api(_echo, store=away)
     answer = _denial(await _connect(api.app, _scope((await api.fields(path="wss://rs.example/ws", nonce="x")).items())))
     assert (answer.status, answer.all("www-authenticate"), answer.all("dpop-nonce")) == (503, [], [])
@@ -204,7 +204,7 @@ async def test_an_endpoint_knows_who_is_calling(chat):
 
 
 @pytest.mark.parametrize("path", ["/refuse", "/refuse-connected"])
-async def test_a_refusal_that_an_endpoint_raises_before_it_accepts_is_a_denial(chat, path):
+async def test_a_rejection_that_an_endpoint_raises_before_it_accepts_is_a_denial(chat, path):
     with pytest.raises(WebSocketDenialResponse) as denied, await _handshake(chat, path):
         pass
     assert denied.value.status_code == 403
@@ -212,7 +212,7 @@ async def test_a_refusal_that_an_endpoint_raises_before_it_accepts_is_a_denial(c
     assert 'scope="chat:write"' in denied.value.headers["www-authenticate"]
 
 
-async def test_a_refusal_that_an_endpoint_raises_after_it_accepted_is_not_hidden(chat):
+async def test_a_rejection_that_an_endpoint_raises_after_it_accepted_is_not_hidden(chat):
     with pytest.raises(InsufficientScope), await _handshake(chat, "/late") as websocket:
         websocket.receive_text()
 

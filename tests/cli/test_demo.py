@@ -65,7 +65,7 @@ def test_a_store_that_goes_away_in_the_middle_gives_exit_code_1(start, redis_bin
         pytest.param("redis://alice:secret@[", "not a well-formed URL", id="malformed"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_told_before_the_conversation(start, url, complaint):
+def test_a_store_that_cannot_be_used_is_reported_before_the_conversation(start, url, complaint):
     demo = start("demo", "--store", url.format(port=free_port()))
     assert demo.exit_code() == 1
     assert demo.output.startswith("dpop-asgi: The store ")

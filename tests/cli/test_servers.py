@@ -43,7 +43,7 @@ def test_the_server_runs_in_a_process_of_its_own_until_the_end(issuer_server):
         os.kill(server.pid, 0)
 
 
-def test_a_refusal_can_be_read_once_it_is_answered(issuer_server):
+def test_a_rejection_can_be_read_once_it_is_answered(issuer_server):
     with ExampleServer(settings(issuer_server.issuer)) as server:
         assert server.rejection() is None
         httpx2.get(f"{server.url}/resource")

@@ -165,7 +165,7 @@ async def test_a_wrong_password_is_named_as_the_cause_and_not_repeated(sentinel,
         assert "hunter2" not in message
 
 
-async def test_servers_whose_certificate_nobody_vouches_for_are_refused(sentinel, cluster, access):
+async def test_servers_whose_certificate_nobody_vouches_for_are_rejected(sentinel, cluster, access):
     trusted = _trusting(access)
     assert "certificate" in await _fails(_cluster_url(cluster, access).replace(trusted, ""))
     # redis-py does not say why it could not connect to a Sentinel.

@@ -178,7 +178,7 @@ async def test_a_master_that_returns_is_not_taken_for_one(topology, store):
     assert topology.master.ask("EXISTS", *(f"after-{turn}" for turn in range(20))) == 20
 
 
-async def test_a_master_that_must_not_write_alone_refuses_when_its_replicas_are_gone(topology, store):
+async def test_a_master_that_must_not_write_alone_rejects_when_its_replicas_are_gone(topology, store):
     master, replicas = topology.master, topology.replicas
     master.ask("CONFIG", "SET", "min-replicas-to-write", "1")
     assert await _put(store, "before") == "mine"

@@ -15,7 +15,7 @@ def named(peer, authorization="Authorization", dpop="DPoP"):
 
 @pytest.mark.requirement("R-4.1-01")
 @pytest.mark.parametrize("name", ["DPOP", "dpop", "dPoP", "Dpop"])
-def test_the_case_of_a_field_name_does_not_count(ready, name):
+def test_the_case_of_a_header_name_does_not_count(ready, name):
     assert_answer(ready.send(named(ready, "aUTHORIZATION", name)), "OK")
 
 
@@ -34,7 +34,7 @@ def test_a_similar_name_is_no_proof(ready, name):
     assert_answer(ready.send(named(ready, dpop=name)), "IDP")
 
 
-def test_a_folded_proof_is_refused(ready):
+def test_a_folded_proof_is_rejected(ready):
     proof = ready.proof()
     answer = ready.send([named(ready)[0], ("DPoP", f"{proof[:40]}\r\n {proof[40:]}")])
     if not is_servers_own(answer):
@@ -42,7 +42,7 @@ def test_a_folded_proof_is_refused(ready):
     assert is_servers_own(answer) == (ready.http == "httptools")
 
 
-def test_a_folded_authorization_is_one_field_or_none(ready):
+def test_a_folded_authorization_is_one_header_or_none(ready):
     answer = ready.send([("Authorization", f"DPoP\r\n {ready.token}"), named(ready)[1]])
     assert is_servers_own(answer) == (ready.http == "httptools")
     assert answer.status == (400 if ready.http == "httptools" else 200)
@@ -50,7 +50,7 @@ def test_a_folded_authorization_is_one_field_or_none(ready):
 
 @pytest.mark.requirement("R-4.1-04")
 @pytest.mark.parametrize("byte", [0x01, 0x0B, 0x1F, 0x7F, 0x80, 0xA0, 0xE9, 0xFF])
-def test_a_stray_byte_in_a_proof_is_refused(ready, byte):
+def test_a_stray_byte_in_a_proof_is_rejected(ready, byte):
     answer = ready.send([named(ready)[0], ("DPoP", ready.proof().encode() + bytes([byte]))])
     if not is_servers_own(answer):
         assert_answer(answer, "IDP")
@@ -58,23 +58,23 @@ def test_a_stray_byte_in_a_proof_is_refused(ready, byte):
 
 
 @pytest.mark.parametrize("byte", [0x80, 0xA0, 0xE9, 0xFF])
-def test_a_stray_byte_in_a_token_is_refused(ready, byte):
+def test_a_stray_byte_in_a_token_is_rejected(ready, byte):
     answer = ready.send([("Authorization", b"DPoP " + ready.token.encode() + bytes([byte])), named(ready)[1]])
     assert_answer(answer, "IRQ")
 
 
 @pytest.mark.parametrize("size", [9, 32, 60])
-def test_a_huge_proof_is_refused_as_a_proof(ready, size):
+def test_a_huge_proof_is_rejected_as_a_proof(ready, size):
     assert_answer(ready.send([named(ready)[0], ("DPoP", "a." * (size * KIB // 2))]), "IDP")
 
 
 @pytest.mark.parametrize("size", [20, 40, 60])
-def test_a_huge_token_is_refused_as_a_request(ready, size):
+def test_a_huge_token_is_rejected_as_a_request(ready, size):
     assert_answer(ready.send([("Authorization", f"DPoP {'a' * size * KIB}"), named(ready)[1]]), "IRQ")
 
 
 @pytest.mark.parametrize("name", ["DPoP", "Authorization", "Cookie"])
-def test_megabytes_of_fields_are_answered_or_cut_off(ready, name):
+def test_megabytes_of_headers_are_answered_or_cut_off(ready, name):
     try:
         answer = ready.send([*ready.fields(), (name, "a" * 2 * KIB * KIB)])
     except ConnectionError:
@@ -84,7 +84,7 @@ def test_megabytes_of_fields_are_answered_or_cut_off(ready, name):
     assert_answer(ready.send(ready.fields()), "OK")
 
 
-def test_a_thousand_fields_change_nothing(ready):
+def test_a_thousand_headers_change_nothing(ready):
     many = [(f"X-{number}", "x") for number in range(1000)]
     assert_answer(ready.send([*many, *ready.fields()]), "OK")
     assert_answer(ready.send([*ready.fields(), *[("DPoP", "x")] * 1000]), "IDP")
@@ -108,7 +108,7 @@ def test_requests_sent_at_once_are_answered_in_order(ready):
         assert [connection.receive().status for _ in sent] == [200, 401, 200]
 
 
-def test_a_refused_request_with_a_body_leaves_the_connection_usable(ready):
+def test_a_rejected_request_with_a_body_leaves_the_connection_usable(ready):
     with Connection(ready.server.port) as connection:
         head = [("Host", ready.host), ("Content-Length", "5")]
         connection.send(request_bytes("POST", "/resource", head, b"hello"))

@@ -25,25 +25,25 @@ def target(ready):
 
 @pytest.mark.requirement("R-4.3-02", "R-4.2-11")
 @pytest.mark.parametrize("make", rows(SHAPES))
-def test_a_proof_of_a_hostile_shape_is_refused(target, make):
+def test_a_proof_of_a_hostile_shape_is_rejected(target, make):
     assert_answer(target.send([target.fields()[0], ("DPoP", make(target))]), "IDP")
 
 
 @pytest.mark.requirement("R-4.2-01", "R-4.2-02", "R-4.2-04", "R-4.2-05", "R-4.2-06", "R-4.2-07", "R-4.2-10", "R-MCP-08")
 @pytest.mark.parametrize("make", rows(HEADERS))
-def test_a_proof_with_a_hostile_header_or_signature_is_refused(target, make):
+def test_a_proof_with_a_hostile_header_or_signature_is_rejected(target, make):
     assert_answer(target.send([target.fields()[0], ("DPoP", make(target))]), "IDP")
 
 
 @pytest.mark.requirement("R-4.3-04", "R-4.3-05", "R-4.3-18")
 @pytest.mark.parametrize("make", rows(CLAIMS))
-def test_a_proof_with_a_hostile_claim_is_refused(target, make):
+def test_a_proof_with_a_hostile_claim_is_rejected(target, make):
     assert_answer(target.send([target.fields()[0], ("DPoP", make(target))]), "IDP")
 
 
 @pytest.mark.requirement("R-6750-04")
 @pytest.mark.parametrize("value", [row(value, name=ascii(value[:24])) for value in AUTHORIZATIONS])
-def test_a_hostile_authorization_is_refused(target, value):
+def test_a_hostile_authorization_is_rejected(target, value):
     field = ("Authorization", value.replace("TOKEN", target.token))
     answer = target.send([field, target.fields()[1]])
     assert answer.status in {400, 401}
@@ -51,13 +51,13 @@ def test_a_hostile_authorization_is_refused(target, value):
 
 
 @pytest.mark.parametrize("changes", rows(TOKENS))
-def test_a_hostile_token_is_refused_as_a_token(target, changes):
+def test_a_hostile_token_is_rejected_as_a_token(target, changes):
     token = target.issuer.access_token(target.client, **changes)
     assert_answer(target.send(target.fields(token=token)), "ITK")
 
 
 @pytest.mark.parametrize("where", [row(where, name=ascii(where[:24])) for where in TARGETS])
-def test_a_hostile_target_is_refused(target, where):
+def test_a_hostile_target_is_rejected(target, where):
     answer = target.send(target.fields(), target=where)
     assert is_servers_own(answer) or errors(answer)[0] in {"invalid_request", "invalid_dpop_proof"}
 

@@ -29,7 +29,7 @@ def challenge(text):
     return refusal(**{"WWW-Authenticate": text})
 
 
-def test_a_good_refusal_passes():
+def test_a_good_rejection_passes():
     judge(refusal(), [SENT], nonces=True)
 
 

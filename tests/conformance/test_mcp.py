@@ -160,7 +160,7 @@ EITHER = "invalid_dpop_proof|invalid_token"
         ),
     ],
 )
-def test_a_defect_is_refused_with_its_own_error(ready, make, error):
+def test_a_defect_is_rejected_with_its_own_error(ready, make, error):
     answer = ready.send(make(ready))
     line = answer.one("WWW-Authenticate")
     assert answer.status == 401
@@ -191,12 +191,12 @@ def test_advertises_dpop(probe):
 
 
 @pytest.mark.requirement("R-FAPI-05", "R-7.2-08")
-def test_an_unbound_bearer_token_is_refused_where_dpop_is_required(ready):
+def test_an_unbound_bearer_token_is_rejected_where_dpop_is_required(ready):
     unbound = ready.issuer.access_token(without=["kid", "jti", "client_id"])
     assert ready.send([("Authorization", f"Bearer {unbound}")]).status == 401
 
 
 @pytest.mark.requirement("R-MCP-10")
-def test_every_request_is_authorised_anew(ready):
+def test_every_request_is_authorised_again(ready):
     assert ready.send(ready.fields()).status == 200
     assert errors(ready.send([]))[0] is None

@@ -51,7 +51,7 @@ def same(answer):
 
 
 @pytest.mark.requirement("R-9-03")
-def test_7_the_nonce_of_another_server_is_refused(demanding, make_peer):
+def test_7_the_nonce_of_another_server_is_rejected(demanding, make_peer):
     elsewhere = make_peer(demanding.http, 60, mode="mixed").ready()
     assert_answer(demanding.send(demanding.fields(nonce=elsewhere.nonce)), "UDN")
 
@@ -82,7 +82,7 @@ def test_a_nonce_that_nobody_asked_for_is_ignored(http, make_peer):
     assert_answer(peer.send(peer.fields(nonce="x")), "OK")
 
 
-def test_a_refusal_for_another_reason_offers_the_nonce_too(demanding):
+def test_a_rejection_for_another_reason_offers_the_nonce_too(demanding):
     answer = demanding.send(demanding.fields(nonce=None)[:1])
     assert_answer(answer, "IDP")
     assert_answer(demanding.send(demanding.fields(nonce=answer.one("DPoP-Nonce"))), "OK")

@@ -114,12 +114,12 @@ def test_c_29_a_default_port_does_not_count(peer):
         row(lambda peer: [("Authorization", f"Bearer {peer.token}")], name="C-31 no proof, Bearer"),
     ],
 )
-def test_a_bad_proof_is_refused_and_a_good_one_still_accepted(peer, make):
+def test_a_bad_proof_is_rejected_and_a_good_one_still_accepted(peer, make):
     assert peer.call(make).status in REFUSED
     assert peer.call().status in ACCEPTED
 
 
-def test_c_13_rs256_is_refused(peer):
+def test_c_13_rs256_is_rejected(peer):
     peer.client = Client("PS256")
     peer.token = peer.issuer.access_token(peer.client)
     with_rs256 = PrivateKey("RS256", peer.client.key._key)
@@ -129,7 +129,7 @@ def test_c_13_rs256_is_refused(peer):
 
 @pytest.mark.requirement("R-4.3-17", "R-11.1-09")
 @pytest.mark.parametrize("offset", [row(HOUR, name="C-21 iat +1 h"), row(-HOUR, name="C-22 iat -1 h")])
-def test_an_iat_an_hour_off_is_refused_before_any_nonce_is_asked_for(ready, offset):
+def test_an_iat_an_hour_off_is_rejected_before_any_nonce_is_asked_for(ready, offset):
     # The suite drops its nonce first, and had the first answer asked for one, it would want the retry accepted.
     ready.nonce = None
     before = ready.call(lambda peer: peer.fields(claims={"iat": int(time.time()) + offset}))

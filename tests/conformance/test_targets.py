@@ -94,7 +94,7 @@ def test_with_a_public_url_no_host_makes_a_difference(published, host):
     "name",
     ["X-Forwarded-Host", "Forwarded", "X-Original-Host", "X-Host", "X-Forwarded-Prefix", "X-Original-URL"],
 )
-def test_forwarding_fields_are_not_believed(local, name):
+def test_forwarding_headers_are_not_believed(local, name):
     value = "host=evil.example" if name == "Forwarded" else "evil.example"
     evil = local.fields(uri="http://evil.example/resource")
     assert_answer(local.send([*evil, (name, value)]), "IDP")
@@ -137,7 +137,7 @@ def test_each_name_of_this_machine_is_served(local, host):
 
 
 @pytest.mark.requirement("R-4.3-13")
-def test_two_hosts_are_refused_by_whoever_sees_them(local):
+def test_two_hosts_are_rejected_by_whoever_sees_them(local):
     fields = [("Host", "evil.example"), *local.fields()]
     answer = local.send(fields)
     assert is_servers_own(answer) == (local.http == "h11")

@@ -47,7 +47,7 @@ def test_a_good_proof_does_not_save_a_bad_token(ready, changes):
 
 @pytest.mark.requirement("R-9068-05")
 @pytest.mark.parametrize("token", ["garbage", "a.b.c", "e30.e30.e30", "~~~.~~~.~~~", "YWJj=="])
-def test_a_token_that_is_no_jwt_is_refused_as_a_token(ready, token):
+def test_a_token_that_is_no_jwt_is_rejected_as_a_token(ready, token):
     assert_answer(ready.send(ready.fields(token=token)), "ITK")
 
 
@@ -89,7 +89,7 @@ def test_a_proof_for_one_token_does_not_go_with_another_of_the_same_client(ready
         row(False, False, name="11 unbound"),
     ],
 )
-def test_bearer_is_refused_whatever_the_token(ready, bound, with_proof):
+def test_bearer_is_rejected_whatever_the_token(ready, bound, with_proof):
     token = ready.issuer.access_token(ready.client if bound else None)
     proofs = [("DPoP", ready.proof(token=token))] if with_proof else []
     assert_answer(ready.send([("Authorization", f"Bearer {token}"), *proofs]), "ITK")
@@ -119,7 +119,7 @@ def test_12_of_copies_sent_at_once_exactly_one_is_accepted(ready):
 
 
 @pytest.mark.requirement("R-11.1-05")
-def test_a_jti_is_spent_for_one_uri_and_one_key_only(ready):
+def test_a_jti_is_used_for_one_uri_and_one_key_only(ready):
     jti = {"jti": unique()}
     colleague = Colleague(ready)
     assert_answer(ready.send(ready.fields(claims=jti)), "OK")
@@ -129,7 +129,7 @@ def test_a_jti_is_spent_for_one_uri_and_one_key_only(ready):
 
 
 @pytest.mark.requirement("R-11.1-08")
-def test_a_refused_proof_does_not_spend_its_jti(ready):
+def test_a_rejected_proof_does_not_spend_its_jti(ready):
     jti = {"jti": unique()}
     assert_answer(ready.send(ready.fields(claims={**jti, "ath": b64url_encode(b"0" * 32)})), "IDP")
     assert_answer(ready.send(ready.fields(claims=jti, signed_by=PrivateKey.generate())), "IDP")

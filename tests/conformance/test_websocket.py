@@ -91,7 +91,7 @@ def test_a_plain_request_to_a_websocket_is_answered_by_the_app(ready):
     assert_answer(ready.send([]), "CHL")
 
 
-def test_a_handshake_for_a_route_that_is_none_is_refused(ready):
+def test_a_handshake_for_a_route_that_is_none_is_rejected(ready):
     upgrade = [("Upgrade", "websocket"), ("Sec-WebSocket-Key", KEY), ("Sec-WebSocket-Version", "13")]
     ready.path = "/resource"
     with Connection(ready.server.port) as connection:

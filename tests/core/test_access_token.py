@@ -80,7 +80,7 @@ def test_a_malformed_confirmation_is_not_an_unbound_token(confirmation):
         pytest.param({"jkt": JKT, "jwk": {"kty": "EC"}}, id="both-thumbprint-and-key"),
     ],
 )
-def test_a_binding_that_we_cannot_check_is_refused(confirmation):
+def test_a_binding_that_we_cannot_check_is_rejected(confirmation):
     assert reason_of({"cnf": confirmation}) is Reason.BINDING_UNSUPPORTED
 
 
@@ -105,7 +105,7 @@ def test_unknown_members_beside_a_good_thumbprint_are_ignored():
         ),
     ],
 )
-def test_a_claim_of_another_type_is_refused(claims):
+def test_a_claim_of_another_type_is_rejected(claims):
     assert reason_of(claims) is Reason.TOKEN_MALFORMED
 
 
@@ -113,7 +113,7 @@ def test_a_claim_of_another_type_is_refused(claims):
 @pytest.mark.parametrize(
     "number", [float("nan"), float("inf"), -float("inf"), 10**400], ids=["nan", "infinity", "minus-infinity", "huge"]
 )
-def test_a_time_that_never_comes_is_refused(claim, number):
+def test_a_time_that_never_comes_is_rejected(claim, number):
     assert reason_of({claim: number}) is Reason.TOKEN_MALFORMED
 
 
@@ -128,7 +128,7 @@ def test_a_time_that_never_comes_is_refused(claim, number):
         pytest.param(None, Reason.BINDING_MISSING, id="unbound"),
     ],
 )
-def test_a_token_that_is_not_bound_to_the_key_of_the_proof_is_refused(bound_to, reason):
+def test_a_token_that_is_not_bound_to_the_key_of_the_proof_is_rejected(bound_to, reason):
     with pytest.raises(InvalidToken) as refused:
         check_binding(AccessToken(key_thumbprint=bound_to), JKT)
     assert refused.value.reason is reason

@@ -100,7 +100,7 @@ ANSWERS = [
     "R-7.2-08",
 )
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
-def test_each_refusal_has_its_answer(mode, refusal, status, expected):
+def test_each_rejection_has_its_answer(mode, refusal, status, expected):
     answer = response_to(mode, refusal, None)
     assert (answer.status, told(answer)) == (status, expected)
     assert fields(answer, b"dpop-nonce") == []
@@ -192,12 +192,12 @@ def test_every_challenge_has_the_parameters_of_the_resource(mode, refusal, statu
 
 
 @pytest.mark.requirement("R-6750-07")
-def test_the_scope_that_would_be_needed_is_told():
+def test_the_scope_that_would_be_needed_is_reported():
     challenge = checked_challenges(challenger().response_to(SCOPE, nonce=None).headers)[0]
     assert challenge.parameters["scope"] == "orders:read orders:write"
 
 
-def test_without_a_name_for_what_is_needed_no_scope_is_told():
+def test_without_a_name_for_what_is_needed_no_scope_is_reported():
     (challenge,) = checked_challenges(challenger().response_to(InsufficientScope(), nonce=None).headers)
     assert set(challenge.parameters) == {"error", "error_description", "algs"}
 
@@ -209,7 +209,7 @@ def test_a_scope_that_could_end_its_own_quotes_cannot_be_asked_for(scope):
         InsufficientScope("orders:read", scope)
 
 
-def test_a_refusal_of_a_users_own_class_is_answered_like_its_base():
+def test_a_rejection_of_a_users_own_class_is_answered_like_its_base():
     class TooFewOrders(InsufficientScope):
         pass
 
@@ -217,7 +217,7 @@ def test_a_refusal_of_a_users_own_class_is_answered_like_its_base():
     assert answer == challenger().response_to(InsufficientScope("orders:read"), nonce=NONCE)
 
 
-def test_a_store_or_issuer_that_is_away_is_no_fault_of_the_credentials():
+def test_a_store_or_issuer_that_is_unavailable_is_no_fault_of_the_credentials():
     answer = unavailable()
     assert answer.status == 503
     assert fields(answer, b"retry-after") == [b"1"]

@@ -104,7 +104,7 @@ def test_another_scheme_counts_as_no_credentials(value):
         pytest.param([(b"x-authorization", b"DPoP a")], id="another-field"),
     ],
 )
-def test_without_the_field_there_are_no_credentials(fields):
+def test_without_the_header_there_are_no_credentials(fields):
     with pytest.raises(MissingCredentials) as refused:
         read_credentials(fields)
     assert refused.value.reason is Reason.AUTHORIZATION_MISSING
@@ -121,13 +121,13 @@ def test_without_the_field_there_are_no_credentials(fields):
         pytest.param((b"DPoP a",) * 3, id="three"),
     ],
 )
-def test_two_fields_are_ambiguous(values):
+def test_two_headers_are_ambiguous(values):
     with pytest.raises(InvalidRequest) as refused:
         read(*values)
     assert refused.value.reason is Reason.AUTHORIZATION_REPEATED
 
 
-def test_a_field_of_exactly_the_allowed_size_passes_and_one_byte_more_does_not():
+def test_a_header_of_exactly_the_allowed_size_passes_and_one_byte_more_does_not():
     longest = b"a" * (MAX_AUTHORIZATION_BYTES - len(b"DPoP "))
     assert read(b"DPoP " + longest).token.encode() == longest
     with pytest.raises(InvalidRequest) as refused:

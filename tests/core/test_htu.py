@@ -189,7 +189,7 @@ def test_websocket_schemes_count_only_where_they_are_asked_for():
         pytest.param("/a/", "/", "", id="root"),
     ],
 )
-def test_a_prefix_that_stands_twice_is_found(expected, received, prefix):
+def test_a_prefix_that_is_duplicated_is_found(expected, received, prefix):
     """Y09."""
     assert doubled_prefix(f"https://a.example{expected}", f"http://b.example:8080{received}") == prefix
     assert doubled_prefix(f"https://a.example{expected}", "") == ""

@@ -41,7 +41,7 @@ def test_a_number_that_makes_no_sense_is_named(option, value):
         ProofPolicy(**{option: value})
 
 
-def test_an_age_of_zero_would_refuse_everything():
+def test_an_age_of_zero_would_reject_everything():
     with pytest.raises(ValueError, match=r"^max_age: "):
         ProofPolicy(max_age=0)
 

@@ -38,7 +38,7 @@ def refused_claim(proof):
 
 @pytest.mark.requirement("R-4.3-03")
 @pytest.mark.parametrize("claim", ["jti", "htm", "htu", "iat", "ath"])
-def test_a_proof_without_a_required_claim_is_refused(client, claim):
+def test_a_proof_without_a_required_claim_is_rejected(client, claim):
     proof = client.proof("GET", URI, TOKEN, without=[claim])
     assert refused_claim(proof) == (Reason.CLAIM_MISSING, claim)
 
@@ -63,7 +63,7 @@ def test_a_time_is_a_number_and_nothing_else(client, claim, value):
 @pytest.mark.parametrize(
     "jti", [pytest.param("", id="empty"), pytest.param(" ", id="blank"), pytest.param("\t\n", id="controls")]
 )
-def test_a_blank_jti_is_refused(client, jti):
+def test_a_blank_jti_is_rejected(client, jti):
     assert refused_claim(client.proof("GET", URI, TOKEN, claims={"jti": jti})) == (Reason.CLAIM_MALFORMED, "jti")
 
 
@@ -106,7 +106,7 @@ def test_a_jti_of_ten_thousand_characters_makes_the_proof_too_large(client):
         pytest.param("1700000000.", id="no-fraction"),
     ],
 )
-def test_a_time_that_is_no_finite_json_number_is_refused(client, claim, number):
+def test_a_time_that_is_no_finite_json_number_is_rejected(client, claim, number):
     original = client.proof("GET", URI, TOKEN)
     claims = json.dumps({**judge(original).claims, claim: "HERE"}).replace('"HERE"', number)
     header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": client.key.public_jwk}

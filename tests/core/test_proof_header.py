@@ -40,12 +40,12 @@ class SharedSecret:
         pytest.param({"typ": "dpop+jwt"}, id="object"),
     ],
 )
-def test_a_proof_of_another_type_is_refused(client, typ):
+def test_a_proof_of_another_type_is_rejected(client, typ):
     assert reason_against(client.proof("GET", URI, TOKEN, header={"typ": typ})) is Reason.PROOF_TYPE
 
 
 @pytest.mark.requirement("R-4.2-01")
-def test_a_proof_without_type_is_refused(client):
+def test_a_proof_without_type_is_rejected(client):
     assert reason_against(client.proof("GET", URI, TOKEN, without=["typ"])) is Reason.PROOF_TYPE
 
 
@@ -57,7 +57,7 @@ def test_a_proof_without_type_is_refused(client):
         pytest.param("client-authentication+jwt", {"iss": "app", "sub": "app"}, id="client-assertion"),
     ],
 )
-def test_another_jwt_with_everything_of_a_proof_but_its_type_is_refused(client, typ, claims):
+def test_another_jwt_with_everything_of_a_proof_but_its_type_is_rejected(client, typ, claims):
     proof = client.proof("GET", URI, TOKEN, header={"typ": typ}, claims=claims)
     assert reason_against(proof) is Reason.PROOF_TYPE
 
@@ -76,18 +76,18 @@ def test_another_jwt_with_everything_of_a_proof_but_its_type_is_refused(client, 
         pytest.param({"ES256": 1}, id="object"),
     ],
 )
-def test_an_algorithm_that_is_not_listed_is_refused(client, alg):
+def test_an_algorithm_that_is_not_listed_is_rejected(client, alg):
     assert reason_against(client.proof("GET", URI, TOKEN, header={"alg": alg})) is Reason.PROOF_ALGORITHM
 
 
 @pytest.mark.requirement("R-4.2-02")
-def test_a_proof_without_algorithm_is_refused(client):
+def test_a_proof_without_algorithm_is_rejected(client):
     assert reason_against(client.proof("GET", URI, TOKEN, without=["alg"])) is Reason.PROOF_ALGORITHM
 
 
 @pytest.mark.requirement("R-4.2-02", "R-4.3-02")
 @pytest.mark.parametrize("ending", [pytest.param(".", id="empty-signature"), pytest.param("", id="no-signature")])
-def test_an_unsigned_proof_is_refused(client, ending):
+def test_an_unsigned_proof_is_rejected(client, ending):
     unsigned = client.proof("GET", URI, TOKEN, header={"alg": "none"}).rpartition(".")[0]
     assert reason_against(unsigned + ending) is Reason.PROOF_MALFORMED
 
@@ -95,7 +95,7 @@ def test_an_unsigned_proof_is_refused(client, ending):
 @pytest.mark.requirement("R-4.2-02", "H-03")
 @pytest.mark.parametrize("algorithm", ["HS256", "HS384", "HS512"])
 @pytest.mark.parametrize("own_key_type", [False, True], ids=["ec-key", "oct-key"])
-def test_a_proof_signed_with_a_shared_secret_is_refused(client, algorithm, own_key_type):
+def test_a_proof_signed_with_a_shared_secret_is_rejected(client, algorithm, own_key_type):
     public = json.dumps(client.key.public_jwk).encode()
     header = {"alg": algorithm, **({"jwk": {"kty": "oct"}} if own_key_type else {})}
     proof = client.proof("GET", URI, TOKEN, header=header, signed_by=SharedSecret(public, f"sha{algorithm[2:]}"))
@@ -114,7 +114,7 @@ def test_a_proof_signed_with_a_shared_secret_is_refused(client, algorithm, own_k
         pytest.param("EdDSA", ProofPolicy(algorithms=("Ed25519",)), id="older-name-not-listed"),
     ],
 )
-def test_a_good_algorithm_that_the_policy_leaves_out_is_refused(clock, algorithm, policy):
+def test_a_good_algorithm_that_the_policy_leaves_out_is_rejected(clock, algorithm, policy):
     proof = Client(algorithm, clock=clock).proof("GET", URI, TOKEN)
     judge(proof, policy=ProofPolicy(algorithms=(algorithm,)))
     assert reason_against(proof, policy=policy) is Reason.PROOF_ALGORITHM
@@ -135,7 +135,7 @@ def test_a_good_algorithm_that_the_policy_leaves_out_is_refused(clock, algorithm
         pytest.param({"crit": None}, id="null"),
     ],
 )
-def test_a_critical_parameter_is_refused(client, header):
+def test_a_critical_parameter_is_rejected(client, header):
     assert reason_against(client.proof("GET", URI, TOKEN, header=header)) is Reason.PROOF_CRITICAL
 
 

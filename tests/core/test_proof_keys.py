@@ -27,7 +27,7 @@ def proof_with(jwk, algorithm="ES256", key=None):
 
 
 @pytest.mark.requirement("R-4.2-04")
-def test_a_proof_without_key_is_refused(client):
+def test_a_proof_without_key_is_rejected(client):
     assert reason_against(client.proof("GET", URI, TOKEN, without=["jwk"])) is Reason.KEY_MISSING
 
 
@@ -55,7 +55,7 @@ def test_a_proof_without_key_is_refused(client):
         pytest.param({**EC, "x": "é"}, Reason.KEY_INVALID, id="x-not-ascii"),
     ],
 )
-def test_an_unusable_key_is_refused(jwk, reason):
+def test_an_unusable_key_is_rejected(jwk, reason):
     assert reason_against(proof_with(jwk)) is reason
 
 
@@ -68,7 +68,7 @@ def test_each_private_member_gives_the_key_away(member, value):
 
 @pytest.mark.requirement("R-4.2-05", "R-4.2-02")
 @pytest.mark.parametrize("algorithm", ["ES256", "PS256", "Ed25519"])
-def test_a_whole_private_key_is_refused_and_told_to_nobody(algorithm):
+def test_a_whole_private_key_is_rejected_and_told_to_nobody(algorithm):
     key = rsa_key(2048) if algorithm == "PS256" else PrivateKey.generate(algorithm)
     with pytest.raises(InvalidProof) as refused:
         judge(proof_with(key.private_jwk, algorithm, key))
@@ -101,7 +101,7 @@ def test_the_members_of_an_unacceptable_key_are_told_to_nobody():
         pytest.param("EdDSA", {**OKP, "kty": "EC"}, id="eddsa-with-kty-ec"),
     ],
 )
-def test_a_key_of_another_type_than_alg_needs_is_refused(algorithm, jwk):
+def test_a_key_of_another_type_than_alg_needs_is_rejected(algorithm, jwk):
     assert reason_against(proof_with(jwk, algorithm), policy=EVERYTHING) is Reason.KEY_UNFIT
 
 
@@ -115,13 +115,13 @@ def test_a_key_of_another_type_than_alg_needs_is_refused(algorithm, jwk):
         pytest.param({**P384, "crv": "P-256"}, id="coordinates-of-another-curve"),
     ],
 )
-def test_a_point_off_the_curve_is_refused(jwk):
+def test_a_point_off_the_curve_is_rejected(jwk):
     assert reason_against(proof_with(jwk)) is Reason.KEY_INVALID
 
 
 @pytest.mark.requirement("R-4.2-08")
 @pytest.mark.parametrize("bits", [1024, 2040, 4104])
-def test_an_rsa_key_below_or_above_the_bounds_is_refused(bits):
+def test_an_rsa_key_below_or_above_the_bounds_is_rejected(bits):
     key = rsa_key(bits)
     assert reason_against(proof_with(key.public_jwk, "PS256", key)) is Reason.KEY_INVALID
 
@@ -143,14 +143,14 @@ def test_an_rsa_key_below_or_above_the_bounds_is_refused(bits):
         pytest.param({"n": None}, id="modulus-null"),
     ],
 )
-def test_rsa_numbers_that_weaken_or_delay_are_refused(members):
+def test_rsa_numbers_that_weaken_or_delay_are_rejected(members):
     key = rsa_key(2048)
     assert reason_against(proof_with({**key.public_jwk, **members}, "PS256", key)) is Reason.KEY_INVALID
 
 
 @pytest.mark.requirement("R-4.2-13")
 @pytest.mark.parametrize(("algorithm", "member"), [("ES256", "x"), ("ES256", "y"), ("Ed25519", "x")])
-def test_a_coordinate_with_another_length_is_refused(algorithm, member):
+def test_a_coordinate_with_another_length_is_rejected(algorithm, member):
     key = PrivateKey.generate(algorithm)
     jwk = key.public_jwk
     for changed in (b"\0" + octets(jwk[member]), octets(jwk[member]) + b"\0", octets(jwk[member])[:-1]):
@@ -158,7 +158,7 @@ def test_a_coordinate_with_another_length_is_refused(algorithm, member):
 
 
 @pytest.mark.requirement("R-4.2-13")
-def test_a_modulus_with_a_leading_zero_is_refused():
+def test_a_modulus_with_a_leading_zero_is_rejected():
     key = rsa_key(2048)
     jwk = {**key.public_jwk, "n": unpadded(b"\0" + octets(key.public_jwk["n"]))}
     assert reason_against(proof_with(jwk, "PS256", key)) is Reason.KEY_INVALID
@@ -187,7 +187,7 @@ def test_the_eight_points_of_small_order_have_fourteen_encodings():
 
 @pytest.mark.parametrize("algorithm", ["Ed25519", "EdDSA"])
 @pytest.mark.parametrize("encoded", [pytest.param(raw, id=name) for name, raw in SMALL_ORDER.items()])
-def test_an_ed25519_point_of_small_order_is_refused(encoded, algorithm):
+def test_an_ed25519_point_of_small_order_is_rejected(encoded, algorithm):
     jwk = {"kty": "OKP", "crv": "Ed25519", "x": unpadded(encoded)}
     assert reason_against(proof_with(jwk, algorithm)) is Reason.KEY_INVALID
 

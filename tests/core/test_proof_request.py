@@ -26,7 +26,7 @@ OTHER_TOKEN = "another-token-of-the-same-client"
         pytest.param("QUERY", "query", id="custom"),
     ],
 )
-def test_a_proof_for_another_method_is_refused(client, method, htm):
+def test_a_proof_for_another_method_is_rejected(client, method, htm):
     assert reason_against(client.proof(htm, URI, TOKEN), method=method) is Reason.METHOD_MISMATCH
 
 
@@ -69,7 +69,7 @@ def test_query_and_fragment_of_htu_do_not_count(client, addition):
         pytest.param("\ud800", id="lone-surrogate"),
     ],
 )
-def test_a_proof_for_another_resource_is_refused(client, htu):
+def test_a_proof_for_another_resource_is_rejected(client, htu):
     assert reason_against(client.proof("GET", htu, TOKEN)) is Reason.TARGET_MISMATCH
 
 
@@ -94,7 +94,7 @@ def test_for_a_websocket_handshake_ws_does_not_count_as_https(client):
     assert reason_against(proof, websocket=True) is Reason.TARGET_MISMATCH
 
 
-def test_what_was_expected_and_received_is_told_without_the_query(client):
+def test_what_was_expected_and_received_is_reported_without_the_query(client):
     with pytest.raises(InvalidProof) as refused:
         judge(client.proof("GET", "https://api.example.com/other?secret=1#2", TOKEN))
     assert refused.value.facts == {"expected": URI, "received": "https://api.example.com/other"}
@@ -119,7 +119,7 @@ def test_what_was_expected_and_received_is_told_without_the_query(client):
         pytest.param("\udfff", id="lone-surrogate"),
     ],
 )
-def test_a_proof_with_another_token_hash_is_refused(client, ath):
+def test_a_proof_with_another_token_hash_is_rejected(client, ath):
     assert reason_against(client.proof("GET", URI, TOKEN, claims={"ath": ath})) is Reason.TOKEN_HASH_MISMATCH
 
 

@@ -50,7 +50,7 @@ def test_a_proof_in_capitals_is_another_value(proof):
         pytest.param("DPoP {0}", id="scheme"),
     ],
 )
-def test_only_the_jws_itself_is_a_field_value(proof, shape):
+def test_only_the_jws_itself_is_a_header_value(proof, shape):
     assert reason_against(shape.format(proof)) is Reason.PROOF_MALFORMED
 
 
@@ -73,7 +73,7 @@ def test_two_proofs_joined_by_a_proxy_are_two_proofs(client, proof, joint):
     ],
 )
 @pytest.mark.parametrize("place", [0, 40, -1], ids=["first", "middle", "last"])
-def test_bytes_outside_the_alphabet_are_refused(proof, foreign, place):
+def test_bytes_outside_the_alphabet_are_rejected(proof, foreign, place):
     raw = proof.encode()
     assert reason_against(raw[:place] + foreign + raw[place:]) is Reason.PROOF_MALFORMED
 
@@ -94,7 +94,7 @@ def test_bytes_outside_the_alphabet_are_refused(proof, foreign, place):
         pytest.param("W10.W10.W10", id="lists"),
     ],
 )
-def test_what_is_no_compact_jws_of_json_objects_is_refused(value):
+def test_what_is_no_compact_jws_of_json_objects_is_rejected(value):
     assert reason_against(value) is Reason.PROOF_MALFORMED
 
 
@@ -118,7 +118,7 @@ def test_the_three_parts_are_strict_base64url(proof, change):
 
 
 @pytest.mark.requirement("R-4.3-02")
-def test_bits_that_belong_to_no_byte_are_refused(proof):
+def test_bits_that_belong_to_no_byte_are_rejected(proof):
     loose = proof[:-1] + {"A": "B", "Q": "R", "g": "h", "w": "x"}[proof[-1]]
     assert reason_against(loose) is Reason.PROOF_MALFORMED
 
@@ -146,7 +146,7 @@ def test_bits_that_belong_to_no_byte_are_refused(proof):
         pytest.param(lambda _: b"", id="nothing"),
     ],
 )
-def test_a_payload_that_parsers_could_differ_about_is_refused(client, header, claims, change):
+def test_a_payload_that_parsers_could_differ_about_is_rejected(client, header, claims, change):
     raw = change(json.dumps(claims).encode())
     assert reason_against(jwt(header, raw, client.key)) is Reason.PROOF_MALFORMED
 
@@ -161,7 +161,7 @@ def test_a_payload_that_parsers_could_differ_about_is_refused(client, header, cl
         pytest.param('"x":{"a":1,"a":1},', id="within"),
     ],
 )
-def test_a_name_that_stands_twice_in_the_header_is_refused(client, header, claims, extra):
+def test_a_name_that_is_duplicated_in_the_header_is_rejected(client, header, claims, extra):
     raw = ("{" + extra + json.dumps(header)[1:]).encode()
     assert reason_against(jwt(raw, claims, client.key)) is Reason.PROOF_MALFORMED
 
@@ -180,10 +180,10 @@ def test_a_proof_of_exactly_the_allowed_size_passes_and_one_byte_more_does_not(p
         pytest.param(b64url_encode(b"[" * 49000).encode(), id="brackets"),
     ],
 )
-def test_a_huge_value_is_refused_for_its_size(garbage):
+def test_a_huge_value_is_rejected_for_its_size(garbage):
     assert reason_against(garbage) is Reason.PROOF_TOO_LARGE
 
 
-def test_a_deeply_nested_header_of_allowed_size_is_refused(client, claims):
+def test_a_deeply_nested_header_of_allowed_size_is_rejected(client, claims):
     raw = b'{"typ":' + b"[" * 2900 + b"]" * 2900 + b"}"
     assert reason_against(jwt(raw, claims, client.key)) is Reason.PROOF_MALFORMED

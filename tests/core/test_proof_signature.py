@@ -63,13 +63,13 @@ def test_a_proof_passes_with_rsa_keys_of_every_size(algorithm, bits):
         pytest.param(lambda _: b"x" * 3000, id="3000-bytes"),
     ],
 )
-def test_another_signature_is_refused(algorithm, change):
+def test_another_signature_is_rejected(algorithm, change):
     key = rsa_key(2048) if algorithm == "PS256" else PrivateKey.generate(algorithm)
     assert reason_against(with_signature(proof_by(key), change)) is Reason.SIGNATURE_INVALID
 
 
 @pytest.mark.requirement("R-4.2-06")
-def test_an_ecdsa_signature_in_der_is_refused():
+def test_an_ecdsa_signature_in_der_is_rejected():
     def in_der(good):
         return encode_dss_signature(int.from_bytes(good[:32], "big"), int.from_bytes(good[32:], "big"))
 
@@ -87,7 +87,7 @@ def test_the_mirrored_ecdsa_signature_verifies_too():
 
 
 @pytest.mark.requirement("R-4.2-06")
-def test_a_proof_signed_by_another_key_than_the_one_it_shows_is_refused():
+def test_a_proof_signed_by_another_key_than_the_one_it_shows_is_rejected():
     for algorithm in ("ES256", "Ed25519"):
         proof = proof_by(PrivateKey.generate(algorithm), signed_by=PrivateKey.generate(algorithm))
         assert reason_against(proof) is Reason.SIGNATURE_INVALID
@@ -95,7 +95,7 @@ def test_a_proof_signed_by_another_key_than_the_one_it_shows_is_refused():
 
 @pytest.mark.requirement("R-4.2-06")
 @pytest.mark.parametrize("part", [0, 1], ids=["header", "payload"])
-def test_a_part_that_was_changed_after_signing_is_refused(part):
+def test_a_part_that_was_changed_after_signing_is_rejected(part):
     parts = proof_by(PrivateKey.generate()).split(".")
     parts[part] = unpadded(json.dumps({**json.loads(octets(parts[part])), "added": 1}).encode())
     assert reason_against(".".join(parts)) is Reason.SIGNATURE_INVALID
@@ -113,7 +113,7 @@ def test_parts_of_two_good_proofs_do_not_mix():
     [("PS256", "RS256"), ("RS256", "PS256"), ("RS256", "RS512"), ("PS384", "PS256")],
     ids=["pss-as-pkcs1", "pkcs1-as-pss", "another-hash", "another-salt"],
 )
-def test_a_signature_of_another_rsa_algorithm_is_refused(signed_as, shown_as):
+def test_a_signature_of_another_rsa_algorithm_is_rejected(signed_as, shown_as):
     signer = PrivateKey(signed_as, rsa_key(2048)._key)
     policy = ProofPolicy(algorithms=tuple(jwk.KEY_TYPES))
     assert reason_against(proof_by(signer, shown_as), policy=policy) is Reason.SIGNATURE_INVALID

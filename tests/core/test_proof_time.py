@@ -116,7 +116,7 @@ def test_the_last_instant_is_the_last_at_which_it_is_accepted(client, claims, la
     assert outcome(proof, now=NOW + last + 0.001) in {Reason.ISSUED_TOO_EARLY, Reason.PROOF_EXPIRED}
 
 
-def test_a_refusal_for_its_time_gives_the_numbers(client):
+def test_a_rejection_for_its_time_gives_the_numbers(client):
     with pytest.raises(InvalidProof) as refused:
         judge(client.proof("GET", URI, TOKEN, claims={"iat": 5}))
     assert refused.value.facts == {"iat": 5, "now": NOW, "max_age": 300.0, "max_future": 60.0}

@@ -143,6 +143,6 @@ def test_our_strict_parser_reads_the_printed_challenges(example):
         pytest.param("DPoP error=caf\u00e9", id="not-ascii"),
     ],
 )
-def test_our_strict_parser_refuses_what_is_no_challenge(line):
+def test_our_strict_parser_rejects_what_is_no_challenge(line):
     with pytest.raises(ValueError, match=r"."):
         parse_challenges(line)

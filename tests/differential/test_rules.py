@@ -163,7 +163,7 @@ def said(change):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_each_rule_refuses_what_the_rfc_lets_pass_and_nothing_beside_it(rule):
+def test_each_rule_rejects_what_the_rfc_lets_pass_and_nothing_beside_it(rule):
     beyond, within = CASES[rule]
     assert said(beyond) == rule
     assert said(within) == "accepted"

@@ -16,6 +16,7 @@ from tests.support.api import PUBLIC_URL
 from tests.support.complaints import no_complaints
 from tests.support.loops import WAYS, ask, begin_many, nobody_is_connected, run_in, statuses_of
 from tests.support.processes import ROOT
+from tests.support.proxied_redis import ProxyThread
 from tests.support.service import Caller, Service
 from tests.support.serving import IssuerServer
 
@@ -48,6 +49,24 @@ def test_keys_that_the_issuer_rotates_are_fetched_in_whichever_loop_needs_them(r
             service.restart()
             caller = Caller("alice", Client(), server.issuer)
             assert [run(ask(service, caller)) for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("run", WAYS)
+def test_a_loop_that_ends_during_the_self_check_leaves_nothing_of_it_behind(redis_server, run):
+    """The check of new connections went on without its loop, now and then: a task that was destroyed, open sockets."""
+
+    async def main():
+        await store.put_if_absent("key", "value", ttl=60.0)
+        proxy.tell(lambda told: setattr(told, "silent", True))
+        [mine] = store._per_loop.values()
+        check = asyncio.create_task(mine.route.why_unfenced())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        return check.done()
+
+    with ProxyThread(redis_server.port) as proxy, no_complaints():
+        store = RedisStore(proxy.url, timeout=10.0)
+        assert run(main()) is False
 
 
 def test_a_loop_of_a_notebook_stays_open_from_cell_to_cell(redis_server, service, alice):

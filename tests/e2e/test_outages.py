@@ -150,7 +150,7 @@ def test_challenges_hand_out_usable_and_rotating_nonces_during_an_outage(observe
     assert len({client.answers[0].nonce for client in newcomers}) >= PERIODS_AWAY
 
 
-def test_every_request_is_accepted_again_without_a_restart_when_redis_is_back(observed):
+def test_every_request_is_accepted_again_without_a_restart_when_redis_has_recovered(observed):
     answers = [answer for client in observed.refusing for answer in client.answers if observed.was_back(answer)]
     assert {answer.status for answer in answers} == {200}
     newcomers = [client for client in observed.newcomers if observed.was_back(client.answers[0])]

@@ -128,7 +128,7 @@ async def test_accepted_requests_at_the_same_time_cost_one_set_each(caller, comm
         ),
     ],
 )
-async def test_a_refused_request_costs_nothing(caller, commands, refused, status):
+async def test_a_rejected_request_costs_nothing(caller, commands, refused, status):
     with commands:
         answers = [await caller.ask(refused(caller)) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [status] * 3

@@ -82,7 +82,7 @@ async def test_a_proof_sent_two_hundred_times_at_once_to_both_servers_passes_onc
 
 
 @pytest.mark.requirement("R-9-07", "R-11.1-04")
-async def test_nonces_and_spent_proofs_outlive_a_restart_of_every_server(fleet, caller):
+async def test_nonces_and_used_proofs_outlive_a_restart_of_every_server(fleet, caller):
     nonce = await caller.learn_nonce(fleet[0])
     spent = caller.headers(nonce)
     before = await caller.ask(fleet[0], spent)

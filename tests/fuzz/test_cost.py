@@ -116,7 +116,7 @@ def own_folder(monkeypatch, tmp_path):
     return tmp_path
 
 
-def test_a_request_that_is_dear_is_found_and_kept(own_folder, monkeypatch, capsys):
+def test_a_request_that_is_expensive_is_found_and_kept(own_folder, monkeypatch, capsys):
     """Dear is here what costs anything."""
     monkeypatch.setattr(climb, "MOST_VERIFICATIONS", 0.0)
     assert command.main(["--cost", "--seconds", "1", "--seed", "7"]) == 1
@@ -127,7 +127,7 @@ def test_a_request_that_is_dear_is_found_and_kept(own_folder, monkeypatch, capsy
     assert command.main(["--cost", "--repeat", str(own_folder / files[0])]) == 1
 
 
-def test_where_nothing_is_dear_the_dearest_of_each_family_is_told(own_folder, monkeypatch, capsys):
+def test_where_nothing_is_expensive_the_most_expensive_of_each_family_is_reported(own_folder, monkeypatch, capsys):
     monkeypatch.setattr(climb, "MOST_VERIFICATIONS", 1e9)
     assert command.main(["--cost", "--seconds", "1"]) == 0
     told = capsys.readouterr().out

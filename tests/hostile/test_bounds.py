@@ -190,7 +190,7 @@ async def test_a_jti_has_no_bound_but_that_of_the_proof(api):
 
 
 @pytest.mark.parametrize("count", [1000, 5000])
-async def test_the_number_of_fields_does_not_matter(api, count):
+async def test_the_number_of_headers_does_not_matter(api, count):
     also = [(f"x-{number}", "v") for number in range(count)]
     assert await api.passes(also=also)
     assert await api.reason(also=[*also, ("dpop", "x")]) is Reason.PROOF_REPEATED
@@ -207,7 +207,7 @@ async def test_a_line_of_the_log_has_at_most_two_kilobytes(api, caplog, length):
     assert "'received': 'https://rs.example/q'" in line
 
 
-async def test_a_request_that_is_refused_writes_one_line(api, caplog):
+async def test_a_request_that_is_rejected_writes_one_line(api, caplog):
     caplog.set_level("DEBUG")
     for _ in range(100):
         await api.reason(claims={"ath": "x"})

@@ -87,7 +87,7 @@ async def test_keys_and_values_stay_within_what_a_store_is_promised(clock, clien
 
 
 @pytest.mark.parametrize("namespace", ["", "n" * 101, "é", "a\nb"], ids=["none", "over", "not-ascii", "line-feed"])
-def test_a_namespace_that_would_break_the_promise_is_refused(clock, client, namespace):
+def test_a_namespace_that_would_break_the_promise_is_rejected(clock, client, namespace):
     with pytest.raises(ValueError, match=r"^namespace: "):
         Resource(clock, client, namespace=namespace)
 
@@ -101,7 +101,7 @@ async def test_max_nonce_length_of_what_the_store_holds(api, store, clock, over)
     if not over:
         assert len(await api.authenticator.challenge_nonce()) == MAX_NONCE_LENGTH
         return
-    with pytest.raises(StoreError, match="no nonce"):
+    with pytest.raises(StoreError, match="isn't a nonce"):
         await api.authenticator.challenge_nonce()
 
 

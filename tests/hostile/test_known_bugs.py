@@ -29,20 +29,20 @@ def mixed(make_api):
 # liboauth2 before 2.3.0 (CWE-345), draft-dpop #125; go-dpop drops the member and goes on, auth0 and AuthPlane look for
 # `d` alone (read); joserfc imports private keys by design.
 @pytest.mark.parametrize("member", ["d", "p", "q", "dp", "dq", "qi", "oth", "k"])
-async def test_a_key_with_one_private_member_is_refused(api, member):
+async def test_a_key_with_one_private_member_is_rejected(api, member):
     header = {"jwk": {**api.client.key.public_jwk, member: "AQ"}}
     assert await api.reason(header=header) is Reason.KEY_PRIVATE
 
 
 # go-dpop (read): a type that is no string ends the process.
 @pytest.mark.parametrize("typ", [5, None, [], {}, True], ids=str)
-async def test_a_type_that_is_no_string_is_a_refusal(api, typ):
+async def test_a_type_that_is_no_string_is_a_rejection(api, typ):
     assert await api.reason(header={"typ": typ}) is Reason.PROOF_TYPE
 
 
 # apisix #13165: a proof without `alg` was a server error.
 @pytest.mark.parametrize("missing", ["typ", "alg", "jwk"])
-async def test_a_proof_that_lacks_a_header_parameter_is_a_refusal(api, missing):
+async def test_a_proof_that_lacks_a_header_parameter_is_a_rejection(api, missing):
     reasons = {"typ": Reason.PROOF_TYPE, "alg": Reason.PROOF_ALGORITHM, "jwk": Reason.KEY_MISSING}
     assert await api.reason(lacking={missing}) is reasons[missing]
 
@@ -56,7 +56,7 @@ async def test_a_public_key_is_no_shared_secret(api, form):
     assert await api.reason(drop={"DPoP"}, also=[("dpop", proof)]) is Reason.PROOF_ALGORITHM
 
 
-async def test_a_symmetric_key_in_the_header_is_refused(api):
+async def test_a_symmetric_key_in_the_header_is_rejected(api):
     proof = await _signed_by_hmac(api, b"x" * 32, {"kty": "oct", "k": b64url_encode(b"x" * 32)})
     assert await api.reason(drop={"DPoP"}, also=[("dpop", proof)]) is Reason.PROOF_ALGORITHM
 
@@ -77,7 +77,7 @@ async def test_a_proof_with_an_rsa_key_is_not_too_long(make_api, issuer, clock, 
 
 # joserfc before 1.3.5 and 1.4.2 (CVE-2025-65015): the error about the size held the token.
 @pytest.mark.parametrize("name", ["Authorization", "DPoP"])
-async def test_what_is_too_large_is_not_repeated_in_the_refusal(api, caplog, name):
+async def test_what_is_too_large_is_not_repeated_in_the_rejection(api, caplog, name):
     caplog.set_level("DEBUG")
     value = "DPoP "[: 5 * (name == "Authorization")] + "marked" * 3000
     answer = await api.ask(drop={name}, also=[(name, value)])
@@ -86,7 +86,7 @@ async def test_what_is_too_large_is_not_repeated_in_the_refusal(api, caplog, nam
 
 
 # Duende (read): a limit meant for the proof measures `Authorization`.
-async def test_each_field_has_a_limit_of_its_own(api):
+async def test_each_header_has_a_limit_of_its_own(api):
     assert await api.reason(claims={"padding": "x" * 8000}) is Reason.PROOF_TOO_LARGE
     long = api.issuer.access_token(api.client, claims={"padding": "x" * 8000})
     assert await api.passes(token=long)
@@ -101,7 +101,7 @@ async def test_a_bound_token_does_not_pass_as_bearer(mixed, with_proof):
 
 
 # giantswarm/mcp-oauth #384; pydpop (run): the proof's key was never compared with the token's.
-async def test_a_stolen_token_with_a_proof_by_another_key_is_refused(api, other_client):
+async def test_a_stolen_token_with_a_proof_by_another_key_is_rejected(api, other_client):
     assert await api.reason(client=other_client) is Reason.BINDING_MISMATCH
 
 
@@ -115,7 +115,7 @@ async def test_a_stolen_token_with_a_proof_by_another_key_is_refused(api, other_
         pytest.param({"jkt": ""}, Reason.BINDING_MALFORMED, id="blank"),
     ],
 )
-async def test_a_token_whose_confirmation_says_nothing_is_refused(api, claims, reason):
+async def test_a_token_whose_confirmation_says_nothing_is_rejected(api, claims, reason):
     token = api.issuer.access_token(None, claims={} if claims is None else {"cnf": claims})
     assert await api.reason(token=token) is reason
 
@@ -147,7 +147,7 @@ async def test_a_claim_that_is_left_out_is_missed(api, claim):
 # number in it; ezpds: an `iat` of -2**63 overflowed.
 @pytest.mark.parametrize("value", [True, 5, 1.5, [], {}, None, "", -(2**63), 2**63 - 1, 1e308, -1e308], ids=str)
 @pytest.mark.parametrize("claim", ["jti", "htm", "htu", "iat", "ath"])
-async def test_a_claim_of_any_other_kind_is_a_refusal(api, claim, value):
+async def test_a_claim_of_any_other_kind_is_a_rejection(api, claim, value):
     assert await api.reason(claims={claim: value})
 
 

@@ -31,7 +31,7 @@ async def test_a_stale_nonce_is_answered_with_use_dpop_nonce(api, clock, minutes
 
 
 # streamplace/oatproxy #7: compared with a header field; WSO2 accelerator #958: the result of the check was not used.
-async def test_the_nonce_in_the_proof_counts_and_not_one_in_a_field(api):
+async def test_the_nonce_in_the_proof_counts_and_not_one_in_a_header(api):
     good = await api.authenticator.challenge_nonce()
     also = [("dpop-nonce", good)]
     assert await api.reason(nonce="invented", also=also) is Reason.NONCE_UNKNOWN
@@ -39,7 +39,7 @@ async def test_the_nonce_in_the_proof_counts_and_not_one_in_a_field(api):
 
 
 # AuthPlane: the text of the error held the nonce that was expected.
-async def test_the_nonce_is_told_in_its_field_alone(api):
+async def test_the_nonce_is_reported_in_its_header_alone(api):
     answer = await api.ask(nonce="invented")
     offered = answer.one("dpop-nonce")
     rest = [value for name, value in answer.headers if name != b"dpop-nonce"]

@@ -28,7 +28,7 @@ async def two_hosts(make_api, redis_server):
 
 # dedalus-mcp (read): validator and cache made anew for each request. PRO-Robotech/kacho-iam #206: a cache that nobody
 # asks. auth0 node-oauth2-jwt-bearer #215, AzureAD #3504: replay is the user's business, or off without notice.
-async def test_a_replay_is_refused_without_being_asked_for(api, store):
+async def test_a_replay_is_rejected_without_being_asked_for(api, store):
     assert await api.passes(claims=JTI)
     assert await api.reason(claims=JTI) is Reason.PROOF_REPLAYED
     assert len(store.proofs) == 2
@@ -42,7 +42,7 @@ def test_neither_store_nor_verifier_can_be_left_out(api, without):
 
 
 # giantswarm/mcp-oauth #389, spring-security #18120, writer/cerebro #936: each pod with a cache of its own.
-async def test_a_proof_that_one_host_accepted_is_refused_by_the_other(two_hosts):
+async def test_a_proof_that_one_host_accepted_is_rejected_by_the_other(two_hosts):
     here, there = two_hosts
     fields = (await here.fields()).items()
     assert await here.passes(drop={"Authorization", "DPoP"}, also=fields)
@@ -93,7 +93,7 @@ async def test_a_proof_is_remembered_until_its_last_instant(make_api, clock, non
         pytest.param({"claims": JTI, "token": "not-a-token"}, id="token"),
     ],
 )
-async def test_a_refused_request_does_not_spend_the_jti(api, store, fault):
+async def test_a_rejected_request_does_not_spend_the_jti(api, store, fault):
     await api.reason(**fault)
     assert store.proofs == []
     assert await api.passes(claims=JTI)

@@ -125,7 +125,7 @@ async def test_below_a_mount_the_whole_path_counts(api):
      "X-Forwarded-Proto", "X-Forwarded-Method", "X-Original-Method", "X-HTTP-Method-Override", "Forwarded"],
 )  # fmt: skip
 @pytest.mark.parametrize("options", [{}, BY_HOST], ids=["public-url", "hosts"])
-async def test_no_field_of_the_request_chooses_method_or_uri(make_api, options, name):
+async def test_no_header_of_the_request_chooses_method_or_uri(make_api, options, name):
     api = make_api(**options)
     values = ["/other", "POST", "other", "http", "host=other;proto=http"]
     for value in values:
@@ -140,5 +140,5 @@ async def test_no_field_of_the_request_chooses_method_or_uri(make_api, options, 
 @pytest.mark.parametrize(
     "claimed", ["/r", "//rs.example/r", "rs.example/r", "https://u:p@rs.example/r", "ftp://rs.example/r"]
 )
-async def test_a_claim_that_is_no_absolute_uri_is_refused(api, claimed):
+async def test_a_claim_that_is_no_absolute_uri_is_rejected(api, claimed):
     assert await api.reason(claims={"htu": claimed}) is Reason.TARGET_MISMATCH

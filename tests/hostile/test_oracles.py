@@ -56,7 +56,7 @@ async def test_every_nonce_fault_gets_the_same_bytes(make_api, api, clock):
 
 
 @pytest.mark.parametrize("nonce", [None, "unknown"])
-async def test_without_a_good_nonce_neither_signature_nor_token_nor_use_is_told(api, tokens, store, nonce):
+async def test_without_a_good_nonce_neither_signature_nor_token_nor_use_is_reported(api, tokens, store, nonce):
     assert await api.passes(claims=JTI)
     asked = len(store.calls)
     answers = {
@@ -172,7 +172,7 @@ async def test_without_credentials_no_path_is_told_from_another(api, method):
     assert len({await api.anonymous(method, path) for path in paths}) == 1
 
 
-async def test_while_the_store_is_away_all_good_requests_get_the_same_bytes(api, store, issuer, other_client):
+async def test_while_the_store_is_unavailable_all_good_requests_get_the_same_bytes(api, store, issuer, other_client):
     assert await api.passes(claims=JTI)
     store.down = True
     theirs = {"client": other_client, "token": issuer.access_token(other_client)}

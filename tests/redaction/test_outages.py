@@ -86,7 +86,7 @@ async def test_a_store_where_nobody_listens(make_api, search, url, nonces):
         pytest.param(("--rename-command", "SET", "", "--requirepass", PASSWORD), id="set-is-not-there-with-password"),
     ],
 )
-async def test_a_store_that_refuses(make_api, search, redis_binary, options):
+async def test_a_store_that_rejects(make_api, search, redis_binary, options):
     with RedisServer(redis_binary, *options) as server:
         user = "api" if "api" in options else "default"
         store = RedisStore(f"redis://{user}:{PASSWORD}@127.0.0.1:{server.port}/0", timeout=5.0)
@@ -122,7 +122,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("pages", ANSWERS.values(), ids=ANSWERS)
-async def test_an_issuer_that_is_away_or_answers_nonsense(make_api, search, website, issuer, clock, pages):
+async def test_an_issuer_that_is_unavailable_or_answers_nonsense(make_api, search, website, issuer, clock, pages):
     website.pages.update(pages)
     search.know("PRIVATE" * 5)
     verifier = JWTVerifier(issuer=issuer.url, audience=AUDIENCE, jwks_uri=f"{website.url}/jwks", clock=clock)
@@ -202,7 +202,7 @@ async def test_an_event_loop_that_is_debugged(make_api, search, redis_server):
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "unix", "redis+sentinel", "redis+cluster", "postgres", ""])
 @pytest.mark.parametrize("rest", ["user:PASSWORD@:port", "PASSWORD", ":PASSWORD@[::", "x:1/?socket_timeout=PASSWORD"])
-def test_a_setting_that_is_refused(search, scheme, rest):
+def test_a_setting_that_is_rejected(search, scheme, rest):
     url = f"{scheme}://{rest}".replace("PASSWORD", PASSWORD)
     environment = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": AUDIENCE, "DPOP_STORE": url}
     for make in (lambda: RedisStore(url), lambda: Settings.from_environment(environment)):

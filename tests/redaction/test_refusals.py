@@ -64,7 +64,7 @@ def _more(sender, thief):
     yield "accepted", sender.fields()
 
 
-async def test_no_refusal_of_any_table_leaks(make_api, search, clock):
+async def test_no_rejection_of_any_table_leaks(make_api, search, clock):
     for options in ({}, {"mode": "mixed", "nonces": None}, {"present_as": "bearer"}):
         api = make_api(**options)
         sender = Sender(api, await api.authenticator.challenge_nonce())

@@ -105,7 +105,7 @@ def test_a_nonce_is_accepted_while_it_lives(nonce, outcome, wrong):
     ],
 )
 @pytest.mark.parametrize("second", [ACCEPTED, REPLAYED], ids=["accepted", "replayed"])
-def test_an_answer_that_was_missed_may_have_spent_the_proof(first, second, wrong):
+def test_an_answer_that_was_missed_may_have_used_the_proof(first, second, wrong):
     broken = [_broken(faults.SERVER_KILLED, -0.1, 0.5), _broken(faults.REDIS_FROZEN, -0.1, 0.5)]
     expected = wrong if second == REPLAYED else []
     assert _judged(_answered(first), _answered(second, after=5), broken=broken) == expected
@@ -153,7 +153,7 @@ LOSSES = [
         pytest.param(-80, -65, [], id="that-was-told-by-a-worker-that-had-not-noticed"),
     ],
 )
-def test_a_nonce_of_an_earlier_incarnation_of_redis_may_be_refused(fault, began, ended, wrong):
+def test_a_nonce_of_an_earlier_incarnation_of_redis_may_be_rejected(fault, began, ended, wrong):
     assert _judged(_answered(CHALLENGED), broken=[_broken(fault, began, ended)]) == wrong
 
 
@@ -182,7 +182,7 @@ def test_a_nonce_that_a_server_does_not_know_cannot_be_judged_without_redis():
         pytest.param(frozenset("b"), ["unexplained"], id="warm"),
     ],
 )
-def test_what_is_refused_needs_neither_store_nor_issuer_on_a_warm_server(fault, restarted, wrong):
+def test_what_is_rejected_needs_neither_store_nor_issuer_on_a_warm_server(fault, restarted, wrong):
     broken = [_broken(faults.SERVER_RESTARTED, -6, -4, restarted), _broken(fault, -1, 1)]
     hostile = {"wanted": bad_token(Reason.BINDING_MISMATCH)}
     assert _judged(_answered(UNAVAILABLE), broken=broken, **hostile) == wrong
@@ -203,7 +203,7 @@ def test_a_challenge_needs_the_store_while_a_server_has_no_nonce_of_an_incarnati
 
 
 @pytest.mark.parametrize("fault", [*LOSSES, faults.REDIS_EMPTIED])
-def test_a_new_incarnation_alone_excuses_no_503_of_what_is_refused(fault):
+def test_a_new_incarnation_alone_excuses_no_503_of_what_is_rejected(fault):
     broken = [_broken(fault, -1, -0.5)]
     hostile = {"wanted": bad_proof(Reason.PROOF_TOO_LARGE), "asks_nonce": False}
     assert _judged(_answered(UNAVAILABLE), broken=broken, **hostile) == ["unexplained"]
@@ -249,7 +249,7 @@ def test_a_new_key_is_known_as_soon_as_the_issuer_may_be_asked_again(outcome, as
         pytest.param(UNAVAILABLE, None, ["unexplained"], id="503-while-it-is-there"),
     ],
 )
-def test_an_invented_key_may_be_a_new_one_while_the_issuer_is_away(outcome, away, wrong):
+def test_an_invented_key_may_be_a_new_one_while_the_issuer_is_unavailable(outcome, away, wrong):
     broken = [] if away is None else [_broken(faults.ISSUER_AWAY, *away)]
     assert _judged(_answered(outcome), broken=broken, wanted=KEY_UNKNOWN) == wrong
 

@@ -24,12 +24,12 @@ class AcceptingFleet(Fleet):
 
 
 @pytest.mark.explores
-def test_every_answer_of_a_fleet_that_refuses_while_the_store_is_away_is_right():
+def test_every_answer_of_a_fleet_that_rejects_while_the_store_is_unavailable_is_right():
     examine(RefusingFleet, examples=60)
 
 
 @pytest.mark.explores
-def test_every_answer_of_a_fleet_that_accepts_while_the_store_is_away_is_right():
+def test_every_answer_of_a_fleet_that_accepts_while_the_store_is_unavailable_is_right():
     examine(AcceptingFleet, examples=40)
 
 
@@ -86,7 +86,7 @@ def test_a_lost_reply_does_not_prolong_what_stood_under_the_same_jti():
 
 
 @pytest.mark.parametrize("machine", [RefusingFleet, AcceptingFleet])
-def test_a_worker_whose_window_has_run_out_challenges_nobody_while_the_store_is_away(machine):
+def test_a_worker_whose_window_has_run_out_challenges_nobody_while_the_store_is_unavailable(machine):
     """Found by the machine: it issued a nonce that it could not have judged when it came back."""
     nonces, policy = NoncePolicy(period=20.0, grace=0, lookahead=1), ProofPolicy(max_age=30.0, max_future=10.0)
     fleet, token = begin(machine, nonces=nonces, policy=policy, skewed=(-4.99, -4.99, -4.99))

@@ -21,7 +21,7 @@ def store(clock):
         pytest.param(NoncePolicy(period=MINUTE, grace=0), Reason.NONCE_EXPIRED, id="dead by its nonce"),
     ],
 )
-async def test_a_used_proof_is_refused_by_a_store_that_has_forgotten_it_before_it_answers(
+async def test_a_used_proof_is_rejected_by_a_store_that_has_forgotten_it_before_it_answers(
     clock, client, store, nonces, reason
 ):
     resource = Resource(clock, client, store=store, nonces=nonces)

@@ -155,7 +155,7 @@ def secured(redis_binary):
         pytest.param({"password": "hunter2", "protocol": 3}, id="RESP3"),
     ],
 )
-async def test_a_refused_password_is_told_whoever_made_the_client(secured, options):
+async def test_a_rejected_password_is_told_whoever_made_the_client(secured, options):
     """Y06: redis-py tries again, for longer than the deadline."""
     async with Redis(port=secured.port, **options) as client:
         store = RedisStore(client, timeout=5.0)

@@ -14,7 +14,7 @@ async def _fill(store, count, *, ttl=60.0):
         await store.put_if_absent(f"key-{number}", "value", ttl=ttl)
 
 
-async def test_a_full_store_refuses(clock):
+async def test_a_full_store_rejects(clock):
     store = MemoryStore(max_entries=3, clock=clock)
     await _fill(store, 3)
     with pytest.raises(StoreError, match="full"):
@@ -79,8 +79,8 @@ async def test_closing_forgets_nothing(clock):
     assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
 
 
-@pytest.mark.parametrize("size", [pytest.param(0, id="zero"), pytest.param(-1, id="negative")])
-def test_a_store_without_room_is_refused_when_it_is_made(size):
+@pytest.mark.parametrize("size", [0, -1, 1.5, float("nan"), float("inf"), True])
+def test_a_store_without_room_is_rejected_when_it_is_made(size):
     with pytest.raises(ValueError, match=r"^max_entries: "):
         MemoryStore(max_entries=size)
 

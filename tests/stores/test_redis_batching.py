@@ -118,7 +118,7 @@ async def test_a_waiter_that_is_cancelled_while_the_reply_is_awaited_does_not_mi
         break
 
 
-async def test_calls_that_nobody_could_answer_in_time_are_refused_at_once(proxied_store, proxy):
+async def test_calls_that_nobody_could_answer_in_time_are_rejected_at_once(proxied_store, proxy):
     proxy.silent = True
     calls = (proxied_store.put_if_absent(f"key-{n}", "mine", ttl=60.0) for n in range(10_003))
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -127,7 +127,7 @@ async def test_calls_that_nobody_could_answer_in_time_are_refused_at_once(proxie
 
 
 @pytest.mark.parametrize("timeout", [pytest.param(value, id=str(value)) for value in (0, -1.0, float("inf"))])
-def test_a_deadline_that_is_none_is_refused_when_the_store_is_made(timeout):
+def test_a_deadline_that_is_none_is_rejected_when_the_store_is_made(timeout):
     with pytest.raises(ValueError, match=r"^timeout: "):
         RedisStore("redis://127.0.0.1", timeout=timeout)
 
@@ -143,14 +143,14 @@ def test_a_deadline_that_is_none_is_refused_when_the_store_is_made(timeout):
         pytest.param("redis://:hunter2@127.0.0.1:99999", id="port-too-large"),
     ],
 )
-def test_an_address_that_is_none_is_refused_when_the_store_is_made(url):
+def test_an_address_that_is_none_is_rejected_when_the_store_is_made(url):
     with pytest.raises(ValueError, match=r"^redis: ") as refused:
         RedisStore(url)
     assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("client", [SyncRedis(), None, 5, object()], ids=["sync-client", "none", "number", "object"])
-def test_what_is_no_async_client_is_refused_when_the_store_is_made(client):
+def test_what_is_no_async_client_is_rejected_when_the_store_is_made(client):
     with pytest.raises(ValueError, match=r"^redis: "):
         RedisStore(client)
 

@@ -153,7 +153,7 @@ async def test_while_the_breaker_is_open_nobody_asks_the_server(proxied_store, p
     assert proxy.connections == connections
 
 
-async def test_one_call_at_a_time_looks_whether_the_server_is_back(proxied_store, proxy, breaker_clock):
+async def test_one_call_at_a_time_looks_whether_the_server_has_recovered(proxied_store, proxy, breaker_clock):
     await _break(proxied_store, proxy)
     breaker_clock.advance(1.0)
     calls = (proxied_store.put_if_absent("key", "mine", ttl=60.0) for _ in range(50))

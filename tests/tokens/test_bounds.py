@@ -149,7 +149,7 @@ async def test_the_timeout_bounds_the_wait_of_a_thousand(website, remote, client
 
 @pytest.mark.parametrize("option", ["issuer", "jwks_uri"])
 @pytest.mark.parametrize("user", ["user:hunter2@", "hunter2@", "@"])
-def test_an_address_with_a_password_is_refused_when_it_is_configured(option, user):
+def test_an_address_with_a_password_is_rejected_when_it_is_configured(option, user):
     address = f"https://{user}id.example.com/keys"
     given = {"issuer": "https://id.example.com", option: address}
     with pytest.raises(ValueError, match=f"^{option}: ") as refused:

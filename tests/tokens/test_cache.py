@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from dpop_asgi import JWTVerifier, Reason
+from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.jwk import PublicKey
-from dpop_asgi.core.lru import LRU
 from dpop_asgi.tokens import signed_token
 
 
@@ -82,7 +82,7 @@ async def test_a_remembered_token_expires_all_the_same(verify, issuer, client, c
     assert await reason_of(verify, token) == Reason.TOKEN_EXPIRED
 
 
-async def test_a_refused_token_is_not_remembered(issuer, client, clock, reason_of):
+async def test_a_rejected_token_is_not_remembered(issuer, client, clock, reason_of):
     verify = _verifier(issuer, clock)
     for claims in ({"aud": "other"}, {"exp": clock() - 60}, {"nbf": clock() + 60}, {"cnf": {}}):
         await reason_of(verify, issuer.access_token(client, claims=claims))
@@ -139,7 +139,7 @@ def headers(monkeypatch):
     """The token headers that were read; none is remembered at first."""
     headers = []
     read = signed_token._header
-    monkeypatch.setattr(signed_token, "_headers", LRU(signed_token._CACHED_HEADERS))
+    monkeypatch.setattr(signed_token, "_headers", BoundedCache(signed_token._CACHED_HEADERS))
     monkeypatch.setattr(signed_token, "_header", lambda protected: headers.append(protected) or read(protected))
     return headers
 

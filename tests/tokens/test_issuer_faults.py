@@ -95,7 +95,7 @@ async def test_known_keys_go_on_being_used_and_nobody_waits(warm_distant, fault)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_an_unknown_key_is_unavailable_within_the_time_out_and_not_refused(warm_distant, fault):
+async def test_an_unknown_key_is_unavailable_within_the_time_out_and_not_rejected(warm_distant, fault):
     warm_distant.suffer(fault)
     with Stopwatch() as stopwatch:
         await warm_distant.is_unavailable(warm_distant.new_key())

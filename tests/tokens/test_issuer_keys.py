@@ -32,7 +32,7 @@ async def test_every_algorithm_of_the_default_list_verifies(client, clock, algor
     assert (await verify(issuer.access_token(client))).key_thumbprint == client.thumbprint
 
 
-async def test_an_algorithm_that_was_not_asked_for_is_refused(issuer, client, clock, reason_of):
+async def test_an_algorithm_that_was_not_asked_for_is_rejected(issuer, client, clock, reason_of):
     verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, algorithms=("PS256",), clock=clock)
     assert await reason_of(verify, issuer.access_token(client)) == Reason.TOKEN_ALGORITHM
 

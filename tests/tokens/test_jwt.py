@@ -55,12 +55,12 @@ async def test_the_type_of_an_access_token_is_accepted_in_any_case(verify, issue
 
 @pytest.mark.requirement("R-9068-01")
 @pytest.mark.parametrize("typ", ["JWT", "dpop+jwt", "id_token", "", "at+jwt ", 5, None, ["at+jwt"]], ids=repr)
-async def test_another_type_is_refused(verify, issuer, client, reason_of, typ):
+async def test_another_type_is_rejected(verify, issuer, client, reason_of, typ):
     assert await reason_of(verify, issuer.access_token(client, header={"typ": typ})) == Reason.TOKEN_TYPE
 
 
 @pytest.mark.requirement("R-9068-01")
-async def test_a_token_without_type_is_refused(verify, issuer, client, reason_of):
+async def test_a_token_without_type_is_rejected(verify, issuer, client, reason_of):
     assert await reason_of(verify, issuer.access_token(client, without={"typ"})) == Reason.TOKEN_TYPE
 
 
@@ -76,13 +76,13 @@ async def test_a_token_without_type_is_refused(verify, issuer, client, reason_of
         pytest.param(None, id="null"),
     ],
 )
-async def test_another_issuer_is_refused(verify, issuer, client, reason_of, issuer_claim):
+async def test_another_issuer_is_rejected(verify, issuer, client, reason_of, issuer_claim):
     token = issuer.access_token(client, claims={"iss": issuer_claim})
     assert await reason_of(verify, token) == Reason.TOKEN_ISSUER
 
 
 @pytest.mark.requirement("R-9068-02")
-async def test_a_token_without_issuer_is_refused(verify, issuer, client, reason_of):
+async def test_a_token_without_issuer_is_rejected(verify, issuer, client, reason_of):
     assert await reason_of(verify, issuer.access_token(client, without={"iss"})) == Reason.TOKEN_ISSUER
 
 
@@ -90,7 +90,7 @@ async def test_a_token_without_issuer_is_refused(verify, issuer, client, reason_
 @pytest.mark.parametrize(
     "algorithm", ["none", "None", "NONE", "HS256", "es256", "XS256", "", 5, ["ES256"], None], ids=repr
 )
-async def test_an_algorithm_that_is_not_listed_is_refused(verify, issuer, client, reason_of, algorithm):
+async def test_an_algorithm_that_is_not_listed_is_rejected(verify, issuer, client, reason_of, algorithm):
     token = issuer.access_token(client, header={"alg": algorithm})
     assert await reason_of(verify, token) == Reason.TOKEN_ALGORITHM
 
@@ -103,26 +103,26 @@ async def test_a_public_key_is_no_shared_secret(verify, issuer, client, reason_o
 
 
 @pytest.mark.requirement("R-9068-02")
-async def test_an_unsigned_token_is_refused(verify, issuer, client, reason_of):
+async def test_an_unsigned_token_is_rejected(verify, issuer, client, reason_of):
     token = issuer.access_token(client, header={"alg": "none"}, signed_by=_Nothing())
     assert await reason_of(verify, token) == Reason.TOKEN_MALFORMED
 
 
 @pytest.mark.requirement("R-9068-02")
-async def test_a_signature_by_another_key_is_refused(verify, issuer, client, reason_of):
+async def test_a_signature_by_another_key_is_rejected(verify, issuer, client, reason_of):
     token = issuer.access_token(client, signed_by=PrivateKey.generate())
     assert await reason_of(verify, token) == Reason.TOKEN_SIGNATURE
 
 
 @pytest.mark.requirement("R-9068-02")
-async def test_claims_that_were_changed_are_refused(verify, issuer, client, reason_of):
+async def test_claims_that_were_changed_are_rejected(verify, issuer, client, reason_of):
     header, _, signature = issuer.access_token(client).split(".")
     _, changed, _ = issuer.access_token(client, claims={"sub": "mallory"}).split(".")
     assert await reason_of(verify, f"{header}.{changed}.{signature}") == Reason.TOKEN_SIGNATURE
 
 
 @pytest.mark.requirement("R-9068-02")
-async def test_an_unknown_kid_is_refused(verify, issuer, client, reason_of):
+async def test_an_unknown_kid_is_rejected(verify, issuer, client, reason_of):
     token = issuer.access_token(client, header={"kid": "unknown"})
     assert await reason_of(verify, token) == Reason.TOKEN_KEY_UNKNOWN
 
@@ -149,12 +149,12 @@ async def test_the_audience_may_be_a_string_or_in_a_list(verify, issuer, client,
         pytest.param(5, id="number"),
     ],
 )
-async def test_another_audience_is_refused(verify, issuer, client, reason_of, audience):
+async def test_another_audience_is_rejected(verify, issuer, client, reason_of, audience):
     assert await reason_of(verify, issuer.access_token(client, claims={"aud": audience})) == Reason.TOKEN_AUDIENCE
 
 
 @pytest.mark.requirement("R-9068-03")
-async def test_a_token_without_audience_is_refused(verify, issuer, client, reason_of):
+async def test_a_token_without_audience_is_rejected(verify, issuer, client, reason_of):
     assert await reason_of(verify, issuer.access_token(client, without={"aud"})) == Reason.TOKEN_AUDIENCE
 
 
@@ -166,7 +166,7 @@ async def test_one_of_several_configured_audiences_is_enough(issuer, client, clo
 
 
 @pytest.mark.parametrize("member", ["crit", "b64"])
-async def test_header_parameters_that_change_the_meaning_are_refused(verify, issuer, client, reason_of, member):
+async def test_header_parameters_that_change_the_meaning_are_rejected(verify, issuer, client, reason_of, member):
     token = issuer.access_token(client, header={member: ["exp"] if member == "crit" else False})
     assert await reason_of(verify, token) == Reason.TOKEN_MALFORMED
 
@@ -176,7 +176,7 @@ async def test_other_unknown_header_parameters_are_ignored(verify, issuer, clien
 
 
 @pytest.mark.parametrize("kid", [5, ["kid"], {}, True], ids=repr)
-async def test_a_kid_that_is_no_string_is_refused(verify, issuer, client, reason_of, kid):
+async def test_a_kid_that_is_no_string_is_rejected(verify, issuer, client, reason_of, kid):
     assert await reason_of(verify, issuer.access_token(client, header={"kid": kid})) == Reason.TOKEN_MALFORMED
 
 
@@ -207,11 +207,11 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("token", MALFORMED)
-async def test_what_is_no_well_formed_token_is_refused(verify, reason_of, token):
+async def test_what_is_no_well_formed_token_is_rejected(verify, reason_of, token):
     assert await reason_of(verify, token) == Reason.TOKEN_MALFORMED
 
 
-async def test_padding_in_a_segment_is_refused(verify, issuer, client, reason_of):
+async def test_padding_in_a_segment_is_rejected(verify, issuer, client, reason_of):
     header, payload, signature = issuer.access_token(client).split(".")
     padded = base64.urlsafe_b64encode(base64.urlsafe_b64decode(payload + "==")).decode()
     assert await reason_of(verify, f"{header}.{padded.rstrip('=')}=.{signature}") == Reason.TOKEN_MALFORMED

@@ -53,7 +53,7 @@ async def test_the_leeway_can_be_set(issuer, client, clock, reason_of, now):
 
 
 @pytest.mark.requirement("R-9068-04")
-async def test_a_token_that_never_expires_is_refused(verify, issuer, client, reason_of):
+async def test_a_token_that_never_expires_is_rejected(verify, issuer, client, reason_of):
     assert await reason_of(verify, issuer.access_token(client, without={"exp"})) == Reason.TOKEN_MALFORMED
 
 
@@ -72,7 +72,7 @@ async def test_a_token_that_never_expires_is_refused(verify, issuer, client, rea
         for value in values
     ],
 )
-async def test_a_claim_of_another_type_is_refused(verify, issuer, client, reason_of, claim, value):
+async def test_a_claim_of_another_type_is_rejected(verify, issuer, client, reason_of, claim, value):
     token = issuer.access_token(client, claims={claim: value})
     assert await reason_of(verify, token) == Reason.TOKEN_MALFORMED
 

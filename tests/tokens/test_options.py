@@ -104,3 +104,13 @@ def test_an_issuer_with_known_keys_needs_no_address():
 def test_a_verifier_says_nothing_of_its_keys_when_it_is_printed():
     issuer = Issuer("https://id.example", audience="a")
     assert issuer.jwks["keys"][0]["x"] not in repr(TrustedIssuer(issuer=issuer.url, audience="a", jwks=issuer.jwks))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("audience", "a"), ("jwks_uri", "https://id.example/jwks"), ("jwks", KEYS), ("algorithms", ("ES256",))],
+)
+def test_an_option_that_would_have_no_effect_on_several_issuers_is_rejected(option, value):
+    """`algorithms` was ignored without a word, so RS256 went on being accepted."""
+    with pytest.raises(ValueError, match=f"^{option}: must be set in each TrustedIssuer"):
+        JWTVerifier(issuers=[ONE], **{option: value})

@@ -49,7 +49,7 @@ async def test_it_is_ready_as_soon_as_the_issuer_is(website, remote, verify_remo
     await verify_remote.ready()
 
 
-async def test_it_stays_ready_while_the_issuer_is_away_until_its_keys_are_too_old(website, remote, clock):
+async def test_it_stays_ready_while_the_issuer_is_unavailable_until_its_keys_are_too_old(website, remote, clock):
     verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, max_stale_seconds=1000.0, clock=clock)
     await verify.ready()
     website.pages.clear()

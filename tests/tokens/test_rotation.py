@@ -169,7 +169,7 @@ async def test_an_issuer_that_is_down_is_not_missed_while_its_keys_are_known(
     assert message.endswith("the known keys remain in use")
 
 
-async def test_an_issuer_that_is_back_is_said_so_once(website, remote, warm, client, clock, caplog):
+async def test_an_issuer_that_has_recovered_is_said_so_once(website, remote, warm, client, clock, caplog):
     website.pages.clear()
     clock.advance(300.0)
     await warm(remote.access_token(client))
@@ -216,7 +216,7 @@ async def test_50_concurrent_requests_fail_together_when_the_issuer_is_down(webs
     assert website.requests.count(METADATA) == 1
 
 
-async def test_a_token_that_can_be_refused_without_keys_is_refused_while_the_issuer_is_down(
+async def test_a_token_that_can_be_rejected_without_keys_is_rejected_while_the_issuer_is_down(
     website, remote, verify_remote, client, reason_of
 ):
     website.pages.clear()
@@ -224,7 +224,7 @@ async def test_a_token_that_can_be_refused_without_keys_is_refused_while_the_iss
     assert website.requests == []
 
 
-async def test_a_token_with_an_unknown_kid_is_not_refused_while_the_issuer_cannot_be_asked(
+async def test_a_token_with_an_unknown_kid_is_not_rejected_while_the_issuer_cannot_be_asked(
     website, remote, warm, client
 ):
     website.pages["/jwks"] = Page(b"", 503)

@@ -27,7 +27,7 @@ async def test_each_issuers_tokens_are_accepted(verify_both, first, second, clie
         assert (await verify_both(issuer.access_token(client))).claims["iss"] == issuer.url
 
 
-async def test_a_token_of_a_third_issuer_is_refused(verify_both, issuer, client, reason_of):
+async def test_a_token_of_a_third_issuer_is_rejected(verify_both, issuer, client, reason_of):
     assert await reason_of(verify_both, issuer.access_token(client)) == Reason.TOKEN_ISSUER
 
 

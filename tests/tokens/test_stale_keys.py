@@ -79,7 +79,7 @@ async def _go_on(verify, token, clock, *, seconds, step=100.0):
     clock.now = until
 
 
-async def test_keys_are_used_for_a_day_while_the_issuer_is_away_and_no_longer(
+async def test_keys_are_used_for_a_day_while_the_issuer_is_unavailable_and_no_longer(
     website, remote, warm, client, clock, caplog
 ):
     token = remote.access_token(client, **LASTING)
@@ -112,7 +112,9 @@ async def test_after_the_limit_the_issuer_is_asked_once_a_second(website, remote
     assert len(website.requests) - asked == 5 * 2
 
 
-async def test_after_the_limit_an_issuer_that_is_back_is_believed_again(website, remote, make_verify, client, clock):
+async def test_after_the_limit_an_issuer_that_has_recovered_is_believed_again(
+    website, remote, make_verify, client, clock
+):
     verify = make_verify(max_stale_seconds=100.0)
     token = remote.access_token(client, **LASTING)
     await verify(token)
@@ -148,7 +150,7 @@ async def test_the_limit_counts_from_when_the_issuer_was_last_heard(website, rem
     assert await verify(token)
 
 
-async def test_an_idle_process_waits_once_and_no_more_while_the_issuer_is_away(
+async def test_an_idle_process_waits_once_and_no_more_while_the_issuer_is_unavailable(
     website, remote, warm, client, clock, caplog
 ):
     website.pages.clear()

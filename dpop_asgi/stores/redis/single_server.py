@@ -6,6 +6,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import SentinelConnectionPool
 
+from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.stores.redis.borrowed import Borrowed
 from dpop_asgi.stores.redis.connection import Command, RedisConnection
 from dpop_asgi.stores.redis.incarnation import UNSTABLE, Reply, alternate
@@ -32,6 +33,7 @@ class SingleServer:
         self._owned = owned
         self._timeout = timeout
         self._connection = self._connect(fence=fence)
+        self._comparing = SingleFlight(self._seen_by_new_connections)
         self._pipeline = Pipeline("the Redis store", self._connection.exchange, timeout=timeout)
         self._watch = (
             MasterWatch(pool, self._connection, timeout=timeout) if isinstance(pool, SentinelConnectionPool) else None
@@ -63,8 +65,12 @@ class SingleServer:
     async def why_unfenced(self) -> str | None:
         """Why the fence is off, if it is. A proxy may lead each new connection to another server."""
         incarnations = self._connection.incarnations
-        if self._owned and incarnations.off is None and alternate(await self._seen_by_new_connections()):
-            incarnations.turn_off(UNSTABLE)
+        if self._owned and incarnations.off is None:
+            comparison = self._comparing.start()
+            await asyncio.wait([comparison])
+            # The store may have been closed in the meantime: nothing is known then.
+            if not comparison.cancelled() and alternate(comparison.result()):
+                incarnations.turn_off(UNSTABLE)
         return incarnations.off
 
     async def _seen_by_new_connections(self) -> list[str | None]:
@@ -81,6 +87,7 @@ class SingleServer:
 
     async def aclose(self) -> None:
         """Wait for calls in flight, and return the connection."""
+        await self._comparing.aclose()
         if self._watch is not None:
             await self._watch.aclose()
         await self._pipeline.aclose()

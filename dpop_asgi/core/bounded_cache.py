@@ -7,7 +7,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class LRU(OrderedDict[K, V]):
+class BoundedCache(OrderedDict[K, V]):
     """Drops the entry that was kept longest ago when it is full. Looking an entry up does not count as keeping it.
 
     Args:
