@@ -90,7 +90,7 @@ class Challenger:
         return _response(status, _body(refusal), headers)
 
     def _challenges(self, refusal: Refusal, scheme: Scheme) -> list[str]:
-        """The scheme that was used comes first; without credentials, DPoP. A nonce challenge stands alone."""
+        """The scheme that was used comes first; without credentials, DPoP. A nonce challenge is the only one."""
         error = _error(refusal)
         dpop = {"algs": " ".join(self.algorithms), **self.parameters}
         bearer = {"realm": self.realm, **self.parameters}

@@ -106,7 +106,7 @@ def _decode(decoder: json.JSONDecoder, text: str) -> object:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        msg = "a name stands twice"
+        msg = "a duplicate name"
         raise ValueError(msg)
     return members
 

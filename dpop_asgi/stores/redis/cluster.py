@@ -110,7 +110,7 @@ class Cluster:
         return known[0]
 
     async def _ask(self, error: AskError, command: Command) -> Reply:
-        """The key has already moved to the new node, which only answers after `ASKING`."""
+        """The key has already moved to the new node, which only replies after `ASKING`."""
         node = self._client.get_node(host=error.host, port=error.port)
         if node is None:
             # The first slot of a new master: it isn't in the slot map until the move is complete.
