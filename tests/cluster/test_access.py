@@ -156,9 +156,9 @@ async def test_a_wrong_password_is_named_as_the_cause_and_not_repeated(sentinel,
     _allow(sentinel.sentinels, "asker", *FOR_A_SENTINEL)
     _allow(cluster.nodes, "api", *FOR_A_CLUSTER)
     for url, who in (
-        (_sentinel_url(sentinel, access, password="hunter2"), "Redis store refuses"),
-        (_sentinel_url(sentinel, access, sentinel_password="hunter2"), "Sentinels refuse"),
-        (_cluster_url(cluster, access, password="hunter2"), "Redis store refuses"),
+        (_sentinel_url(sentinel, access, password="hunter2"), "Redis store rejects"),
+        (_sentinel_url(sentinel, access, sentinel_password="hunter2"), "Sentinels reject"),
+        (_cluster_url(cluster, access, password="hunter2"), "Redis store rejects"),
     ):
         message = await _fails(url)
         assert f"the {who} the user name or password" in message

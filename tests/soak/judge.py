@@ -1,7 +1,7 @@
 """Holds every answer against what it may be: given what was sent, which nonce it had, and what was broken then."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,10 +89,16 @@ class Verdict:
 
 
 class Judge:
-    """Judges by the timeline of what was broken."""
+    """Judges by the timeline of what was broken.
 
-    def __init__(self, timeline: Timeline) -> None:
+    Args:
+        timeline: what was broken when.
+        allows: how long something that is promised in so many seconds may take on a machine that is this busy.
+    """
+
+    def __init__(self, timeline: Timeline, allows: Callable[[float], float] = lambda seconds: seconds) -> None:
         self._timeline = timeline
+        self._allows = allows
 
     def violations(self, exchange: Exchange) -> Iterator[Violation]:
         accepted = [attempt for attempt in exchange.attempts if attempt.outcome == ACCEPTED]
@@ -173,7 +179,7 @@ class Judge:
             and any(
                 window.fault in _SUPERSEDES
                 and nonce.told_at < window.began
-                and window.ended + RECOVERY < attempt.asked_at
+                and window.ended + self._allows(RECOVERY) < attempt.asked_at
                 for window in self._eras_since(nonce, attempt)
             )
         )
@@ -197,23 +203,23 @@ class Judge:
             and exchange.nonce is not None
             and (exchange.wanted == ACCEPTED or self._may_be_challenged(exchange, attempt))
         )
-        for window in self._windows(STORE, attempt, after=RECOVERY):
+        for window in self._windows(STORE, attempt, after=self._allows(RECOVERY)):
             if needs_store or self._was_cold(attempt.server, window) or self._was_new_to(attempt.server, window):
                 return window
         needs_issuer = exchange.asks_keys and self._may_be_a_new_key(exchange, attempt)
-        for window in self._windows(_ISSUER, attempt, after=_ISSUER_RECOVERY):
+        for window in self._windows(_ISSUER, attempt, after=self._allows(_ISSUER_RECOVERY)):
             if needs_issuer or (exchange.asks_keys and self._was_cold(attempt.server, window)):
                 return window
         for window in self._windows(frozenset({MACHINE_STALLED}), attempt, after=_NEXT_LOOK):
             return window
-        return next(self._windows(_SERVER, attempt, after=RECOVERY), None)
+        return next(self._windows(_SERVER, attempt, after=self._allows(RECOVERY)), None)
 
     def _may_be_a_new_key(self, exchange: Exchange, attempt: Attempt) -> bool:
         """To the server: a key for which it had to wait, and then the issuer was away."""
         known_from = exchange.key_published_at + KEY_COOLDOWN
         for window in self._timeline.since(exchange.key_published_at):
             if window.fault in _ISSUER and window.began < known_from:
-                known_from = max(known_from, window.ended + _ISSUER_RECOVERY)
+                known_from = max(known_from, window.ended + self._allows(_ISSUER_RECOVERY))
         return exchange.wanted == KEY_UNKNOWN or attempt.asked_at < known_from
 
     def _was_cold(self, server: str, during: Window) -> bool:

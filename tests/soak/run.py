@@ -16,6 +16,7 @@ from tests.soak.plans import PLANS
 from tests.soak.pulse import Pulse
 from tests.soak.timeline import Timeline
 from tests.soak.traffic import Traffic
+from tests.support.busy import Watch
 
 # At the end nothing is broken for so long, so that everything has to be well again.
 _CALM_SECONDS = 3.0
@@ -39,7 +40,8 @@ class Soak:
         self._fleet = fleet
         self._dice = Random(options.seed)
         self._memory = MemoryWatch()
-        self._traffic = Traffic(options, fleet, self.timeline, self.ledger, self._dice)
+        self._machine = Watch()
+        self._traffic = Traffic(options, fleet, self.timeline, self.ledger, self._dice, self._machine.allows)
         self._faults = Faults(fleet, self.timeline, options, Random(options.seed), self._traffic.renew_tokens)
 
     async def run(self) -> None:
@@ -48,8 +50,9 @@ class Soak:
                 await self._fill_caches()
                 self.is_preparing = False
             self.ledger.began = time.time()
-            async with self._watched():
-                await self._under_load()
+            with self._machine:
+                async with self._watched():
+                    await self._under_load()
         except asyncio.CancelledError:
             self.ledger.interrupted = True
         except Exception:  # noqa: BLE001 - the ledger so far is told first

@@ -37,9 +37,10 @@ def _answered(outcome, after=0.0, server="a", *, flaw=None):
     return Attempt(server, NOW + after, NOW + after + 0.01, outcome, flaw)
 
 
-def _judged(*attempts, broken=(), **exchange):
+def _judged(*attempts, broken=(), slow=1.0, **exchange):
     judged = Exchange("once", b"", attempts=list(attempts), **{"nonce": LIVE, **exchange})
-    return [violation.wrong for violation in Judge(Timeline(list(broken))).violations(judged)]
+    judge = Judge(Timeline(list(broken)), lambda seconds: seconds * slow)
+    return [violation.wrong for violation in judge.violations(judged)]
 
 
 def _broken(fault, began, ended, servers=EVERYWHERE):
@@ -132,6 +133,13 @@ def test_an_answer_that_was_missed_may_have_used_the_proof(first, second, wrong)
 )
 def test_503_is_explained_by_what_is_broken_then(window, wrong):
     assert _judged(_answered(UNAVAILABLE), broken=[window]) == wrong
+
+
+@pytest.mark.parametrize(("slow", "wrong"), [(1.0, ["unexplained"]), (1.5, [])])
+def test_a_busy_machine_may_take_longer_to_recover(slow, wrong):
+    """It failed beside other tests: 503, 1.171 s after Redis was back."""
+    broken = [_broken(faults.REDIS_RESTARTED_EMPTY, -5, -1.171)]
+    assert _judged(_answered(UNAVAILABLE), broken=broken, slow=slow) == wrong
 
 
 LOSSES = [

@@ -58,7 +58,15 @@ class Caller:
 class Traffic:
     """Sends exchanges, and has each judged when its last answer is there."""
 
-    def __init__(self, options: Options, fleet: Fleet, timeline: Timeline, ledger: Ledger, dice: Random) -> None:
+    def __init__(
+        self,
+        options: Options,
+        fleet: Fleet,
+        timeline: Timeline,
+        ledger: Ledger,
+        dice: Random,
+        allows: Callable[[float], float],
+    ) -> None:
         self.issuer = fleet.issuer.issuer
         self.timeline = timeline
         self.dice = dice
@@ -69,7 +77,7 @@ class Traffic:
         self.ending = asyncio.Event()
         self._published_at = 0.0
         self._ledger = ledger
-        self._judge = Judge(timeline)
+        self._judge = Judge(timeline, allows)
         self._connections = {name: Connections(server.port) for name, server in fleet.servers.items()}
 
     def renew_tokens(self, published_at: float) -> None:

@@ -182,4 +182,4 @@ async def test_5_000_tokens_with_invented_kids_and_bad_signatures_leave_nothing_
                 await verify(token)
     keys = verify._sources[issuer.url].current(0.0)
     assert len(verify._cache) == 0
-    assert keys._fitting.cache_info().currsize == 1
+    assert keys._matching.cache_info().currsize == 1
