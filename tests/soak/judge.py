@@ -156,7 +156,7 @@ class Judge:
         if exchange.must_be_challenged(attempt):
             return [CHALLENGED]
         expected = [exchange.wanted]
-        if exchange.may_be_spent(attempt):
+        if exchange.may_be_spent(attempt) or self._may_be_recorded_in_vain(exchange, attempt):
             expected.append(REPLAYED)
         if exchange.asks_keys and attempt.asked_at < exchange.key_published_at + KEY_COOLDOWN:
             expected.append(KEY_UNKNOWN)
@@ -170,6 +170,14 @@ class Judge:
         """Until all workers have noticed a new era, they hand out nonces of the old one too."""
         superseded = exchange.asks_nonce and any(self._eras_since(exchange.nonce, attempt))
         return superseded or exchange.may_be_challenged(attempt)
+
+    def _may_be_recorded_in_vain(self, exchange: Exchange, attempt: Attempt) -> bool:
+        """Whether a copy was recorded, but challenged, as a new era was noticed by then (`Superseded`)."""
+        return any(self._eras_since(exchange.nonce, attempt)) and any(
+            other.outcome == CHALLENGED and other.asked_at < attempt.answered_at
+            for other in exchange.attempts
+            if other is not attempt
+        )
 
     def _must_not_be_accepted(self, exchange: Exchange, attempt: Attempt) -> bool:
         nonce = exchange.nonce

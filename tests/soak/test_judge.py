@@ -170,6 +170,13 @@ def test_a_nonce_of_an_earlier_incarnation_of_redis_must_not_be_accepted(fault):
     assert _judged(_answered(ACCEPTED), broken=[_broken(fault, -3, -2)]) == ["unexplained"]
 
 
+@pytest.mark.parametrize(("began", "wrong"), [(-3, []), (-80, ["unexplained"] * 2)], ids=["new", "known"])
+def test_a_proof_that_was_challenged_in_a_new_incarnation_may_be_recorded(began, wrong):
+    """`master_replid` changes once more when the first replica is back: one worker has seen it, the other not yet."""
+    attempts = [_answered(CHALLENGED, after=-0.1), _answered(REPLAYED)]
+    assert _judged(*attempts, broken=[_broken(faults.REDIS_KILLED, began, began + 1)]) == wrong
+
+
 @pytest.mark.parametrize("fault", [*LOSSES, faults.REDIS_EMPTIED])
 def test_no_loss_of_data_excuses_a_second_use(fault):
     attempts = [_answered(ACCEPTED, after=-2), _answered(ACCEPTED, after=0.1)]
