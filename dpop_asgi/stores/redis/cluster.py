@@ -10,6 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
 from dpop_asgi.errors import StoreError
+from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.stores.redis.borrowed import Borrowed
 from dpop_asgi.stores.redis.connection import Command, RedisConnection
 from dpop_asgi.stores.redis.errors import failure
@@ -45,7 +46,7 @@ class Cluster:
         self._pipelines: dict[str, tuple[Pipeline, RedisConnection]] = {}
         self._nodes_not_in_map: dict[str, ClusterNode] = {}
         self._last_failed: str | None = None
-        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshing = SingleFlight(self._fetch_map)
         self._refresh_not_before = 0.0
 
     async def call(self, command: Command) -> Reply:
@@ -121,12 +122,11 @@ class Cluster:
 
     def _refresh_slots(self) -> asyncio.Task[None]:
         """Fetch the slot map, off any request's path, and once for all callers that need it."""
-        loop = asyncio.get_running_loop()
-        if self._refreshing is None or (self._refreshing.done() and loop.time() >= self._refresh_not_before):
-            self._refresh_not_before = loop.time() + _REFRESH_EVERY_SECONDS
-            self._refreshing = loop.create_task(self._fetch_map())
-            self._refreshing.add_done_callback(_retrieve)
-        return self._refreshing
+        now, last = asyncio.get_running_loop().time(), self._refreshing.task
+        if last is not None and (not last.done() or now < self._refresh_not_before):
+            return last
+        self._refresh_not_before = now + _REFRESH_EVERY_SECONDS
+        return self._refreshing.start()
 
     async def _fetch_map(self) -> None:
         try:
@@ -152,9 +152,9 @@ class Cluster:
 
     async def aclose(self) -> None:
         """Wait for calls in flight, and return the connections."""
-        if self._refreshing is not None:
+        if (refresh := self._refreshing.under_way()) is not None:
             # Another app's calls may be waiting for it.
-            await asyncio.wait([self._refreshing])
+            await asyncio.wait([refresh])
         while self._pipelines:
             await self._close_pipeline(next(iter(self._pipelines)))
 
@@ -177,9 +177,3 @@ def _root(error: BaseException) -> Exception:
     while (earlier := error.__cause__ or error.__context__) is not None:
         error = earlier
     return error if isinstance(error, Exception) else StoreError(str(error))
-
-
-def _retrieve(task: asyncio.Task[None]) -> None:
-    """Mark the error as retrieved, so that asyncio doesn't log it: the calls that failed report their own."""
-    if not task.cancelled():
-        task.exception()
