@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_caller, scope_passed_through
@@ -12,6 +12,7 @@ from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.asgi.responses import (
     RESPONDER_KEY,
+    ASGIApp,
     HTTPResponder,
     Message,
     Receive,
@@ -29,8 +30,6 @@ from dpop_asgi.core.policy import Scheme
 from dpop_asgi.errors import DPoPError, Refusal
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
-
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _RESPONDERS: dict[str, type[Responder]] = {"http": HTTPResponder, "websocket": WebSocketResponder}
 

@@ -6,15 +6,13 @@ the method would run, and respond with data.
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
-from dpop_asgi.asgi.responses import Headers, Message, Receive, Scope, Send
+from dpop_asgi.asgi.responses import ASGIApp, Headers, Message, Receive, Scope, Send
 from dpop_asgi.errors import DPoPError
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _REQUEST_METHOD = b"access-control-request-method"
 _REQUEST_HEADERS = b"access-control-request-headers"
@@ -59,7 +57,7 @@ class Preflights:
         self._passed = passed
         self._level = logging.WARNING
 
-    def guard(self, app: App, scope: Scope) -> App | None:
+    def guard(self, app: ASGIApp, scope: Scope) -> ASGIApp | None:
         """The app behind a guard, if `scope` is a preflight to pass to it; else `None`."""
         if scope.get("method") != "OPTIONS" or scope["type"] != "http":
             return None
@@ -77,7 +75,7 @@ class Preflights:
         logger.log(level, "This request looks like a CORS preflight%s", _MALFORMED if self._passed else _OUTSIDE)
 
 
-async def _pass_on(app: App, scope: Scope, receive: Receive, send: Send) -> None:
+async def _pass_on(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Show the app only what a CORS policy depends on, and send only a CORS policy back."""
     guard = _ResponseGuard(send)
     shown = {**scope, "query_string": b"", "headers": [pair for pair in scope["headers"] if pair[0] in _SHOWN]}

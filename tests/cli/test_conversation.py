@@ -38,7 +38,7 @@ async def test_the_slot_of_a_nonce_is_known_from_when_it_was_handed_out(window, 
 @pytest.mark.parametrize("phase", PHASES)
 async def test_a_nonce_is_good_up_to_the_instant_that_the_demo_computes(window, clock, phase):
     nonce, slot = await offered_at(window, clock, phase)
-    end = conversation._expires_at(slot)
+    end = NONCES.end(slot)
     before = math.nextafter(end, 0)
     assert (await accepted_nonce(window, nonce, before)).until == end
     with pytest.raises(UseNonce) as refused:
@@ -52,7 +52,7 @@ async def test_a_rotated_nonce_is_sent_when_it_is_old_and_still_good(window, clo
     sent = (slot + 1 + conversation._INTO_SLOT) * NONCES.period
     assert (await accepted_nonce(window, nonce, sent)).age > NONCES.period
     assert window.to_issue(sent) != nonce
-    assert conversation._expires_at(slot) - sent > NONCES.period / 2, "time for a slow machine"
+    assert NONCES.end(slot) - sent > NONCES.period / 2, "time for a slow machine"
 
 
 def test_an_attempt_that_took_too_long_is_made_again():

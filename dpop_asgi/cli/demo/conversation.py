@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from dpop_asgi.cli.demo.client import DemoClient
 from dpop_asgi.cli.demo.servers import CannotRun
@@ -56,11 +57,11 @@ class Conversation:
         yield from _in_time(self._nonce_of_last_slot)
         yield from _in_time(self._nonce_past_the_window)
         yield self._as_bearer()
-        yield from _in_time(self._by_another_key)
-        yield from _in_time(self._for_another_url)
-        yield from _in_time(self._of_yesterday)
+        yield from _in_time(partial(self._with_fresh_nonce, self._by_another_key))
+        yield from _in_time(partial(self._with_fresh_nonce, self._for_another_url))
+        yield from _in_time(partial(self._with_fresh_nonce, self._of_yesterday))
         yield self._websocket_without_proof()
-        yield from _in_time(self._websocket_echo)
+        yield from _in_time(partial(self._with_fresh_nonce, self._websocket_echo))
 
     def _headers(self, path: str = "/resource", **changes: object) -> dict[str, str]:
         return self.client.headers("GET", self._url + path, self.token, **changes)
@@ -77,6 +78,10 @@ class Conversation:
                 return challenge.nonce, before
         msg = "This machine is too slow: no response arrives before the nonce has rotated."
         raise CannotRun(msg)
+
+    def _with_fresh_nonce(self, make: Callable[[str], Step]) -> _Attempt:
+        nonce, slot = self._fresh_nonce()
+        return [make(nonce)], NONCES.end(slot)
 
     def _without_credentials(self) -> Step:
         return Step(
@@ -115,7 +120,7 @@ class Conversation:
             expected=Expected(status=401, error="invalid_dpop_proof", reason=Reason.PROOF_REPLAYED),
             seen=self._api.get("/resource", headers),
         )
-        return [challenge, accepted, replay], _expires_at(slot)
+        return [challenge, accepted, replay], NONCES.end(slot)
 
     def _nonce_of_last_slot(self) -> _Attempt:
         self._old_nonce, self._old_slot = nonce, slot = self._fresh_nonce()
@@ -129,11 +134,11 @@ class Conversation:
             expected=Expected(status=200, new_nonce=True),
             seen=self._api.get("/resource", self._headers(nonce=nonce)),
         )
-        return [step], _expires_at(slot)
+        return [step], NONCES.end(slot)
 
     def _nonce_past_the_window(self) -> _Attempt:
         nonce = self._old_nonce
-        self._wait(_expires_at(self._old_slot) + _MARGIN_SECONDS, "until that nonce has left the window")
+        self._wait(NONCES.end(self._old_slot) + _MARGIN_SECONDS, "until that nonce has left the window")
         slot = _slot_issued(time.time())
         rejected = Step(
             title="Nonce past the window",
@@ -152,7 +157,7 @@ class Conversation:
             expected=Expected(status=200),
             seen=self._api.get("/resource", self._headers(nonce=rejected.seen.nonce)),
         )
-        return [rejected, accepted], _expires_at(slot)
+        return [rejected, accepted], NONCES.end(slot)
 
     def _as_bearer(self) -> Step:
         return Step(
@@ -162,10 +167,9 @@ class Conversation:
             seen=self._api.get("/resource", {"Authorization": f"Bearer {self.token}"}),
         )
 
-    def _by_another_key(self) -> _Attempt:
-        nonce, slot = self._fresh_nonce()
+    def _by_another_key(self, nonce: str) -> Step:
         headers = self.attacker.headers("GET", f"{self._url}/resource", self.token, nonce=nonce)
-        step = Step(
+        return Step(
             title="Proof by another key",
             sentence="The attacker creates a proof with another key. The token isn't bound to it.",
             look_at="key",
@@ -173,11 +177,9 @@ class Conversation:
             expected=Expected(status=401, error="invalid_token", reason=Reason.BINDING_MISMATCH),
             seen=self._api.get("/resource", headers),
         )
-        return [step], _expires_at(slot)
 
-    def _for_another_url(self) -> _Attempt:
-        nonce, slot = self._fresh_nonce()
-        step = Step(
+    def _for_another_url(self, nonce: str) -> Step:
+        return Step(
             title="Proof for another URL",
             sentence="The attacker uses a proof that the client created for one URL on another.",
             look_at="htu",
@@ -185,12 +187,10 @@ class Conversation:
             expected=Expected(status=401, error="invalid_dpop_proof", reason=Reason.TARGET_MISMATCH),
             seen=self._api.get("/resource", self._headers("/files/holiday.jpg", nonce=nonce)),
         )
-        return [step], _expires_at(slot)
 
-    def _of_yesterday(self) -> _Attempt:
-        nonce, slot = self._fresh_nonce()
+    def _of_yesterday(self, nonce: str) -> Step:
         yesterday = {"iat": int(time.time()) - _YESTERDAY_SECONDS}
-        step = Step(
+        return Step(
             title="Yesterday's proof",
             sentence="The proof carries a valid nonce, but claims that it was created yesterday.",
             look_at="iat",
@@ -198,7 +198,6 @@ class Conversation:
             expected=Expected(status=401, error="invalid_dpop_proof", reason=Reason.ISSUED_TOO_EARLY),
             seen=self._api.get("/resource", self._headers(nonce=nonce, claims=yesterday)),
         )
-        return [step], _expires_at(slot)
 
     def _websocket_without_proof(self) -> Step:
         return Step(
@@ -208,9 +207,8 @@ class Conversation:
             seen=self._api.echo("/ws", {"Authorization": f"DPoP {self.token}"}),
         )
 
-    def _websocket_echo(self) -> _Attempt:
-        nonce, slot = self._fresh_nonce()
-        step = Step(
+    def _websocket_echo(self, nonce: str) -> Step:
+        return Step(
             title="WebSocket with proof",
             sentence="With a proof for its URL the WebSocket opens, and echoes what the client sends.",
             look_at="htu",
@@ -218,7 +216,6 @@ class Conversation:
             expected=Expected(status=101, content="hello"),
             seen=self._api.echo("/ws", self._headers("/ws", nonce=nonce)),
         )
-        return [step], _expires_at(slot)
 
 
 def _in_time(attempt: Callable[[], _Attempt]) -> list[Step]:
@@ -233,8 +230,3 @@ def _in_time(attempt: Callable[[], _Attempt]) -> list[Step]:
 def _slot_issued(now: float) -> int:
     """The slot whose nonce the server issues."""
     return math.floor(now / NONCES.period + 1 - _LATE_IN_SLOT)
-
-
-def _expires_at(slot: int) -> float:
-    """When the nonce of a slot expires, in seconds since the epoch."""
-    return (slot + 1 + NONCES.grace) * NONCES.period
