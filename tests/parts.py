@@ -58,7 +58,7 @@ DIVIDED = {
 _BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 PARTS = {
     "side by side": ["-n", "auto", *_BY_FILE, "-m", "not waits and not alone"],
-    "two at a time": [*WAITING, "-n", "2", *_BY_FILE, "-m", "waits"],
+    "two at a time": [*WAITING, "-n", "4", *_BY_FILE, "-m", "waits"],
     "one at a time": [*ALONE, "-m", "alone"],
 }
 # What all can be given.
