@@ -136,6 +136,12 @@ def sessions(node, authorization_server, servers, period):
         }
 
 
+@pytest.fixture(scope="module")
+def issued(sessions):
+    """A session with each kind of token."""
+    return {kind: sessions[kind, "memory"].result() for kind in KINDS}
+
+
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_token_of_a_real_issuer_is_good_for_twenty_calls_and_one_challenge(sessions, kind, store):
@@ -164,12 +170,12 @@ def test_a_revoked_token_is_rejected_once_its_answer_is_too_old(authorization_se
 
 
 async def test_wrong_credentials_of_ours_are_unavailable_while_signed_tokens_go_on(
-    authorization_server, get_token, caplog
+    authorization_server, issued, caplog
 ):
     known = {"issuer": authorization_server.url, "audience": AUDIENCE, "timeout": 30.0}
     opaque = IntrospectionVerifier(**known, client_id="api", client_secret="wrong-hunter2")
     verify = TokensByShape(jwt=JWTVerifier(**known), opaque=opaque)
-    signed, refused = get_token("jwt").token, get_token("opaque").token
+    signed, refused = (issued[kind].token for kind in KINDS)
     for _ in range(2):
         with pytest.raises(IssuerUnavailable, match="401 invalid_client: wrong client_id or client_secret"):
             await verify(refused)
@@ -180,8 +186,8 @@ async def test_wrong_credentials_of_ours_are_unavailable_while_signed_tokens_go_
     assert "hunter2" not in line
 
 
-async def test_the_endpoint_takes_an_assertion_that_a_private_key_signs(authorization_server, get_token):
-    session = get_token("opaque")
+async def test_the_endpoint_takes_an_assertion_that_a_private_key_signs(authorization_server, issued):
+    session = issued["opaque"]
     key = {**authorization_server.key.private_jwk, "kid": "k1"}
     verify = IntrospectionVerifier(
         issuer=authorization_server.url, client_id="api-with-a-key", private_key=key, audience=AUDIENCE, timeout=30.0
@@ -191,9 +197,11 @@ async def test_the_endpoint_takes_an_assertion_that_a_private_key_signs(authoriz
     await verify.aclose()
 
 
-def test_an_issuer_that_restarts_with_another_key_and_has_lost_its_tokens(authorization_server, servers, get_token):
+def test_an_issuer_that_restarts_with_another_key_and_has_lost_its_tokens(
+    authorization_server, servers, issued, get_token
+):
     """The last of this module: what was issued before is opaque to it now."""
-    before = [get_token(kind) for kind in KINDS]
+    before = [issued[kind] for kind in KINDS]
     assert {session.request(servers[store]).status_code for session in before for store in STORES} == {200}
     authorization_server.stop()
     # What is remembered goes on while nobody answers: the keys, and an answer for as long as it counts.
