@@ -52,7 +52,7 @@ class Settings:
     Attributes:
         authenticator: the configured authenticator.
         public_url: for `DPoPMiddleware`, separated by commas; `None` serves hosts of this machine only.
-        insecure_http_hosts: for `DPoPMiddleware`.
+        insecure_http_hosts: for `DPoPMiddleware`; empty without a public URL.
     """
 
     authenticator: Authenticator
@@ -74,7 +74,8 @@ class Settings:
         _warn_of_unknown(environment)
         try:
             insecure = _listed(environment, "insecure_http_hosts") or ()
-            return cls(_authenticator(environment), _public_url(environment, insecure), insecure)
+            public_url = _public_url(environment, insecure)
+            return cls(_authenticator(environment), public_url, () if public_url is None else insecure)
         except ValueError as error:
             option, colon, rest = str(error).partition(":")
             rest = rest.replace("insecure_http_hosts", VARIABLES["insecure_http_hosts"])

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from dpop_asgi import JWTVerifier, MemoryStore, RedisStore
+from dpop_asgi import DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore
 from dpop_asgi.settings import VARIABLES, Settings
 
 NEEDED = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": "https://api.example.com"}
@@ -176,6 +176,18 @@ def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(caplog):
     _settings(**in_a_compose_file, DPOP_INSECURE_HTTP_HOSTS="keycloak")
     [message] = caplog.messages
     assert message.startswith("insecure_http_hosts: keys of keycloak are fetched over plain http")
+
+
+@pytest.mark.parametrize("public_url", ["", "https://rs.example"], ids=["loopback-only", "public"])
+def test_what_is_read_suits_the_middleware(public_url):
+    """Hosts for keys are none for a public URL that isn't there: the middleware would reject them."""
+    settings = _settings(DPOP_INSECURE_HTTP_HOSTS="keycloak", DPOP_PUBLIC_URL=public_url)
+    DPoPMiddleware(
+        None,
+        authenticator=settings.authenticator,
+        public_url=settings.public_url,
+        insecure_http_hosts=settings.insecure_http_hosts,
+    )
 
 
 @pytest.mark.parametrize("missing", NEEDED)
