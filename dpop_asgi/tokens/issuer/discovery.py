@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,9 +38,21 @@ _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
 
 _Get = Callable[[str], Awaitable[tuple[dict[str, Any], Mapping[str, str]]]]
 
+# Called with each document of an issuer: its URL, its content, and the response headers.
+Observe = Callable[[str, Mapping[str, Any], Mapping[str, str]], None]
+
+
+def unobserved(_url: str, _document: Mapping[str, Any], _headers: Mapping[str, str]) -> None:
+    """The default of `observe`."""
+
 
 async def fetch_keys(
-    issuer: str, jwks_uri: str | None, *, insecure_http_hosts: Collection[str], seconds: float
+    issuer: str,
+    jwks_uri: str | None,
+    *,
+    insecure_http_hosts: Collection[str],
+    seconds: float,
+    observe: Observe = unobserved,
 ) -> tuple[KeySet, float]:
     """The key set at `jwks_uri`, or at the URL in the issuer's metadata, and for how many seconds it is fresh.
 
@@ -55,7 +67,12 @@ async def fetch_keys(
         asyncio.timeout(seconds) as limit,
         httpx2.AsyncClient(follow_redirects=False, trust_env=False, verify=tls(), headers=_HEADERS) as http,
     ):
-        get = partial(_get, http, limit)
+
+        async def get(url: str) -> tuple[dict[str, Any], Mapping[str, str]]:
+            document, headers = await _get(http, limit, url)
+            observe(url, document, headers)
+            return document, headers
+
         document, headers = await get(jwks_uri or await _discover(get, issuer, insecure_http_hosts))
         return KeySet(document), _fresh_seconds(headers)
 
