@@ -9,6 +9,8 @@ from dpop_asgi.cli.check.store import StoreSeen, store_findings
 from dpop_asgi.settings import VARIABLES, Settings
 from tests.support.processes import AUDIENCE, free_port
 
+OWN_DOMAIN = "https://id.example.com"
+
 
 async def test_a_good_configuration_has_nothing_to_change(planted):
     report = await planted.report()
@@ -101,13 +103,13 @@ MISTAKES = [
         "token_type_not_accepted",
         "error",
         "Set DPOP_TOKEN_TYPES=at+jwt,none.",
-        lambda p: p.publish(token_endpoint="https://id.example.com/oauth2/default/v1/token"),
+        lambda p: p.publish(keys="/oauth2/default/v1/keys"),
     ),
     (
         "issuer_without_dpop",
         "error",
         "/oauth2/default",
-        lambda p: p.publish(token_endpoint="https://id.example.com/oauth2/v1/token"),
+        lambda p: p.publish(keys="/oauth2/v1/keys"),
     ),
     # the store
     ("store_unavailable", "error", "DPOP_STORE", lambda p: p.set(STORE=f"redis://127.0.0.1:{free_port()}")),
@@ -176,21 +178,30 @@ def test_a_round_trip_that_uses_up_the_deadline_is_found(seconds, name):
 
 
 @pytest.mark.parametrize(
-    ("issuer", "product"),
+    ("issuer", "metadata", "product"),
     [
-        ("https://id.example.com/realms/shop", "Keycloak"),
-        ("https://shop.eu.auth0.com/", "Auth0"),
-        ("https://shop.okta.com", "Okta's organization server"),
-        ("https://shop.okta.com/oauth2/default", "Okta"),
-        ("https://login.microsoftonline.com/4d1c/v2.0", "Microsoft Entra ID"),
-        ("https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_a", "Amazon Cognito"),
-        ("https://accounts.google.com", "Google"),
-        ("https://id.example.com", None),
+        ("https://id.example.com/realms/shop", {}, "Keycloak"),
+        ("https://shop.eu.auth0.com/", {}, "Auth0"),
+        (OWN_DOMAIN, {"mfa_challenge_endpoint": f"{OWN_DOMAIN}/mfa/challenge"}, "Auth0"),
+        ("https://shop.okta.com", {}, "Okta's organization server"),
+        (OWN_DOMAIN, {"jwks_uri": f"{OWN_DOMAIN}/oauth2/v1/keys"}, "Okta's organization server"),
+        ("https://shop.okta.com/oauth2/default", {}, "Okta"),
+        (OWN_DOMAIN, {"jwks_uri": f"{OWN_DOMAIN}/oauth2/aus1/v1/keys"}, "Okta"),
+        ("https://login.microsoftonline.com/4d1c/v2.0", {}, "Microsoft Entra ID"),
+        ("https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_a", {}, "Amazon Cognito"),
+        ("https://accounts.google.com", {}, "Google"),
+        (
+            OWN_DOMAIN,
+            {"device_authorization_endpoint": f"{OWN_DOMAIN}/oauth2/device_authorization"},
+            "Spring Authorization Server",
+        ),
+        (OWN_DOMAIN, {"token_endpoint": f"{OWN_DOMAIN}/connect/token"}, "Duende IdentityServer or OpenIddict"),
+        (OWN_DOMAIN, {"token_endpoint": f"{OWN_DOMAIN}/oauth2/token", "jwks_uri": 1}, None),
     ],
-    ids=str,
+    ids=repr,
 )
-def test_an_issuer_is_recognised_by_its_name(issuer, product):
-    found = recognise(issuer, {})
+def test_an_issuer_is_recognised_by_its_name_or_its_metadata(issuer, metadata, product):
+    found = recognise(issuer, metadata)
     assert (found.name if found else None) == product
 
 

@@ -27,13 +27,15 @@ class Planted:
         }
         self.publish()
 
-    def publish(self, path="", **metadata):
+    def publish(self, path="", keys="/jwks", **metadata):
         """The issuer under another path, or with more in its metadata; `None` leaves a member out."""
         self.website.clear()
         self.issuer.url = self.website.url + path
         self.variables["ISSUER"] = self.issuer.url
         self.website.publish(self.issuer, metadata=METADATA + path)
+        self.website.pages[keys] = self.website.pages[f"{path}/jwks"]
         page = self.website.pages[METADATA + path].content
+        page["jwks_uri"] = self.website.url + keys
         page |= {"dpop_signing_alg_values_supported": ["ES256", "RS256"], **metadata}
         for name in [name for name, value in metadata.items() if value is None]:
             del page[name]

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Matches nothing.
+_NOTHING = "(?!)"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
@@ -13,7 +16,7 @@ class Product:
     Attributes:
         name: of the product.
         issuer: matches its issuer identifiers.
-        endpoint: or else its token endpoint in the metadata, where issuers have domains of their own.
+        metadata: or else a member of its metadata, and what that matches: issuers may have domains of their own.
         typ: `typ` of its tokens; `none` if they have none.
         switch: how to have `at+jwt` instead; empty if there is no way.
         binds: whether it can issue tokens that are bound by DPoP.
@@ -22,7 +25,7 @@ class Product:
 
     name: str
     issuer: str
-    endpoint: str = r"(?!)"
+    metadata: tuple[str, str] = ("", _NOTHING)
     typ: str
     switch: str = ""
     binds: bool = True
@@ -39,15 +42,15 @@ _PRODUCTS = (
     ),
     Product(
         name="Auth0",
-        issuer=r"^https://[^/]+\.auth0\.com/",
-        endpoint=r"^https://[^/]+/oauth/token$",
+        issuer=r"^https://[^/]+\.auth0\.com(?:/|$)",
+        metadata=("mfa_challenge_endpoint", r"/mfa/challenge$"),
         typ="JWT",
         switch="Choose the token profile RFC 9068 for the API in Auth0",
     ),
     Product(
         name="Okta's organization server",
         issuer=r"^https://[^/]+\.(?:okta|oktapreview|okta-emea)\.com/?$",
-        endpoint=r"/oauth2/v1/token$",
+        metadata=("jwks_uri", r"/oauth2/v1/keys$"),
         typ="application/okta-internal-at+jwt",
         binds=False,
         instead="Use a custom authorization server of Okta, such as /oauth2/default: these tokens are for Okta only.",
@@ -55,7 +58,7 @@ _PRODUCTS = (
     Product(
         name="Okta",
         issuer=r"^https://[^/]+\.(?:okta|oktapreview|okta-emea)\.com/oauth2/",
-        endpoint=r"/oauth2/[^/]+/v1/token$",
+        metadata=("jwks_uri", r"/oauth2/[^/]+/v1/keys$"),
         typ="none",
     ),
     Product(
@@ -68,19 +71,24 @@ _PRODUCTS = (
     Product(name="Google", issuer=r"^https://accounts\.google\.com/?$", typ="none", binds=False),
     Product(
         name="Spring Authorization Server",
-        issuer=r"(?!)",
-        endpoint=r"/oauth2/token$",
+        issuer=_NOTHING,
+        metadata=("device_authorization_endpoint", r"/oauth2/device_authorization$"),
         typ="none",
         switch='Set the header type to "at+jwt" in an OAuth2TokenCustomizer of Spring Authorization Server',
     ),
-    Product(name="Duende IdentityServer or OpenIddict", issuer=r"(?!)", endpoint=r"/connect/token$", typ="at+jwt"),
+    Product(
+        name="Duende IdentityServer or OpenIddict",
+        issuer=_NOTHING,
+        metadata=("token_endpoint", r"/connect/token$"),
+        typ="at+jwt",
+    ),
 )
 
 
 def recognise(issuer: str, metadata: Mapping[str, Any]) -> Product | None:
     """The product that an issuer runs, by its name and its metadata."""
-    endpoint = str(metadata.get("token_endpoint", ""))
     for product in _PRODUCTS:
-        if re.search(product.issuer, issuer) or re.search(product.endpoint, endpoint):
+        member, pattern = product.metadata
+        if re.search(product.issuer, issuer) or re.search(pattern, str(metadata.get(member, ""))):
             return product
     return None

@@ -10,6 +10,7 @@ _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PRIVATE|KEY|TOKEN$")
 
 # Of what somebody else sent, no more than this is printed.
 _LONGEST = 200
+_LONGEST_MESSAGE = 800
 
 
 def is_secret(variable: str) -> bool:
@@ -22,14 +23,16 @@ def without_secrets(text: str) -> str:
     return _QUERY.sub(r"\1?***", _CREDENTIALS.sub("//***@", text))
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, longest: int = _LONGEST) -> str:
     """Text that somebody else sent, safe to print: without secrets and control characters, and not long."""
-    shown = "".join(character if character.isprintable() else "?" for character in without_secrets(text[:_LONGEST]))
-    return shown if len(text) <= _LONGEST else f"{shown}…"
+    # First the secrets: of one that is cut in two, half might be shown.
+    hidden = without_secrets(text)
+    shown = "".join(character if character.isprintable() else "?" for character in hidden[:longest])
+    return shown if len(hidden) <= longest else f"{shown}…"
 
 
 def sentence(message: str) -> str:
     """A message of a log or an exception as a sentence, without secrets."""
-    shown = without_secrets(message)
+    shown = printable(message, longest=_LONGEST_MESSAGE)
     end = "" if shown.endswith((".", "?")) else "."
     return f"{shown[:1].upper()}{shown[1:]}{end}"
