@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from tests.support import children
+from tests.support.introspected import IntrospectionServer
 from tests.support.planted import Planted
 from tests.support.processes import PATIENCE, RedisServer, wait_until
 
@@ -105,9 +106,15 @@ def _server(redis_binary):
         yield server
 
 
+@pytest.fixture(scope="module")
+def _issuer():
+    with IntrospectionServer() as server:
+        yield server
+
+
 @pytest.fixture
-def planted(website, _server, monkeypatch):
-    planted = Planted(website, _server, monkeypatch)
+def planted(_issuer, _server, monkeypatch):
+    planted = Planted(_issuer, _server, monkeypatch)
     yield planted
     planted.redis.execute_command("REPLICAOF", "NO", "ONE")
     planted.redis.execute_command("ACL", "DELUSER", "app")

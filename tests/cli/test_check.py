@@ -12,7 +12,20 @@ from tests.support.processes import AUDIENCE, free_port
 OWN_DOMAIN = "https://id.example.com"
 
 
-async def test_a_good_configuration_has_nothing_to_change(planted):
+@pytest.mark.parametrize(
+    ("prepare", "more"),
+    [
+        pytest.param(lambda _: None, set(), id="signed-tokens"),
+        pytest.param(lambda p: p.introspect(), {"introspection_works"}, id="opaque-tokens"),
+        pytest.param(
+            lambda p: p.introspect() or p.publish() or p.set(INTROSPECTION_ENDPOINT=p.website.endpoint),
+            {"introspection_works"},
+            id="opaque-tokens-by-an-endpoint-that-is-not-announced",
+        ),
+    ],
+)
+async def test_a_good_configuration_has_nothing_to_change(planted, prepare, more):
+    prepare(planted)
     report = await planted.report()
     assert [finding for finding in report.findings if finding.verdict != "ok"] == []
     assert {finding.name for finding in report.findings} == {
@@ -27,6 +40,7 @@ async def test_a_good_configuration_has_nothing_to_change(planted):
         "fence_on",
         "clock_of_issuer",
         "clock_of_store",
+        *more,
     }
     assert report.exit_code == 0
 
@@ -111,6 +125,23 @@ MISTAKES = [
         "/oauth2/default",
         lambda p: p.publish(keys="/oauth2/v1/keys"),
     ),
+    # introspection
+    ("setting_missing", "error", "_CLIENT_SECRET", lambda p: p.introspect() or p.set(INTROSPECTION_CLIENT_SECRET="")),
+    ("introspection_credentials", "error", "Correct DPOP_", lambda p: p.introspect(401, error="invalid_client")),
+    ("introspection_not_allowed", "error", "Allow this client", lambda p: p.introspect(403, error="hunter2")),
+    (
+        "introspection_endpoint_unknown",
+        "error",
+        "Set DPOP_INTROSPECTION_ENDPOINT",
+        lambda p: p.introspect() or p.publish(),
+    ),
+    (
+        "introspection_unavailable",
+        "error",
+        "DPOP_INTROSPECTION_ENDPOINT",
+        lambda p: p.introspect() or p.set(INTROSPECTION_ENDPOINT=f"http://127.0.0.1:{free_port()}/introspect"),
+    ),
+    ("introspection_accepts_anything", "error", "RFC 7662", lambda p: p.introspect(active=True)),
     # the store
     ("store_unavailable", "error", "DPOP_STORE", lambda p: p.set(STORE=f"redis://127.0.0.1:{free_port()}")),
     (

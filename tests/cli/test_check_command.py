@@ -39,6 +39,7 @@ def test_the_command_prints_what_to_change_in_80_columns_and_exits_with_1(plante
 def test_the_command_prints_json_and_exits_with_0(planted):
     planted.set(STORE=f"redis://:hunter2@127.0.0.1:{planted.server.port}", MODE="mixed")
     planted.redis.config_set("requirepass", "hunter2")
+    planted.keys(*planted.issuer.jwks["keys"], {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "broken"})
     done = _run(planted.environment, "--json")
     planted.redis.config_set("requirepass", "")
     assert (done.returncode, done.stderr) == (0, "")
@@ -48,7 +49,7 @@ def test_the_command_prints_json_and_exits_with_0(planted):
     assert {setting["name"] for setting in document["settings"]} == set(VARIABLES.values())
     members = ("subject", "name", "verdict", "what", "change")
     assert {tuple(finding) for finding in document["findings"]} == {members}
-    assert {"mixed_mode", "fence_on"} <= {finding["name"] for finding in document["findings"]}
+    assert {"mixed_mode", "issuer_key_unusable", "fence_on"} <= {finding["name"] for finding in document["findings"]}
     assert "hunter2" not in done.stdout
 
 

@@ -4,6 +4,7 @@ import time
 
 from dpop_asgi.cli.check.run import examine
 from dpop_asgi.testing import Issuer
+from tests.support.introspected import PATH
 from tests.support.processes import AUDIENCE
 from tests.support.website import Page
 
@@ -39,6 +40,13 @@ class Planted:
         page |= {"dpop_signing_alg_values_supported": ["ES256", "RS256"], **metadata}
         for name in [name for name, value in metadata.items() if value is None]:
             del page[name]
+
+    def introspect(self, status=200, **answer):
+        """Opaque tokens are introspected; of all the endpoint says the same, or else that none is active."""
+        self.set(INTROSPECTION_CLIENT_ID="api", INTROSPECTION_CLIENT_SECRET="hunter2")
+        self.publish(introspection_endpoint=self.website.endpoint)
+        if answer:
+            self.website.pages[PATH] = Page(answer, status)
 
     def keys(self, *keys):
         self.website.pages["/jwks"] = Page({"keys": list(keys)})

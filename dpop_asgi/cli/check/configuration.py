@@ -11,16 +11,20 @@ from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.settings import VARIABLES
 from dpop_asgi.stores.redis.store import RedisStore
+from dpop_asgi.tokens.introspection import IntrospectionVerifier
 
 Source = Literal["environment", "default", "not set"]
 
 _HIDDEN = "set, hidden"
 
 _PROOFS, _NONCES = ProofPolicy(), NoncePolicy()
+_INTROSPECTION = inspect.signature(IntrospectionVerifier).parameters
+_REDIS = inspect.signature(RedisStore).parameters
 
 # As they would be written in the environment. A variable that isn't here has no default.
 DEFAULTS = {
     "DPOP_TOKEN_TYPES": "at+jwt",
+    "DPOP_INTROSPECTION_CACHE": f"{_INTROSPECTION['cache_seconds'].default:g}",
     "DPOP_STORE": "memory://",
     "DPOP_NAMESPACE": "dpop",
     "DPOP_NONCE_PERIOD": f"{_NONCES.period:g}",
@@ -31,7 +35,7 @@ DEFAULTS = {
     "DPOP_PROOF_MAX_AGE": f"{_PROOFS.max_age:g}",
     "DPOP_PROOF_MAX_FUTURE": f"{_PROOFS.max_future:g}",
     "DPOP_MODE": "required",
-    "DPOP_STORE_TIMEOUT": f"{inspect.signature(RedisStore).parameters['timeout'].default:g}",
+    "DPOP_STORE_TIMEOUT": f"{_REDIS['timeout'].default:g}",
     "DPOP_ON_STORE_FAILURE": "refuse",
 }
 

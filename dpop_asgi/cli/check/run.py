@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from dpop_asgi.cli.check.clock import clock_findings
 from dpop_asgi.cli.check.configuration import Setting, effective_settings, listed, value_of
-from dpop_asgi.cli.check.environment import read_settings
+from dpop_asgi.cli.check.environment import logged_warnings, read_settings
 from dpop_asgi.cli.check.finding import Finding
+from dpop_asgi.cli.check.introspection import introspection_findings
 from dpop_asgi.cli.check.issuer import IssuerSeen, look_at_issuer
 from dpop_asgi.cli.check.issuer_findings import issuer_findings
 from dpop_asgi.cli.check.keys import key_findings
@@ -38,27 +39,41 @@ async def examine(environment: Mapping[str, str], *, clock: Clock = time.time) -
         environment: the variables.
         clock: this host's, in seconds since the epoch.
     """
-    table = tuple(effective_settings(environment))
     settings, findings = read_settings(environment)
-    if settings is None:
-        return Report(table, tuple(findings))
+    if settings is not None:
+        # What would be logged is among the findings.
+        with logged_warnings():
+            findings += await _looked_at(environment, settings, clock)
+    return Report(tuple(effective_settings(environment)), tuple(findings))
+
+
+async def _looked_at(environment: Mapping[str, str], settings: Settings, clock: Clock) -> list[Finding]:
     authenticator = settings.authenticator
-    issuer, store = await asyncio.gather(
-        look_at_issuer(environment, clock), look_at_store(authenticator.store, authenticator.namespace, clock)
-    )
-    findings += _live(environment, settings, issuer, store)
-    return Report(table, tuple(findings))
+    try:
+        issuer, introspection, store = await asyncio.gather(
+            look_at_issuer(environment, clock),
+            introspection_findings(environment, authenticator.verify_token),
+            look_at_store(authenticator.store, authenticator.namespace, clock),
+        )
+    finally:
+        await authenticator.aclose()
+    return [
+        *public_url_findings(settings.public_url),
+        *_about_issuer(environment, settings, issuer),
+        *introspection,
+        *_about_store(environment, settings, store),
+        *clock_findings(issuer.ahead, store.ahead, max_future=authenticator.proof_policy.max_future),
+    ]
 
 
-def _live(
-    environment: Mapping[str, str], settings: Settings, issuer: IssuerSeen, store: StoreSeen
-) -> Iterator[Finding]:
+def _about_issuer(environment: Mapping[str, str], settings: Settings, issuer: IssuerSeen) -> Iterator[Finding]:
     policy = settings.authenticator.proof_policy
-    yield from public_url_findings(settings.public_url)
     types = listed(environment, "DPOP_TOKEN_TYPES")
     yield from issuer_findings(issuer, types=types, proof_algorithms=policy.algorithms)
     if issuer.keys is not None:
         yield from key_findings(issuer.keys)
+
+
+def _about_store(environment: Mapping[str, str], settings: Settings, store: StoreSeen) -> Iterator[Finding]:
     timeout = float(value_of(environment, "DPOP_STORE_TIMEOUT"))
     yield from store_findings(settings.authenticator.store, store, timeout=timeout)
-    yield from clock_findings(issuer.ahead, store.ahead, max_future=policy.max_future)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from dpop_asgi.cli.check.clock import Ahead
-from dpop_asgi.cli.check.environment import logged_warnings
 from dpop_asgi.cli.check.finding import Finding, Verdict, ok, warning
 from dpop_asgi.cli.check.text import sentence
 from dpop_asgi.core.ports import Clock, Inspectable, Store
@@ -44,21 +43,18 @@ class StoreSeen:
 
 
 async def look_at_store(store: Store, namespace: str, clock: Clock) -> StoreSeen:
-    """Write to the store, and have it look for problems. It is closed afterwards."""
+    """Write to the store, and have it look for problems."""
     seen = StoreSeen()
-    with logged_warnings():
-        try:
-            seen.seconds = await _round_trip(store, namespace)
-            if isinstance(store, Inspectable):
-                seen.problems = await store.findings(clock)
-            if isinstance(store, RedisStore):
-                asked_at = clock()
-                seen.servers = await store.server_facts()
-                seen.ahead = list(_ahead(seen.servers, asked_at, clock()))
-        except StoreError as failure:
-            seen.failure = str(failure)
-        finally:
-            await store.aclose()
+    try:
+        seen.seconds = await _round_trip(store, namespace)
+        if isinstance(store, Inspectable):
+            seen.problems = await store.findings(clock)
+        if isinstance(store, RedisStore):
+            asked_at = clock()
+            seen.servers = await store.server_facts()
+            seen.ahead = list(_ahead(seen.servers, asked_at, clock()))
+    except StoreError as failure:
+        seen.failure = str(failure)
     return seen
 
 
