@@ -23,7 +23,7 @@ from dpop_asgi.tokens.signed_token import SignedToken
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # RFC 9068 §2.1 requires support for RS256, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it.
-ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
+_ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
 
 # RFC 9068 §4. Compared in lower case, because its own examples have at+JWT.
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
@@ -51,7 +51,7 @@ class TrustedIssuer:
     audience: str | tuple[str, ...]
     jwks_uri: str | None = None
     jwks: Mapping[str, Any] | None = field(default=None, repr=False)
-    algorithms: tuple[str, ...] = ALGORITHMS
+    algorithms: tuple[str, ...] = _ALGORITHMS
 
     def __post_init__(self) -> None:
         """Reject options with which no token could ever be accepted."""
@@ -102,7 +102,7 @@ class JWTVerifier:
         audience: str | tuple[str, ...] | None = None,
         jwks_uri: str | None = None,
         jwks: Mapping[str, Any] | None = None,
-        algorithms: tuple[str, ...] = ALGORITHMS,
+        algorithms: tuple[str, ...] = _ALGORITHMS,
         issuers: Iterable[TrustedIssuer] = (),
         leeway: float = LEEWAY_SECONDS,
         cache_seconds: float = 300.0,
@@ -200,7 +200,7 @@ class JWTVerifier:
 def _trusted(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:
     require("issuer", bool(several) != (one["issuer"] is not None), "a single issuer, or a list in issuers instead")
     require("issuers", len({each.issuer for each in several}) == len(several), "different from each other")
-    defaults = {"audience": (), "jwks_uri": None, "jwks": None, "algorithms": ALGORITHMS}
+    defaults = {"audience": (), "jwks_uri": None, "jwks": None, "algorithms": _ALGORITHMS}
     for option, default in defaults.items():
         require(option, not several or one[option] == default, "set in each TrustedIssuer, if there are several")
     return several or (TrustedIssuer(**one),)
