@@ -39,6 +39,10 @@ def _failure(seen: IssuerSeen) -> Finding:
         hint = " Only the slash at the end differs, and it counts." if is_slash else ""
         change = f"Set DPOP_ISSUER={printable(named)}, if that is your issuer: tokens have to name it exactly."
         return error("issuer", "issuer_mismatch", what + hint, change=change)
+    if seen.metadata and not isinstance(named, str):
+        what = f"The metadata at {seen.metadata_url} names no issuer, so it can't be trusted."
+        change = "Correct DPOP_ISSUER, or set DPOP_JWKS_URI to the URL of the issuer's keys."
+        return error("issuer", "issuer_mismatch", what, change=change)
     if seen.metadata and not isinstance(seen.metadata.get("jwks_uri"), str):
         what = f"The metadata at {seen.metadata_url} has no jwks_uri, so the issuer's keys can't be found."
         return error("issuer", "issuer_without_keys", what, change="Set DPOP_JWKS_URI to the URL of its keys.")
@@ -68,7 +72,7 @@ def _types(product: Product | None, types: tuple[str, ...]) -> Iterator[Finding]
     if product.typ.lower() in accepted:
         yield ok("issuer", "token_types", f"Tokens of {product.name} {its} by default, which is accepted.")
     elif product.binds:
-        what = f"Tokens of {product.name} {its} by default, and accepted is only: {shown}."
+        what = f"Tokens of {product.name} {its} by default; accepted here: {shown}."
         setting = f"set DPOP_TOKEN_TYPES=at+jwt,{product.typ}"
         if product.switch and "at+jwt" in accepted:
             yield warning("issuer", "token_type_by_default", what, change=f"{product.switch}, or {setting}.")
@@ -85,7 +89,7 @@ def _announcement(seen: IssuerSeen, proof_algorithms: tuple[str, ...]) -> Findin
     names = [name for name in announced if isinstance(name, str)]
     both = [name for name in proof_algorithms if name in names]
     if both:
-        return ok("issuer", "dpop_announced", f"It announces DPoP; clients can use {', '.join(both)} here and there.")
+        return ok("issuer", "dpop_announced", f"It announces DPoP. Algorithms that it accepts too: {', '.join(both)}.")
     what = (
         f"It accepts proofs signed with {printable(', '.join(names)) or 'nothing'}, and this server with "
         f"{', '.join(proof_algorithms)}: a client can't use one key for both."

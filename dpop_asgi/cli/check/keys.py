@@ -39,13 +39,13 @@ def _algorithms(members: Mapping[str, Any]) -> list[str]:
 
 
 def _reason(members: Mapping[str, Any]) -> str:
-    algorithm = members.get("alg")
+    algorithm, operations = members.get("alg"), members.get("key_ops", ["verify"])
     kind = "/".join(printable(str(members[name])) for name in ("kty", "crv") if name in members) or "no kty"
     if members.get("use", "sig") != "sig":
         return f"its use is {printable(str(members['use']))}, not sig"
     if algorithm is not None and algorithm not in _ALGORITHMS:
         return f"its alg {printable(str(algorithm))} isn't accepted"
-    if "verify" not in members.get("key_ops", ["verify"]):
+    if not isinstance(operations, list) or "verify" not in operations:
         return "its key_ops lack verify"
     if not any(jwk.matches_algorithm(members, each) for each in _ALGORITHMS):
         return f"no accepted algorithm has keys of its kind ({kind})"

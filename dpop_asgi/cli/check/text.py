@@ -11,6 +11,7 @@ _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PRIVATE|KEY|TOKEN$")
 # Of what somebody else sent, no more than this is printed.
 _LONGEST = 200
 _LONGEST_MESSAGE = 800
+_LONGEST_READ = 4000
 
 
 def is_secret(variable: str) -> bool:
@@ -25,8 +26,8 @@ def without_secrets(text: str) -> str:
 
 def printable(text: str, *, longest: int = _LONGEST) -> str:
     """Text that somebody else sent, safe to print: without secrets and control characters, and not long."""
-    # First the secrets: of one that is cut in two, half might be shown.
-    hidden = without_secrets(text)
+    # Much more than is printed, so that no secret is cut in two; not all, as the patterns may take the square of it.
+    hidden = without_secrets(text[:_LONGEST_READ])
     shown = "".join(character if character.isprintable() else "?" for character in hidden[:longest])
     return shown if len(hidden) <= longest else f"{shown}…"
 
