@@ -25,7 +25,8 @@ from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
-from dpop_asgi.tokens.jwt import JWTVerifier, TrustedIssuer
+from dpop_asgi.tokens.jwt import JWTVerifier
+from dpop_asgi.tokens.trusted_issuer import TrustedIssuer
 
 __all__ = [
     "AccessToken",

@@ -16,6 +16,7 @@ from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
 from dpop_asgi.tokens.jwt import CACHED_TOKENS, JWTVerifier
+from dpop_asgi.tokens.token_types import DEFAULT_TYPES
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -27,6 +28,7 @@ VARIABLES = {
     "issuer": "DPOP_ISSUER",
     "jwks_uri": "DPOP_JWKS_URI",
     "audience": "DPOP_AUDIENCE",
+    "types": "DPOP_TOKEN_TYPES",
     "insecure_http_hosts": "DPOP_INSECURE_HTTP_HOSTS",
     "store": "DPOP_STORE",
     "redis": "DPOP_STORE",
@@ -99,6 +101,7 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
             issuer=_required(environment, "issuer"),
             audience=_required(environment, "audience"),
             jwks_uri=_given(environment, "jwks_uri"),
+            types=_token_types(environment),
             cached_tokens=_number(environment, "cached_tokens", int, CACHED_TOKENS),
             insecure_http_hosts=_listed(environment, "insecure_http_hosts") or (),
         ),
@@ -109,6 +112,12 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
         cached_keys=_number(environment, "cached_keys", int, CACHED_HEADERS),
         **modes,
     )
+
+
+def _token_types(environment: Mapping[str, str]) -> tuple[str | None, ...]:
+    """`none` stands for a token without `typ`."""
+    listed = _listed(environment, "types")
+    return DEFAULT_TYPES if listed is None else tuple(None if typ.lower() == "none" else typ for typ in listed)
 
 
 def _proof_policy(environment: Mapping[str, str]) -> ProofPolicy:
