@@ -72,6 +72,10 @@ GOOD = [
         "ISSUER", "https://id.example/t", lambda s: list(_verifier(s)._trusted), ["https://id.example/t"], id="issuer"
     ),
     pytest.param("AUDIENCE", "other", lambda s: _trusted(s).audience, ("other",), id="audience"),
+    pytest.param("TOKEN_TYPES", "at+jwt", lambda s: _trusted(s).types, ("at+jwt",), id="X02, type"),
+    pytest.param(
+        "TOKEN_TYPES", "at+jwt, JWT ,None", lambda s: _trusted(s).types, ("at+jwt", "jwt", None), id="X02, types"
+    ),
     pytest.param(
         "JWKS_URI", "https://id.example/j", lambda s: _trusted(s).jwks_uri, "https://id.example/j", id="jwks-uri"
     ),
@@ -158,6 +162,7 @@ BAD = {
     ),
     "ISSUER": ("", " ", "id.example.com", "http://id.example.com", "ftp://id.example.com", "https://", "https://[::1"),
     "AUDIENCE": ("", "  "),
+    "TOKEN_TYPES": (",", "at+jwt,", "at+jwt JWT", "a/b/c", "*", "caf\xe9"),
     "JWKS_URI": ("id.example.com/jwks", "http://id.example.com/jwks", "/jwks", "https://[::1/jwks"),
     "INSECURE_HTTP_HOSTS": ("http://keycloak", "keycloak:8080", "*.internal", "keycloak,"),
     "INTROSPECTION_CLIENT_ID": ("", " "),
