@@ -38,9 +38,21 @@ _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
 
 _Get = Callable[[str], Awaitable[tuple[dict[str, Any], Mapping[str, str]]]]
 
+# Called with each document of an issuer: its URL, its content, and the response headers.
+Observe = Callable[[str, Mapping[str, Any], Mapping[str, str]], None]
+
+
+def unobserved(_url: str, _document: Mapping[str, Any], _headers: Mapping[str, str]) -> None:
+    """The default of `observe`."""
+
 
 async def fetch_keys(
-    issuer: str, jwks_uri: str | None, *, insecure_http_hosts: Collection[str], seconds: float
+    issuer: str,
+    jwks_uri: str | None,
+    *,
+    insecure_http_hosts: Collection[str],
+    seconds: float,
+    observe: Observe = unobserved,
 ) -> tuple[KeySet, float]:
     """The key set at `jwks_uri`, or at the URL in the issuer's metadata, and for how many seconds it is fresh.
 
@@ -52,7 +64,7 @@ async def fetch_keys(
         TimeoutError, httpx2.HTTPError: If there is no response. The HTTP client may raise other errors, too.
     """
     async with asyncio.timeout(seconds) as limit, http_client() as http:
-        get = partial(_get, http, limit)
+        get = partial(_get, http, limit, observe=observe)
         document, headers = await get(jwks_uri or await _discover(get, issuer, insecure_http_hosts))
         return KeySet(document), _fresh_seconds(headers)
 
@@ -90,13 +102,17 @@ async def _discover(get: _Get, issuer: str, insecure_http_hosts: Collection[str]
     return str(metadata[member])
 
 
-async def _get(http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str) -> tuple[dict[str, Any], Mapping[str, str]]:
+async def _get(
+    http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str, *, observe: Observe = unobserved
+) -> tuple[dict[str, Any], Mapping[str, str]]:
     """A JSON object, and the response headers."""
     async with http.stream("GET", url, timeout=connect_timeout(limit)) as response:
         if response.status_code != httpx2.codes.OK:
             msg = f"{url} responded with {response.status_code}"
             raise ValueError(msg)
-        return await json_in(response), response.headers
+        document = await json_in(response)
+        observe(url, document, response.headers)
+        return document, response.headers
 
 
 async def json_in(response: httpx2.Response, *, max_bytes: int = _MAX_DOCUMENT_BYTES) -> dict[str, Any]:
