@@ -2,8 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from codecs import BOM_UTF8
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial
+from importlib.metadata import version
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from dpop_asgi.core.htu import is_loopback, normalise
-from dpop_asgi.core.strict_json import strict_json_object
+from dpop_asgi.core.strict_json import shown, strict_json_object
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
 # A hundred RSA-4096 keys take about 80 KB.
@@ -23,7 +26,12 @@ _MAX_VALUES = 10_000
 
 # A single coding: several layers could take minutes to decode before they yield the first byte.
 _CONTENT_CODINGS = frozenset({"", "identity", "gzip"})
-_HEADERS = {"accept": "application/json", "accept-encoding": "gzip"}
+# Some issuers have their keys as a JWK Set only (RFC 7517 §8.5.2), and some firewalls reject unknown HTTP clients.
+_HEADERS = {
+    "accept": "application/json, application/jwk-set+json",
+    "accept-encoding": "gzip",
+    "user-agent": f"dpop-asgi/{version('dpop-asgi')}",
+}
 
 # The share of the remaining time for TCP, and again for TLS.
 _CONNECT_SHARE = 0.45
@@ -51,31 +59,65 @@ async def fetch_keys(
         ValueError: If a response is invalid.
         TimeoutError, httpx2.HTTPError: If there is no response. The HTTP client may raise other errors, too.
     """
+    async with _session(seconds) as get:
+        if jwks_uri is None:
+            jwks_uri = (await _metadata(get, issuer, "jwks_uri", insecure_http_hosts))["jwks_uri"]
+        document, headers = await get(jwks_uri)
+        return KeySet(document), _fresh_seconds(headers)
+
+
+async def fetch_metadata(
+    issuer: str, member: str, *, insecure_http_hosts: Collection[str], seconds: float
+) -> dict[str, Any]:
+    """The metadata that names this issuer, and has a URL in `member` that may be called.
+
+    Raises:
+        ValueError: If there is none; the message tells what is wrong at each address.
+        TimeoutError, httpx2.HTTPError: As for `fetch_keys`.
+    """
+    async with _session(seconds) as get:
+        return await _metadata(get, issuer, member, insecure_http_hosts)
+
+
+@asynccontextmanager
+async def _session(seconds: float) -> AsyncIterator[_Get]:
     async with (
         asyncio.timeout(seconds) as limit,
         httpx2.AsyncClient(follow_redirects=False, trust_env=False, verify=tls(), headers=_HEADERS) as http,
     ):
-        get = partial(_get, http, limit)
-        document, headers = await get(jwks_uri or await _discover(get, issuer, insecure_http_hosts))
-        return KeySet(document), _fresh_seconds(headers)
+        yield partial(_get, http, limit)
 
 
-async def _discover(get: _Get, issuer: str, insecure_http_hosts: Collection[str]) -> str:
-    """`jwks_uri` from RFC 8414 §3 metadata, else from OpenID Connect Discovery §4."""
-    parts = urlsplit(issuer)
-    path = parts.path.rstrip("/")
-    try:
-        metadata, _ = await get(f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{path}")
-    except ValueError:
-        # Not found, or not JSON: some servers return a page for every URL.
-        metadata, _ = await get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+async def _metadata(get: _Get, issuer: str, member: str, insecure_http_hosts: Collection[str]) -> dict[str, Any]:
+    """RFC 8414 §3 metadata, else that of OpenID Connect Discovery §4.
+
+    The second is tried whatever is wrong with the first: some servers return a page or an error for every URL.
+    """
+    parts, causes = urlsplit(issuer), []
+    for url in (
+        f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path.rstrip('/')}",
+        f"{issuer.rstrip('/')}/.well-known/openid-configuration",
+    ):
+        try:
+            document, _ = await get(url)
+            _check_metadata(url, document, issuer, member)
+        except ValueError as error:
+            causes.append(str(error))
+        else:
+            is_local = is_loopback(parts.hostname or "")
+            check_address(member, document[member], insecure_http_hosts=insecure_http_hosts, loopback=is_local)
+            return document
+    raise ValueError("; ".join(causes))
+
+
+def _check_metadata(url: str, document: Mapping[str, Any], issuer: str, member: str) -> None:
     # RFC 8414 §3.3: metadata of another issuer must not be used.
-    if metadata.get("issuer") != issuer or not isinstance(metadata.get("jwks_uri"), str):
-        msg = "its metadata names another issuer or no jwks_uri"
+    if document.get("issuer") != issuer:
+        msg = f"{url} has issuer {shown(document.get('issuer'))!r} instead of {issuer!r}"
         raise ValueError(msg)
-    is_local = is_loopback(parts.hostname or "")
-    check_address("jwks_uri", metadata["jwks_uri"], insecure_http_hosts=insecure_http_hosts, loopback=is_local)
-    return str(metadata["jwks_uri"])
+    if not isinstance(document.get(member), str):
+        msg = f"{url} has no {member}"
+        raise ValueError(msg)
 
 
 async def _get(http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str) -> tuple[dict[str, Any], Mapping[str, str]]:
@@ -87,8 +129,14 @@ async def _get(http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str) -> tu
         if response.headers.get("content-encoding", "").lower() not in _CONTENT_CODINGS:
             msg = f"{url} responded with a content coding that was not accepted"
             raise ValueError(msg)
-        document = strict_json_object(await _body(response), most_openers=_MAX_OPENERS, most_values=_MAX_VALUES)
-        return document, response.headers
+        body = (await _body(response)).removeprefix(BOM_UTF8)
+    try:
+        document = strict_json_object(body, most_openers=_MAX_OPENERS, most_values=_MAX_VALUES, long_numbers=True)
+    except ValueError as error:
+        # Without the text of Python's own errors, which may quote the response.
+        msg = f"{url}: {error if type(error) is ValueError else 'not JSON'}"
+        raise ValueError(msg) from None
+    return document, response.headers
 
 
 def _connect_timeout(limit: asyncio.Timeout) -> httpx2.Timeout:
