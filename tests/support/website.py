@@ -26,7 +26,7 @@ class Page:
 
 
 class Website(Served):
-    """`pages` by path; what is not there is a 404. `requests` are the paths that were asked for, `fields` their headers."""
+    """`pages` by path; what is not there is a 404. `requests` are the paths asked for, `fields` their headers."""
 
     def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
         self.pages: dict[str, Page] = {}
