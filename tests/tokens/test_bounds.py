@@ -10,7 +10,7 @@ from dpop_asgi.core import jwk, strict_json
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.tokens import jwt, signed_token
-from dpop_asgi.tokens.issuer import discovery, key_set, remote_keys
+from dpop_asgi.tokens.issuer import http, key_set, remote_keys
 from dpop_asgi.tokens.issuer.key_set import KeySet
 from tests.support.bounds import over
 from tests.support.processes import AUDIENCE
@@ -94,7 +94,7 @@ async def test_a_token_full_of_names_is_accepted(verify_remote, remote, client):
     assert len((await verify_remote(scopes)).scopes) == 1400
 
 
-@over(discovery._MAX_DOCUMENT_BYTES)
+@over(http._MAX_DOCUMENT_BYTES)
 async def test_max_document_bytes(website, remote, verify_remote, client, size, over):
     document = Page(remote.jwks).body
     website.pages["/jwks"] = Page(document + b" " * (size - len(document)))
@@ -102,14 +102,14 @@ async def test_max_document_bytes(website, remote, verify_remote, client, size, 
 
 
 # The set is one bracket, its list and the key two more.
-@over(discovery._MAX_OPENERS - 3)
+@over(http._MAX_OPENERS - 3)
 async def test_max_openers_in_a_key_set(website, remote, verify_remote, client, size, over):
     website.pages["/jwks"] = Page({**remote.jwks, "x": [[]] * (size - 1)})
     await _unavailable_only_if(over, verify_remote, remote.access_token(client))
 
 
 # Six members of the key and the list itself: six commas.
-@over(discovery._MAX_VALUES - 6)
+@over(http._MAX_VALUES - 6)
 async def test_max_values_in_a_key_set(website, remote, verify_remote, client, size, over):
     website.pages["/jwks"] = Page({**remote.jwks, "x": [1] * size})
     await _unavailable_only_if(over, verify_remote, remote.access_token(client))
@@ -138,7 +138,7 @@ async def test_most_candidates(remote, client, clock, reason_of, monkeypatch):
     checks = []
     monkeypatch.setattr(jwk.PublicKey, "verify", lambda *_: checks.append(1))
     assert await reason_of(verify, remote.access_token(client, without=["kid"])) is Reason.TOKEN_SIGNATURE
-    assert len(checks) == signed_token._MOST_CANDIDATES
+    assert len(checks) == signed_token.MOST_CANDIDATES
 
 
 def test_an_invented_kid_imports_no_key_again(monkeypatch, caplog):

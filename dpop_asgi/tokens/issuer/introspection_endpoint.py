@@ -14,15 +14,8 @@ from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import ClientAuthentication
-from dpop_asgi.tokens.issuer.discovery import (
-    cause_of,
-    check_address,
-    connect_timeout,
-    fetch_address,
-    http_client,
-    json_in,
-    tls,
-)
+from dpop_asgi.tokens.issuer.discovery import check_address, fetch_address
+from dpop_asgi.tokens.issuer.http import cause_of, connect_timeout, http_client, json_in, tls
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -225,7 +218,7 @@ class IntrospectionEndpoint:
     def _client(self) -> httpx2.AsyncClient:
         loop = asyncio.get_running_loop()
         if self._http is None or self._loop is not loop:
-            self._http, self._loop = http_client(limits=_LIMITS), loop
+            self._http, self._loop = http_client(limits=_LIMITS, accept="application/json"), loop
         return self._http
 
 

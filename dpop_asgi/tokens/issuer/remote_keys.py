@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.single_flight import SingleFlight
-from dpop_asgi.tokens.issuer.discovery import Observe, cause_of, check_address, fetch_keys, tls, unobserved
+from dpop_asgi.tokens.issuer.discovery import Observe, check_address, fetch_keys, unobserved
+from dpop_asgi.tokens.issuer.http import cause_of, tls
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
