@@ -1,6 +1,5 @@
 """Which of an issuer's keys can verify its tokens."""
 
-import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,9 +7,7 @@ from dpop_asgi.cli.check.finding import Finding, error, ok, warning
 from dpop_asgi.cli.check.text import printable
 from dpop_asgi.core import jwk
 from dpop_asgi.tokens.issuer.key_set import KeySet
-from dpop_asgi.tokens.jwt import JWTVerifier
-
-_ALGORITHMS: tuple[str, ...] = inspect.signature(JWTVerifier).parameters["algorithms"].default
+from dpop_asgi.tokens.trusted_issuer import DEFAULT_ALGORITHMS
 
 _CHANGE = "Tokens signed with this key are rejected. Have the issuer sign with a key that can be used."
 
@@ -28,14 +25,14 @@ def key_findings(keys: KeySet) -> Iterator[Finding]:
         yield ok("issuer", "issuer_keys", f"Keys that can be used: {shown}.")
     else:
         what = f"None of the issuer's {len(keys.keys)} keys can be used, so every token is rejected."
-        change = f"Have the issuer sign its access tokens with one of {', '.join(_ALGORITHMS)}."
+        change = f"Have the issuer sign its access tokens with one of {', '.join(DEFAULT_ALGORITHMS)}."
         yield error("issuer", "issuer_keys_unusable", what, change=change)
 
 
 def _algorithms(members: Mapping[str, Any]) -> list[str]:
     """The accepted algorithms for which the verifier would use this key."""
     alone = KeySet({"keys": [members]})
-    return [algorithm for algorithm in _ALGORITHMS if alone.candidates(algorithm, None)]
+    return [algorithm for algorithm in DEFAULT_ALGORITHMS if alone.candidates(algorithm, None)]
 
 
 def _reason(members: Mapping[str, Any]) -> str:
@@ -43,11 +40,11 @@ def _reason(members: Mapping[str, Any]) -> str:
     kind = "/".join(printable(str(members[name])) for name in ("kty", "crv") if name in members) or "no kty"
     if members.get("use", "sig") != "sig":
         return f"its use is {printable(str(members['use']))}, not sig"
-    if algorithm is not None and algorithm not in _ALGORITHMS:
+    if algorithm is not None and algorithm not in DEFAULT_ALGORITHMS:
         return f"its alg {printable(str(algorithm))} isn't accepted"
     if not isinstance(operations, list) or "verify" not in operations:
         return "its key_ops lack verify"
-    if not any(jwk.matches_algorithm(members, each) for each in _ALGORITHMS):
+    if not any(jwk.matches_algorithm(members, each) for each in DEFAULT_ALGORITHMS):
         return f"no accepted algorithm has keys of its kind ({kind})"
     if algorithm is not None and not jwk.matches_algorithm(members, str(algorithm)):
         return f"its alg {printable(str(algorithm))} doesn't fit its kind ({kind})"
