@@ -18,7 +18,7 @@ from dpop_asgi.core.strict_json import shown
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.issuer.key_set import KeySet, StaticKeys
 from dpop_asgi.tokens.issuer.remote_keys import RemoteKeys
-from dpop_asgi.tokens.signed_token import SignedToken
+from dpop_asgi.tokens.signed_token import MOST_CANDIDATES, SignedToken
 from dpop_asgi.tokens.token_types import DEFAULT_TYPES, check_bound_unless_typed, check_no_id_token, wrong_type
 from dpop_asgi.tokens.trusted_issuer import DEFAULT_ALGORITHMS, TrustedIssuer, trusted_issuers
 
@@ -199,7 +199,11 @@ async def _keys_that_signed(signed: SignedToken, source: RemoteKeys | StaticKeys
         newer = await source.key_set_for_unknown_key()
         if newer is not keys and signed.is_signed_by(signed.candidates(newer)):
             return newer
-    raise InvalidToken(Reason.TOKEN_SIGNATURE if signed.candidates(keys) else Reason.TOKEN_KEY_UNKNOWN)
+    number = len(signed.candidates(keys))
+    if number == 0:
+        raise InvalidToken(Reason.TOKEN_KEY_UNKNOWN, kid=shown(signed.kid), alg=signed.algorithm)
+    untried = {"keys": number, "tried": MOST_CANDIDATES} if number > MOST_CANDIDATES else {}
+    raise InvalidToken(Reason.TOKEN_SIGNATURE, **untried)
 
 
 def _access_token(signed: SignedToken, trusted: TrustedIssuer, leeway: float) -> AccessToken:

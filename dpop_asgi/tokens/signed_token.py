@@ -25,7 +25,7 @@ _CACHED_HEADERS = 64
 _CACHED_HEADER_BYTES = 1024
 
 # How many keys are tried for a token without `kid`: each costs a signature check.
-_MOST_CANDIDATES = 8
+MOST_CANDIDATES = 8
 
 # Beside a `typ` of null, which is none.
 _NO_TYPE = object()
@@ -71,7 +71,7 @@ class SignedToken:
 
     def is_signed_by(self, candidates: list[PublicKey]) -> bool:
         """Whether one of these keys made the signature."""
-        for key in candidates[:_MOST_CANDIDATES]:
+        for key in candidates[:MOST_CANDIDATES]:
             if key.verify(self.algorithm, self.signing_input, self.signature):
                 return True
         return False

@@ -138,7 +138,7 @@ async def test_most_candidates(remote, client, clock, reason_of, monkeypatch):
     checks = []
     monkeypatch.setattr(jwk.PublicKey, "verify", lambda *_: checks.append(1))
     assert await reason_of(verify, remote.access_token(client, without=["kid"])) is Reason.TOKEN_SIGNATURE
-    assert len(checks) == signed_token._MOST_CANDIDATES
+    assert len(checks) == signed_token.MOST_CANDIDATES
 
 
 def test_an_invented_kid_imports_no_key_again(monkeypatch, caplog):

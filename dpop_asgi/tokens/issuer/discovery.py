@@ -2,8 +2,11 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from codecs import BOM_UTF8
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from functools import lru_cache, partial
+from importlib.metadata import version
 from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from dpop_asgi.core.htu import is_loopback, normalise
-from dpop_asgi.core.strict_json import strict_json_object
+from dpop_asgi.core.strict_json import shown, strict_json_object
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
 # A hundred RSA-4096 keys take about 80 KB.
@@ -21,9 +24,16 @@ _MAX_CHUNKS = 1000
 _MAX_OPENERS = 1000
 _MAX_VALUES = 10_000
 
-# A single coding: several layers could take minutes to decode before they yield the first byte.
+# A single coding: several layers could take minutes before they yield the first byte.
 _CONTENT_CODINGS = frozenset({"", "identity", "gzip"})
-_HEADERS = {"accept": "application/json", "accept-encoding": "gzip"}
+# Some issuers have their keys as a JWK Set only (RFC 7517 §8.5.2).
+_ACCEPT_KEYS = {"accept": "application/json, application/jwk-set+json"}
+# Some firewalls reject unknown HTTP clients.
+_HEADERS = {
+    "accept": "application/json",
+    "accept-encoding": "gzip",
+    "user-agent": f"dpop-asgi/{version('dpop-asgi')}",
+}
 
 # The share of the remaining time for TCP, and again for TLS.
 _CONNECT_SHARE = 0.45
@@ -35,15 +45,10 @@ _DEFAULT_FRESH_SECONDS = 300.0
 _FRESH_BOUNDS = (60.0, 86_400.0)
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
 
-
 _Get = Callable[[str], Awaitable[tuple[dict[str, Any], Mapping[str, str]]]]
 
 # Called with each document of an issuer: its URL, its content, and the response headers.
 Observe = Callable[[str, Mapping[str, Any], Mapping[str, str]], None]
-
-
-def unobserved(_url: str, _document: Mapping[str, Any], _headers: Mapping[str, str]) -> None:
-    """The default of `observe`."""
 
 
 async def fetch_keys(
@@ -52,7 +57,7 @@ async def fetch_keys(
     *,
     insecure_http_hosts: Collection[str],
     seconds: float,
-    observe: Observe = unobserved,
+    observe: Observe | None = None,
 ) -> tuple[KeySet, float]:
     """The key set at `jwks_uri`, or at the URL in the issuer's metadata, and for how many seconds it is fresh.
 
@@ -63,9 +68,10 @@ async def fetch_keys(
         ValueError: If a response is invalid.
         TimeoutError, httpx2.HTTPError: If there is no response. The HTTP client may raise other errors, too.
     """
-    async with asyncio.timeout(seconds) as limit, http_client() as http:
-        get = partial(_get, http, limit, observe=observe)
-        document, headers = await get(jwks_uri or await _discover(get, issuer, insecure_http_hosts))
+    async with _session(seconds, observe) as get:
+        if jwks_uri is None:
+            jwks_uri = (await _metadata(get, issuer, "jwks_uri", insecure_http_hosts))["jwks_uri"]
+        document, headers = await get(jwks_uri)
         return KeySet(document), _fresh_seconds(headers)
 
 
@@ -73,10 +79,10 @@ async def fetch_address(issuer: str, member: str, *, insecure_http_hosts: Collec
     """The URL that the issuer's metadata gives as `member`, such as `introspection_endpoint`.
 
     Raises:
-        ValueError, TimeoutError, httpx2.HTTPError: As `fetch_keys`.
+        ValueError, TimeoutError, httpx2.HTTPError: As `fetch_keys`; the message says what is wrong at each address.
     """
-    async with asyncio.timeout(seconds) as limit, http_client() as http:
-        return await _discover(partial(_get, http, limit), issuer, insecure_http_hosts, member)
+    async with _session(seconds) as get:
+        return str((await _metadata(get, issuer, member, insecure_http_hosts))[member])
 
 
 def http_client(**options: Any) -> httpx2.AsyncClient:  # noqa: ANN401 - of httpx2
@@ -84,34 +90,55 @@ def http_client(**options: Any) -> httpx2.AsyncClient:  # noqa: ANN401 - of http
     return httpx2.AsyncClient(follow_redirects=False, trust_env=False, verify=tls(), headers=_HEADERS, **options)
 
 
-async def _discover(get: _Get, issuer: str, insecure_http_hosts: Collection[str], member: str = "jwks_uri") -> str:
-    """`member` of RFC 8414 §3 metadata, else of OpenID Connect Discovery §4."""
-    parts = urlsplit(issuer)
-    path = parts.path.rstrip("/")
-    try:
-        metadata, _ = await get(f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{path}")
-    except ValueError:
-        # Not found, or not JSON: some servers return a page for every URL.
-        metadata, _ = await get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+@asynccontextmanager
+async def _session(seconds: float, observe: Observe | None = None) -> AsyncIterator[_Get]:
+    async with asyncio.timeout(seconds) as limit, http_client() as http:
+        yield partial(_get, http, limit, observe=observe)
+
+
+async def _metadata(get: _Get, issuer: str, member: str, insecure_http_hosts: Collection[str]) -> dict[str, Any]:
+    """RFC 8414 §3 metadata, else that of OpenID Connect Discovery §4.
+
+    The second is tried whatever is wrong with the first: some servers return a page or an error for every URL.
+    """
+    parts, causes = urlsplit(issuer), []
+    for url in (
+        f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server{parts.path.rstrip('/')}",
+        f"{issuer.rstrip('/')}/.well-known/openid-configuration",
+    ):
+        try:
+            document, _ = await get(url)
+            _check_metadata(url, document, issuer, member)
+        except ValueError as error:
+            causes.append(str(error))
+        else:
+            is_local = is_loopback(parts.hostname or "")
+            check_address(member, document[member], insecure_http_hosts=insecure_http_hosts, loopback=is_local)
+            return document
+    raise ValueError("; ".join(causes))
+
+
+def _check_metadata(url: str, document: Mapping[str, Any], issuer: str, member: str) -> None:
     # RFC 8414 §3.3: metadata of another issuer must not be used.
-    if metadata.get("issuer") != issuer or not isinstance(metadata.get(member), str):
-        msg = f"its metadata names another issuer or no {member}"
+    if document.get("issuer") != issuer:
+        msg = f"{url} has issuer {shown(document.get('issuer'))!r} instead of {issuer!r}"
         raise ValueError(msg)
-    is_local = is_loopback(parts.hostname or "")
-    check_address(member, metadata[member], insecure_http_hosts=insecure_http_hosts, loopback=is_local)
-    return str(metadata[member])
+    if not isinstance(document.get(member), str):
+        msg = f"{url} has no {member}"
+        raise ValueError(msg)
 
 
 async def _get(
-    http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str, *, observe: Observe = unobserved
+    http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str, *, observe: Observe | None = None
 ) -> tuple[dict[str, Any], Mapping[str, str]]:
     """A JSON object, and the response headers."""
-    async with http.stream("GET", url, timeout=connect_timeout(limit)) as response:
+    async with http.stream("GET", url, headers=_ACCEPT_KEYS, timeout=connect_timeout(limit)) as response:
         if response.status_code != httpx2.codes.OK:
             msg = f"{url} responded with {response.status_code}"
             raise ValueError(msg)
         document = await json_in(response)
-        observe(url, document, response.headers)
+        if observe is not None:
+            observe(url, document, response.headers)
         return document, response.headers
 
 
@@ -124,8 +151,13 @@ async def json_in(response: httpx2.Response, *, max_bytes: int = _MAX_DOCUMENT_B
     if response.headers.get("content-encoding", "").lower() not in _CONTENT_CODINGS:
         msg = f"{response.url} responded with a content coding that was not accepted"
         raise ValueError(msg)
-    body = await _body(response, max_bytes)
-    return strict_json_object(body, most_openers=_MAX_OPENERS, most_values=_MAX_VALUES)
+    body = (await _body(response, max_bytes)).removeprefix(BOM_UTF8)
+    try:
+        return strict_json_object(body, most_openers=_MAX_OPENERS, most_values=_MAX_VALUES, long_numbers=True)
+    except ValueError as error:
+        # Without the text of Python's own errors, which may quote the response.
+        msg = f"{response.url}: {error if type(error) is ValueError else 'not JSON'}"
+        raise ValueError(msg) from None
 
 
 def cause_of(error: Exception, *, timeout: float) -> str:
