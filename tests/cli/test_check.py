@@ -14,6 +14,7 @@ OWN_DOMAIN = "https://id.example.com"
     ("prepare", "more"),
     [
         pytest.param(lambda _: None, set(), id="signed-tokens"),
+        pytest.param(lambda p: p.announce_by_openid(), set(), id="openid-configuration"),
         pytest.param(
             lambda p: p.publish("/realms/shop") or p.set(TOKEN_TYPES="at+JWT, jwt"), set(), id="X02: Keycloak"
         ),
