@@ -1,5 +1,8 @@
 """Signed and opaque tokens side by side: each goes to its verifier, and to that one alone."""
 
+import asyncio
+from collections import Counter
+
 import pytest
 
 from dpop_asgi import AccessToken, InvalidToken, IssuerUnavailable, JWTVerifier, Reason, TokensByShape
@@ -97,6 +100,24 @@ async def test_wrong_credentials_for_introspection_leave_signed_tokens_alone(api
 async def test_a_request_with_a_bad_proof_asks_nobody(api, endpoint, changes):
     assert (await api.request(token="opaque", **changes)).status == 401
     assert endpoint.asked == []
+
+
+async def test_a_thousand_requests_with_invented_tokens_hold_no_other_client_up(api, endpoint, client, other_client):
+    """While the endpoint answers none of them: whoever is known is served, without a call."""
+    endpoint.says["known"] = _bound(other_client)
+    assert (await api.request(token="known", client=other_client)).status == 200
+    endpoint.gate.clear()
+    flood = [asyncio.ensure_future(api.request(token=f"invented-{number}")) for number in range(1000)]
+    await asyncio.sleep(0)
+    for _ in range(10):
+        assert (await api.request(token="known", client=other_client)).status == 200
+        assert (await api.request()).status == 200
+    endpoint.gate.set()
+    statuses = Counter(answer.status for answer in await asyncio.gather(*flood))
+    opaque = api.authenticator.verify_token._opaque
+    assert statuses == {401: len(endpoint.asked) - 1, 503: 1001 - len(endpoint.asked)}
+    assert (endpoint.most <= 48, len(endpoint.asked) <= 49) == (True, True)
+    assert (len(opaque._calls), len(opaque._cache), len(opaque._rejected)) == (0, 1, statuses[401])
 
 
 async def test_it_is_ready_when_both_are(website, issuer, client, clock, make_opaque):

@@ -408,6 +408,7 @@ GOOD = {"issuer": "https://id.example", "audience": "a", "client_id": "api", "cl
             pytest.param({"client_secret": None, "private_key": key}, "private_key", id=f"key-{name}")
             for name, key in {
                 "empty": {},
+                "as-text": "-----BEGIN PRIVATE KEY-----hunter2",
                 "public": {name: value for name, value in KEY.items() if name != "d"},
                 "of-another-algorithm": {**KEY, "alg": "ES384"},
                 "symmetric": {"kty": "oct", "k": "aHVudGVyMg", "alg": "HS256"},

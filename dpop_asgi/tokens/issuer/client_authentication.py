@@ -48,6 +48,8 @@ def client_authentication(
     require("client_secret", by_secret or by_key, "set, or private_key instead")
     require("private_key", not (by_secret and by_key), "given without client_secret")
     if private_key is not None:
+        given: object = private_key
+        require("private_key", isinstance(given, Mapping), "a private key as a JWK, a dictionary")
         return _PrivateKeyJWT(client_id, private_key, clock=clock)
     require("client_secret", client_secret, "a secret, not empty")
     return _SecretBasic(client_id, str(client_secret))
