@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dpop_asgi.cli.check.run import examine
+from dpop_asgi.cli.check.run import examine_quietly
 from dpop_asgi.cli.check.screen import print_json, print_report
 from dpop_asgi.cli.demo.run import run
 from dpop_asgi.cli.demo.run import serve as serve_until_stopped
@@ -74,6 +74,6 @@ def check(
     Shows each setting (DPOP_…) and what to change. Exits with 1 if requests would fail, else with 0.
     """
     survive_poor_encodings()
-    report = asyncio.run(examine(os.environ))
+    report = asyncio.run(examine_quietly(os.environ))
     (print_json if as_json else print_report)(report)
     raise typer.Exit(report.exit_code)
