@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
@@ -11,10 +11,13 @@ from dpop_asgi.core.private_key import PrivateKey
 # The length of a `jti`. RFC 9449 §4.2 suggests at least 96 random bits, so that no two are the same.
 _JTI_BYTES = 16
 
+# Hot path: `json.dumps` with separators makes an encoder for each call.
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
-def proof_header(key: PrivateKey) -> dict[str, Any]:
-    """The JOSE header of proofs signed with `key`."""
-    return {"typ": "dpop+jwt", "alg": key.algorithm, "jwk": key.public_jwk}
+
+def proof_header(algorithm: str, public_jwk: Mapping[str, Any]) -> dict[str, Any]:
+    """The JOSE header of proofs that are signed with a key."""
+    return {"typ": "dpop+jwt", "alg": algorithm, "jwk": dict(public_jwk)}
 
 
 def proof_claims(
@@ -42,8 +45,17 @@ def proof_claims(
     return claims
 
 
+def segment(part: Mapping[str, Any] | bytes) -> str:
+    """A header or payload as a segment of a JWS; bytes are used as they are."""
+    return b64url_encode(part if isinstance(part, bytes) else _to_json(part).encode())
+
+
+def signed(header_segment: str, payload: Mapping[str, Any] | bytes, sign: Callable[[bytes], bytes]) -> str:
+    """A compact JWS of a header that is a segment already."""
+    signing_input = f"{header_segment}.{segment(payload)}"
+    return f"{signing_input}.{b64url_encode(sign(signing_input.encode()))}"
+
+
 def jwt(header: Mapping[str, Any] | bytes, claims: Mapping[str, Any] | bytes, key: PrivateKey) -> str:
     """A compact JWS of exactly this header and payload; bytes are used as they are."""
-    segments = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in (header, claims)]
-    signing_input = ".".join(b64url_encode(segment) for segment in segments)
-    return f"{signing_input}.{b64url_encode(key.sign(signing_input.encode()))}"
+    return signed(segment(header), claims, key.sign)

@@ -1,12 +1,20 @@
 """Private keys, for clients and tests: make them and sign with them."""
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any, Self
 
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 from joserfc import jwk
 from joserfc.jws import JWSRegistry
 
 from dpop_asgi.core.jwk import KEY_TYPES, matches_algorithm
+
+# Each of R and S (RFC 7518 §3.4).
+_ES256_BYTES = 32
+_ECDSA_SHA256 = ec.ECDSA(Prehashed(hashes.SHA256()))
 
 
 class PrivateKey:
@@ -56,4 +64,28 @@ class PrivateKey:
 
     def sign(self, message: bytes) -> bytes:
         """The raw JWS signature over `message`."""
-        return bytes(JWSRegistry.algorithms[self.algorithm].sign(message, self._key))
+        if self.algorithm != "ES256":
+            return bytes(JWSRegistry.algorithms[self.algorithm].sign(message, self._key))
+        # Hot path of clients, nearly all of which use ES256: joserfc adds a third to the time of the signature.
+        der = self._key.get_op_key("sign").sign(sha256(message).digest(), _ECDSA_SHA256)
+        return b"".join(number.to_bytes(_ES256_BYTES, "big") for number in decode_dss_signature(der))
+
+
+def pem_to_jwk(pem: bytes, password: bytes | None) -> dict[str, Any]:
+    """The private JWK of a key in a PEM file.
+
+    Raises:
+        ValueError: If it isn't a private key for one of the algorithms, or the password doesn't fit.
+        TypeError: If there is a password but the key is not encrypted, or the other way round.
+    """
+    key = serialization.load_pem_private_key(pem, password)
+    plain = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    for kind in (jwk.ECKey, jwk.RSAKey, jwk.OKPKey):
+        try:
+            return dict(kind.import_key(plain).as_dict(private=True))
+        except Exception:  # noqa: BLE001, S112 - joserfc says "another kind of key" in several ways
+            continue
+    msg = "not a kind of key that signs"
+    raise ValueError(msg)
