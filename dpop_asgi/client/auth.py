@@ -110,26 +110,26 @@ class DPoPAuth(httpx2.Auth):
 
     def _steps(self, request: httpx2.Request) -> _Steps:
         """Yields requests to send, and whatever else has to be waited for; the last response is the result."""
-        origin = origin_of(_url(request))
+        url = _url(request)
+        origin = origin_of(url)
         if request.extensions.setdefault(_FIRST_ORIGIN, origin) != origin:
             self._learn((yield request))
             return
-        token = yield from self._token(request)
-        response = yield from self._signed(request, token)
+        token = self._source if isinstance(self._source, str) else (yield from self._token(request))
+        response = yield from self._signed(request, url, token)
         for _ in range(_MOST_REDIRECTS):
             if response.request is request:
                 break
             # httpx2 has followed a redirect with the proof for another URI, and without the token to another origin.
             request = response.request
-            if origin_of(_url(request)) != origin or challenge_error(response) is None or not Body(request).repeatable:
+            url = _url(request)
+            if origin_of(url) != origin or challenge_error(response) is None or not Body(request).repeatable:
                 return
-            response = yield from self._signed(request, token)
+            response = yield from self._signed(request, url, token)
         if self._bound is not None and challenge_error(response) == "invalid_token":
             self._bound.forget(token)
 
     def _token(self, request: httpx2.Request) -> Generator[Step | Awaitable[str], Any, str]:
-        if isinstance(self._source, str):
-            return self._source
         if self._bound is not None:
             return (yield from self._bound.token(request.extensions))
         token: object = self._source()  # type: ignore[operator]
@@ -140,11 +140,11 @@ class DPoPAuth(httpx2.Auth):
             raise ValueError(msg)
         return token
 
-    def _signed(self, request: httpx2.Request, token: str) -> Exchange:
+    def _signed(self, request: httpx2.Request, url: str, token: str) -> Exchange:
         body = Body(request)
         steps = flow(
             request.method,
-            _url(request),
+            url,
             key=self._key,
             nonces=self._nonces,
             access_token=token,

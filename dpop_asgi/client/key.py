@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Self
 
-from dpop_asgi.client.proofs import proof_claims, proof_header, segment, signed
+from dpop_asgi.client.proofs import proof_header, proof_payload, segment, signed
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.htu import normalise
 from dpop_asgi.core.jwk import KEY_TYPES, PRIVATE_MEMBERS, import_public_key, matches_algorithm
 from dpop_asgi.core.options import require
@@ -54,6 +55,8 @@ class Key:
         self.thumbprint: str = thumbprint
         self.public_jwk: Mapping[str, Any] = MappingProxyType(members)
         self._sign = sign
+        # Nearly all proofs of a key are for one token.
+        self._last_hash = "", ""
         self._signature_bytes = _ECDSA_BYTES.get(alg)
         self._header = segment(proof_header(alg, members))
 
@@ -138,8 +141,16 @@ class Key:
             ValueError: If `sign` returns something that isn't a JWS signature.
         """
         now = int(time.time() if issued_at is None else issued_at)
-        claims = proof_claims(method, target(url), issued_at=now, access_token=access_token, nonce=nonce)
-        return signed(self._header, claims, self._checked)
+        token_hash = None if access_token is None else self._hash(access_token)
+        payload = proof_payload(method, target(url), issued_at=now, token_hash=token_hash, nonce=nonce)
+        return signed(self._header, payload, self._checked)
+
+    def _hash(self, access_token: str) -> str:
+        last, token_hash = self._last_hash
+        if last != access_token:
+            token_hash = sha256_b64url(access_token)
+            self._last_hash = access_token, token_hash
+        return token_hash
 
     def _checked(self, message: bytes) -> bytes:
         signature = self._sign(message)

@@ -1,5 +1,6 @@
 """A client for tests, which can create valid and invalid proofs."""
 
+import json
 import time
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -7,7 +8,8 @@ from typing import Any
 
 from dpop_asgi.client.auth import DPoPAuth
 from dpop_asgi.client.key import Key
-from dpop_asgi.client.proofs import jwt, proof_claims, proof_header
+from dpop_asgi.client.proofs import jwt, proof_header, proof_payload
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.core.private_key import PrivateKey
 
@@ -62,7 +64,9 @@ class Client:
             signed_by: a key to sign with, other than the one in `jwk`.
         """
         issued_at = int(self._clock())
-        full_claims = proof_claims(method, uri, issued_at=issued_at, access_token=access_token, nonce=nonce)
+        token_hash = None if access_token is None else sha256_b64url(access_token)
+        payload = proof_payload(method, uri, issued_at=issued_at, token_hash=token_hash, nonce=nonce)
+        full_claims = json.loads(payload)
         full_header = changed(proof_header(self.key.algorithm, self.key.public_jwk), header, without)
         return jwt(full_header, changed(full_claims, claims, without), signed_by or self.key)
 
