@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 
 from dpop_asgi.client.bound_tokens import BoundTokens, Outcome, Step
-from dpop_asgi.client.flow import challenge_error, flow, origin_of
-from dpop_asgi.client.key import Key
+from dpop_asgi.client.flow import challenge_error, flow
+from dpop_asgi.client.key import Key, target
 from dpop_asgi.client.nonces import Nonces
 from dpop_asgi.client.signed_request import Body, Exchange, sent
 from dpop_asgi.client.token_endpoint import ClientCredentials, TokenError, TokenRequest, is_token
@@ -111,7 +111,7 @@ class DPoPAuth(httpx2.Auth):
     def _steps(self, request: httpx2.Request) -> _Steps:
         """Yields requests to send, and whatever else has to be waited for; the last response is the result."""
         url = _url(request)
-        origin = origin_of(url)
+        origin = target(url)[1]
         if request.extensions.setdefault(_FIRST_ORIGIN, origin) != origin:
             self._learn((yield request))
             return
@@ -123,7 +123,7 @@ class DPoPAuth(httpx2.Auth):
             # httpx2 has followed a redirect with the proof for another URI, and without the token to another origin.
             request = response.request
             url = _url(request)
-            if origin_of(url) != origin or challenge_error(response) is None or not Body(request).repeatable:
+            if target(url)[1] != origin or challenge_error(response) is None or not Body(request).repeatable:
                 return
             response = yield from self._signed(request, url, token)
         if self._bound is not None and challenge_error(response) == "invalid_token":
@@ -159,7 +159,7 @@ class DPoPAuth(httpx2.Auth):
         return response
 
     def _learn(self, response: httpx2.Response) -> None:
-        self._nonces.learn(origin_of(_url(response.request)), response.headers.get("DPoP-Nonce"))
+        self._nonces.learn(target(_url(response.request))[1], response.headers.get("DPoP-Nonce"))
 
 
 def _url(request: httpx2.Request) -> str:

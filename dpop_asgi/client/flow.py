@@ -68,7 +68,7 @@ def flow(
         repeatable: whether the request can be sent twice; a body that was read from a stream cannot.
         clock: seconds since the epoch, for `iat`.
     """
-    origin = origin_of(url)
+    _, origin = target(url)
     nonce = nonces.last(origin)
     for tries_left in (1, 0):
         response = yield _headers(key.proof(method, url, access_token, nonce=nonce, issued_at=clock()), access_token)
@@ -76,12 +76,6 @@ def flow(
         asks = _asks_for_nonce if access_token is not None else _endpoint_asks_for_nonce
         if not (tries_left and repeatable and nonce is not None and asks(response)):
             return
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port, in normal form."""
-    scheme, _, rest = target(url).partition("://")
-    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def challenge_error(response: Response) -> str | None:

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Self
 
 from dpop_asgi.client.proofs import proof_header, proof_payload, segment, signed
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.htu import normalise
+from dpop_asgi.core.htu import CACHED_URIS, normalise
 from dpop_asgi.core.jwk import KEY_TYPES, PRIVATE_MEMBERS, import_public_key, matches_algorithm
 from dpop_asgi.core.options import require
 from dpop_asgi.core.private_key import PrivateKey, pem_to_jwk
@@ -18,11 +19,20 @@ _ECDSA_BYTES = {"ES256": 64, "ES384": 96, "ES512": 132}
 _JWK_MEMBERS = ("kty", "crv", "x", "y", "n", "e")
 
 
-def target(url: str) -> str:
-    """A URL as the `htu` of a proof: in normal form, without query and fragment; `wss` counts as `https`."""
-    bare = url.partition("?")[0].partition("#")[0]
+def target(url: str) -> tuple[str, str]:
+    """Of a URL the `htu` of a proof and the origin, both in normal form.
+
+    The `htu` has no query and no fragment; `wss` counts as `https`.
+    """
+    return _target(url.partition("?")[0].partition("#")[0])
+
+
+@lru_cache(CACHED_URIS)
+def _target(bare: str) -> tuple[str, str]:
     # What has no normal form is signed as it is sent: the server judges it.
-    return normalise(bare, websocket=True) or bare
+    htu = normalise(bare, websocket=True) or bare
+    scheme, _, rest = htu.partition("://")
+    return htu, f"{scheme}://{rest.partition('/')[0]}"
 
 
 class Key:
@@ -142,7 +152,7 @@ class Key:
         """
         now = int(time.time() if issued_at is None else issued_at)
         token_hash = None if access_token is None else self._hash(access_token)
-        payload = proof_payload(method, target(url), issued_at=now, token_hash=token_hash, nonce=nonce)
+        payload = proof_payload(method, target(url)[0], issued_at=now, token_hash=token_hash, nonce=nonce)
         return signed(self._header, payload, self._checked)
 
     def _hash(self, access_token: str) -> str:
