@@ -7,9 +7,9 @@ with httpx2.Client(auth=DPoPAuth(credentials, key=key)) as http:
 """
 
 from dpop_asgi.client.auth import DPoPAuth
-from dpop_asgi.client.flow import flow
+from dpop_asgi.client.flow import header_flow
 from dpop_asgi.client.key import Key
 from dpop_asgi.client.nonces import Nonces
 from dpop_asgi.client.token_endpoint import ClientCredentials, TokenError
 
-__all__ = ["ClientCredentials", "DPoPAuth", "Key", "Nonces", "TokenError", "flow"]
+__all__ = ["ClientCredentials", "DPoPAuth", "Key", "Nonces", "TokenError", "header_flow"]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 
 from dpop_asgi.client.bound_tokens import BoundTokens, Outcome, Step
-from dpop_asgi.client.flow import challenge_error, flow
+from dpop_asgi.client.flow import challenge_error, header_flow
 from dpop_asgi.client.key import Key, target
 from dpop_asgi.client.nonces import Nonces
 from dpop_asgi.client.signed_request import Body, Exchange, sent
@@ -142,7 +142,7 @@ class DPoPAuth(httpx2.Auth):
 
     def _signed(self, request: httpx2.Request, url: str, token: str) -> Exchange:
         body = Body(request)
-        steps = flow(
+        steps = header_flow(
             request.method,
             url,
             key=self._key,

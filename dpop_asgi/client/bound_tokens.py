@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from dpop_asgi.client.flow import flow
+from dpop_asgi.client.flow import header_flow
 from dpop_asgi.client.key import Key
 from dpop_asgi.client.nonces import Nonces
 from dpop_asgi.client.signed_request import Body, sent
@@ -118,7 +118,7 @@ class BoundTokens:
     def _fetch(self, extensions: dict[str, Any]) -> Generator[Step, Any, IssuedToken]:
         kept = {"timeout": extensions["timeout"]} if "timeout" in extensions else {}
         request = self._credentials.request(kept)
-        steps = flow("POST", self._credentials.token_url, key=self._key, nonces=self._nonces, clock=self._clock)
+        steps = header_flow("POST", self._credentials.token_url, key=self._key, nonces=self._nonces, clock=self._clock)
         response = yield from sent(request, Body(request), steps)
         if response.request is not request:
             msg = "the token endpoint redirects"

@@ -44,7 +44,7 @@ class Response(Protocol):
         ...
 
 
-def flow(
+def header_flow(
     method: str,
     url: str,
     *,
