@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from dpop_asgi.client import Key
-from tests.client.peers import API
+from tests.client.peers import API, Wire
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def send(request):
     """Send a request to a function that responds."""
 
     async def send(respond, *, auth, method="GET", url=API, follow_redirects=False, **content):
-        options = {"transport": httpx2.MockTransport(respond), "auth": auth, "follow_redirects": follow_redirects}
+        options = {"transport": Wire(respond), "auth": auth, "follow_redirects": follow_redirects}
         if request.param == "sync":
             with httpx2.Client(**options) as http:
                 return http.request(method, url, **content)

@@ -20,6 +20,19 @@ def challenge(nonce="n1", line='DPoP error="use_dpop_nonce"', status=401):
     return httpx2.Response(status, headers=headers)
 
 
+class Wire(httpx2.BaseTransport, httpx2.AsyncBaseTransport):
+    """To a function of a request and its body, which it reads from the stream each time, as what sends it would."""
+
+    def __init__(self, respond):
+        self._respond = respond
+
+    def handle_request(self, request):
+        return self._respond(request, b"".join(request.stream))
+
+    async def handle_async_request(self, request):
+        return self._respond(request, b"".join([part async for part in request.stream]))
+
+
 class Peer:
     """Responds to each request with the next of `responses`, and with the last one from then on.
 
@@ -32,9 +45,9 @@ class Peer:
         self.requests = []
         self.bodies = []
 
-    def __call__(self, request):
+    def __call__(self, request, body):
         self.requests.append((request.method, str(request.url), dict(request.headers)))
-        self.bodies.append(request.content)
+        self.bodies.append(body)
         response = self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
         # A response belongs to one request.
         return httpx2.Response(response.status_code, headers=response.headers, content=response.content)
@@ -71,9 +84,9 @@ class Issuing:
         self.endpoint = Peer(*responses)
         self.tokens = []
 
-    def __call__(self, request):
+    def __call__(self, request, body):
         if str(request.url) == TOKEN_URL:
-            return self.endpoint(request)
+            return self.endpoint(request, body)
         self.tokens.append(request.headers["authorization"].removeprefix("DPoP "))
         return httpx2.Response(200)
 
