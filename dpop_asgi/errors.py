@@ -98,7 +98,7 @@ class Reason(StrEnum):
     TOKEN_AUDIENCE = "token_audience", "The access token is for another audience"
     TOKEN_EXPIRED = "token_expired", "The access token has expired"
     TOKEN_NOT_YET_VALID = "token_not_yet_valid", "The access token is not valid yet"
-    TOKEN_INACTIVE = "token_inactive", "The access token is not active: it has expired, or was revoked or never issued"
+    TOKEN_INACTIVE = "token_inactive", "The access token is not active: expired or revoked or never issued"
     TOKEN_REJECTED = "token_rejected", "The access token is not valid"
 
     BINDING_MISSING = "binding_missing", "The access token is not bound to a DPoP key"
