@@ -3,12 +3,14 @@
 from dpop_asgi.asgi.middleware import DPoPMiddleware
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
 from dpop_asgi.errors import (
     DPoPError,
+    InsufficientAuthentication,
     InsufficientScope,
     InvalidProof,
     InvalidRequest,
@@ -36,6 +38,7 @@ __all__ = [
     "DPoPMiddleware",
     "Decision",
     "IncomingRequest",
+    "InsufficientAuthentication",
     "InsufficientScope",
     "InvalidProof",
     "InvalidRequest",
@@ -50,6 +53,7 @@ __all__ = [
     "Reason",
     "RedisStore",
     "Refusal",
+    "Requirement",
     "Store",
     "StoreError",
     "StoreUnavailable",

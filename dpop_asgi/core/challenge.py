@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from dpop_asgi.core.policy import Mode, Scheme
 from dpop_asgi.errors import (
+    InsufficientAuthentication,
     InsufficientScope,
     InvalidProof,
     InvalidRequest,
@@ -18,6 +19,7 @@ from dpop_asgi.errors import (
 UNAUTHORIZED = 401
 _STATUS: dict[type, int] = {
     **dict.fromkeys((MissingCredentials, InvalidToken, InvalidProof, UseNonce), UNAUTHORIZED),
+    InsufficientAuthentication: UNAUTHORIZED,
     InvalidRequest: 400,
     InsufficientScope: 403,
 }
