@@ -69,3 +69,8 @@ class Caller:
     def identity(self) -> str:
         """Part of what Starlette expects of `request.user`."""
         return self.subject or ""
+
+
+def shared_claims(caller: Caller) -> Mapping[str, Any]:
+    """`caller.claims` without copying: tokens are cached, so don't change it."""
+    return caller._claims  # noqa: SLF001 - of the same module
