@@ -1,6 +1,7 @@
 """DPoP (RFC 9449) for OAuth resource servers on ASGI: proofs, nonces, replay protection, challenges."""
 
 from dpop_asgi.asgi.middleware import DPoPMiddleware
+from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.authorization import Requirement
@@ -54,6 +55,7 @@ __all__ = [
     "RedisStore",
     "Refusal",
     "Requirement",
+    "ResourceMetadata",
     "Store",
     "StoreError",
     "StoreUnavailable",

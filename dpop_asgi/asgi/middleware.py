@@ -1,7 +1,7 @@
 """The middleware for resource servers: http, websocket and lifespan."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import get_args
 
@@ -9,10 +9,12 @@ from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_
 from dpop_asgi.asgi.exception_handlers import register_handlers
 from dpop_asgi.asgi.gate import GATE_KEY, show_user
 from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
+from dpop_asgi.asgi.metadata_endpoint import MetadataEndpoint
 from dpop_asgi.asgi.nesting import accepted_outside
 from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.public_paths import EveryRequest, PublicRequests
 from dpop_asgi.asgi.rendering import Renderer
+from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.asgi.responses import HTTPResponder, Responder, WebSocketResponder
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.authenticator import Authenticator
@@ -49,6 +51,8 @@ class DPoPMiddleware:
         realm: the protection space named in Bearer challenges.
         protect: `everything` rejects every request without credentials, except to `public_paths`. `routes` asks for
             nothing until a route does (`dpop_asgi.fastapi`, `dpop_asgi.starlette`), and then responds as ever.
+        metadata: serves the metadata of the resource (RFC 9728), and names it in challenges. Several resources have one
+            each, by the beginning of their paths; `""` stands for all others.
 
     Raises:
         ValueError: If an option is invalid; the message names it.
@@ -70,6 +74,7 @@ class DPoPMiddleware:
         present_as: str | None = None,
         realm: str = "api",
         protect: Protect = "everything",
+        metadata: ResourceMetadata | Mapping[str, ResourceMetadata] | None = None,
     ) -> None:
         require("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
         require("present_as", present_as in {None, "bearer"}, "bearer, or None")
@@ -89,14 +94,17 @@ class DPoPMiddleware:
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
         sources = [public_url is not None, target_uri is not None, request_url.is_configured]
         require("public_url", sum(sources) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
-        self._target_uri = target_uri or (
+        configured = (
             request_url if public_url is None else PublicURL(public_url, insecure_http_hosts=insecure_http_hosts)
         )
+        self._target_uri = target_uri or configured
         self._everything = everything
         self._open = public if everything else EveryRequest()
         self._preflights = Preflights(passed=preflights == "pass")
         self._as_bearer = present_as == "bearer"
-        self._renderer = Renderer(authenticator, realm=realm)
+        base_of = configured.base_of if target_uri is None else None
+        self._metadata = MetadataEndpoint(metadata, authenticator, base_of)
+        self._renderer = Renderer(authenticator, realm=realm, metadata=self._metadata)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point.
@@ -111,12 +119,11 @@ class DPoPMiddleware:
         if responder_type is None:
             await self._lifespan(scope, receive, send)
             return
-        # Set if this request needs no credentials, as far as this middleware knows.
-        unasked = self.app if self._open.match(scope) else self._preflights.guard(self.app, scope)
+        unasked = self._unasked(scope)
         request = self._incoming_request(scope)
         if GATE_KEY in scope and self._is_vouched_for(scope, request, is_open=unasked is not None):
             as_bearer = self._as_bearer and unasked is None
-            await self.app(scope_passed_through(scope, as_bearer=as_bearer), receive, send)
+            await (unasked or self.app)(scope_passed_through(scope, as_bearer=as_bearer), receive, send)
             return
         responder = responder_type(request, scope, receive, send, self._authenticator, self._renderer.response_to)
         try:
@@ -132,6 +139,13 @@ class DPoPMiddleware:
         except Exception as error:
             if not await self._handles(error, scope, responder):
                 raise
+
+    def _unasked(self, scope: Scope) -> ASGIApp | None:
+        """What responds to this request if it needs no credentials, as far as this middleware knows."""
+        published = self._metadata.answer_to(scope)
+        if published is not None:
+            return published
+        return self.app if self._open.match(scope) else self._preflights.guard(self.app, scope)
 
     async def _pass_unasked(self, app: ASGIApp, scope: Scope, responder: Responder) -> None:
         """The app may ask for a caller. Afterwards, middleware outside sees who that was."""
