@@ -28,7 +28,10 @@ from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
-from dpop_asgi.tokens.jwt import JWTVerifier, TrustedIssuer
+from dpop_asgi.tokens.by_shape import TokensByShape
+from dpop_asgi.tokens.introspection import IntrospectionVerifier
+from dpop_asgi.tokens.jwt import JWTVerifier
+from dpop_asgi.tokens.trusted_issuer import TrustedIssuer
 
 __all__ = [
     "AccessToken",
@@ -41,6 +44,7 @@ __all__ = [
     "IncomingRequest",
     "InsufficientAuthentication",
     "InsufficientScope",
+    "IntrospectionVerifier",
     "InvalidProof",
     "InvalidRequest",
     "InvalidToken",
@@ -60,6 +64,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "TokenVerifier",
+    "TokensByShape",
     "TrustedIssuer",
     "UseNonce",
     "caller_from",

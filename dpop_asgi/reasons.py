@@ -69,7 +69,7 @@ class Reason(StrEnum):
     NONCE_SUPERSEDED = "nonce_superseded", _USE_THE_NONCE
 
     TOKEN_MALFORMED = "token_malformed", "The access token is malformed"
-    TOKEN_TYPE = "token_type", "The typ of the access token must be at+jwt"
+    TOKEN_TYPE = "token_type", "The access token is not of an accepted type (typ)"
     TOKEN_ALGORITHM = "token_algorithm", "The alg of the access token is not accepted"
     TOKEN_ISSUER = "token_issuer", "The access token was issued by an untrusted issuer"
     TOKEN_KEY_UNKNOWN = "token_key_unknown", "The access token is signed with an unknown key"
@@ -77,6 +77,7 @@ class Reason(StrEnum):
     TOKEN_AUDIENCE = "token_audience", "The access token is for another audience"
     TOKEN_EXPIRED = "token_expired", "The access token has expired"
     TOKEN_NOT_YET_VALID = "token_not_yet_valid", "The access token is not valid yet"
+    TOKEN_INACTIVE = "token_inactive", "The access token is not active: it has expired, or was revoked or never issued"
     TOKEN_REJECTED = "token_rejected", "The access token is not valid"
 
     BINDING_MISSING = "binding_missing", "The access token is not bound to a DPoP key"

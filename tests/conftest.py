@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,10 +16,10 @@ from tests.support.processes import AUDIENCE, RedisServer
 from tests.support.serving import IssuerServer
 from tests.support.website import Website
 
-# The same examples in every run, however busy the machine is; `python3 -m tests --explore` tries others.
+# The same examples in every run, however busy the machine is; `python3 -m tests --explore` tries others, and more.
 _whatever_it_takes = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("repeat", derandomize=True, **_whatever_it_takes)
-settings.register_profile("explore", print_blob=True, **_whatever_it_takes)
+settings.register_profile("explore", max_examples=1000, print_blob=True, **_whatever_it_takes)
 settings.load_profile("repeat")
 
 
@@ -88,6 +89,13 @@ def anyio_backend():
 @pytest.fixture
 def clock():
     return ManualClock()
+
+
+@pytest.fixture
+def breaker_clock(monkeypatch, clock):
+    """The clock of circuit breakers, moved by hand; the event loop keeps its own."""
+    monkeypatch.setattr("dpop_asgi.circuit_breaker.time", SimpleNamespace(monotonic=clock))
+    return clock
 
 
 @pytest.fixture(scope="session")

@@ -87,7 +87,7 @@ class Inspectable(Protocol):
 
 
 class TokenVerifier(Protocol):
-    """Any `async def verify(token: str) -> AccessToken` is one. It may be a `CachingVerifier` or `Readiness` too."""
+    """Any `async def verify(token: str) -> AccessToken` is one. It may be one of the next three, too."""
 
     async def __call__(self, token: str, /) -> AccessToken:
         """Verify the token, and return what the issuer says about it.
@@ -132,6 +132,15 @@ class TrustsIssuers(Protocol):
     @property
     def issuers(self) -> tuple[str, ...]:
         """The issuer identifiers (RFC 8414 §2)."""
+        ...
+
+
+@runtime_checkable
+class Closeable(Protocol):
+    """A `TokenVerifier` that keeps connections."""
+
+    async def aclose(self) -> None:
+        """Close them. Awaited by `Authenticator.aclose`. The verifier may be used again afterwards."""
         ...
 
 

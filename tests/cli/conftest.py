@@ -10,7 +10,9 @@ import threading
 import pytest
 
 from tests.support import children
-from tests.support.processes import PATIENCE, wait_until
+from tests.support.introspected import IntrospectionServer
+from tests.support.planted import Planted
+from tests.support.processes import PATIENCE, RedisServer, wait_until
 
 
 class Command:
@@ -96,3 +98,26 @@ def nothing_is_left_of():
                 assert probe.connect_ex(("127.0.0.1", port)) != 0, port
 
     return _check
+
+
+@pytest.fixture(scope="module")
+def _server(redis_binary):
+    with RedisServer(redis_binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def _issuer():
+    with IntrospectionServer() as server:
+        yield server
+
+
+@pytest.fixture
+def planted(_issuer, _server, monkeypatch):
+    planted = Planted(_issuer, _server, monkeypatch)
+    yield planted
+    planted.redis.execute_command("REPLICAOF", "NO", "ONE")
+    planted.redis.execute_command("ACL", "DELUSER", "app")
+    planted.redis.config_set("maxmemory", "0")
+    planted.redis.config_set("maxmemory-policy", "noeviction")
+    planted.redis.close()

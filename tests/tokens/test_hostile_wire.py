@@ -12,7 +12,7 @@ import pytest
 
 from dpop_asgi import IssuerUnavailable, JWTVerifier
 from dpop_asgi.testing import Issuer
-from dpop_asgi.tokens.issuer import discovery
+from dpop_asgi.tokens.issuer import http
 from tests.support.certificates import write_certificate
 from tests.support.fault_proxy import Cut, FaultProxy
 from tests.support.processes import AUDIENCE
@@ -36,7 +36,7 @@ ANSWERS = [
     pytest.param(SECRET * 1000 + b"\r\n\r\n", b"", id="no-http"),
     pytest.param(b"\x16\x03\x01\x02\x00" * 100, b"", id="tls"),
     pytest.param(b"HTTP/1.1 abc " + SECRET + b"\r\n\r\n", b"", id="status-is-no-number"),
-    pytest.param(b"HTTP/9.9 200 OK\r\n\r\n{}", b"", id="unknown-version"),
+    pytest.param(b"HTTP/9.9 200 OK\r\n\r\n[]", b"", id="unknown-version"),
     pytest.param(OK + b"x" * 20, b"x" * 1000, id="endless-field-name"),
     pytest.param(OK, b"x: " + b"y" * 1000 + b"\r\n", id="endless-fields"),
     pytest.param(OK + b"no colon " + SECRET + b"\r\n\r\n", b"", id="malformed-field"),
@@ -102,6 +102,19 @@ async def test_what_is_no_answer_makes_the_issuer_unavailable(
     assert len(message) < 300
 
 
+@pytest.mark.requirement("R-7662-03")
+@pytest.mark.parametrize(("answer", "more"), ANSWERS)
+async def test_what_is_no_answer_about_a_token_makes_the_issuer_unavailable(
+    answering, make_opaque, caplog, answer, more
+):
+    verify = make_opaque(endpoint=await answering(answer, more), timeout=20.0)
+    with caplog.at_level(logging.DEBUG, "dpop_asgi"), pytest.raises(IssuerUnavailable) as failed:
+        await verify("opaque")
+    assert "in time" not in str(failed.value)
+    assert SECRET.decode() not in str(failed.value) + caplog.text
+    assert len(caplog.messages) == 1
+
+
 @pytest.mark.parametrize("interim", [b"100 Continue", b"103 Early Hints\r\nx: y"])
 async def test_interim_answers_without_end_are_given_up(answering, issuer, client, clock, interim):
     url = await answering(b"", b"HTTP/1.1 " + interim + b"\r\n\r\n")
@@ -125,10 +138,10 @@ def trusted_website(tmp_path, monkeypatch):
     """An issuer's website over TLS, with a certificate that is believed here."""
     certificate, key = write_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    discovery.tls.cache_clear()
+    http.tls.cache_clear()
     with Website((certificate, key)) as website:
         yield website
-    discovery.tls.cache_clear()
+    http.tls.cache_clear()
 
 
 @pytest.mark.parametrize(

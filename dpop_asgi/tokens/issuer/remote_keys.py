@@ -5,12 +5,11 @@ import logging
 import math
 from collections.abc import Collection
 
-import httpx2
-
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.single_flight import SingleFlight
-from dpop_asgi.tokens.issuer.discovery import check_address, fetch_keys, tls
+from dpop_asgi.tokens.issuer.discovery import Observe, check_address, fetch_keys, unobserved
+from dpop_asgi.tokens.issuer.http import cause_of, tls
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -35,6 +34,7 @@ class RemoteKeys:
         max_stale_seconds: how long stale keys are used while the issuer is unavailable.
         insecure_http_hosts: hosts, besides this machine, whose keys may be fetched over plain http.
         clock: seconds since the epoch.
+        observe: called with each document that is fetched.
 
     Raises:
         ValueError: If a URL is not allowed, in which case the message names its option, or the certificate store
@@ -50,6 +50,7 @@ class RemoteKeys:
         max_stale_seconds: float,
         insecure_http_hosts: Collection[str],
         clock: Clock,
+        observe: Observe = unobserved,
     ) -> None:
         option = "issuer" if jwks_uri is None else "jwks_uri"
         check_address(option, jwks_uri or issuer, insecure_http_hosts=insecure_http_hosts)
@@ -60,6 +61,7 @@ class RemoteKeys:
         self._max_stale_seconds = max_stale_seconds
         self._insecure_http_hosts = insecure_http_hosts
         self._clock = clock
+        self._observe = observe
         self._known: KeySet | None = None
         self._fresh_from = self._stale_at = self._fetched_at = -math.inf
         # It never raises: the error is in `_failure`.
@@ -127,6 +129,7 @@ class RemoteKeys:
                 self._jwks_uri,
                 insecure_http_hosts=self._insecure_http_hosts,
                 seconds=self._timeout,
+                observe=self._observe,
             )
         except Exception as error:  # noqa: BLE001 - whatever an issuer's response triggers in a library becomes a 503
             self._note_failure(error)
@@ -147,7 +150,7 @@ class RemoteKeys:
 
     def _note_failure(self, error: Exception) -> None:
         """Keep the error, and log it if it changes how requests are affected."""
-        self._failure = f"the keys of {self._issuer} cannot be fetched: {self._cause(error)}"
+        self._failure = f"the keys of {self._issuer} cannot be fetched: {cause_of(error, timeout=self._timeout)}"
         if self._known is None:
             state = "no keys are known, so requests with its tokens get a 503"
         elif self._is_too_old(self._clock()):
@@ -157,10 +160,3 @@ class RemoteKeys:
         if state != self._degraded_state:
             logger.warning("%s; %s", self._failure, state)
         self._degraded_state = state
-
-    def _cause(self, error: Exception) -> str:
-        if isinstance(error, TimeoutError | httpx2.TimeoutException):
-            return f"no response in time (timeout: {self._timeout:g} s)"
-        # The message may quote what the issuer sent, which must not be logged.
-        quotes_the_response = isinstance(error, httpx2.ProtocolError)
-        return type(error).__name__ if quotes_the_response else str(error) or type(error).__name__
