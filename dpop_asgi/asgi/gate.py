@@ -48,6 +48,7 @@ class Gate(ABC):
         caller: the caller, once the request is accepted.
         error: why the last ask was rejected. While it is set, it decides the response, whatever the app makes of it.
         needed: what was needed when it was rejected.
+        offers_nonce: whether the response has a nonce although no caller is known.
         inside: the scope of the app, if the request was passed to it before it was accepted.
         state: the app's own copy of the request's state, in that scope.
     """
@@ -56,6 +57,7 @@ class Gate(ABC):
     error: DPoPError | None = None
     needed: Requirement | None = None
     inside: Scope | None = None
+    offers_nonce: bool = False
     state: MutableMapping[str, Any] | None = None
     _lock: asyncio.Lock | None = None
     _rejected: asyncio.Task[Any] | None = None

@@ -56,10 +56,10 @@ class DPoP(Asking):
         description: str = _DESCRIPTION,
     ) -> None:
         needed = Requirement((), acr_values, max_age, bearer)
-        self.acr_values = needed.acr_values
-        self.max_age = max_age
-        self.bearer = bearer
-        self.auto_error = auto_error
+        self.acr_values: tuple[str, ...] = needed.acr_values
+        self.max_age: int | None = max_age
+        self.bearer: bool = bearer
+        self.auto_error: bool = auto_error
         self.scheme_name: str = scheme_name
         self.model: HTTPBase = HTTPBase(scheme="DPoP", description=description)
         self._options = (needed, auto_error, scheme_name, description)
