@@ -167,7 +167,7 @@ class DPoPMiddleware:
                 raise
 
     def _asked(self, scope: Scope) -> tuple[ASGIApp | None, Requirement | None]:
-        """What responds if this request needs no credentials, as far as this middleware knows; or else what it needs."""
+        """What responds without credentials, as far as this middleware knows; if nothing, what the caller needs."""
         published = self._metadata.answer_to(scope)
         if published is not None:
             return published, None

@@ -229,7 +229,7 @@ async def test_without_metadata_nothing_is_served(make_api):
         ("resource_name", {"resource_name": ""}),
         ("resource_name", {"resource_name": None}),
         ("resource_name", {"resource_name": float("nan")}),
-        ("resource_name", {"resource_name": object()}),
+        pytest.param("resource_name", {"resource_name": object()}, id="no-json"),
         ("bearer_methods_supported", {"bearer_methods_supported": ["body"]}),
         ("dpop_bound_access_tokens_required", {"dpop_bound_access_tokens_required": False}),
     ],
@@ -243,15 +243,14 @@ def test_an_option_that_would_mislead_clients_is_a_value_error(option, options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"metadata": {}},
-        {"metadata": "https://rs.example"},
-        {"metadata": {"/mcp": None}},
-        {"metadata": {"mcp": OWN}},
-        {"metadata": {"/mcp/": OWN}},
-        {"metadata": {"/m{x}": OWN}},
-        {"metadata": OWN, "public_url": None, "target_uri": lambda _: "https://rs.example/"},
+        pytest.param({"metadata": {}}, id="nothing"),
+        pytest.param({"metadata": "https://rs.example"}, id="text"),
+        pytest.param({"metadata": {"/mcp": None}}, id="none"),
+        pytest.param({"metadata": {"mcp": OWN}}, id="no-path"),
+        pytest.param({"metadata": {"/mcp/": OWN}}, id="slash-at-the-end"),
+        pytest.param({"metadata": {"/m{x}": OWN}}, id="no-uri"),
+        pytest.param({"metadata": OWN, "public_url": None, "target_uri": lambda _: "unused"}, id="unknown-base"),
     ],
-    ids=repr,
 )
 def test_metadata_of_no_resource_is_a_value_error(make_api, options):
     with pytest.raises(ValueError, match=r"^metadata: "):

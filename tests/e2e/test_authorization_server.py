@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from dpop_asgi import IntrospectionVerifier, IssuerUnavailable, JWTVerifier, TokensByShape
+from dpop_asgi.client import ClientCredentials, DPoPAuth, Key, TokenError
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 from tests.support.busy import patient
@@ -155,6 +156,27 @@ def test_a_token_of_a_real_issuer_is_good_for_twenty_calls_and_one_challenge(ses
     assert statuses == [401] + [200] * REQUESTS
     assert len({entry["nonce"] for entry in session.seen["wire"]}) >= 3
     assert (session.token.count(".") == 2) is (kind == "jwt")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_our_own_client_gets_a_bound_token_and_both_servers_nonces(authorization_server, servers, kind):
+    """The token endpoint asks for a nonce of its own, and so does the API: one challenge by each."""
+    url, key, wire = f"{authorization_server.url}/token", Key.generate(), []
+    credentials = ClientCredentials(url, kind, SECRET, scope="orders:read", resource=AUDIENCE)
+    hooks = {"response": [lambda response: wire.append((response.url.path, response.status_code))]}
+    with httpx2.Client(auth=DPoPAuth(credentials, key=key), event_hooks=hooks, timeout=60.0) as http:
+        answers = [http.get(f"{servers['memory'].url}/resource") for _ in range(3)]
+    assert {answer.json()["jkt"] for answer in answers} == {key.thumbprint}
+    tokens = [("/token", 400), ("/token", 200)]
+    assert wire == [*tokens, ("/resource", 401), *[("/resource", 200)] * 3]
+
+
+def test_the_error_of_a_real_token_endpoint_is_raised(authorization_server, servers):
+    credentials = ClientCredentials(f"{authorization_server.url}/token", "jwt", "wrong-hunter2")
+    auth = DPoPAuth(credentials, key=Key.generate())
+    with pytest.raises(TokenError, match="401 invalid_client") as caught:
+        httpx2.get(f"{servers['memory'].url}/resource", auth=auth, timeout=60.0)
+    assert "hunter2" not in repr(caught.value)
 
 
 @pytest.mark.requirement("R-FAPI-02")
