@@ -1,14 +1,17 @@
 """DPoP (RFC 9449) for OAuth resource servers on ASGI: proofs, nonces, replay protection, challenges."""
 
 from dpop_asgi.asgi.middleware import DPoPMiddleware
+from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
 from dpop_asgi.errors import (
     DPoPError,
+    InsufficientAuthentication,
     InsufficientScope,
     InvalidProof,
     InvalidRequest,
@@ -39,6 +42,7 @@ __all__ = [
     "DPoPMiddleware",
     "Decision",
     "IncomingRequest",
+    "InsufficientAuthentication",
     "InsufficientScope",
     "IntrospectionVerifier",
     "InvalidProof",
@@ -54,6 +58,8 @@ __all__ = [
     "Reason",
     "RedisStore",
     "Refusal",
+    "Requirement",
+    "ResourceMetadata",
     "Store",
     "StoreError",
     "StoreUnavailable",

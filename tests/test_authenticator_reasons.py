@@ -12,7 +12,7 @@ from tests.support.faults import FAULTS
 from tests.support.proofs import TOKEN
 
 # What a route asks for, beyond the decision.
-OF_THE_ROUTE = {Reason.SCOPE_INSUFFICIENT}
+OF_THE_ROUTE = {Reason.SCOPE_INSUFFICIENT, Reason.AUTHENTICATION_INSUFFICIENT}
 
 OTHER_KEY = PrivateKey.generate()
 

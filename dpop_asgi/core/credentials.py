@@ -110,6 +110,17 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
     return Credentials(scheme, token, proofs)
 
 
+def has_credentials(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether credentials were sent that are accepted or rejected, rather than missing."""
+    try:
+        read_credentials(headers)
+    except MissingCredentials:
+        return False
+    except InvalidRequest:
+        return True
+    return True
+
+
 def scheme_of(headers: Iterable[tuple[bytes, bytes]]) -> Scheme:
     """The scheme under which the access token was sent, or DPoP if that is unclear."""
     named = dict(headers).get(b"authorization", b"").partition(b" ")[0]
