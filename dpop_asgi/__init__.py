@@ -1,17 +1,20 @@
 """DPoP (RFC 9449) for OAuth resource servers on ASGI: proofs, nonces, replay protection, challenges."""
 
 from dpop_asgi.asgi.middleware import DPoPMiddleware
+from dpop_asgi.asgi.token_endpoint import TokenEndpointDPoP, dpop_from
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.credentials import IncomingRequest
+from dpop_asgi.core.key_binding import check_grant_key, requested_key
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
 from dpop_asgi.errors import (
     DPoPError,
     InsufficientAuthentication,
     InsufficientScope,
+    InvalidGrant,
     InvalidProof,
     InvalidRequest,
     InvalidToken,
@@ -24,6 +27,7 @@ from dpop_asgi.errors import (
     UseNonce,
 )
 from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.proof_verifier import ProofVerifier, VerifiedProof
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
@@ -40,6 +44,7 @@ __all__ = [
     "IncomingRequest",
     "InsufficientAuthentication",
     "InsufficientScope",
+    "InvalidGrant",
     "InvalidProof",
     "InvalidRequest",
     "InvalidToken",
@@ -50,6 +55,7 @@ __all__ = [
     "NoncePolicy",
     "Observer",
     "ProofPolicy",
+    "ProofVerifier",
     "Reason",
     "RedisStore",
     "Refusal",
@@ -57,8 +63,13 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreUnavailable",
+    "TokenEndpointDPoP",
     "TokenVerifier",
     "TrustedIssuer",
     "UseNonce",
+    "VerifiedProof",
     "caller_from",
+    "check_grant_key",
+    "dpop_from",
+    "requested_key",
 ]

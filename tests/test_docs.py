@@ -17,8 +17,10 @@ from dpop_asgi import (
     MemoryStore,
     NoncePolicy,
     ProofPolicy,
+    ProofVerifier,
     Reason,
     RedisStore,
+    TokenEndpointDPoP,
     TrustedIssuer,
 )
 from dpop_asgi.settings import VARIABLES
@@ -213,6 +215,8 @@ def test_every_variable_that_is_explained_exists():
         pytest.param(("##", JWTVerifier), id="JWTVerifier"),
         pytest.param(("###", TrustedIssuer), id="TrustedIssuer"),
         pytest.param(("##", DPoPMiddleware), id="DPoPMiddleware"),
+        pytest.param(("##", ProofVerifier), id="ProofVerifier"),
+        pytest.param(("##", TokenEndpointDPoP), id="TokenEndpointDPoP"),
         pytest.param(("##", RedisStore), id="RedisStore"),
         pytest.param(("##", MemoryStore), id="MemoryStore"),
     ],
