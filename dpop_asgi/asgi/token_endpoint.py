@@ -139,8 +139,9 @@ class _Response:
                 await self._replace(await self._rendered(rejection))
                 return
             self._started = True
-            headers = with_exposure(self._with_nonce(list(message.get("headers", ()))), self._scope["headers"])
-            message = {**message, "headers": headers}
+            if self.proof is not None:
+                headers = self._with_nonce(list(message.get("headers", ())), self.proof)
+                message = {**message, "headers": with_exposure(headers, self._scope["headers"])}
         await self._send(message)
 
     async def handles(self, error: Exception) -> bool:
@@ -170,9 +171,9 @@ class _Response:
         body = b"" if self._scope["method"] == "HEAD" else response.body
         await self._send({"type": "http.response.body", "body": body})
 
-    def _with_nonce(self, headers: Headers) -> Headers:
+    def _with_nonce(self, headers: Headers, proof: VerifiedProof) -> Headers:
         """RFC 9449 §8.2: a newer nonce on any response to a proof, which then must not be cached."""
-        if self.proof is None or self.proof.nonce is None:
+        if proof.nonce is None:
             return headers
-        nonce = self._verifier.replacement_nonce(self.proof)
+        nonce = self._verifier.replacement_nonce(proof)
         return without(headers, b"dpop-nonce") if nonce is None else with_nonce(headers, nonce)

