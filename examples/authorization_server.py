@@ -33,8 +33,7 @@ ISSUER, AUDIENCE, SCOPES = os.environ["DPOP_ISSUER"], os.environ["DPOP_AUDIENCE"
 CLIENTS = {"demo": "demo-secret", "demo-app": None}
 REDIRECT_URIS = {"http://127.0.0.1:9000/callback"}
 CODE_LIFE, TOKEN_LIFE, REFRESH_LIFE = 60, 300, 86400  # seconds
-# Anyone can ask for codes, and send forms: no more than this many are kept, and no longer ones are read.
-MOST_GRANTS, MOST_BYTES = 10_000, 16_384
+MOST_GRANTS, MOST_BYTES = 10_000, 16_384  # anyone can ask for codes, and send forms
 NO_STORE, PUSHED = {"cache-control": "no-store"}, "urn:ietf:params:oauth:request_uri:"
 
 api = settings.authenticator  # for its options

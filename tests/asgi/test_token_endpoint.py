@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+from typing import Annotated
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
@@ -313,6 +314,16 @@ def _of_the_route(make_server, endpoint):
 
 def _fastapi(make_server, endpoint):
     return _added(make_server, endpoint, FastAPI)
+
+
+async def test_dpop_from_is_a_dependency(make_server, client):
+    server = make_server(app := FastAPI())
+
+    @app.post(PATH)
+    async def token(key: Annotated[str | None, Depends(dpop_from)]):
+        return key
+
+    assert [(await server.request()).body, (await server.send()).body] == [f'"{client.thumbprint}"'.encode(), b"null"]
 
 
 @pytest.mark.requirement("R-11.9-01")
