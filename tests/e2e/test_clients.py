@@ -5,6 +5,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from pathlib import Path
 
 import jwskate
 import pytest
@@ -12,11 +13,11 @@ import requests
 from requests_oauth2client import DPoPKey, DPoPToken
 
 from dpop_asgi.testing import Client
-from tests.e2e.conftest import CLIENTS
 from tests.support.busy import patient
 from tests.support.load import HANGS_AFTER
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
+CLIENTS = Path(__file__).parent / "clients"
 GRACE = 1
 # The challenged one and twenty more, over more than two lives of a nonce; the pause is in slots.
 REQUESTS, PAUSE = 21, 0.25

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import subprocess
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -12,10 +13,10 @@ import requests
 from requests_oauth2client import DPoPKey, OAuth2Client
 
 from dpop_asgi.testing import Client
-from tests.e2e.conftest import CLIENTS
 from tests.support.load import HANGS_AFTER
 from tests.support.processes import AuthorizationServer, ResourceServer
 
+CLIENTS = Path(__file__).parent / "clients"
 REDIRECT = "http://127.0.0.1:9000/callback"
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
