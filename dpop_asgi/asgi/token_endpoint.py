@@ -33,7 +33,7 @@ class TokenEndpointDPoP:
     Args:
         app: the authorization server, or one of its endpoints.
         verifier: verifies proofs. Endpoints on one origin share it, since clients keep one nonce per origin.
-        paths: of the endpoints, as the router sees them. Without any, every request that gets here.
+        paths: of the endpoints, as the router sees them, with the prefix of a mount. Without any, every request.
         required: whether requests without a proof are rejected, too.
         public_url: see `DPoPMiddleware`.
         insecure_http_hosts: see `DPoPMiddleware`.

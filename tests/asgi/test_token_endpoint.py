@@ -9,7 +9,7 @@ from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from dpop_asgi import (
     InvalidGrant,
@@ -227,6 +227,16 @@ async def test_a_proof_is_used_once(server):
     assert len(server.inner.scopes) == 1
 
 
+@pytest.mark.requirement("R-9-07", "R-11.1-04")
+async def test_workers_with_one_store_agree(make_server, clock):
+    store = MemoryStore(clock=clock)
+    one, other = make_server(store=store), make_server(store=store)
+    await one.learn()
+    proof = one.proof()
+    assert (await other.send(proof)).status == 200
+    assert error_of(await one.send(proof)) == "invalid_dpop_proof"
+
+
 @pytest.mark.requirement("R-11.1-05", "R-11.1-08")
 async def test_a_jti_is_used_for_its_key_and_endpoint_and_by_accepted_proofs_only(server, other_client):
     same = {"claims": {"jti": "the-same"}}
@@ -312,6 +322,18 @@ def _of_the_route(make_server, endpoint):
     return server
 
 
+def _mounted(make_server, endpoint):
+    """In an app that is mounted below a prefix, which the client's proof has and `paths` has, too."""
+    server = make_server()
+    inner = Starlette(routes=[Route("/token", endpoint, methods=["POST"])])
+    inner.add_middleware(TokenEndpointDPoP, verifier=server.verifier, public_url=AS_URL, paths=[f"/as{PATH}"])
+    server.app = Starlette(routes=[Mount("/as", inner)])
+    request, send = server.request, server.send
+    server.request = lambda: request(path=f"/as{PATH}")
+    server.send = lambda *proofs, path=f"/as{PATH}", **more: send(*proofs, path=path, **more)
+    return server
+
+
 def _fastapi(make_server, endpoint):
     return _added(make_server, endpoint, FastAPI)
 
@@ -327,7 +349,7 @@ async def test_dpop_from_is_a_dependency(make_server, client):
 
 
 @pytest.mark.requirement("R-11.9-01")
-@pytest.mark.parametrize("build", [_wrapped, _added, _of_the_route, _fastapi])
+@pytest.mark.parametrize("build", [_wrapped, _added, _of_the_route, _mounted, _fastapi])
 @pytest.mark.parametrize("endpoint", [_grant, _grouped])
 async def test_a_grant_that_is_bound_to_another_key_is_rejected(make_server, build, endpoint):
     server = build(make_server, endpoint)
