@@ -135,12 +135,17 @@ async def ask(
     try:
         caller = await gate.ask(needed, optional=optional)
     except Refusal as refusal:
-        raise kind(status_of(refusal), refusal.description) from refusal
+        raise kind(status_of(refusal), refusal.description) from _bare(refusal)
     except DPoPError as error:
-        raise kind(_UNAVAILABLE, "Please try again shortly") from error
+        raise kind(_UNAVAILABLE, "Please try again shortly") from _bare(error)
     if caller is not None and scope.get(CALLER_KEY) is not caller:
         _show(scope, caller, gate.state)
     return caller
+
+
+def _bare(rejection: DPoPError) -> DPoPError:
+    """Without its traceback, which refers to the gate: a rejection would otherwise wait for the garbage collector."""
+    return rejection.with_traceback(None)
 
 
 def _show(scope: Scope, caller: Caller, own_state: MutableMapping[str, Any] | None) -> None:
