@@ -9,6 +9,9 @@ from dpop_asgi.cli.demo.run import run
 from dpop_asgi.cli.demo.run import serve as serve_until_stopped
 from dpop_asgi.cli.demo.screen import error, survive_poor_encodings
 from dpop_asgi.cli.demo.servers import CannotRun, exit_on_signals
+from dpop_asgi.cli.explain.message import Unreadable
+from dpop_asgi.cli.explain.run import Options
+from dpop_asgi.cli.explain.run import explain as explain_request
 
 app: typer.Typer = typer.Typer(
     name="dpop-asgi",
@@ -58,3 +61,44 @@ def demo(
     except CannotRun as reason:
         error(str(reason))
         raise typer.Exit(1) from None
+
+
+@app.command()
+def explain(
+    *,
+    proof: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PROOF | FILE | -]",
+            show_default=False,
+            help="A proof, a file, or standard input: a proof, the output of curl -v, a curl command, an HTTP request, "
+            "or a HAR file.",
+        ),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="The method of the request.", show_default=False)] = None,
+    url: Annotated[str | None, typer.Option(help="The URL of the request, as the server has it.")] = None,
+    token: Annotated[str | None, typer.Option(help="The access token.", show_default=False)] = None,
+    nonce: Annotated[str | None, typer.Option(help="The DPoP-Nonce that the server issued last.")] = None,
+    jwks: Annotated[str | None, typer.Option(metavar="FILE|URL", help="The issuer's keys.")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="The server's store: redis://… It is only read.")
+    ] = None,
+    now: Annotated[
+        float | None, typer.Option(metavar="EPOCH", help="The time to judge at, instead of that of the request or now.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find out why a request is rejected: every check, what it compares, and what to change.
+
+    The limits are those of the server's DPOP_* environment variables, where they are set. Nothing is sent to the
+    server, and tokens, proofs and keys are never shown in full. Exits with 1 if a check fails.
+    """
+    survive_poor_encodings()
+    options = Options(
+        proof=proof, method=method, url=url, token=token, nonce=nonce, jwks=jwks, store=store, now=now, as_json=as_json
+    )
+    try:
+        raise typer.Exit(explain_request(options))
+    except Unreadable as reason:
+        error(str(reason))
+        raise typer.Exit(2) from None
