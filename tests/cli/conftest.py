@@ -9,8 +9,10 @@ import threading
 
 import pytest
 
+from dpop_asgi.cli.explain.run import explain
 from tests.support import children
 from tests.support.processes import PATIENCE, wait_until
+from tests.support.situations import Situation
 
 
 class Command:
@@ -96,3 +98,21 @@ def nothing_is_left_of():
                 assert probe.connect_ex(("127.0.0.1", port)) != 0, port
 
     return _check
+
+
+@pytest.fixture
+def situation(client, issuer, clock, monkeypatch):
+    monkeypatch.setenv("DPOP_ISSUER", issuer.url)
+    monkeypatch.setenv("DPOP_AUDIENCE", issuer.audience)
+    return Situation(client, issuer, clock)
+
+
+@pytest.fixture
+def explained(capsys):
+    """Runs the command in this process: its exit code, and what it printed."""
+
+    def run(options):
+        code = explain(options)
+        return code, capsys.readouterr().out
+
+    return run

@@ -16,9 +16,9 @@ def check_credentials(case: Case, findings: Findings) -> None:
     findings.note(HEADER, headers=len(proofs))
     try:
         case.proof = Credentials("DPoP", b"", proofs).proof()
-        findings.passed(*HEADER.reasons)
+        findings.passed(Reason.PROOF_MISSING, Reason.PROOF_REPEATED)
     except InvalidProof as failure:
-        findings.stopped(failure, HEADER.reasons)
+        findings.stopped(failure, (Reason.PROOF_MISSING, Reason.PROOF_REPEATED))
 
 
 def _check_authorization(case: Case, findings: Findings) -> None:

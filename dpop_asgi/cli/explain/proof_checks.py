@@ -10,7 +10,22 @@ from typing import Any, TypeVar
 from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.findings import Findings
 from dpop_asgi.cli.explain.message import shortened
-from dpop_asgi.cli.explain.table import ALG, ATH, CLAIMS, CRIT, EXP, HTM, HTU, IAT, JWK, NBF, SHAPE, SIGNATURE, TYP
+from dpop_asgi.cli.explain.table import (
+    ALG,
+    ATH,
+    CLAIMS,
+    CRIT,
+    EXP,
+    HEADER,
+    HTM,
+    HTU,
+    IAT,
+    JWK,
+    NBF,
+    SHAPE,
+    SIGNATURE,
+    TYP,
+)
 from dpop_asgi.core.checks import ProofContext, claim_failures, header_failures, request_failures
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.htu import normalise
@@ -27,7 +42,7 @@ def check_shape(case: Case, findings: Findings) -> None:
     value, limit = case.proof, case.rules.policy.max_bytes
     if value is None:
         return
-    findings.note(SHAPE, bytes=len(value), limit=limit)
+    findings.note(HEADER, bytes=len(value), limit=limit)
     parts = value.split(b".")
     case.header = _read(parts, 0, _json)
     case.claims = _read(parts, 1, _json)
@@ -40,7 +55,7 @@ def check_shape(case: Case, findings: Findings) -> None:
     if unreadable or len(parts) != _PARTS:
         reason = Reason.PROOF_REPEATED if b"," in value else Reason.PROOF_MALFORMED
         findings.failed(reason, parts=len(parts), unreadable=" and ".join(unreadable) or "none")
-    findings.passed(*SHAPE.reasons)
+    findings.passed(Reason.PROOF_TOO_LARGE, *SHAPE.reasons)
 
 
 def _json(segment: bytes) -> dict[str, Any]:

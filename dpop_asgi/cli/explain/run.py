@@ -131,7 +131,7 @@ def _time(message: Message, now: float | None) -> tuple[float, str]:
         return message.response.date, "the Date of the response"
     if message.sent_at is not None:
         return message.sent_at, "when the request was sent"
-    return time.time(), "the clock of this machine"
+    return time.time(), "now; for another time, pass --now"
 
 
 def _issued(message: Message) -> str | None:

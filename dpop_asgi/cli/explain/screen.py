@@ -70,7 +70,7 @@ class Report:
     def _opening(self, case: Case, clock: str) -> None:
         message, response = case.message, case.message.response
         what = f"{message.method or 'a request'} {case.target_uri or ''}".strip()
-        self._console.print(Text.assemble((what, "bold"), (f"  (from {message.source})", "dim")), overflow="fold")
+        self._console.print(Text.assemble((what, "bold"), (f"  from {message.source}", "dim")), overflow="fold")
         if message.is_scheme_assumed:
             self._console.print(Text("The scheme is assumed, as the middleware does; pass --url to be exact.", "dim"))
         self._console.print(Text(f"Judged at {date(case.now)} ({clock}).", "dim"))
@@ -86,7 +86,7 @@ class Report:
         outcome = "fail" if "fail" in outcomes else "unknown" if "unknown" in outcomes else "pass"
         name = Text(topic.name, "bold" if outcome == "fail" else "")
         if outcome != "fail":
-            text = passed(topic, checks[0].facts) if outcome == "pass" else missing(topic, case)
+            text = passed(topic, checks[0].facts) if outcome == "pass" else missing(topic, case, checks[0].facts)
             grid.add_row(_MARKS[outcome], name, Text(text, "dim" if outcome == "unknown" else ""))
         for check in checks:
             if check.outcome == "fail":

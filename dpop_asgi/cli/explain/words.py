@@ -13,6 +13,7 @@ from dpop_asgi.cli.explain.table import (
     AUTHORIZATION,
     BINDING,
     CLAIMS,
+    CRIT,
     EXP,
     HEADER,
     HTM,
@@ -63,10 +64,11 @@ def _jwk(facts: Facts) -> str:
 
 _PASSED: dict[Topic, Callable[[Facts], str]] = {
     AUTHORIZATION: lambda facts: f"{facts['scheme']}, a token of {facts['characters']} characters",
-    HEADER: lambda _: "one header",
-    SHAPE: lambda facts: f"{facts['bytes']} bytes of at most {facts['limit']}",
+    HEADER: lambda facts: f"one header of {facts['bytes']} bytes",
+    SHAPE: lambda _: "header, claims and signature can be read",
     TYP: lambda facts: str(facts["typ"]),
     ALG: lambda facts: str(facts["alg"]),
+    CRIT: lambda _: "not used",
     JWK: _jwk,
     CLAIMS: lambda facts: str(facts["present"]),
     URL: lambda facts: str(facts["url"]),
@@ -104,20 +106,20 @@ def compared(facts: Facts) -> dict[str, str]:
 
 def _value(name: str, value: object) -> str:
     if isinstance(value, (int, float)) and name in _DATES:
-        return f"{value:.15g}  {date(value)}"
+        return f"{value:.0f}  {date(value)}"
     if isinstance(value, (int, float)) and name in _SECONDS:
-        return f"{value:g} s" if abs(value) < 120 else f"{value:.15g} s ({duration(value)})"  # noqa: PLR2004 - minutes
+        return f"{value:g} s" if abs(value) < 120 else f"{value:.0f} s ({duration(value)})"  # noqa: PLR2004 - minutes
     return str(value)[:_MOST_CHARACTERS]
 
 
-def missing(topic: Topic, case: Case) -> str:
+def missing(topic: Topic, case: Case, facts: Facts) -> str:
     """Why a check isn't known to pass, and with what it would be."""
     message, rules = case.message, case.rules
     wanted = {
         AUTHORIZATION: (message.authorizations is None, "the token isn't known: pass --token"),
-        HTM: (message.method is None, "the method isn't known: pass --method"),
-        URL: (message.url is None, "the URL isn't known: pass --url"),
-        HTU: (message.url is None, "the URL isn't known: pass --url"),
+        HTM: (message.method is None, "to compare, pass --method"),
+        URL: (message.url is None, "to compare, pass --url"),
+        HTU: (message.url is None, "to compare, pass --url"),
         ATH: (message.authorizations is None, "the token isn't known: pass --token"),
         NONCE: (case.server_nonce is None and rules.store is None, "pass the server's --nonce, or its --store"),
         TOKEN: (message.authorizations is None, "the token isn't known: pass --token"),
@@ -128,6 +130,8 @@ def missing(topic: Topic, case: Case) -> str:
         REPLAY: (rules.store is None, "pass the server's --store"),
     }
     applies, hint = wanted.get(topic, (False, ""))
+    signed = facts.get("proof" if topic is NONCE else "signed")
+    hint = f"{signed} is signed; {hint}" if signed and topic in {HTM, HTU, NONCE} else hint
     if case.token_claims is None and topic in {TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES, BINDING}:
         return "" if message.authorizations is None else "the token can't be read here"
     return hint if applies else "can't be checked before something else is corrected"

@@ -29,7 +29,7 @@ def date(seconds: float) -> str:
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):
-        return "no date"
+        return ""
 
 
 def _iat(case: Case) -> float:

@@ -43,7 +43,7 @@ def read_curl(text: str) -> Message:
     url = next(iter(urls), None)
     if url is not None and "://" not in url:
         url = f"http://{url}"
-    return request("curl command", _method(given), url, fields)
+    return request("a curl command", _method(given), url, fields)
 
 
 def _method(given: dict[str, str]) -> str:

@@ -25,7 +25,7 @@ def read_har(document: Any) -> list[Message]:  # noqa: ANN401 - any JSON
 
 def _message(entry: Any, number: int, count: int) -> Message:  # noqa: ANN401 - any JSON
     asked = entry.get("request", entry)
-    source = "HAR entry" if count == 1 else f"HAR entry {number} of {count}"
+    source = "a HAR entry" if count == 1 else f"entry {number} of {count} in a HAR file"
     sent_at = entry.get("startedDateTime")
     read = request(
         source,

@@ -89,6 +89,6 @@ def read_http(text: str) -> list[Message]:
     reader = _Reader(is_marked=is_marked)
     for line in lines:
         reader.line(line)
-    source = "curl -v" if is_marked else "HTTP request" if any(each.method for each in reader.exchanges) else "headers"
+    source = "the output of curl -v" if is_marked else "an HTTP message"
     read = [exchange.message(source) for exchange in reader.exchanges]
     return read if any(each.has_credentials or each.method for each in read) else []
