@@ -6,7 +6,6 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -18,6 +17,7 @@ from dpop_asgi.cli.explain.reading.text import read
 from dpop_asgi.cli.explain.run import Options
 from dpop_asgi.cli.explain.run import explain as run_explain
 from tests.support.decisions import incoming
+from tests.support.processes import ROOT
 from tests.support.situations import NONCE, URL
 
 # What people paste
@@ -117,7 +117,7 @@ def test_of_several_requests_the_rejected_one_is_explained(situation):
 
 # Captured from the published clients with a local server in between (the tokens are thrown away): the first response is
 # a challenge, so that is why the first request was rejected. curl and the page in Chromium were given broken proofs.
-MESSAGES = Path(__file__).parents[1] / "data/messages"
+MESSAGES = ROOT / "tests/data/messages"
 CAPTURED = {
     "oauth4webapi.txt": {"nonce_missing": "how each conversation begins"},
     "openid-client.txt": {"nonce_missing": "how each conversation begins"},
@@ -242,3 +242,10 @@ def test_what_cannot_be_used_is_named_without_its_value(text, changes, complaint
         run_explain(Options(proof=text, **changes))
     assert complaint in str(unreadable.value)
     assert "hunter2" not in str(unreadable.value)
+
+
+def test_the_output_in_the_documentation_is_the_real_one(explained, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    printed = explained(Options(proof=str(MESSAGES / "curl-http1.txt")))[1]
+    lines = "\n".join(line.rstrip() for line in printed.splitlines())
+    assert f"```text\n{lines}\n```" in (ROOT / "docs/explain.md").read_text("utf-8")

@@ -54,7 +54,7 @@ def _nonce(facts: Facts) -> str:
         return "nonces are off"
     if "age" in facts:
         return f"{facts['proof']}, {facts['age']:g} s old, good for another {facts['seconds_left']:g} s"
-    return str(facts["proof"])
+    return f"{facts['proof']}, the one that the server issued last"
 
 
 def _jwk(facts: Facts) -> str:
@@ -134,7 +134,7 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
     hint = f"{signed} is signed; {hint}" if signed and topic in {HTM, HTU, NONCE} else hint
     if case.token_claims is None and topic in {TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES, BINDING}:
         return "" if message.authorizations is None else "the token can't be read here"
-    return hint if applies else "can't be checked before something else is corrected"
+    return hint if applies else "can't be checked yet"
 
 
 def difference(one: str, other: str, width: int) -> tuple[str, str, str]:
