@@ -25,6 +25,8 @@ from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
+from dpop_asgi.tokens.by_shape import TokensByShape
+from dpop_asgi.tokens.introspection import IntrospectionVerifier
 from dpop_asgi.tokens.jwt import JWTVerifier, TrustedIssuer
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Decision",
     "IncomingRequest",
     "InsufficientScope",
+    "IntrospectionVerifier",
     "InvalidProof",
     "InvalidRequest",
     "InvalidToken",
@@ -54,6 +57,7 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "TokenVerifier",
+    "TokensByShape",
     "TrustedIssuer",
     "UseNonce",
     "caller_from",

@@ -242,5 +242,8 @@ class Authenticator:
         await self._verifier.ready()
 
     async def aclose(self) -> None:
-        """Release what the store itself opened."""
-        await self.store.aclose()
+        """Release what the store and the token verifier themselves opened."""
+        try:
+            await self._verifier.aclose()
+        finally:
+            await self.store.aclose()

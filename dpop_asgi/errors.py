@@ -3,7 +3,7 @@
     DPoPError
     ├── StoreError                    the store can't tell: 503
     │   └── StoreUnavailable          it is unavailable: 503, or accepted by `on_store_failure="accept"`
-    ├── IssuerUnavailable             the issuer's keys can't be fetched: 503
+    ├── IssuerUnavailable             the issuer's keys or its answer about a token can't be fetched: 503
     └── Refusal                       the request is rejected
         ├── MissingCredentials        401, no error code
         ├── InvalidRequest            400 invalid_request
@@ -98,6 +98,7 @@ class Reason(StrEnum):
     TOKEN_AUDIENCE = "token_audience", "The access token is for another audience"
     TOKEN_EXPIRED = "token_expired", "The access token has expired"
     TOKEN_NOT_YET_VALID = "token_not_yet_valid", "The access token is not valid yet"
+    TOKEN_INACTIVE = "token_inactive", "The access token is not active: it has expired, or was revoked or never issued"
     TOKEN_REJECTED = "token_rejected", "The access token is not valid"
 
     BINDING_MISSING = "binding_missing", "The access token is not bound to a DPoP key"
@@ -136,7 +137,7 @@ class Superseded(StoreError):
 
 
 class IssuerUnavailable(DPoPError):
-    """The issuer's keys are not known and can't be fetched now. The response is 503."""
+    """The issuer's keys, or its answer about a token, are not known and can't be fetched now. The response is 503."""
 
 
 class Refusal(DPoPError):

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 from dpop_asgi.asgi.target_uri import PublicURL
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.policy import ProofPolicy
-from dpop_asgi.core.ports import Store
+from dpop_asgi.core.ports import Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
+from dpop_asgi.tokens.by_shape import TokensByShape
+from dpop_asgi.tokens.introspection import IntrospectionVerifier
 from dpop_asgi.tokens.jwt import CACHED_TOKENS, JWTVerifier
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -27,6 +29,10 @@ VARIABLES = {
     "issuer": "DPOP_ISSUER",
     "jwks_uri": "DPOP_JWKS_URI",
     "audience": "DPOP_AUDIENCE",
+    "client_id": "DPOP_INTROSPECTION_CLIENT_ID",
+    "client_secret": "DPOP_INTROSPECTION_CLIENT_SECRET",
+    "endpoint": "DPOP_INTROSPECTION_ENDPOINT",
+    "cache_seconds": "DPOP_INTROSPECTION_CACHE",
     "insecure_http_hosts": "DPOP_INSECURE_HTTP_HOSTS",
     "store": "DPOP_STORE",
     "redis": "DPOP_STORE",
@@ -95,13 +101,7 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
         "on_store_failure": _given(environment, "on_store_failure") or "refuse",
     }
     return Authenticator(
-        verify_token=JWTVerifier(
-            issuer=_required(environment, "issuer"),
-            audience=_required(environment, "audience"),
-            jwks_uri=_given(environment, "jwks_uri"),
-            cached_tokens=_number(environment, "cached_tokens", int, CACHED_TOKENS),
-            insecure_http_hosts=_listed(environment, "insecure_http_hosts") or (),
-        ),
+        verify_token=_verifier(environment),
         store=_store(environment),
         proof_policy=_proof_policy(environment),
         nonces=_nonces(environment),
@@ -109,6 +109,27 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
         cached_keys=_number(environment, "cached_keys", int, CACHED_HEADERS),
         **modes,
     )
+
+
+def _verifier(environment: Mapping[str, str]) -> TokenVerifier:
+    common: Any = {
+        "issuer": _required(environment, "issuer"),
+        "audience": _required(environment, "audience"),
+        "cached_tokens": _number(environment, "cached_tokens", int, CACHED_TOKENS),
+        "insecure_http_hosts": _listed(environment, "insecure_http_hosts") or (),
+    }
+    jwt = JWTVerifier(**common, jwks_uri=_given(environment, "jwks_uri"))
+    if not any(_given(environment, option) for option in ("client_id", "client_secret", "endpoint")):
+        _warn_of_ignored(environment, "cache_seconds", because="client_id")
+        return jwt
+    opaque = IntrospectionVerifier(
+        **common,
+        client_id=_required(environment, "client_id"),
+        client_secret=_required(environment, "client_secret"),
+        endpoint=_given(environment, "endpoint"),
+        cache_seconds=_number(environment, "cache_seconds", float, 30.0),
+    )
+    return TokensByShape(jwt=jwt, opaque=opaque)
 
 
 def _proof_policy(environment: Mapping[str, str]) -> ProofPolicy:

@@ -7,7 +7,7 @@ from inspect import Parameter, isawaitable, iscoroutinefunction, isfunction, ism
 
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import CachingVerifier, Clock, Readiness, TokenVerifier
+from dpop_asgi.core.ports import CachingVerifier, Clock, Closeable, Readiness, TokenVerifier
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -33,7 +33,7 @@ class CheckedVerifier:
         require("verify_token", not isinstance(verify_token, type), "an object, and not its class")
         require("verify_token", not _is_plain(verify_token), "async: `async def verify(token)`")
         self._verify_token = verify_token
-        self._cache = _cache_of(verify_token)
+        self._cache = cache_of(verify_token)
         self._clock = clock
         self._has_complained = False
 
@@ -58,6 +58,11 @@ class CheckedVerifier:
         """Await the verifier's own `ready`, if it has one; raises the same."""
         if isinstance(self._verify_token, Readiness):
             await self._verify_token.ready()
+
+    async def aclose(self) -> None:
+        """Await the verifier's own `aclose`, if it has one."""
+        if isinstance(self._verify_token, Closeable):
+            await self._verify_token.aclose()
 
     def _checked(self, token: object) -> AccessToken:
         """The token, if it is one and has not expired; raises as `cached_token` does."""
@@ -103,7 +108,7 @@ def _is_plain(verify_token: Callable[..., object]) -> bool:
     return not forwards and not any(name in str(described.return_annotation) for name in _AWAITABLE)
 
 
-def _cache_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
+def cache_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]:
     """Its `cached_token`, unless its class overrides only `__call__`. See `CachingVerifier`."""
     named = {"cached_token", "__call__"}
     definer = next(vars(kind) for kind in type(verify_token).__mro__ if vars(kind).keys() & named)

@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -88,6 +89,13 @@ def anyio_backend():
 @pytest.fixture
 def clock():
     return ManualClock()
+
+
+@pytest.fixture
+def breaker_clock(monkeypatch, clock):
+    """The clock of circuit breakers, moved by hand; the event loop keeps its own."""
+    monkeypatch.setattr("dpop_asgi.circuit_breaker.time", SimpleNamespace(monotonic=clock))
+    return clock
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,14 @@ from starlette.testclient import TestClient
 from dpop_asgi import (
     Authenticator,
     DPoPMiddleware,
+    IntrospectionVerifier,
     JWTVerifier,
     MemoryStore,
     NoncePolicy,
     ProofPolicy,
     Reason,
     RedisStore,
+    TokensByShape,
     TrustedIssuer,
 )
 from dpop_asgi.settings import VARIABLES
@@ -212,6 +214,8 @@ def test_every_variable_that_is_explained_exists():
         pytest.param(("###", NoncePolicy), id="NoncePolicy"),
         pytest.param(("##", JWTVerifier), id="JWTVerifier"),
         pytest.param(("###", TrustedIssuer), id="TrustedIssuer"),
+        pytest.param(("##", IntrospectionVerifier), id="IntrospectionVerifier"),
+        pytest.param(("##", TokensByShape), id="TokensByShape"),
         pytest.param(("##", DPoPMiddleware), id="DPoPMiddleware"),
         pytest.param(("##", RedisStore), id="RedisStore"),
         pytest.param(("##", MemoryStore), id="MemoryStore"),

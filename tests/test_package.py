@@ -56,12 +56,18 @@ def test_the_changelogs_sections_have_their_names_and_order():
 def _imported_by(statement):
     program = f"import sys; {statement}; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
-    return {name.partition(".")[0] for name in done.stdout.split()}
+    return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("module", ["dpop_asgi", "dpop_asgi.settings", "dpop_asgi.testing"])
+@pytest.mark.parametrize("module", ["dpop_asgi", "dpop_asgi.settings", "dpop_asgi.client", "dpop_asgi.testing"])
 def test_what_only_extras_bring_is_not_imported(module):
-    assert _imported_by(f"import {module}") & set(EXTRAS) == set()
+    assert {name.partition(".")[0] for name in _imported_by(f"import {module}")} & set(EXTRAS) == set()
+
+
+def test_a_server_does_not_import_the_client():
+    imported = _imported_by("import dpop_asgi.settings")
+    assert "dpop_asgi.authenticator" in imported
+    assert [name for name in imported if name.startswith("dpop_asgi.client")] == []
 
 
 def test_the_package_is_marked_as_typed():

@@ -1,12 +1,15 @@
 """Every variable, every bad value."""
 
 import logging
+from base64 import b64encode
 
 import pytest
 
 from dpop_asgi import JWTVerifier, MemoryStore, RedisStore
 from dpop_asgi.settings import VARIABLES, Settings
 
+# With them, opaque tokens are introspected.
+CLIENT = {"DPOP_INTROSPECTION_CLIENT_ID": "api", "DPOP_INTROSPECTION_CLIENT_SECRET": "hunter2"}
 NEEDED = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": "https://api.example.com"}
 
 
@@ -40,6 +43,18 @@ def test_the_environment_of_the_process_is_read(monkeypatch):
     assert Settings.from_environment().authenticator.mode == "mixed"
 
 
+def _basic(client_id):
+    return {"authorization": "Basic " + b64encode(f"{client_id}:hunter2".encode()).decode()}
+
+
+def _opaque(settings):
+    return settings.authenticator.verify_token._opaque
+
+
+def _endpoint(settings):
+    return _opaque(settings)._endpoint
+
+
 def _nonces(settings):
     return settings.authenticator.nonce_policy
 
@@ -67,6 +82,25 @@ GOOD = [
         {"keycloak", "id.internal"},
         id="X10, insecure-hosts",
     ),
+    pytest.param(
+        "INTROSPECTION_CLIENT_ID", "api", lambda s: _endpoint(s)._authenticate._headers, _basic("api"), id="client-id"
+    ),
+    pytest.param(
+        "INTROSPECTION_CLIENT_SECRET",
+        "hunter2",
+        lambda s: _endpoint(s)._authenticate._headers,
+        _basic("api"),
+        id="client-secret",
+    ),
+    pytest.param(
+        "INTROSPECTION_ENDPOINT",
+        "https://id.example/i",
+        lambda s: _endpoint(s)._address,
+        "https://id.example/i",
+        id="endpoint",
+    ),
+    pytest.param("INTROSPECTION_CACHE", "5", lambda s: _opaque(s)._cache_seconds, 5.0, id="introspection-cache"),
+    pytest.param("CACHED_CLIENTS", "9", lambda s: _opaque(s)._cache.size, 9, id="cached-opaque-tokens"),
     pytest.param("NAMESPACE", "orders", lambda s: s.authenticator.namespace, "orders", id="namespace"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: s.authenticator._reader._headers.size, 9, id="cached-keys"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: _verifier(s)._cache.size, 9, id="cached-tokens"),
@@ -94,7 +128,7 @@ GOOD = [
 
 
 def _verifier(settings):
-    verifier = settings.authenticator.verify_token
+    verifier = getattr(settings.authenticator.verify_token, "_jwt", settings.authenticator.verify_token)
     assert isinstance(verifier, JWTVerifier)
     return verifier
 
@@ -106,7 +140,7 @@ def _trusted(settings):
 
 @pytest.mark.parametrize(("variable", "value", "read", "expected"), GOOD)
 def test_a_variable_sets_its_option(variable, value, read, expected):
-    assert read(_settings(**{f"DPOP_{variable}": value})) == expected
+    assert read(_settings(**{**CLIENT, f"DPOP_{variable}": value})) == expected
 
 
 def test_the_deadline_of_the_store_is_set():
@@ -126,6 +160,10 @@ BAD = {
     "AUDIENCE": ("", "  "),
     "JWKS_URI": ("id.example.com/jwks", "http://id.example.com/jwks", "/jwks", "https://[::1/jwks"),
     "INSECURE_HTTP_HOSTS": ("http://keycloak", "keycloak:8080", "*.internal", "keycloak,"),
+    "INTROSPECTION_CLIENT_ID": ("", " "),
+    "INTROSPECTION_CLIENT_SECRET": ("", " "),
+    "INTROSPECTION_ENDPOINT": ("id.example.com/i", "http://id.example.com/i", "/i", "https://a:hunter2@id.example/i"),
+    "INTROSPECTION_CACHE": ("-1", "soon", "nan", "inf"),
     "STORE": (
         "memory",
         "memcached://localhost",
@@ -155,9 +193,9 @@ BAD = {
 )
 def test_a_bad_value_is_rejected_and_its_variable_named(variable, value):
     name = f"DPOP_{variable}"
-    redis = {"DPOP_STORE": "redis://localhost"} if variable == "STORE_TIMEOUT" else {}
+    others = {"DPOP_STORE": "redis://localhost"} if variable == "STORE_TIMEOUT" else CLIENT
     with pytest.raises(ValueError, match=rf"^{name}: ") as refused:
-        _settings(**{**redis, name: value})
+        _settings(**{**others, name: value})
     assert "hunter2" not in str(refused.value)
 
 
@@ -182,6 +220,23 @@ def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(caplog):
 def test_a_variable_that_is_required_is_named(missing):
     with pytest.raises(ValueError, match=rf"^{missing}: not set, and required"):
         Settings.from_environment({name: value for name, value in NEEDED.items() if name != missing})
+
+
+@pytest.mark.parametrize("given", CLIENT)
+def test_half_of_the_credentials_for_introspection_is_rejected(given):
+    (other,) = CLIENT.keys() - {given}
+    with pytest.raises(ValueError, match=rf"^{other}: not set, and required"):
+        _settings(**{given: CLIENT[given]})
+
+
+def test_an_endpoint_without_credentials_is_rejected():
+    with pytest.raises(ValueError, match=r"^DPOP_INTROSPECTION_CLIENT_ID: not set, and required"):
+        _settings(DPOP_INTROSPECTION_ENDPOINT="https://id.example/i")
+
+
+def test_without_credentials_for_introspection_there_are_signed_tokens_only(caplog):
+    assert isinstance(_settings(DPOP_INTROSPECTION_CACHE="5").authenticator.verify_token, JWTVerifier)
+    assert caplog.messages == ["DPOP_INTROSPECTION_CACHE has no effect while DPOP_INTROSPECTION_CLIENT_ID is not set"]
 
 
 def test_accepting_without_the_store_needs_nonces():

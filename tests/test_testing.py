@@ -6,8 +6,12 @@ import time
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
-from dpop_asgi import Authenticator, IncomingRequest, JWTVerifier, MemoryStore, Refusal
+from dpop_asgi import Authenticator, DPoPMiddleware, IncomingRequest, JWTVerifier, MemoryStore, Refusal
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, Issuer, ManualClock, jwt
@@ -95,6 +99,23 @@ def test_headers_are_the_two_headers_of_a_request(client):
     assert list(headers) == ["Authorization", "DPoP"]
     assert headers["Authorization"] == "DPoP token"
     assert _decoded(headers["DPoP"])[1]["ath"] == sha256_b64url("token")
+
+
+async def _orders(_):
+    return PlainTextResponse("orders")
+
+
+def test_auth_sends_correct_requests_and_handles_nonces(issuer, client, clock):
+    verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
+    authenticator = Authenticator(verify_token=verify, store=MemoryStore(clock=clock), clock=clock)
+    api = DPoPMiddleware(
+        Starlette(routes=[Route("/orders", _orders)]), authenticator=authenticator, public_url="https://api.example.com"
+    )
+    auth = client.auth(issuer.access_token(client))
+    with TestClient(api, base_url="https://api.example.com") as http:
+        for statuses in ([401, 200], [200]):
+            response = http.get("/orders", auth=auth)
+            assert [one.status_code for one in (*response.history, response)] == statuses
 
 
 def test_a_client_may_bring_its_own_key(client):

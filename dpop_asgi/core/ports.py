@@ -87,7 +87,7 @@ class Inspectable(Protocol):
 
 
 class TokenVerifier(Protocol):
-    """Any `async def verify(token: str) -> AccessToken` is one. It may be a `CachingVerifier` or `Readiness` too."""
+    """Any `async def verify(token: str) -> AccessToken` is one. It may be one of the next three, too."""
 
     async def __call__(self, token: str, /) -> AccessToken:
         """Verify the token, and return what the issuer says about it.
@@ -122,6 +122,15 @@ class Readiness(Protocol):
         Raises:
             IssuerUnavailable: If the issuer's keys are not known, and cannot be fetched.
         """
+        ...
+
+
+@runtime_checkable
+class Closeable(Protocol):
+    """A `TokenVerifier` that keeps connections."""
+
+    async def aclose(self) -> None:
+        """Close them. Awaited by `Authenticator.aclose`. The verifier may be used again afterwards."""
         ...
 
 

@@ -1,11 +1,15 @@
 """A client for tests, which can create valid and invalid proofs."""
 
+import json
 import time
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from dpop_asgi.client.proofs import jwt, proof_claims, proof_header
+from dpop_asgi.client.auth import DPoPAuth
+from dpop_asgi.client.key import Key
+from dpop_asgi.client.proofs import jwt, proof_header, proof_payload
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.core.private_key import PrivateKey
 
@@ -60,11 +64,18 @@ class Client:
             signed_by: a key to sign with, other than the one in `jwk`.
         """
         issued_at = int(self._clock())
-        full_claims = proof_claims(method, uri, issued_at=issued_at, access_token=access_token, nonce=nonce)
-        full_header = changed(proof_header(self.key), header, without)
+        token_hash = None if access_token is None else sha256_b64url(access_token)
+        payload = proof_payload(method, uri, issued_at=issued_at, token_hash=token_hash, nonce=nonce)
+        full_claims = json.loads(payload)
+        full_header = changed(proof_header(self.key.algorithm, self.key.public_jwk), header, without)
         return jwt(full_header, changed(full_claims, claims, without), signed_by or self.key)
 
     def headers(self, method: str, uri: str, access_token: str, **changes: Any) -> dict[str, str]:  # noqa: ANN401
         """The `Authorization` and `DPoP` headers of a request; `changes` as for `proof`."""
         proof = self.proof(method, uri, access_token, **changes)
         return {"Authorization": f"DPoP {access_token}", "DPoP": proof}
+
+    def auth(self, access_token: str) -> DPoPAuth:
+        """For `auth=` of httpx2 and of Starlette's `TestClient`: requests that are correct, and that handle nonces."""
+        key = Key(self.key.public_jwk, self.key.sign, alg=self.key.algorithm)
+        return DPoPAuth(access_token, key=key, clock=self._clock)

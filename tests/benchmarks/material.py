@@ -49,6 +49,20 @@ def _public_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
     return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
 
 
+def _claims(thumbprint: str, *, now: float, lifetime: float) -> dict[str, Any]:
+    return {
+        "iss": ISSUER,
+        "aud": ORIGIN,
+        "sub": secrets.token_hex(8),
+        "client_id": "benchmark",
+        "scope": "orders:read orders:write",
+        "iat": int(now),
+        "exp": int(now + lifetime),
+        "jti": secrets.token_hex(16),
+        "cnf": {"jkt": thumbprint},
+    }
+
+
 class FastIssuer:
     """Signs access tokens (RFC 9068). `secret` is what another process makes the same issuer from."""
 
@@ -62,18 +76,20 @@ class FastIssuer:
         return {"keys": [{**_public_jwk(self._key), "kid": KID, "use": "sig", "alg": "ES256"}]}
 
     def token(self, thumbprint: str, *, now: float, lifetime: float) -> bytes:
-        claims = {
-            "iss": ISSUER,
-            "aud": ORIGIN,
-            "sub": secrets.token_hex(8),
-            "client_id": "benchmark",
-            "scope": "orders:read orders:write",
-            "iat": int(now),
-            "exp": int(now + lifetime),
-            "jti": secrets.token_hex(16),
-            "cnf": {"jkt": thumbprint},
-        }
-        return _sign(self._key, self._header, _compact(claims))
+        return _sign(self._key, self._header, _compact(_claims(thumbprint, now=now, lifetime=lifetime)))
+
+
+class OpaqueIssuer:
+    """Issues opaque tokens. `says` is what introspection says about each."""
+
+    def __init__(self) -> None:
+        self.says: dict[str, dict[str, Any]] = {}
+
+    def token(self, thumbprint: str, *, now: float, lifetime: float) -> bytes:
+        token = secrets.token_urlsafe(32)
+        claims = _claims(thumbprint, now=now, lifetime=lifetime)
+        self.says[token] = {"active": True, "token_type": "DPoP", **claims}
+        return token.encode("ascii")
 
 
 class FastClient:
@@ -81,7 +97,7 @@ class FastClient:
 
     __slots__ = ("_ath", "_header", "_key", "authorization")
 
-    def __init__(self, issuer: FastIssuer, *, now: float, lifetime: float = 3600.0) -> None:
+    def __init__(self, issuer: FastIssuer | OpaqueIssuer, *, now: float, lifetime: float = 3600.0) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
         jwk = _public_jwk(self._key)
         self._header = b64url(_compact({"alg": "ES256", "typ": "dpop+jwt", "jwk": jwk}))

@@ -8,7 +8,17 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore, Store
+from dpop_asgi import (
+    Authenticator,
+    DPoPMiddleware,
+    IntrospectionVerifier,
+    JWTVerifier,
+    MemoryStore,
+    RedisStore,
+    Store,
+    TokensByShape,
+    TokenVerifier,
+)
 from tests.benchmarks.material import ISSUER, ORIGIN, Fields, RawVerification, scope
 
 Scope = MutableMapping[str, Any]
@@ -66,7 +76,22 @@ def redis_store(url: str) -> RedisStore:
 
 def protected(store: Store, jwks: dict[str, Any], *, clock: Callable[[], float] = time.time) -> DPoPMiddleware:
     """The bare app behind the middleware, with the settings that a user gets who sets none."""
-    verify_token = JWTVerifier(issuer=ISSUER, audience=ORIGIN, jwks=jwks, clock=clock)
+    return behind(JWTVerifier(issuer=ISSUER, audience=ORIGIN, jwks=jwks, clock=clock), store, clock=clock)
+
+
+def introspecting(jwks: dict[str, Any], says: dict[str, dict[str, Any]]) -> DPoPMiddleware:
+    """The same where opaque tokens are introspected; `says` stands for the endpoint."""
+    known = {"issuer": ISSUER, "audience": ORIGIN}
+    opaque = IntrospectionVerifier(**known, client_id="api", client_secret="secret", cache_seconds=3600.0)
+
+    async def ask(token: str) -> dict[str, Any]:
+        return dict(says[token])
+
+    opaque._endpoint.ask = ask
+    return behind(TokensByShape(jwt=JWTVerifier(**known, jwks=jwks), opaque=opaque), MemoryStore())
+
+
+def behind(verify_token: TokenVerifier, store: Store, *, clock: Callable[[], float] = time.time) -> DPoPMiddleware:
     authenticator = Authenticator(verify_token=verify_token, store=store, clock=clock)
     return DPoPMiddleware(bare, authenticator=authenticator, public_url=ORIGIN)
 

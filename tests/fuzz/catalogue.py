@@ -17,6 +17,7 @@ TARGETS = {
     "htu": 4096,
     "target_uri": 4096,
     "token": 4096,
+    "introspection": 4096,
     "nonce": 256,
     "proof": 9000,
     "proof_signed": 4096,

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dpop_asgi import Reason
+from dpop_asgi import IntrospectionVerifier, Reason
 from dpop_asgi.asgi.forwarded import Proxies
 from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.public_paths import PublicRequests
@@ -15,6 +15,8 @@ from dpop_asgi.core.checks import request_failures
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import UsedProofs
+from dpop_asgi.tokens import introspection
+from dpop_asgi.tokens.issuer import discovery
 from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.tokens.signed_token import SignedToken
 from tests.differential.stopwatch import aside
@@ -74,9 +76,25 @@ def every_audience(monkeypatch):
     monkeypatch.setattr(SignedToken, "audiences", {"https://api.example.com"})
 
 
+def every_audience_of_an_answer(monkeypatch):
+    monkeypatch.setattr(IntrospectionVerifier, "_check_audience", lambda *_: None)
+
+
+def every_token_type(monkeypatch):
+    monkeypatch.setattr(introspection, "_check_token_type", lambda _: None)
+
+
+def every_kind_of_token(monkeypatch):
+    monkeypatch.setattr(introspection, "_OTHER_TOKENS", frozenset())
+
+
 def every_json(monkeypatch):
     for module in (strict_json, proof):
         monkeypatch.setattr(module, "strict_json_object", lambda raw, **_: json.loads(raw))
+
+
+def every_json_of_an_issuer(monkeypatch):
+    monkeypatch.setattr(discovery, "strict_json_object", lambda raw, **_: json.loads(raw))
 
 
 def every_path_in_lower_case(monkeypatch):
@@ -140,6 +158,10 @@ def without(reason):
                 ("token", every_signature),
                 ("token", every_time_of_a_token),
                 ("token", every_audience),
+                ("introspection", every_audience_of_an_answer),
+                ("introspection", every_token_type),
+                ("introspection", every_kind_of_token),
+                ("introspection", every_json_of_an_issuer),
                 ("nonce", every_nonce),
                 ("proof", every_signature),
                 ("proof_signed", every_json),

@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import secrets
+from base64 import b64encode
+from urllib.parse import quote_plus
 
 import pytest
 
-from dpop_asgi import DPoPError, JWTVerifier, RedisStore
+from dpop_asgi import DPoPError, IntrospectionVerifier, JWTVerifier, RedisStore
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.settings import Settings
 from tests.support.api import http_scope
 from tests.support.fault_proxy import FaultProxy
@@ -131,6 +134,47 @@ async def test_an_issuer_that_is_unavailable_or_answers_nonsense(make_api, searc
     await say_what_fails(search, api.authenticator.ready())
     assert search.whole() == {}
     assert {name.partition(".")[0] for name in search.transcript.loggers} >= {"dpop_asgi", "httpx2", "httpcore2"}
+
+
+INTROSPECTED = {
+    "gone": Page(b"PRIVATE", 404),
+    "wrong credentials": Page({"error": "invalid_client", "error_description": "PRIVATE"}, 401),
+    "another code": Page({"error": "PRIVATE"}, 400),
+    "error": Page(b"PRIVATE", 500),
+    "no JSON": Page(b"<html>PRIVATE</html>"),
+    "redirect": Page(b"PRIVATE", 302, {"location": "/elsewhere"}),
+    "inactive": Page({"active": False, "sub": "PRIVATE"}),
+    "malformed": Page({"active": True, "exp": "PRIVATE", "cnf": {"jkt": "PRIVATE"}}),
+    "malformed binding": Page({"active": True, "cnf": {"PRIVATE": "PRIVATE"}}),
+    "another audience": Page({"active": True, "aud": "PRIVATE", "token_type": "PRIVATE"}),
+    "another issuer": Page({"active": True, "iss": "PRIVATE"}),
+    "another type": Page({"active": True, "token_type": "PRIVATE", "cnf": {"jkt": "A" * 43}}),
+}
+
+
+@pytest.mark.parametrize("how", ["client_secret", "private_key"])
+@pytest.mark.parametrize("page", INTROSPECTED.values(), ids=INTROSPECTED)
+async def test_an_introspection_endpoint_that_gives_no_good_answer(make_api, search, website, issuer, clock, page, how):
+    secret, key = "PRIVATE" * 5, PrivateKey.generate().private_jwk
+    said = page.body.replace(b"PRIVATE", secret.encode())
+    website.pages["/introspect"] = Page(said, page.status, page.headers)
+    search.know(PASSWORD, quote_plus(PASSWORD), b64encode(f"api:{PASSWORD}".encode()).decode(), secret, key["d"])
+    verify = IntrospectionVerifier(
+        issuer=issuer.url,
+        endpoint=f"{website.url}/introspect",
+        client_id="api",
+        audience=AUDIENCE,
+        clock=clock,
+        **({"client_secret": PASSWORD} if how == "client_secret" else {"private_key": key}),
+    )
+    api = make_api(verify_token=verify, nonces=None)
+    api.token = "an-opaque-token-" + secrets.token_hex(16)
+    assert set(await refused_by(search, api)) <= {401, 503}
+    await say_what_fails(search, verify(api.token))
+    await api.authenticator.aclose()
+    search.transcript.say(repr(verify))
+    assert search.whole() == {}
+    assert search.reasons
 
 
 @pytest.mark.parametrize("part", ["app", "verifier", "observer", "store"])

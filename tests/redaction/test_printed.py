@@ -8,6 +8,7 @@ import pytest
 import redis.asyncio
 
 from dpop_asgi import AccessToken, Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
+from dpop_asgi.client import ClientCredentials, DPoPAuth, Key
 from dpop_asgi.core.credentials import read_credentials
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.settings import Settings
@@ -71,6 +72,11 @@ async def _used_verifier(issuer):
     return verifier
 
 
+def _key(issuer):
+    key = issuer.keys[issuer.kid]
+    return Key(key.public_jwk, key.sign)
+
+
 HOLDERS = {
     "RedisStore": lambda _: RedisStore(REDIS),
     "RedisStore of a client": lambda _: RedisStore(redis.asyncio.Redis(password="hunter2")),
@@ -84,6 +90,12 @@ HOLDERS = {
     "Settings": _of_the_environment,
     "PrivateKey": lambda issuer: issuer.keys[issuer.kid],
     "Client": lambda issuer: Client(key=issuer.keys[issuer.kid]),
+    "Key": _key,
+    "ClientCredentials": lambda _: ClientCredentials("https://id.example/token", "client", "hunter2"),
+    "DPoPAuth": lambda issuer: DPoPAuth(issuer.access_token(), key=_key(issuer)),
+    "DPoPAuth of credentials": lambda issuer: DPoPAuth(
+        ClientCredentials("https://id.example/token", "client", "hunter2"), key=_key(issuer)
+    ),
     "Issuer": lambda issuer: issuer,
     "IncomingRequest": lambda issuer: incoming({"Authorization": f"DPoP {issuer.access_token()}", "DPoP": "hunter2"}),
     "Credentials": lambda issuer: read_credentials(

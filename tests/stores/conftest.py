@@ -2,7 +2,6 @@
 
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -44,10 +43,3 @@ async def proxied_store(proxy):
     store = RedisStore(proxy.url, timeout=patient(0.2))
     yield store
     await store.aclose()
-
-
-@pytest.fixture
-def breaker_clock(monkeypatch, clock):
-    """The breaker's clock, moved by hand; the event loop keeps its own."""
-    monkeypatch.setattr("dpop_asgi.stores.redis.circuit_breaker.time", SimpleNamespace(monotonic=clock))
-    return clock

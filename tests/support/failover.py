@@ -19,6 +19,11 @@ STALL, AFTER_STALL = 0.15, 0.5
 
 SECONDS_BEFORE, SECONDS_AFTER = 0.6, 1.6
 
+# Within so much time after the new master is known everything is as before.
+RECOVERY = 1.0
+# So many proofs must have been sent after that.
+_LATE = 10
+
 
 def busiest(cluster: ClusterTopology, *, seconds: float = 0.4) -> Node:
     """The master that is told of most proofs, while there is load."""
@@ -99,6 +104,13 @@ class Observed:
         )
 
     @property
+    def late(self) -> list[Sheet]:
+        """The proofs from when everything was as before, as far as the servers had time for them."""
+        after = self.moments.known + self.machine.allows(RECOVERY)
+        used = [sheet for sheet in self.sheets if sheet.uses]
+        return [sheet for sheet in used if all(use.asked_at > after and self.is_fair(use) for use in sheet.uses)]
+
+    @property
     def doubles(self) -> list[Sheet]:
         return [sheet for sheet in self.sheets if len(sheet.accepted) > 1]
 
@@ -161,6 +173,9 @@ async def observe(succession: Succession, happen: Callable[[Succession], None], 
             await asyncio.sleep(machine.allows(SECONDS_AFTER) / 2)
             await asyncio.to_thread(succession.bring_back)
             await asyncio.sleep(machine.allows(SECONDS_AFTER) / 2)
+            observed = Observed(barrage.sheets, moments, barrage.glances, machine)
+            # The busier the machine turns out to be, the later it is as before, and the fewer requests are fair.
+            await asyncio.to_thread(wait_until, lambda: len(observed.late) >= _LATE, "nothing is as before")
             done.set()
         await barrage.send_again([sheet for sheet in barrage.sheets if sheet.accepted])
-    return Observed(barrage.sheets, moments, barrage.glances, machine)
+    return observed

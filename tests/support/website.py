@@ -50,9 +50,12 @@ class Website(Served):
         issuer.rotate(keep_old=False)
         self.publish(issuer)
 
-    async def _serve(self, scope: Any, _: Any, send: Any) -> None:
+    async def _page(self, scope: Any, _: Any) -> Page:
+        return self.pages.get(scope["path"], Page("not here", 404))
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         self.requests.append(scope["path"])
-        page = self.pages.get(scope["path"], Page("not here", 404))
+        page = await self._page(scope, receive)
         await asyncio.sleep(page.pause)
         headers = [(name.encode(), value.encode()) for name, value in page.headers.items()]
         await send({"type": "http.response.start", "status": page.status, "headers": headers})

@@ -2,10 +2,11 @@
 
 import pytest
 
-from dpop_asgi import InvalidToken, JWTVerifier
+from dpop_asgi import IntrospectionVerifier, InvalidToken, JWTVerifier
 from dpop_asgi.testing import Issuer
 from tests.support.distant_issuer import PATIENCE, Distant
 from tests.support.fault_proxy import FaultProxy
+from tests.support.introspected import IntrospectionServer
 from tests.support.processes import AUDIENCE
 
 
@@ -27,6 +28,39 @@ def remote(website, clock):
 def verify_remote(remote, clock):
     """Knows the remote issuer's name only."""
     return JWTVerifier(issuer=remote.url, audience=AUDIENCE, timeout=PATIENCE, clock=clock)
+
+
+@pytest.fixture(scope="module")
+def _endpoint():
+    with IntrospectionServer() as server:
+        yield server
+
+
+@pytest.fixture
+def endpoint(_endpoint):
+    """An introspection endpoint that knows no token."""
+    _endpoint.clear()
+    return _endpoint
+
+
+@pytest.fixture
+async def make_opaque(endpoint, clock):
+    """Verifiers that ask the endpoint; they are closed at the end."""
+    made = []
+
+    def make(**options):
+        usual = {"endpoint": endpoint.endpoint, "client_id": "api", "client_secret": "hunter2", "timeout": PATIENCE}
+        made.append(IntrospectionVerifier(**{"audience": AUDIENCE, "clock": clock, **usual, **options}))
+        return made[-1]
+
+    yield make
+    for verifier in made:
+        await verifier.aclose()
+
+
+@pytest.fixture
+def verify_opaque(make_opaque):
+    return make_opaque(issuer="https://id.example.com")
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ ANSWERS = [
     pytest.param(SECRET * 1000 + b"\r\n\r\n", b"", id="no-http"),
     pytest.param(b"\x16\x03\x01\x02\x00" * 100, b"", id="tls"),
     pytest.param(b"HTTP/1.1 abc " + SECRET + b"\r\n\r\n", b"", id="status-is-no-number"),
-    pytest.param(b"HTTP/9.9 200 OK\r\n\r\n{}", b"", id="unknown-version"),
+    pytest.param(b"HTTP/9.9 200 OK\r\n\r\n[]", b"", id="unknown-version"),
     pytest.param(OK + b"x" * 20, b"x" * 1000, id="endless-field-name"),
     pytest.param(OK, b"x: " + b"y" * 1000 + b"\r\n", id="endless-fields"),
     pytest.param(OK + b"no colon " + SECRET + b"\r\n\r\n", b"", id="malformed-field"),
@@ -100,6 +100,19 @@ async def test_what_is_no_answer_makes_the_issuer_unavailable(
     assert "in time" not in message
     assert SECRET.decode() not in message + caplog.text
     assert len(message) < 300
+
+
+@pytest.mark.requirement("R-7662-03")
+@pytest.mark.parametrize(("answer", "more"), ANSWERS)
+async def test_what_is_no_answer_about_a_token_makes_the_issuer_unavailable(
+    answering, make_opaque, caplog, answer, more
+):
+    verify = make_opaque(endpoint=await answering(answer, more), timeout=20.0)
+    with caplog.at_level(logging.DEBUG, "dpop_asgi"), pytest.raises(IssuerUnavailable) as failed:
+        await verify("opaque")
+    assert "in time" not in str(failed.value)
+    assert SECRET.decode() not in str(failed.value) + caplog.text
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize("interim", [b"100 Continue", b"103 Early Hints\r\nx: y"])

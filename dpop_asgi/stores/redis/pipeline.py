@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dpop_asgi.circuit_breaker import CircuitBreaker
 from dpop_asgi.errors import StoreError, StoreUnavailable
-from dpop_asgi.stores.redis.circuit_breaker import CircuitBreaker
 from dpop_asgi.stores.redis.connection import Command, is_redirection
 from dpop_asgi.stores.redis.errors import failure
 

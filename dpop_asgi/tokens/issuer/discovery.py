@@ -51,17 +51,29 @@ async def fetch_keys(
         ValueError: If a response is invalid.
         TimeoutError, httpx2.HTTPError: If there is no response. The HTTP client may raise other errors, too.
     """
-    async with (
-        asyncio.timeout(seconds) as limit,
-        httpx2.AsyncClient(follow_redirects=False, trust_env=False, verify=tls(), headers=_HEADERS) as http,
-    ):
+    async with asyncio.timeout(seconds) as limit, http_client() as http:
         get = partial(_get, http, limit)
         document, headers = await get(jwks_uri or await _discover(get, issuer, insecure_http_hosts))
         return KeySet(document), _fresh_seconds(headers)
 
 
-async def _discover(get: _Get, issuer: str, insecure_http_hosts: Collection[str]) -> str:
-    """`jwks_uri` from RFC 8414 §3 metadata, else from OpenID Connect Discovery §4."""
+async def fetch_address(issuer: str, member: str, *, insecure_http_hosts: Collection[str], seconds: float) -> str:
+    """The URL that the issuer's metadata gives as `member`, such as `introspection_endpoint`.
+
+    Raises:
+        ValueError, TimeoutError, httpx2.HTTPError: As `fetch_keys`.
+    """
+    async with asyncio.timeout(seconds) as limit, http_client() as http:
+        return await _discover(partial(_get, http, limit), issuer, insecure_http_hosts, member)
+
+
+def http_client(**options: Any) -> httpx2.AsyncClient:  # noqa: ANN401 - of httpx2
+    """A client that trusts the configured URL only: no redirects, no proxies of the environment."""
+    return httpx2.AsyncClient(follow_redirects=False, trust_env=False, verify=tls(), headers=_HEADERS, **options)
+
+
+async def _discover(get: _Get, issuer: str, insecure_http_hosts: Collection[str], member: str = "jwks_uri") -> str:
+    """`member` of RFC 8414 §3 metadata, else of OpenID Connect Discovery §4."""
     parts = urlsplit(issuer)
     path = parts.path.rstrip("/")
     try:
@@ -70,41 +82,59 @@ async def _discover(get: _Get, issuer: str, insecure_http_hosts: Collection[str]
         # Not found, or not JSON: some servers return a page for every URL.
         metadata, _ = await get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
     # RFC 8414 §3.3: metadata of another issuer must not be used.
-    if metadata.get("issuer") != issuer or not isinstance(metadata.get("jwks_uri"), str):
-        msg = "its metadata names another issuer or no jwks_uri"
+    if metadata.get("issuer") != issuer or not isinstance(metadata.get(member), str):
+        msg = f"its metadata names another issuer or no {member}"
         raise ValueError(msg)
     is_local = is_loopback(parts.hostname or "")
-    check_address("jwks_uri", metadata["jwks_uri"], insecure_http_hosts=insecure_http_hosts, loopback=is_local)
-    return str(metadata["jwks_uri"])
+    check_address(member, metadata[member], insecure_http_hosts=insecure_http_hosts, loopback=is_local)
+    return str(metadata[member])
 
 
 async def _get(http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str) -> tuple[dict[str, Any], Mapping[str, str]]:
     """A JSON object, and the response headers."""
-    async with http.stream("GET", url, timeout=_connect_timeout(limit)) as response:
+    async with http.stream("GET", url, timeout=connect_timeout(limit)) as response:
         if response.status_code != httpx2.codes.OK:
             msg = f"{url} responded with {response.status_code}"
             raise ValueError(msg)
-        if response.headers.get("content-encoding", "").lower() not in _CONTENT_CODINGS:
-            msg = f"{url} responded with a content coding that was not accepted"
-            raise ValueError(msg)
-        document = strict_json_object(await _body(response), most_openers=_MAX_OPENERS, most_values=_MAX_VALUES)
-        return document, response.headers
+        return await json_in(response), response.headers
 
 
-def _connect_timeout(limit: asyncio.Timeout) -> httpx2.Timeout:
+async def json_in(response: httpx2.Response, *, max_bytes: int = _MAX_DOCUMENT_BYTES) -> dict[str, Any]:
+    """The JSON object in the body of a response.
+
+    Raises:
+        ValueError: If there is none, or it is too large.
+    """
+    if response.headers.get("content-encoding", "").lower() not in _CONTENT_CODINGS:
+        msg = f"{response.url} responded with a content coding that was not accepted"
+        raise ValueError(msg)
+    body = await _body(response, max_bytes)
+    return strict_json_object(body, most_openers=_MAX_OPENERS, most_values=_MAX_VALUES)
+
+
+def cause_of(error: Exception, *, timeout: float) -> str:
+    """Why there is no usable response, for the log."""
+    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+        return f"no response in time (timeout: {timeout:g} s)"
+    # The message may quote what the server sent, which must not be logged.
+    quotes_the_response = isinstance(error, httpx2.ProtocolError)
+    return type(error).__name__ if quotes_the_response else str(error) or type(error).__name__
+
+
+def connect_timeout(limit: asyncio.Timeout) -> httpx2.Timeout:
     """Ends connecting before the limit does: httpx2 leaves the socket open if a handshake is cancelled."""
     left = (limit.when() or 0.0) - asyncio.get_running_loop().time()
     return httpx2.Timeout(None, connect=max(0.0, _CONNECT_SHARE * left))
 
 
-async def _body(response: httpx2.Response) -> bytes:
+async def _body(response: httpx2.Response, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in response.aiter_bytes():
         chunks.append(chunk)
         size += len(chunk)
-        if size > _MAX_DOCUMENT_BYTES or len(chunks) > _MAX_CHUNKS:
-            msg = f"{response.url} responded with more than {_MAX_DOCUMENT_BYTES} bytes or {_MAX_CHUNKS} chunks"
+        if size > max_bytes or len(chunks) > _MAX_CHUNKS:
+            msg = f"{response.url} responded with more than {max_bytes} bytes or {_MAX_CHUNKS} chunks"
             raise ValueError(msg)
     return b"".join(chunks)
 
@@ -156,7 +186,7 @@ def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str]
         msg = f"{option}: {url!r} is on this machine, but its issuer is not"
     else:
         msg = (
-            f"{option}: {url!r} is plain http, so anyone on the network path could replace the keys: "
+            f"{option}: {url!r} is plain http, so anyone on the network path could respond in its place: "
             "use https, or list the host in insecure_http_hosts"
         )
     raise ValueError(msg)

@@ -5,12 +5,10 @@ import logging
 import math
 from collections.abc import Collection
 
-import httpx2
-
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.single_flight import SingleFlight
-from dpop_asgi.tokens.issuer.discovery import check_address, fetch_keys, tls
+from dpop_asgi.tokens.issuer.discovery import cause_of, check_address, fetch_keys, tls
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -147,7 +145,7 @@ class RemoteKeys:
 
     def _note_failure(self, error: Exception) -> None:
         """Keep the error, and log it if it changes how requests are affected."""
-        self._failure = f"the keys of {self._issuer} cannot be fetched: {self._cause(error)}"
+        self._failure = f"the keys of {self._issuer} cannot be fetched: {cause_of(error, timeout=self._timeout)}"
         if self._known is None:
             state = "no keys are known, so requests with its tokens get a 503"
         elif self._is_too_old(self._clock()):
@@ -157,10 +155,3 @@ class RemoteKeys:
         if state != self._degraded_state:
             logger.warning("%s; %s", self._failure, state)
         self._degraded_state = state
-
-    def _cause(self, error: Exception) -> str:
-        if isinstance(error, TimeoutError | httpx2.TimeoutException):
-            return f"no response in time (timeout: {self._timeout:g} s)"
-        # The message may quote what the issuer sent, which must not be logged.
-        quotes_the_response = isinstance(error, httpx2.ProtocolError)
-        return type(error).__name__ if quotes_the_response else str(error) or type(error).__name__

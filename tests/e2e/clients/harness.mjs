@@ -6,7 +6,7 @@ import * as jose from 'jose'
 // `connect(job)` makes a client and returns its `send(method, body)`, which resolves to the Response the client sees.
 export async function run(connect) {
   const job = JSON.parse(await text(process.stdin))
-  const wire = watchFetch()
+  const wire = watchFetch(job.url)
   const send = await connect(job)
   const answers = []
   for (let number = 0; number < job.requests; number++) {
@@ -14,13 +14,14 @@ export async function run(connect) {
     answers.push({ status: response.status, ...(await response.json()) })
     await pause(job.pause * 1000)
   }
-  console.log(JSON.stringify({ answers, wire }))
+  console.log(JSON.stringify({ answers, wire, token: job.token }))
 }
 
-function watchFetch() {
+function watchFetch(url) {
   const wire = []
   const fetch = globalThis.fetch
   globalThis.fetch = async (input, init) => {
+    if (String(input.url ?? input) !== url) return fetch(input, init) // of the authorization server
     const { nonce } = jose.decodeJwt(new Headers(init?.headers ?? input.headers).get('dpop'))
     const asked_at = Date.now() / 1000
     const response = await fetch(input, init)

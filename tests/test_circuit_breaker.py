@@ -1,11 +1,11 @@
-"""Fail fast while the store is away; one call at a time looks whether it is back."""
+"""Fail fast while another server is away; one call at a time looks whether it is back."""
 
 import logging
 
 import pytest
 
-from dpop_asgi import StoreError, StoreUnavailable
-from dpop_asgi.stores.redis.circuit_breaker import CircuitBreaker
+from dpop_asgi import DPoPError, IssuerUnavailable, StoreError, StoreUnavailable
+from dpop_asgi.circuit_breaker import CircuitBreaker
 
 
 @pytest.fixture
@@ -77,14 +77,14 @@ def test_a_probe_that_succeeds_lets_everybody_through(breaker, breaker_clock):
     assert [_is_admitted(breaker) for _ in range(3)] == [True] * 3
 
 
-@pytest.mark.parametrize("kind", [StoreError, StoreUnavailable])
+@pytest.mark.parametrize("kind", [StoreError, StoreUnavailable, IssuerUnavailable])
 def test_calls_are_turned_away_for_what_was_last_seen(breaker, breaker_clock, kind):
     """Z02: a store that refuses each command is not one that is unavailable, and the other way round."""
     _fail(breaker, 3)
     breaker_clock.advance(0.2)
     breaker.admit()
     breaker.failed(kind("what the probe saw"))
-    with pytest.raises(StoreError) as turned_away:
+    with pytest.raises(DPoPError) as turned_away:
         breaker.admit()
     assert type(turned_away.value) is kind
 

@@ -1,13 +1,13 @@
-"""Fail fast while the store is unavailable; one call at a time probes whether it has recovered."""
+"""Fail fast while another server is unavailable; one call at a time probes whether it has recovered."""
 
 import logging
 import time
 
-from dpop_asgi.errors import StoreError, StoreUnavailable
+from dpop_asgi.errors import DPoPError, StoreError, StoreUnavailable
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# One lost batch may be a hiccup; three in a row, each after its full deadline, are an outage.
+# One lost call may be a hiccup; three in a row, each after its full deadline, are an outage.
 _FAILURES_TO_OPEN = 3
 
 # Long enough to spare a server that is starting, short enough that calls succeed within a second of its recovery.
@@ -15,19 +15,21 @@ _PROBE_EVERY_SECONDS = 0.2
 
 
 class CircuitBreaker:
-    """Counts consecutive failures of the store, and opens after three of them.
+    """Counts consecutive failures of a server, and opens after three of them.
 
     Args:
-        name: the store's name for the log; must not contain a password.
+        name: the server's name for the log; must not contain a password.
         timeout: seconds after which a call has failed. No second probe is sent while the first may still succeed.
+        logs: whether changes are logged; `False` if the caller logs the failures itself.
     """
 
-    def __init__(self, name: str, *, timeout: float) -> None:
+    def __init__(self, name: str, *, timeout: float, logs: bool = True) -> None:
         self._name = name
+        self._logs = logs
         self._probe_seconds = max(timeout, _PROBE_EVERY_SECONDS)
         self._failures = 0
         self._next_probe = 0.0
-        self._error_type: type[StoreError] = StoreError
+        self._error_type: type[DPoPError] = StoreUnavailable
 
     @property
     def is_open(self) -> bool:
@@ -38,8 +40,7 @@ class CircuitBreaker:
         """Let a call through; if the circuit breaker is open, as the next probe.
 
         Raises:
-            StoreUnavailable: If the store was unavailable, and the next probe is not due yet.
-            StoreError: If it responded with errors only, and the next probe is not due yet.
+            DPoPError: If the next probe is not due yet; of the type of the last failure.
         """
         if self._failures < _FAILURES_TO_OPEN:
             return
@@ -50,19 +51,19 @@ class CircuitBreaker:
 
     @property
     def _state(self) -> str:
-        return "is unavailable" if self._error_type is StoreUnavailable else "returns only errors"
+        return "returns only errors" if self._error_type is StoreError else "is unavailable"
 
     def succeeded(self) -> None:
         """Record that a call succeeded."""
-        if self.is_open:
+        if self.is_open and self._logs:
             logger.warning("%s has recovered", self._name)
         self._failures = 0
 
-    def failed(self, failure: StoreError) -> None:
+    def failed(self, failure: DPoPError) -> None:
         """Record that a call failed. While the circuit breaker is open, calls fail with the same type of error."""
         self._failures += 1
         self._error_type = type(failure)
-        if self._failures == _FAILURES_TO_OPEN:
+        if self._failures == _FAILURES_TO_OPEN and self._logs:
             logger.error(
                 "%s failed %d times in a row, circuit breaker open: %s", self._name, _FAILURES_TO_OPEN, failure
             )

@@ -1,0 +1,186 @@
+"""DPoP for httpx2: `httpx2.Client(auth=DPoPAuth(...))`, and the same for `httpx2.AsyncClient`."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from concurrent.futures import Future
+from inspect import isawaitable
+from typing import Any
+
+import httpx2
+
+from dpop_asgi.client.bound_tokens import BoundTokens, Outcome, Step
+from dpop_asgi.client.flow import challenge_error, header_flow
+from dpop_asgi.client.key import Key, target
+from dpop_asgi.client.nonces import Nonces
+from dpop_asgi.client.signed_request import Body, Exchange, sent
+from dpop_asgi.client.token_endpoint import ClientCredentials, TokenError, TokenRequest, is_token
+from dpop_asgi.core.options import closed_if_coroutine, require
+from dpop_asgi.core.ports import Clock
+
+TokenSource = str | ClientCredentials | Callable[[], str | Awaitable[str]]
+_Steps = Generator[Step | Awaitable[str], Any, None]
+
+# In the extensions of a request, which httpx2 copies when it follows a redirect: where the token was sent first.
+_FIRST_ORIGIN = "dpop_asgi.origin"
+# As many as curl and browsers follow at least, and far more than APIs have.
+_MOST_REDIRECTS = 10
+# Who waits for a token that another thread or task fetches. httpx2's own timeouts are 5 s each.
+_LONGEST_WAIT_SECONDS = 30.0
+
+
+class DPoPAuth(httpx2.Auth):
+    """Sends an access token with a proof of possession (RFC 9449 §7), and handles the server's nonces.
+
+    Nonces are learned from every response. After a nonce challenge the request is sent once more, unless its body was
+    consumed. Threads and tasks may share one.
+
+    Args:
+        token: the access token; or a function that returns it, which is called for each request and may be async; or
+            how to fetch it.
+        key: the key that the token is bound to.
+        clock: seconds since the epoch.
+
+    Raises:
+        ValueError: If an option is invalid. The message names the option.
+    """
+
+    def __init__(self, token: TokenSource, *, key: Key, clock: Clock = time.time) -> None:
+        fits = callable(token) or isinstance(token, ClientCredentials) or is_token(token)
+        require("token", fits, "an access token, a function that returns one, or ClientCredentials")
+        require("key", isinstance(key, Key), "a Key")
+        self._key = key
+        self._clock = clock
+        self._nonces = Nonces()
+        self._source = token
+        self._bound = BoundTokens(token, key, self._nonces, clock) if isinstance(token, ClientCredentials) else None
+
+    def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Called by `httpx2.Client`.
+
+        Raises:
+            TokenError: If no token is issued.
+            ValueError: If `token` is an async function, or returns something that isn't a token.
+        """
+        steps = self._steps(request)
+        try:
+            step = next(steps)
+            while True:
+                result: httpx2.Response | Outcome
+                if isinstance(step, httpx2.Request):
+                    result = yield step
+                    if isinstance(step, TokenRequest):
+                        result.read()
+                elif isinstance(step, Future):
+                    result = _waited(step)
+                else:
+                    closed_if_coroutine(step)
+                    require("token", fits=False, wanted="a plain function for a client that is not async")
+                step = steps.send(result)
+        except StopIteration:
+            return
+        finally:
+            steps.close()
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Called by `httpx2.AsyncClient`.
+
+        Raises:
+            TokenError: If no token is issued.
+            ValueError: If `token` returns something that isn't a token.
+        """
+        steps = self._steps(request)
+        try:
+            step = next(steps)
+            while True:
+                result: httpx2.Response | Outcome | str
+                if isinstance(step, httpx2.Request):
+                    result = yield step
+                    if isinstance(step, TokenRequest):
+                        await result.aread()
+                elif isinstance(step, Future):
+                    result = await _awaited(step)
+                else:
+                    result = await step
+                step = steps.send(result)
+        except StopIteration:
+            return
+        finally:
+            steps.close()
+
+    def _steps(self, request: httpx2.Request) -> _Steps:
+        """Yields requests to send, and whatever else has to be waited for; the last response is the result."""
+        url = _url(request)
+        origin = target(url)[1]
+        if request.extensions.setdefault(_FIRST_ORIGIN, origin) != origin:
+            self._learn((yield request))
+            return
+        token = self._source if isinstance(self._source, str) else (yield from self._token(request))
+        response = yield from self._signed(request, url, token)
+        for _ in range(_MOST_REDIRECTS):
+            if response.request is request:
+                break
+            # httpx2 has followed a redirect with the proof for another URI, and without the token to another origin.
+            request = response.request
+            url = _url(request)
+            if target(url)[1] != origin or challenge_error(response) is None or not Body(request).repeatable:
+                return
+            response = yield from self._signed(request, url, token)
+        if self._bound is not None and challenge_error(response) == "invalid_token":
+            self._bound.forget(token)
+
+    def _token(self, request: httpx2.Request) -> Generator[Step | Awaitable[str], Any, str]:
+        if self._bound is not None:
+            return (yield from self._bound.token(request.extensions))
+        token: object = self._source()  # type: ignore[operator]
+        if isawaitable(token):
+            token = yield token
+        if not isinstance(token, str) or not is_token(token):
+            msg = "token: must return an access token"
+            raise ValueError(msg)
+        return token
+
+    def _signed(self, request: httpx2.Request, url: str, token: str) -> Exchange:
+        body = Body(request)
+        steps = header_flow(
+            request.method,
+            url,
+            key=self._key,
+            nonces=self._nonces,
+            access_token=token,
+            repeatable=body.repeatable,
+            clock=self._clock,
+        )
+        response = yield from sent(request, body, steps)
+        if response.request is not request:
+            # The older ones first, so that the last nonce of an origin is kept.
+            for one in (*response.history, response):
+                self._learn(one)
+        return response
+
+    def _learn(self, response: httpx2.Response) -> None:
+        self._nonces.learn(target(_url(response.request))[1], response.headers.get("DPoP-Nonce"))
+
+
+def _url(request: httpx2.Request) -> str:
+    """Where a request goes, as sent, but without userinfo."""
+    url = request.url
+    return f"{url.scheme}://{url.netloc.decode()}{url.raw_path.decode()}"
+
+
+def _waited(flight: Future[Outcome]) -> Outcome:
+    try:
+        return flight.result(_LONGEST_WAIT_SECONDS)
+    except TimeoutError:
+        return _too_long()
+
+
+async def _awaited(flight: Future[Outcome]) -> Outcome:
+    try:
+        return await asyncio.wait_for(asyncio.wrap_future(flight), _LONGEST_WAIT_SECONDS)
+    except TimeoutError:
+        return _too_long()
+
+
+def _too_long() -> TokenError:
+    return TokenError("the token endpoint does not respond")

@@ -1,0 +1,72 @@
+"""Signed and opaque access tokens side by side: which verifier a token is for."""
+
+import asyncio
+import re
+
+from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.encoding import b64url_decode
+from dpop_asgi.core.options import require
+from dpop_asgi.core.ports import Closeable, Readiness, TokenVerifier
+from dpop_asgi.core.strict_json import strict_json_object
+from dpop_asgi.verifier import cache_of
+
+_COMPACT_JWS = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+class TokensByShape:
+    """Passes signed tokens to one verifier and all others to another.
+
+    A token is signed if it has three base64url parts of which the first is a JSON object with `alg`. What one verifier
+    rejects is never passed to the other: some endpoints respond to a JWT with an error, and a JWT that is rejected here
+    must not be accepted because it is active there.
+
+    Args:
+        jwt: for signed tokens, such as a `JWTVerifier`.
+        opaque: for all others, such as an `IntrospectionVerifier`.
+
+    Raises:
+        ValueError: If one of them can be seen not to be a token verifier.
+    """
+
+    def __init__(self, *, jwt: TokenVerifier, opaque: TokenVerifier) -> None:
+        given: dict[str, object] = {"jwt": jwt, "opaque": opaque}
+        for option, verifier in given.items():
+            require(option, callable(verifier) and not isinstance(verifier, type), "a token verifier")
+        self._jwt = jwt
+        self._opaque = opaque
+        self._jwt_cache = cache_of(jwt)
+        self._opaque_cache = cache_of(opaque)
+
+    async def __call__(self, token: str, /) -> AccessToken:
+        """See `dpop_asgi.core.ports.TokenVerifier`."""
+        return await (self._jwt if is_signed(token) else self._opaque)(token)
+
+    def cached_token(self, token_hash: str) -> AccessToken | None:
+        """The token with this base64url SHA-256, if one of the verifiers remembers it."""
+        return self._jwt_cache(token_hash) or self._opaque_cache(token_hash)
+
+    async def ready(self) -> None:
+        """Prepare both verifiers, where they have something to prepare.
+
+        Raises:
+            IssuerUnavailable: If that is not possible now.
+        """
+        verifiers = (self._jwt, self._opaque)
+        await asyncio.gather(*(verifier.ready() for verifier in verifiers if isinstance(verifier, Readiness)))
+
+    async def aclose(self) -> None:
+        """Close what the verifiers keep open."""
+        for verifier in (self._jwt, self._opaque):
+            if isinstance(verifier, Closeable):
+                await verifier.aclose()
+
+
+def is_signed(token: str) -> bool:
+    """Whether a token has the shape of a compact JWS (RFC 7515 §7.1). Nothing is verified."""
+    parts = _COMPACT_JWS.fullmatch(token)
+    if parts is None:
+        return False
+    try:
+        return "alg" in strict_json_object(b64url_decode(parts[1].encode("ascii")))
+    except (ValueError, RecursionError):
+        return False

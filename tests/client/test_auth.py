@@ -1,0 +1,244 @@
+"""`DPoPAuth` in both clients of httpx2: bodies, redirects, and where the token comes from."""
+
+import asyncio
+import io
+import logging
+from contextlib import ExitStack
+from tempfile import TemporaryFile
+
+import httpx2
+import pytest
+
+from dpop_asgi.client import ClientCredentials, DPoPAuth
+from tests.client.peers import API, TOKEN, Peer, Wire, challenge
+
+OK = httpx2.Response(200)
+INVALID_PROOF = challenge("n1", 'DPoP error="invalid_dpop_proof"')
+
+
+async def test_a_request_has_the_token_and_a_proof_for_it(send, key):
+    peer = Peer(OK)
+    response = await send(peer, auth=DPoPAuth(TOKEN, key=key), url=f"{API}?a=b#c", headers={"Authorization": "Basic x"})
+    assert response.status_code == 200
+    [(_, _, headers)] = peer.requests
+    assert headers["authorization"] == f"DPoP {TOKEN}"
+    assert peer.proofs[0]["htu"] == API
+
+
+async def test_userinfo_of_a_url_is_in_no_proof(send, key):
+    peer = Peer(OK)
+    await send(peer, auth=DPoPAuth(TOKEN, key=key), url="https://alice:hunter2@api.example.com/orders")
+    assert peer.proofs[0]["htu"] == API
+
+
+async def test_a_server_that_always_challenges_is_asked_twice_and_its_401_is_the_result(send, key):
+    peer, auth = Peer(challenge("n1"), challenge("n2")), DPoPAuth(TOKEN, key=key)
+    assert (await send(peer, auth=auth)).status_code == 401
+    assert peer.nonces == [None, "n1"]
+    await send(peer, auth=auth)
+    assert peer.nonces[2:] == ["n2", "n2"]
+
+
+async def test_a_request_costs_one_signature(send, monkeypatch, key):
+    signed, sign = [], key._sign
+    monkeypatch.setattr(key, "_sign", lambda message: signed.append(1) or sign(message))
+    peer, auth = Peer(challenge("n1"), OK), DPoPAuth(TOKEN, key=key)
+    for signatures in (2, 3, 4):
+        await send(peer, auth=auth)
+        assert len(signed) == signatures
+
+
+# Bodies
+
+
+def _file(stack):
+    """One that is not read from its beginning."""
+    file = stack.enter_context(TemporaryFile())  # noqa: SIM115 - the stack is one
+    file.write(b"skipped" + b"x" * 100_000)
+    file.seek(len(b"skipped"))
+    return file
+
+
+class _Pipe(io.RawIOBase):
+    """A file that knows no way back."""
+
+    def __init__(self):
+        self._parts = [b"x" * 100_000]
+
+    def readable(self):
+        return True
+
+    def read(self, _size=-1):
+        return self._parts.pop() if self._parts else b""
+
+
+BODIES = {
+    "bytes": (lambda _: {"content": b"x" * 100_000}, True, "both"),
+    "JSON": (lambda _: {"json": {"a": "x" * 100_000}}, True, "both"),
+    "form": (lambda _: {"data": {"a": "x" * 100_000}}, True, "both"),
+    "multipart of bytes": (lambda _: {"files": {"f": b"x" * 100_000}, "data": {"a": "b"}}, True, "both"),
+    "multipart of a file": (lambda stack: {"files": {"f": _file(stack)}}, True, "both"),
+    "multipart of a pipe": (lambda _: {"files": {"f": _Pipe()}}, False, "both"),
+    "file": (lambda stack: {"content": _file(stack)}, True, "sync"),
+    "pipe": (lambda _: {"content": _Pipe()}, False, "sync"),
+    "generator": (lambda _: {"content": (b"x" * 50_000 for _ in range(2))}, False, "sync"),
+    "iterator": (lambda _: {"content": iter([b"x" * 100_000])}, False, "sync"),
+    "async generator": (lambda _: {"content": _parts()}, False, "async"),
+}
+
+
+async def _parts():
+    yield b"x" * 50_000
+    yield b"x" * 50_000
+
+
+@pytest.mark.parametrize(("body", "again", "of"), [pytest.param(*row, id=name) for name, row in BODIES.items()])
+async def test_a_body_is_sent_again_whole_or_not_at_all(send, key, request, body, again, of):
+    if of not in {"both", request.node.callspec.params["send"]}:
+        return
+    peer, auth = Peer(challenge("n1"), OK), DPoPAuth(TOKEN, key=key)
+    with ExitStack() as stack:
+        response = await send(peer, auth=auth, method="POST", **body(stack))
+    assert response.status_code == (200 if again else 401)
+    assert len(peer.bodies) == (2 if again else 1)
+    assert peer.bodies[0].count(b"x") >= 100_000
+    assert peer.bodies[-1] == peer.bodies[0]
+    # With the nonce that was learned it would have been accepted at once.
+    assert (await send(peer, auth=auth, method="POST", content=b"")).status_code == 200
+
+
+def test_an_upload_that_nobody_can_know_is_not_sent_again(key):
+    class Custom(httpx2.SyncByteStream):
+        def __iter__(self):
+            yield b"x"
+
+    peer = Peer(challenge("n1"), OK)
+    with httpx2.Client(transport=Wire(peer), auth=DPoPAuth(TOKEN, key=key)) as http:
+        response = http.send(httpx2.Request("POST", API, stream=Custom()))
+    assert (response.status_code, len(peer.requests)) == (401, 1)
+
+
+# Redirects
+
+
+def _moved(to, status=307, nonce=None):
+    return httpx2.Response(status, headers={"Location": to, **({"DPoP-Nonce": nonce} if nonce else {})})
+
+
+@pytest.mark.parametrize(("status", "method"), [(301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")])
+async def test_a_redirect_gets_a_proof_for_its_own_uri_and_method(send, key, status, method):
+    peer = Peer(_moved("/new", status, "n0"), INVALID_PROOF, OK)
+    response = await send(peer, auth=DPoPAuth(TOKEN, key=key), method="POST", content=b"x", follow_redirects=True)
+    assert (response.status_code, str(response.url)) == (200, "https://api.example.com/new")
+    # httpx2 follows by itself, with the proof for the first URI, which the API rejects.
+    assert [(proof["htm"], proof["htu"]) for proof in peer.proofs] == [
+        ("POST", API),
+        ("POST", API),
+        (method, "https://api.example.com/new"),
+    ]
+    assert peer.proofs[2]["nonce"] == "n1"
+    assert [body for body in peer.bodies if body] == [b"x"] * (3 if method == "POST" else 1)
+
+
+async def test_after_a_redirect_a_nonce_challenge_is_met_once_as_well(send, key):
+    peer = Peer(_moved("/new"), INVALID_PROOF, challenge("n2"), challenge("n3"))
+    response = await send(peer, auth=DPoPAuth(TOKEN, key=key), follow_redirects=True)
+    assert response.status_code == 401
+    assert peer.nonces == [None, None, "n1", "n2"]
+
+
+async def test_a_redirect_to_what_is_public_needs_no_further_request(send, key):
+    peer = Peer(_moved("/public"), OK)
+    assert (await send(peer, auth=DPoPAuth(TOKEN, key=key), follow_redirects=True)).status_code == 200
+    assert len(peer.requests) == 2
+
+
+@pytest.mark.parametrize("other", ["https://evil.example/a", "https://api.example.com:8443/a"])
+@pytest.mark.parametrize("line", ['DPoP error="use_dpop_nonce"', 'DPoP error="invalid_dpop_proof"'])
+async def test_another_origin_gets_no_token_and_its_challenge_is_the_result(send, key, other, line):
+    peer, auth = Peer(_moved(other, nonce="n1"), challenge("evil", line), OK), DPoPAuth(TOKEN, key=key)
+    response = await send(peer, auth=auth, follow_redirects=True)
+    assert response.status_code == 401
+    assert ["authorization" in headers for _, _, headers in peer.requests] == [True, False]
+    # Nor is its nonce taken for one of the first origin.
+    await send(peer, auth=auth)
+    assert peer.nonces[-1] == "n1"
+
+
+async def test_a_redirect_that_is_followed_by_hand_takes_no_token_to_another_origin(key):
+    peer, auth = Peer(_moved("https://evil.example/a"), OK), DPoPAuth(TOKEN, key=key)
+    async with httpx2.AsyncClient(transport=Wire(peer), auth=auth) as http:
+        response = await http.get(API)
+        await http.send(response.next_request)
+    assert ["authorization" in headers for _, _, headers in peer.requests] == [True, False]
+
+
+async def test_redirects_in_a_circle_end(send, key):
+    peer = Peer(*[_moved("/a"), INVALID_PROOF] * 20)
+    response = await send(peer, auth=DPoPAuth(TOKEN, key=key), follow_redirects=True)
+    assert response.status_code == 401
+    assert len(peer.requests) == 2 * 11
+
+
+# Tokens
+
+
+async def test_a_function_is_asked_for_the_token_of_each_request(send, key):
+    tokens, peer = iter(["first", "second"]), Peer(OK)
+    auth = DPoPAuth(lambda: next(tokens), key=key)
+    for _ in range(2):
+        await send(peer, auth=auth)
+    assert [headers["authorization"] for _, _, headers in peer.requests] == ["DPoP first", "DPoP second"]
+    assert peer.proofs[0]["ath"] != peer.proofs[1]["ath"]
+
+
+async def _from_elsewhere():
+    await asyncio.sleep(0)
+    return TOKEN
+
+
+async def test_a_function_may_be_async_for_the_async_client_only(send, key, request):
+    peer, auth = Peer(OK), DPoPAuth(_from_elsewhere, key=key)
+    if request.node.callspec.params["send"] == "async":
+        assert (await send(peer, auth=auth)).status_code == 200
+    else:
+        with pytest.raises(ValueError, match=r"^token: must be a plain function"):
+            await send(peer, auth=auth)
+        assert peer.requests == []
+
+
+@pytest.mark.parametrize("returned", [None, b"hunter2", "hunter2\r\nX: y", "", "hunter 2"])
+async def test_what_a_function_returns_must_be_a_token(send, key, returned):
+    with pytest.raises(ValueError, match=r"^token: must return an access token$"):
+        await send(Peer(OK), auth=DPoPAuth(lambda: returned, key=key))
+
+
+async def test_what_a_function_raises_is_raised(send, key):
+    with pytest.raises(ZeroDivisionError):
+        await send(Peer(OK), auth=DPoPAuth(lambda: 1 / 0, key=key))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        pytest.param({"token": ""}, "token", id="empty token"),
+        pytest.param({"token": "hunter2\n"}, "token", id="line break"),
+        pytest.param({"token": None}, "token", id="no token"),
+        pytest.param({"token": "hunter2" * 10_000}, "token", id="huge token"),
+        pytest.param({"key": "hunter2"}, "key", id="no key"),
+    ],
+)
+def test_a_wrong_option_is_named_and_not_shown(key, options, named):
+    with pytest.raises(ValueError, match=f"^{named}: ") as caught:
+        DPoPAuth(**{"token": TOKEN, "key": key, **options})
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_no_secret_is_logged_or_shown(send, key, caplog):
+    caplog.set_level(logging.DEBUG)
+    auth = DPoPAuth("hunter2", key=key)
+    response = await send(Peer(challenge("hunter3"), OK), auth=auth)
+    proof = response.request.headers["dpop"]
+    secret = ClientCredentials("https://id.example.com/token", "client", "hunter4")
+    for text in (caplog.text, repr(auth), repr(DPoPAuth(secret, key=key)), repr(secret)):
+        assert [word for word in ("hunter", proof) if word in text] == []

@@ -1,0 +1,162 @@
+"""Signed and opaque tokens side by side: each goes to its verifier, and to that one alone."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from dpop_asgi import AccessToken, InvalidToken, IssuerUnavailable, JWTVerifier, Reason, TokensByShape
+from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
+from dpop_asgi.core.private_key import PrivateKey
+from dpop_asgi.testing import Issuer
+from dpop_asgi.tokens.by_shape import is_signed
+from tests.support.api import Api, App
+from tests.support.introspected import PATH
+from tests.support.processes import AUDIENCE
+from tests.support.website import Page
+
+HEADER = b64url_encode(b'{"alg":"ES256"}')
+
+
+def _jws(header):
+    return f"{b64url_encode(header)}.e30.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("token", "signed"),
+    [
+        pytest.param(f"{HEADER}.e30.c2ln", True, id="three-parts-with-alg"),
+        pytest.param(_jws(b'{"alg":"none","typ":"x"}'), True, id="alg-none"),
+        pytest.param(f"{HEADER}.e30.", False, id="no-signature"),
+        pytest.param(f"{HEADER}.e30", False, id="two-parts"),
+        pytest.param(f"{HEADER}.e30.c2ln.c2ln.c2ln", False, id="five-parts"),
+        pytest.param(f"{HEADER}.e30.c2ln=", False, id="padding"),
+        pytest.param(f"{HEADER}.e3~.c2ln", False, id="another-character"),
+        pytest.param(f"{HEADER}.e30.c2ln\n", False, id="a-line-end"),
+        pytest.param(_jws(b"{}"), False, id="no-alg"),
+        pytest.param(_jws(b'["alg"]'), False, id="list"),
+        pytest.param(_jws(b"[" * 9000), False, id="nested"),
+        pytest.param("prefix.tenant.c2VjcmV0", False, id="opaque-in-three-parts"),
+        pytest.param("2YotnFZFEjr1zCsicMWpAA", False, id="opaque"),
+        pytest.param("", False, id="empty"),
+    ],
+)
+def test_the_shape_of_a_token(token, signed):
+    assert is_signed(token) is signed
+
+
+@pytest.fixture
+def both(verify, make_opaque):
+    return TokensByShape(jwt=verify, opaque=make_opaque())
+
+
+@pytest.fixture
+def api(both, issuer, client, clock):
+    return Api(App(), issuer, client, clock, verify_token=both, nonces=None)
+
+
+def _bound(client):
+    return {"active": True, "sub": "alice", "cnf": {"jkt": client.thumbprint}}
+
+
+async def test_a_request_with_either_is_accepted(api, endpoint, client):
+    endpoint.says["opaque"] = _bound(client)
+    for token in (api.token, "opaque", api.token, "opaque"):
+        assert (await api.request(token=token)).status == 200
+    assert endpoint.tokens == ["opaque"]
+
+
+async def test_a_signed_token_that_is_rejected_is_not_asked_about(both, endpoint, issuer, client, reason_of):
+    """It could be active there. Other endpoints respond with 400."""
+    token = issuer.access_token(client, claims={"aud": "other"})
+    endpoint.says[token] = _bound(client)
+    assert await reason_of(both, token) is Reason.TOKEN_AUDIENCE
+    assert endpoint.asked == []
+
+
+async def test_what_one_of_them_remembers_is_remembered(both, endpoint, issuer, client):
+    endpoint.says["opaque"] = _bound(client)
+    for token in ("opaque", issuer.access_token(client)):
+        assert both.cached_token(sha256_b64url(token)) is None
+        assert await both(token) is both.cached_token(sha256_b64url(token))
+
+
+async def test_wrong_credentials_for_introspection_leave_signed_tokens_alone(api, endpoint):
+    endpoint.pages[PATH] = Page({"error": "invalid_client"}, 401)
+    for number in range(5):
+        answer = await api.request(token=f"opaque-{number}")
+        assert (answer.status, answer.all("www-authenticate"), answer.one("retry-after")) == (503, [], "1")
+        assert (await api.request()).status == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"signed_by": PrivateKey.generate()}, id="signature"),
+        pytest.param({"claims": {"ath": "x"}}, id="ath"),
+        pytest.param({"claims": {"iat": 0}}, id="iat"),
+    ],
+)
+async def test_a_request_with_a_bad_proof_asks_nobody(api, endpoint, changes):
+    assert (await api.request(token="opaque", **changes)).status == 401
+    assert endpoint.asked == []
+
+
+async def test_a_thousand_requests_with_invented_tokens_hold_no_other_client_up(api, endpoint, client, other_client):
+    """While the endpoint answers none of them: whoever is known is served, without a call."""
+    endpoint.says["known"] = _bound(other_client)
+    assert (await api.request(token="known", client=other_client)).status == 200
+    endpoint.gate.clear()
+    flood = [asyncio.ensure_future(api.request(token=f"invented-{number}")) for number in range(1000)]
+    await asyncio.sleep(0)
+    for _ in range(10):
+        assert (await api.request(token="known", client=other_client)).status == 200
+        assert (await api.request()).status == 200
+    endpoint.gate.set()
+    statuses = Counter(answer.status for answer in await asyncio.gather(*flood))
+    opaque = api.authenticator.verify_token._opaque
+    assert statuses == {401: len(endpoint.asked) - 1, 503: 1001 - len(endpoint.asked)}
+    assert (endpoint.most <= 48, len(endpoint.asked) <= 49) == (True, True)
+    assert (len(opaque._calls), len(opaque._cache), len(opaque._rejected)) == (0, 1, statuses[401])
+
+
+async def test_it_is_ready_when_both_are(website, issuer, client, clock, make_opaque):
+    remote = Issuer(website.url, audience=AUDIENCE, clock=clock)
+    both = TokensByShape(
+        jwt=JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock),
+        opaque=make_opaque(endpoint=None, issuer=remote.url),
+    )
+    website.publish(remote)
+    with pytest.raises(IssuerUnavailable, match="introspection_endpoint"):
+        await both.ready()
+    metadata = website.pages["/.well-known/oauth-authorization-server"].content
+    metadata["introspection_endpoint"] = f"{website.url}/introspect"
+    await both.ready()
+
+
+async def test_own_verifiers_need_nothing_but_to_be_called():
+    async def jwt(_):
+        raise InvalidToken(Reason.TOKEN_REJECTED)
+
+    async def opaque(_):
+        return AccessToken(subject="alice")
+
+    both = TokensByShape(jwt=jwt, opaque=opaque)
+    await both.ready()
+    assert (await both("opaque")).subject == "alice"
+    assert both.cached_token("x") is None
+    await both.aclose()
+
+
+@pytest.mark.parametrize("option", ["jwt", "opaque"])
+@pytest.mark.parametrize("verifier", [None, JWTVerifier], ids=["nothing", "a-class"])
+def test_what_is_no_verifier_is_named(verify, option, verifier):
+    with pytest.raises(ValueError, match=f"^{option}: "):
+        TokensByShape(**{"jwt": verify, "opaque": verify, option: verifier})
+
+
+async def test_its_connections_are_closed_with_the_authenticator(api, endpoint, both):
+    await api.request(token="opaque")
+    assert both._opaque._endpoint._http is not None
+    await api.authenticator.aclose()
+    assert both._opaque._endpoint._http is None

@@ -1,0 +1,442 @@
+"""What an introspection endpoint says about a token, and what becomes of it (RFC 7662, RFC 9449 §6.2)."""
+
+import asyncio
+import json
+from base64 import b64decode
+
+import pytest
+
+from dpop_asgi import IntrospectionVerifier, InvalidToken, IssuerUnavailable, Reason
+from dpop_asgi.core.encoding import b64url_decode, sha256_b64url
+from dpop_asgi.core.jwk import import_public_key
+from dpop_asgi.core.private_key import PrivateKey
+from dpop_asgi.single_flight import SingleFlight
+from tests.support.introspected import PATH
+from tests.support.processes import AUDIENCE
+from tests.support.website import Page
+
+TOKEN = "an-opaque.token~with/odd+characters=="
+METADATA = "/.well-known/oauth-authorization-server"
+
+
+@pytest.fixture
+def said(client, clock):
+    """An answer with everything that is checked."""
+    return {
+        "active": True,
+        "iss": "https://id.example.com",
+        "aud": AUDIENCE,
+        "sub": "alice",
+        "client_id": "app",
+        "scope": "orders:read orders:write",
+        "exp": int(clock()) + 3600,
+        "nbf": int(clock()),
+        "token_type": "DPoP",
+        "cnf": {"jkt": client.thumbprint},
+    }
+
+
+def changed(said, changes):
+    """`said` with other members; `...` stands for none."""
+    return {name: value for name, value in {**said, **changes}.items() if value is not ...}
+
+
+async def test_what_the_endpoint_says_is_what_the_caller_is(verify_opaque, endpoint, said, client):
+    endpoint.says[TOKEN] = said
+    token = await verify_opaque(TOKEN)
+    assert (token.subject, token.client_id, token.scopes) == ("alice", "app", {"orders:read", "orders:write"})
+    assert (token.key_thumbprint, token.expires_at) == (client.thumbprint, said["exp"])
+    assert token.claims == changed(said, {"active": ...})
+
+
+@pytest.mark.requirement("R-7662-01", "R-7662-02", "R-6.2-01")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"token_type": "dpop"}, id="token-type-in-lower-case"),
+        pytest.param({"token_type": ...}, id="no-token-type"),
+        pytest.param({"token_type": None}, id="token-type-null"),
+        pytest.param({"aud": ["https://other.example", AUDIENCE]}, id="several-audiences"),
+        # RFC 9449 figure 11 has none. The endpoint knows who asks (RFC 7662 §4).
+        pytest.param({"aud": ...}, id="no-audience"),
+        pytest.param({"aud": []}, id="no-audience-in-the-list"),
+        pytest.param({"iss": ...}, id="no-issuer"),
+        pytest.param({"exp": ...}, id="no-expiry"),
+        pytest.param({"nbf": ...}, id="no-start"),
+        pytest.param({"exp": -4}, id="expired-within-the-leeway"),
+        pytest.param({"nbf": 5}, id="not-yet-valid-within-the-leeway"),
+        pytest.param({"cnf": ..., "token_type": "Bearer"}, id="unbound"),
+        pytest.param({"token_use": "access_token", "typ": "Bearer"}, id="named-as-an-access-token"),
+    ],
+)
+async def test_an_answer_that_fits_is_accepted(verify_opaque, endpoint, said, clock, changes):
+    endpoint.says[TOKEN] = changed(said, at(clock, changes))
+    assert (await verify_opaque(TOKEN)).subject == "alice"
+
+
+def at(clock, changes):
+    """Times are given in seconds from now."""
+    return {
+        name: int(clock()) + value if name in {"exp", "nbf"} and type(value) is int else value
+        for name, value in changes.items()
+    }
+
+
+R = Reason
+
+
+@pytest.mark.requirement("R-7662-01", "R-7662-02", "R-6.2-01")
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"active": False}, R.TOKEN_INACTIVE, id="inactive"),
+        pytest.param({"active": "true"}, R.TOKEN_INACTIVE, id="active-is-a-string"),
+        pytest.param({"active": 1}, R.TOKEN_INACTIVE, id="active-is-a-number"),
+        pytest.param({"active": ...}, R.TOKEN_INACTIVE, id="nothing-about-active"),
+        pytest.param({"iss": "https://id.example.com/"}, R.TOKEN_ISSUER, id="other-issuer"),
+        pytest.param({"iss": ["https://id.example.com"]}, R.TOKEN_ISSUER, id="issuer-is-a-list"),
+        pytest.param({"aud": "https://other.example"}, R.TOKEN_AUDIENCE, id="other-audience"),
+        pytest.param({"aud": [AUDIENCE + "/", {}]}, R.TOKEN_AUDIENCE, id="other-audiences"),
+        pytest.param({"aud": 5}, R.TOKEN_AUDIENCE, id="audience-is-a-number"),
+        pytest.param({"exp": -5}, R.TOKEN_EXPIRED, id="expired"),
+        pytest.param({"nbf": 6}, R.TOKEN_NOT_YET_VALID, id="not-yet-valid"),
+        pytest.param({"token_type": "Bearer"}, R.BINDING_MALFORMED, id="bound-and-bearer"),
+        pytest.param({"token_type": ["DPoP"]}, R.BINDING_MALFORMED, id="token-type-is-a-list"),
+        pytest.param({"cnf": ...}, R.BINDING_MISSING, id="DPoP-and-not-bound"),
+        pytest.param({"cnf": {"x5t#S256": "x"}}, R.BINDING_UNSUPPORTED, id="bound-to-a-certificate"),
+        pytest.param({"cnf": {"jkt": "x"}}, R.BINDING_MALFORMED, id="no-thumbprint"),
+        pytest.param({"cnf": None}, R.BINDING_MALFORMED, id="null-binding"),
+        pytest.param({"token_type": "refresh_token"}, R.TOKEN_TYPE, id="refresh-token"),
+        pytest.param({"token_type": ..., "token_use": "refresh_token"}, R.TOKEN_TYPE, id="refresh-token-of-hydra"),
+        pytest.param({"token_type": ..., "typ": "Refresh"}, R.TOKEN_TYPE, id="refresh-token-of-keycloak"),
+        pytest.param({"token_type": ..., "typ": "ID"}, R.TOKEN_TYPE, id="id-token-of-keycloak"),
+    ],
+)
+async def test_an_answer_that_does_not_fit_is_a_rejection(
+    verify_opaque, endpoint, said, clock, reason_of, changes, reason
+):
+    endpoint.says[TOKEN] = changed(said, at(clock, changes))
+    assert await reason_of(verify_opaque, TOKEN) is reason
+
+
+@pytest.mark.parametrize("aud", [..., [], None])
+async def test_an_audience_can_be_required(make_opaque, endpoint, said, reason_of, aud):
+    endpoint.says[TOKEN] = changed(said, {"aud": aud})
+    assert await reason_of(make_opaque(require_audience=True), TOKEN) is Reason.TOKEN_AUDIENCE
+
+
+@pytest.mark.parametrize("token", ["caf\xe9", "\ud800", "a" * 16_385], ids=["not-ascii", "surrogate", "over-16-KB"])
+async def test_what_cannot_be_a_token_is_not_asked_about(verify_opaque, endpoint, reason_of, token):
+    assert await reason_of(verify_opaque, token) is Reason.TOKEN_MALFORMED
+    assert endpoint.asked == []
+
+
+async def test_a_token_of_16_kb_is_asked_about(verify_opaque, endpoint, said):
+    endpoint.says["a" * 16_384] = said
+    assert await verify_opaque("a" * 16_384)
+
+
+# How the endpoint is called
+
+
+async def test_the_client_id_and_the_secret_are_form_encoded_before_base64(make_opaque, endpoint, reason_of):
+    """RFC 6749 §2.3.1, appendix B: else a colon in the id would move the border."""
+    await reason_of(make_opaque(client_id="a:p i", client_secret="s%e/c+r:é"), TOKEN)
+    [question] = endpoint.asked
+    scheme, _, credentials = question.fields["authorization"].partition(" ")
+    assert (scheme, b64decode(credentials)) == ("Basic", b"a%3Ap+i:s%25e%2Fc%2Br%3A%C3%A9")
+    assert question.form == {"token": TOKEN, "token_type_hint": "access_token"}
+    assert question.fields["content-type"] == "application/x-www-form-urlencoded"
+    assert question.fields["accept"] == "application/json"
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "PS256", "EdDSA", "RS256"])
+async def test_a_private_key_signs_an_assertion_for_each_call(make_opaque, endpoint, clock, reason_of, algorithm):
+    """RFC 7523 §3. A JWK without `alg` gets the usual one of its type."""
+    key = PrivateKey.generate(algorithm)
+    named = {"alg": algorithm} if algorithm == "RS256" else {}
+    verify = make_opaque(client_secret=None, private_key={**key.private_jwk, **named, "kid": "k1"})
+    for token in ("one", "two"):
+        await reason_of(verify, token)
+    assertions = []
+    for question in endpoint.asked:
+        assert "authorization" not in question.fields
+        assert question.form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        header, claims, signature = question.form["client_assertion"].encode().split(b".")
+        assert json.loads(b64url_decode(header)) == {"alg": algorithm, "typ": "JWT", "kid": "k1"}
+        verifying_key = import_public_key(key.public_jwk, algorithm)
+        assert verifying_key.verify(algorithm, header + b"." + claims, b64url_decode(signature))
+        assertions.append(json.loads(b64url_decode(claims)))
+    one, two = assertions
+    now = int(clock())
+    assert one.pop("jti") != two.pop("jti")
+    assert one == two == {"iss": "api", "sub": "api", "aud": endpoint.endpoint, "iat": now, "exp": now + 60}
+
+
+async def test_the_endpoint_is_found_in_the_metadata_once(found_endpoint, make_opaque, reason_of):
+    verify = make_opaque(endpoint=None, issuer=found_endpoint.url)
+    await asyncio.gather(*(reason_of(verify, str(number)) for number in range(10)))
+    assert sorted(found_endpoint.requests) == [METADATA, *[PATH] * 10]
+
+
+@pytest.fixture
+def found_endpoint(endpoint):
+    """An endpoint that metadata names."""
+    endpoint.pages[METADATA] = Page({"issuer": endpoint.url, "introspection_endpoint": endpoint.endpoint})
+    return endpoint
+
+
+async def test_assertions_are_for_the_issuer_if_it_is_known(found_endpoint, make_opaque, reason_of):
+    key = PrivateKey.generate()
+    verify = make_opaque(endpoint=None, issuer=found_endpoint.url, client_secret=None, private_key=key.private_jwk)
+    await reason_of(verify, TOKEN)
+    claims = found_endpoint.asked[0].form["client_assertion"].split(".")[1]
+    assert json.loads(b64url_decode(claims.encode()))["aud"] == found_endpoint.url
+
+
+async def test_an_endpoint_that_has_moved_is_found_again(found_endpoint, make_opaque, said, clock):
+    verify = make_opaque(endpoint=None, issuer=found_endpoint.url)
+    found_endpoint.says[TOKEN] = changed(said, {"iss": found_endpoint.url})
+    found_endpoint.pages[METADATA] = Page(
+        {"issuer": found_endpoint.url, "introspection_endpoint": f"{found_endpoint.url}/old"}
+    )
+    with pytest.raises(IssuerUnavailable, match="404"):
+        await verify(TOKEN)
+    found_endpoint.pages[METADATA] = Page(
+        {"issuer": found_endpoint.url, "introspection_endpoint": found_endpoint.endpoint}
+    )
+    assert await verify(TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "match"),
+    [
+        pytest.param({"introspection_endpoint": ...}, "no introspection_endpoint", id="none"),
+        pytest.param({"introspection_endpoint": 5}, "no introspection_endpoint", id="a-number"),
+        pytest.param({"issuer": "https://other.example"}, "another issuer", id="of-another-issuer"),
+        pytest.param({"introspection_endpoint": "http://id.example/i"}, "plain http", id="plain-http"),
+    ],
+)
+async def test_metadata_without_an_endpoint_is_not_ready(found_endpoint, make_opaque, metadata, match):
+    named = found_endpoint.pages[METADATA].content
+    found_endpoint.pages[METADATA] = Page(changed(named, metadata))
+    verify = make_opaque(endpoint=None, issuer=found_endpoint.url)
+    for attempt in (verify.ready, lambda: verify(TOKEN)):
+        with pytest.raises(IssuerUnavailable, match=match):
+            await attempt()
+
+
+async def test_it_is_ready_as_soon_as_the_endpoint_is_known(found_endpoint, make_opaque):
+    verify = make_opaque(endpoint=None, issuer=found_endpoint.url)
+    for _ in range(3):
+        await verify.ready()
+    assert found_endpoint.requests == [METADATA]
+
+
+async def test_connections_are_kept(verify_opaque, endpoint, reason_of):
+    for number in range(20):
+        await reason_of(verify_opaque, str(number))
+    assert len(endpoint.connections) == 1
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_replaced(verify_opaque, endpoint, reason_of):
+    """As after a restart of the issuer."""
+    await reason_of(verify_opaque, "one")
+    endpoint.stop()
+    endpoint.start()
+    assert await reason_of(verify_opaque, "two") is Reason.TOKEN_INACTIVE
+
+
+async def test_a_cookie_of_the_endpoint_is_not_sent_back(verify_opaque, endpoint, reason_of):
+    endpoint.pages[PATH] = Page({"active": False}, headers={"set-cookie": "session=1"})
+    for token in ("one", "two"):
+        await reason_of(verify_opaque, token)
+    assert all("cookie" not in question.fields for question in endpoint.asked)
+
+
+# What is remembered
+
+
+async def test_a_token_is_asked_about_once_until_the_answer_is_too_old(verify_opaque, endpoint, said, clock):
+    endpoint.says[TOKEN] = said
+    for seconds in (0.0, 29.9, 0.1):
+        clock.advance(seconds)
+        await verify_opaque(TOKEN)
+    assert endpoint.tokens == [TOKEN] * 2
+
+
+@pytest.mark.requirement("R-FAPI-02")
+async def test_a_revoked_token_is_rejected_once_the_answer_is_too_old(verify_opaque, endpoint, said, clock, reason_of):
+    endpoint.says[TOKEN] = said
+    await verify_opaque(TOKEN)
+    endpoint.says.clear()
+    clock.advance(29.9)
+    await verify_opaque(TOKEN)
+    clock.advance(0.1)
+    assert await reason_of(verify_opaque, TOKEN) is Reason.TOKEN_INACTIVE
+
+
+@pytest.mark.requirement("R-7662-02")
+async def test_an_answer_is_never_remembered_beyond_exp(verify_opaque, endpoint, said, clock, reason_of):
+    endpoint.says[TOKEN] = changed(said, {"exp": int(clock()) + 10})
+    await verify_opaque(TOKEN)
+    clock.advance(10.0)
+    assert verify_opaque.cached_token(sha256_b64url(TOKEN)) is None
+    clock.advance(5.0)
+    assert await reason_of(verify_opaque, TOKEN) is Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize("claims", [{"active": False}, {"aud": "other"}], ids=["inactive", "another-audience"])
+async def test_a_rejection_is_remembered_for_a_second(verify_opaque, endpoint, said, clock, reason_of, claims):
+    endpoint.says[TOKEN] = {**said, **claims}
+    reasons = [await reason_of(verify_opaque, TOKEN) for _ in range(5)]
+    assert (len(set(reasons)), len(endpoint.asked)) == (1, 1)
+    clock.advance(1.0)
+    endpoint.says[TOKEN] = said
+    assert await verify_opaque(TOKEN)
+
+
+async def test_when_the_clock_is_set_back_nothing_that_is_remembered_counts(verify_opaque, endpoint, said, clock):
+    endpoint.says[TOKEN] = said
+    await verify_opaque(TOKEN)
+    clock.advance(-1.0)
+    await verify_opaque(TOKEN)
+    assert len(endpoint.asked) == 2
+
+
+async def test_with_zero_seconds_nothing_is_remembered(make_opaque, endpoint, said, reason_of):
+    verify = make_opaque(cache_seconds=0)
+    endpoint.says[TOKEN] = said
+    for _ in range(2):
+        await verify(TOKEN)
+        await reason_of(verify, "invented")
+    assert len(endpoint.asked) == 4
+
+
+async def test_invented_tokens_push_no_good_one_out(make_opaque, endpoint, said, monkeypatch, reason_of):
+    verify = make_opaque(cached_tokens=2)
+    verify._rejected.size = 10
+    endpoint.says[TOKEN] = said
+    await verify(TOKEN)
+    for number in range(20):
+        await reason_of(verify, str(number))
+    assert (len(verify._cache), len(verify._rejected)) == (1, 10)
+    await verify(TOKEN)
+    assert endpoint.tokens.count(TOKEN) == 1
+
+
+# Many at a time
+
+
+async def test_a_hundred_requests_with_one_token_make_one_call(verify_opaque, endpoint, said):
+    endpoint.says[TOKEN] = said
+    assert len({id(token) for token in await asyncio.gather(*(verify_opaque(TOKEN) for _ in range(100)))}) == 1
+    assert endpoint.tokens == [TOKEN]
+
+
+async def test_a_request_that_is_cancelled_cancels_no_other(verify_opaque, endpoint, said):
+    endpoint.says[TOKEN] = said
+    endpoint.gate.clear()
+    first, second = (asyncio.ensure_future(verify_opaque(TOKEN)) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    endpoint.gate.set()
+    assert (await second).subject == "alice"
+
+
+async def test_a_thousand_invented_tokens_at_a_time_are_bounded_and_hold_nobody_up(
+    verify_opaque, endpoint, said, clock, caplog
+):
+    """Calls are kept for tokens that were good before; whoever is turned away is told to come back."""
+    endpoint.says[TOKEN] = said
+    await verify_opaque(TOKEN)
+    clock.advance(30.0)
+    endpoint.asked.clear()
+    endpoint.gate.clear()
+    invented = [asyncio.ensure_future(verify_opaque(f"invented-{number}")) for number in range(1000)]
+    known = asyncio.ensure_future(verify_opaque(TOKEN))
+    await asyncio.sleep(0.05)
+    endpoint.gate.set()
+    outcomes = await asyncio.gather(*invented, return_exceptions=True)
+    assert (await known).subject == "alice"
+    assert {type(outcome) for outcome in outcomes} == {InvalidToken, IssuerUnavailable}
+    assert endpoint.most <= 49
+    assert len(endpoint.asked) == 49
+    assert (len(verify_opaque._calls), len(verify_opaque._rejected)) == (0, 48)
+    assert len(caplog.records) == 1
+
+
+async def test_calls_of_an_event_loop_that_is_gone_do_not_count(verify_opaque, reason_of):
+    verify_opaque._calls = {str(number): SingleFlight(verify_opaque._ask) for number in range(48)}
+    assert await reason_of(verify_opaque, TOKEN) is Reason.TOKEN_INACTIVE
+    assert verify_opaque._calls == {}
+
+
+async def test_a_verifier_that_is_closed_can_be_used_again(verify_opaque, endpoint, reason_of):
+    endpoint.gate.clear()
+    waiting = asyncio.ensure_future(verify_opaque(TOKEN))
+    await asyncio.sleep(0.01)
+    await verify_opaque.aclose()
+    with pytest.raises(IssuerUnavailable, match="closed"):
+        await waiting
+    endpoint.gate.set()
+    assert await reason_of(verify_opaque, TOKEN) is Reason.TOKEN_INACTIVE
+
+
+# Options
+
+
+KEY = PrivateKey.generate().private_jwk
+GOOD = {"issuer": "https://id.example", "audience": "a", "client_id": "api", "client_secret": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        pytest.param({"issuer": None}, "issuer", id="neither-issuer-nor-endpoint"),
+        pytest.param({"issuer": ""}, "issuer", id="empty-issuer"),
+        pytest.param({"issuer": "", "endpoint": "https://id.example/i"}, "issuer", id="empty-issuer-and-endpoint"),
+        pytest.param({"issuer": "http://id.example"}, "issuer", id="issuer-without-tls"),
+        pytest.param({"endpoint": ""}, "endpoint", id="empty-endpoint"),
+        pytest.param({"endpoint": "http://id.example/i"}, "endpoint", id="endpoint-without-tls"),
+        pytest.param({"endpoint": "https://a:hunter2@id.example/i"}, "endpoint", id="endpoint-with-password"),
+        pytest.param({"client_id": ""}, "client_id", id="no-client"),
+        pytest.param({"client_secret": None}, "client_secret", id="no-credentials"),
+        pytest.param({"client_secret": ""}, "client_secret", id="empty-secret"),
+        pytest.param({"private_key": KEY}, "private_key", id="secret-and-key"),
+        *(
+            pytest.param({"client_secret": None, "private_key": key}, "private_key", id=f"key-{name}")
+            for name, key in {
+                "empty": {},
+                "as-text": "-----BEGIN PRIVATE KEY-----hunter2",
+                "public": {name: value for name, value in KEY.items() if name != "d"},
+                "of-another-algorithm": {**KEY, "alg": "ES384"},
+                "symmetric": {"kty": "oct", "k": "aHVudGVyMg", "alg": "HS256"},
+                "damaged": {**KEY, "d": "hunter2"},
+            }.items()
+        ),
+        pytest.param({"audience": ""}, "audience", id="empty-audience"),
+        pytest.param({"audience": None}, "audience", id="no-audience"),
+        pytest.param({"audience": ("a", "")}, "audience", id="one-audience-empty"),
+        pytest.param({"leeway": -1}, "leeway", id="negative-leeway"),
+        pytest.param({"cache_seconds": -1}, "cache_seconds", id="negative-cache"),
+        pytest.param({"cache_seconds": float("inf")}, "cache_seconds", id="endless-cache"),
+        pytest.param({"cached_tokens": 1.5}, "cached_tokens", id="half-a-token"),
+        pytest.param({"timeout": 0}, "timeout", id="no-time"),
+        pytest.param({"insecure_http_hosts": "keycloak"}, "insecure_http_hosts", id="hosts-are-a-string"),
+    ],
+)
+def test_a_wrong_option_is_named(options, named):
+    with pytest.raises(ValueError, match=rf"^{named}: ") as refused:
+        IntrospectionVerifier(**{**GOOD, **options})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(caplog):
+    IntrospectionVerifier(**{**GOOD, "issuer": "http://keycloak:8080"}, insecure_http_hosts=["keycloak"])
+    [message] = caplog.messages
+    assert message.startswith("insecure_http_hosts: tokens and client_secret are sent to keycloak over plain http")
+
+
+def test_a_verifier_says_nothing_of_its_secret_when_it_is_printed():
+    assert "hunter2" not in repr(IntrospectionVerifier(**GOOD)) + repr(vars(IntrospectionVerifier(**GOOD)))
