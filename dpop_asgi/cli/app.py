@@ -1,5 +1,8 @@
 """The commands and their options."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Annotated
 
@@ -9,9 +12,11 @@ from dpop_asgi.cli.demo.run import run
 from dpop_asgi.cli.demo.run import serve as serve_until_stopped
 from dpop_asgi.cli.demo.screen import error, survive_poor_encodings
 from dpop_asgi.cli.demo.servers import CannotRun, exit_on_signals
-from dpop_asgi.cli.explain.message import Unreadable
 from dpop_asgi.cli.explain.run import Options
 from dpop_asgi.cli.explain.run import explain as explain_request
+from dpop_asgi.cli.prove import keygen as write_key
+from dpop_asgi.cli.prove import prove as make_proof
+from dpop_asgi.cli.unusable import Unusable
 
 app: typer.Typer = typer.Typer(
     name="dpop-asgi",
@@ -97,8 +102,54 @@ def explain(
     options = Options(
         proof=proof, method=method, url=url, token=token, nonce=nonce, jwks=jwks, store=store, now=now, as_json=as_json
     )
-    try:
+    with _usage_errors():
         raise typer.Exit(explain_request(options))
-    except Unreadable as reason:
+
+
+@app.command()
+def prove(
+    *,
+    key: Annotated[str, typer.Option(metavar="FILE", help="The private key: JWK or PEM.", show_default=False)],
+    url: Annotated[str, typer.Option(help="The URL of the request.", show_default=False)],
+    method: Annotated[str, typer.Option(help="The method of the request.")] = "GET",
+    token: Annotated[
+        str | None, typer.Option(help="The access token, or @FILE; without it, the proof is for a token endpoint.")
+    ] = None,
+    nonce: Annotated[str | None, typer.Option(help="The DPoP-Nonce that the server issued last.")] = None,
+    curl: Annotated[bool, typer.Option("--curl", help="Print a whole curl command, with the token in it.")] = False,
+) -> None:
+    """Make a proof for one request. It can be used once, and only for a short time."""
+    with _usage_errors():
+        proof = make_proof(
+            key,
+            url,
+            method=method,
+            token=token,
+            nonce=nonce,
+            as_curl=curl,
+            ask_password=lambda: str(typer.prompt("Password of the key", hide_input=True, err=True)),
+        )
+        typer.echo(proof)
+
+
+@app.command()
+def keygen(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the private key.", show_default=False)],
+    *,
+    alg: Annotated[str, typer.Option(metavar="ALG", help="The algorithm of its proofs.")] = "ES256",
+) -> None:
+    """Make a private key, and print its thumbprint and its public JWK.
+
+    It is written as JWK, or as PEM if the name ends in .pem. Only you can read the file, and none is overwritten.
+    """
+    with _usage_errors():
+        typer.echo(json.dumps(write_key(file, alg), indent=2))
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except Unusable as reason:
         error(str(reason))
         raise typer.Exit(2) from None

@@ -7,7 +7,9 @@ import pytest
 
 from dpop_asgi import NoncePolicy, Reason, Refusal
 from dpop_asgi.cli.explain.case import Case, Rules
+from dpop_asgi.cli.explain.causes.advice import CAUSES, advice
 from dpop_asgi.cli.explain.examine import examine
+from dpop_asgi.cli.explain.findings import Check
 from dpop_asgi.cli.explain.message import Message
 from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS
 from tests.support.decisions import Resource
@@ -56,9 +58,13 @@ def test_a_correct_request_fails_nothing(situation, explained, tmp_path):
     assert "Nothing fails.\nNot known: replay." in text
 
 
-def test_every_check_of_the_middleware_is_listed_once():
-    topics = (*TOPICS, ON_THE_SERVER)
-    assert sorted(reason for topic in topics for reason in topic.reasons) == sorted(Reason)
+def test_every_check_of_the_middleware_is_listed_once_and_has_a_cause():
+    listed = [reason for topic in (*TOPICS, ON_THE_SERVER) for reason in topic.reasons]
+    assert sorted(listed) == sorted(Reason)
+    assert {reason for topic in TOPICS for reason in topic.reasons} <= CAUSES.keys()
+    case = Case(message=Message(source="a test"), rules=Rules(), now=0.0)
+    for reason in ON_THE_SERVER.reasons:
+        assert all(advice(case, Check(reason=reason, outcome="fail", section="")))
 
 
 # In the words of the middleware

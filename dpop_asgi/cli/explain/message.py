@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from dpop_asgi.cli.unusable import Unusable
 from dpop_asgi.errors import Reason
 
 _REJECTED = frozenset({400, 401, 403})
 # Beginning of a value that must not be usable, nor guessable from what is shown.
 _SHOWN = 8
-
-
-class Unreadable(Exception):
-    """The input isn't anything that can be explained. The message doesn't contain any of it."""
 
 
 def shortened(value: str) -> str:
@@ -84,10 +81,10 @@ def worth_explaining(messages: list[Message]) -> Message:
     """Of several requests the last one that was rejected; otherwise the last one with a proof, or a token.
 
     Raises:
-        Unreadable: If there is none.
+        Unusable: If there is none.
     """
     if not messages:
-        raise Unreadable("There is no request in the input.")
+        raise Unusable("There is no request in the input.")
     by_interest = [
         [each for each in messages if each.is_rejected and each.has_credentials],
         [each for each in messages if each.proofs],

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sys
 import time
@@ -15,9 +16,10 @@ import httpx2
 from dpop_asgi.cli.explain.case import Case, Rules
 from dpop_asgi.cli.explain.examine import examine
 from dpop_asgi.cli.explain.findings import Check
-from dpop_asgi.cli.explain.message import Message, Unreadable
+from dpop_asgi.cli.explain.message import Message
 from dpop_asgi.cli.explain.reading.text import read
 from dpop_asgi.cli.explain.screen import Report, as_json
+from dpop_asgi.cli.unusable import Unusable, content_of, token_of
 from dpop_asgi.errors import StoreError
 from dpop_asgi.settings import Settings
 from dpop_asgi.stores.redis.read_only import ReadOnlyRedisStore
@@ -63,7 +65,7 @@ def explain(options: Options) -> int:
         0 if none fails, else 1.
 
     Raises:
-        Unreadable: If the input can't be explained, or an option can't be used; the message contains no secrets.
+        Unusable: If the input can't be explained, or an option can't be used; the message contains no secrets.
     """
     message = _with_options(read(_input(options.proof)), options)
     now, clock = _time(message, options.now)
@@ -71,7 +73,7 @@ def explain(options: Options) -> int:
     try:
         checks = asyncio.run(_examine(case))
     except StoreError as error:
-        raise Unreadable(f"--store: {error}") from None
+        raise Unusable(f"--store: {error}") from None
     if options.as_json:
         sys.stdout.write(as_json(checks) + "\n")
     else:
@@ -80,9 +82,14 @@ def explain(options: Options) -> int:
 
 
 async def _examine(case: Case) -> list[Check]:
+    logger = logging.getLogger("dpop_asgi")
+    # A worker would warn of others whose settings differ.
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         return await examine(case)
     finally:
+        logger.setLevel(level)
         if case.rules.store is not None:
             await case.rules.store.aclose()
 
@@ -111,14 +118,14 @@ def _with_options(message: Message, options: Options) -> Message:
     if options.url:
         scheme, separator, rest = options.url.partition("://")
         if not separator:
-            raise Unreadable("--url: must be an absolute URL, such as https://api.example.com/orders.")
+            raise Unusable("--url: must be an absolute URL, such as https://api.example.com/orders.")
         websocket = scheme.lower() in {"ws", "wss"}
         scheme = {"ws": "http", "wss": "https"}.get(scheme.lower(), scheme)
         message = replace(
             message, url=f"{scheme}://{rest}", is_scheme_assumed=False, websocket=websocket or message.websocket
         )
     if options.token:
-        token = options.token.strip()
+        token = token_of(options.token)
         message = replace(message, authorizations=(token if " " in token else f"DPoP {token}",))
     return message
 
@@ -149,8 +156,8 @@ def _rules(options: Options) -> Rules:
         store = None if options.store is None else ReadOnlyRedisStore(options.store, timeout=_STORE_SECONDS)
     except ValueError as error:
         if str(error).startswith("redis:"):
-            raise Unreadable(f"--store:{str(error).removeprefix('redis:')}") from None
-        raise Unreadable(str(error)) from None
+            raise Unusable(f"--store:{str(error).removeprefix('redis:')}") from None
+        raise Unusable(str(error)) from None
     authenticator = settings.authenticator
     return Rules(
         policy=authenticator.proof_policy,
@@ -170,13 +177,11 @@ def _jwks(source: str) -> Mapping[str, Any]:
         if source.startswith(("http://", "https://")):
             text = httpx2.get(source, timeout=_TIMEOUT_SECONDS, follow_redirects=True).raise_for_status().text
         else:
-            text = Path(source).read_text("utf-8")
+            text = content_of("--jwks", source)
         jwks: Mapping[str, Any] = json.loads(text)
         JWTVerifier(issuer="x", audience="x", jwks=jwks)
-    except OSError as error:
-        raise Unreadable(f"--jwks: the file can't be read: {error.strerror}.") from None
     except httpx2.HTTPError as error:
-        raise Unreadable(f"--jwks: the URL can't be fetched: {type(error).__name__}.") from None
+        raise Unusable(f"--jwks: the URL can't be fetched: {type(error).__name__}.") from None
     except (ValueError, TypeError, AttributeError):
-        raise Unreadable('--jwks: must be a key set, {"keys": […]}, without private keys.') from None
+        raise Unusable('--jwks: must be a key set, {"keys": […]}, without private keys.') from None
     return jwks

@@ -82,13 +82,6 @@ TOPICS = (
 # Shown if its response says so.
 ON_THE_SERVER = Topic(
     "the server",
-    "RFC 9110 §7.2",
-    (
-        R.HOST_MALFORMED,
-        R.HOST_NOT_ALLOWED,
-        R.FORWARDED_MALFORMED,
-        R.NONCE_SUPERSEDED,
-        R.TOKEN_REJECTED,
-        R.SCOPE_INSUFFICIENT,
-    ),
+    "RFC 9110 §15.5",
+    tuple(reason for reason in R if all(reason not in topic.reasons for topic in TOPICS)),
 )

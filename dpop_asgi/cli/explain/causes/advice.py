@@ -19,5 +19,10 @@ CAUSES: Causes = {
 
 def advice(case: Case, check: Check) -> Advice:
     """The first cause that applies."""
-    found = (cause(case, check) for cause in CAUSES[check.reason])
+    found = (cause(case, check) for cause in CAUSES.get(check.reason, (_described,)))
     return next(each for each in found if each is not None)
+
+
+def _described(_case: Case, check: Check) -> Advice:
+    """Of a check that only the server makes."""
+    return Advice(f"{check.reason.description}.", f"See docs/errors.md#{check.reason}.")

@@ -111,6 +111,9 @@ CAUSES: Causes = {
     Reason.TOKEN_NOT_YET_VALID: (
         always("The token's nbf is in the future: the clocks differ.", "Check the clocks of issuer and server."),
     ),
+    Reason.TOKEN_INACTIVE: (
+        always("The issuer says that the token is not active: it has expired, or was revoked.", "Get a new token."),
+    ),
     Reason.TOKEN_REJECTED: (
         always("The server's own verifier rejected the token.", "Look at what it logs: revoked, or of another kind?"),
     ),

@@ -3,8 +3,9 @@
 import re
 import shlex
 
-from dpop_asgi.cli.explain.message import Message, Unreadable
+from dpop_asgi.cli.explain.message import Message
 from dpop_asgi.cli.explain.reading.fields import Fields, request
+from dpop_asgi.cli.unusable import Unusable
 
 # Options with a value. The others are flags, which may be written together: -sSLi.
 _VALUED = """
@@ -27,12 +28,12 @@ def read_curl(text: str) -> Message:
     """The request that a command sends.
 
     Raises:
-        Unreadable: If it isn't a complete command.
+        Unusable: If it isn't a complete command.
     """
     try:
         words = shlex.split(re.sub(r"[\\^]\r?\n", " ", text))
     except ValueError:
-        raise Unreadable("The curl command is cut off: a quotation mark is missing.") from None
+        raise Unusable("The curl command is cut off: a quotation mark is missing.") from None
     options, urls = _parsed(words[1:])
     given = {name: value for name, value in options if name != "header"}
     urls += [given["url"]] if "url" in given else []

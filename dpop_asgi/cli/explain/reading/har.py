@@ -4,15 +4,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from dpop_asgi.cli.explain.message import Message, Unreadable
+from dpop_asgi.cli.explain.message import Message
 from dpop_asgi.cli.explain.reading.fields import Fields, request, response
+from dpop_asgi.cli.unusable import Unusable
 
 
 def read_har(document: Any) -> list[Message]:  # noqa: ANN401 - any JSON
     """The requests in it.
 
     Raises:
-        Unreadable: If it isn't a HAR file, an entry, or the request of one.
+        Unusable: If it isn't a HAR file, an entry, or the request of one.
     """
     log = document.get("log") if isinstance(document, dict) else None
     entries: Any = log.get("entries") if isinstance(log, dict) else document
@@ -20,7 +21,7 @@ def read_har(document: Any) -> list[Message]:  # noqa: ANN401 - any JSON
     try:
         return [_message(entry, number, len(entries)) for number, entry in enumerate(entries, 1)]
     except (AttributeError, KeyError, TypeError, ValueError):
-        raise Unreadable("The input is JSON, but not a HAR file, nor an entry of one.") from None
+        raise Unusable("The input is JSON, but not a HAR file, nor an entry of one.") from None
 
 
 def _message(entry: Any, number: int, count: int) -> Message:  # noqa: ANN401 - any JSON
