@@ -74,7 +74,7 @@ def explain(
     proof: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PROOF | FILE | -]",
+            metavar="PROOF|FILE|-",
             show_default=False,
             help="A proof, a file, or standard input: a proof, the output of curl -v, a curl command, an HTTP request, "
             "or a HAR file.",

@@ -1,6 +1,7 @@
 """`dpop-asgi explain` names the cause of a rejection, and nothing else."""
 
 import json
+import random
 from itertools import combinations
 
 import pytest
@@ -14,7 +15,7 @@ from dpop_asgi.cli.explain.message import Message
 from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS
 from tests.support.decisions import Resource
 from tests.support.faults import FAULTS, Draft, combinable
-from tests.support.situations import NONCE, SITUATIONS
+from tests.support.situations import NONCE, SITUATIONS, Situation
 
 TABLE = [pytest.param(*row, id=name) for name, row in SITUATIONS.items()]
 
@@ -40,6 +41,12 @@ def test_the_cause_is_named_and_nothing_else_and_no_secret(
     assert _secrets(situation, printed + text) == []
 
 
+def test_in_mixed_mode_a_token_under_bearer_needs_no_proof(situation, explained, tmp_path, monkeypatch):
+    monkeypatch.setenv("DPOP_MODE", "mixed")
+    situation.authorization, situation.edit = "Bearer {token}", lambda _: ""
+    assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == ["bound_token_as_bearer"]
+
+
 def _secrets(situation, printed):
     """What may not be shown, of what was. Claims that the table sets to short words are no secrets."""
     printed = "".join(printed.split())
@@ -47,6 +54,52 @@ def _secrets(situation, printed):
     signed = [part for whole in (situation.token, situation.proof) for part in whole.split(".") if len(part) > 20]
     words = [situation.nonce or NONCE, "the-jti-that-nobody-may-see", "hunter2", *private, *signed]
     return [word for word in words if word in printed]
+
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    1e300,
+    10**18,
+    "",
+    [],
+    {},
+    "x" * 300,
+    "\x1b[31m",
+    "é",
+    "\ud800",
+    "https://[::1]:99999/",
+    "a\nb",
+]
+PLACES = [
+    *(("claims", name) for name in ("jti", "htm", "htu", "iat", "ath", "nonce", "exp", "nbf")),
+    *(("header", name) for name in ("typ", "alg", "jwk", "crit")),
+    *(("jwk", name) for name in ("kty", "crv", "x", "y", "d")),
+    *(("token claims", name) for name in ("iss", "aud", "exp", "nbf", "cnf", "sub")),
+    *(("token header", name) for name in ("typ", "alg", "kid")),
+]
+
+
+@pytest.mark.parametrize("with_jwks", [True, False])
+def test_whatever_is_in_a_proof_or_a_token_is_explained(
+    client, issuer, clock, explained, tmp_path, seed, with_jwks, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    for part, name in PLACES:
+        value = random.Random(f"{seed} {part} {name} {with_jwks}").choice(ODD)
+        case = Situation(client, issuer, clock)
+        if part in {"claims", "header"}:
+            setattr(case, part, {name: value})
+        elif part == "jwk":
+            case.header = {"jwk": {**client.key.public_jwk, name: value}}
+        else:
+            case.token_changes = {part.removeprefix("token "): {name: value}}
+        changes = {} if with_jwks else {"jwks": None}
+        code, printed = explained(case.options(tmp_path, as_json=False, **changes))
+        assert code in {0, 1}
+        assert printed.replace("\n", "").isprintable(), (part, name, value)
 
 
 def test_a_correct_request_fails_nothing(situation, explained, tmp_path):

@@ -4,13 +4,16 @@ from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.findings import Findings
 from dpop_asgi.cli.explain.table import AUTHORIZATION, HEADER, URL
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
+from dpop_asgi.core.policy import Scheme
 from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, Reason
 
 
 def check_credentials(case: Case, findings: Findings) -> None:
     """The checks before the proof is read. Fills in token, proof and target URI."""
-    _check_authorization(case, findings)
-    if case.message.authorizations is None and not case.message.proofs:
+    scheme = _check_authorization(case, findings)
+    is_unknown = case.message.authorizations is None and not case.message.proofs
+    if is_unknown or (scheme == "Bearer" and case.rules.mode == "mixed"):
+        # Without a proof, or one that nobody looks at.
         return
     proofs = [value.encode("utf-8") for value in case.message.proofs]
     findings.note(HEADER, headers=len(proofs))
@@ -21,21 +24,22 @@ def check_credentials(case: Case, findings: Findings) -> None:
         findings.stopped(failure, (Reason.PROOF_MISSING, Reason.PROOF_REPEATED))
 
 
-def _check_authorization(case: Case, findings: Findings) -> None:
+def _check_authorization(case: Case, findings: Findings) -> Scheme | None:
     values = case.message.authorizations
     if values is None:
-        return
+        return None
     findings.note(AUTHORIZATION, headers=len(values))
     try:
         credentials = read_credentials([(b"authorization", value.encode("utf-8")) for value in values])
     except (MissingCredentials, InvalidRequest) as failure:
         findings.stopped(failure, AUTHORIZATION.reasons)
-        return
+        return None
     case.token = credentials.token
     findings.note(AUTHORIZATION, scheme=credentials.scheme, characters=len(case.token))
     if credentials.scheme == "Bearer" and case.rules.mode == "required":
         findings.failed(Reason.BEARER_NOT_ACCEPTED)
     findings.passed(*AUTHORIZATION.reasons)
+    return credentials.scheme
 
 
 def check_url(case: Case, findings: Findings) -> None:

@@ -4,10 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dpop_asgi.cli.explain.message import printable
 from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS, Topic
 from dpop_asgi.errors import Reason, Refusal
 
 Outcome = Literal["pass", "fail", "unknown"]
+
+# Of what a rejection of a proof has for the log; the rest is noted here in other words.
+_TOLD = frozenset({"claim", "hint"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +45,7 @@ class Findings:
 
     def note(self, topic: Topic, **facts: object) -> None:
         """Remember what is compared in a topic."""
-        self._facts.setdefault(topic.name, {}).update(facts)
+        self._facts.setdefault(topic.name, {}).update(_printable(facts))
 
     def passed(self, *reasons: Reason) -> None:
         """These checks pass, unless they were seen to fail."""
@@ -52,14 +56,15 @@ class Findings:
         """This check fails; `facts` of several failures of one check are put together."""
         self._outcomes[reason] = "fail"
         known = self._failed_by.setdefault(reason, {})
-        for name, value in facts.items():
+        for name, value in _printable(facts).items():
             known[name] = f"{known[name]}, {value}" if name in known else value
 
     def listed(self, failures: Iterable[Refusal], ran: Iterable[Reason]) -> list[Reason]:
         """The failures of a group of checks that all `ran`. Returns their reasons."""
         reasons = []
         for failure in failures:
-            self.failed(failure.reason, **failure.facts)
+            told = {name: value for name, value in failure.facts.items() if name in _TOLD}
+            self.failed(failure.reason, **told)
             reasons.append(failure.reason)
         self.passed(*ran)
         return reasons
@@ -88,3 +93,7 @@ class Findings:
             for reason in topic.reasons
             if topic is not ON_THE_SERVER or reason in self._outcomes
         ]
+
+
+def _printable(facts: Mapping[str, object]) -> dict[str, object]:
+    return {name: printable(value) if isinstance(value, str) else value for name, value in facts.items()}

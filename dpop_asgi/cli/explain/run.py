@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -133,6 +134,8 @@ def _with_options(message: Message, options: Options) -> Message:
 def _time(message: Message, now: float | None) -> tuple[float, str]:
     """When the request is judged, and where that comes from: a captured request is old by now."""
     if now is not None:
+        if not math.isfinite(now):
+            raise Unusable("--now: must be a time in seconds since 1970.")
         return now, "--now"
     if message.response is not None and message.response.date is not None:
         return message.response.date, "the Date of the response"

@@ -12,6 +12,7 @@ from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.causes.times import date
 from dpop_asgi.cli.explain.examine import verdict
 from dpop_asgi.cli.explain.findings import Check
+from dpop_asgi.cli.explain.message import printable
 from dpop_asgi.cli.explain.table import HTU, ON_THE_SERVER, TOKEN, TOPICS, Topic
 from dpop_asgi.cli.explain.words import compared, difference, missing, passed
 
@@ -69,7 +70,7 @@ class Report:
 
     def _opening(self, case: Case, clock: str) -> None:
         message, response = case.message, case.message.response
-        what = f"{message.method or 'a request'} {case.target_uri or ''}".strip()
+        what = printable(f"{message.method or 'a request'} {case.target_uri or ''}".strip())
         self._console.print(Text.assemble((what, "bold"), (f"  from {message.source}", "dim")), overflow="fold")
         if message.is_scheme_assumed:
             self._console.print(Text("The scheme is assumed, as the middleware does; pass --url to be exact.", "dim"))

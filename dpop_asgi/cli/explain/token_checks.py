@@ -96,7 +96,7 @@ def _first_trial(case: Case) -> _Trial:
         jwks=rules.jwks,
         now=case.now,
     )
-    return trial.signed_again() if rules.jwks is None and header.get("alg") in KEY_TYPES else trial
+    return trial.signed_again() if rules.jwks is None and str(header.get("alg")) in KEY_TYPES else trial
 
 
 async def _try(case: Case, findings: Findings, trial: _Trial) -> None:

@@ -4,6 +4,7 @@ from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.causes import claims, credentials, key, nonce, proof, target, times, token
 from dpop_asgi.cli.explain.causes.kinds import Advice, Causes
 from dpop_asgi.cli.explain.findings import Check
+from dpop_asgi.cli.explain.message import printable
 
 CAUSES: Causes = {
     **credentials.CAUSES,
@@ -20,7 +21,8 @@ CAUSES: Causes = {
 def advice(case: Case, check: Check) -> Advice:
     """The first cause that applies."""
     found = (cause(case, check) for cause in CAUSES.get(check.reason, (_described,)))
-    return next(each for each in found if each is not None)
+    cause, fix = next(each for each in found if each is not None)
+    return Advice(printable(cause), printable(fix))
 
 
 def _described(_case: Case, check: Check) -> Advice:

@@ -70,7 +70,7 @@ def _other_typ(case: Case, _check: Check) -> Advice:
     fix = "Set it to exactly dpop+jwt."
     if typ is None:
         return Advice("The header has no typ.", fix)
-    if typ in {"at+jwt", "application/at+jwt"}:
+    if str(typ) in {"at+jwt", "application/at+jwt"}:
         return Advice("This is an access token: it was sent in DPoP instead of the proof.", "Send a proof.")
     if isinstance(typ, str) and "dpop+jwt" in typ.lower():
         return Advice("typ is spelled in another way: it is compared character by character.", fix)
