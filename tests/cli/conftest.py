@@ -101,14 +101,21 @@ def nothing_is_left_of():
 
 
 @pytest.fixture
-def situation(client, issuer, clock, monkeypatch):
+def no_settings(monkeypatch):
+    """Without the settings of a server that may be in the environment."""
+    for name in [name for name in os.environ if name.startswith("DPOP_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def situation(client, issuer, clock, monkeypatch, no_settings):
     monkeypatch.setenv("DPOP_ISSUER", issuer.url)
     monkeypatch.setenv("DPOP_AUDIENCE", issuer.audience)
     return Situation(client, issuer, clock)
 
 
 @pytest.fixture
-def explained(capsys):
+def explained(capsys, no_settings):
     """Runs the command in this process: its exit code, and what it printed."""
 
     def run(options):

@@ -194,6 +194,16 @@ def test_the_store_tells_the_age_of_the_nonce_and_whether_a_proof_was_used(
         assert _stored(redis) == before
 
 
+def test_a_request_that_was_accepted_has_not_been_replayed(
+    redis_server, situation, explained, client, issuer, clock, tmp_path
+):
+    token, _, used = asyncio.run(_served(redis_server, client, issuer, clock))
+    situation.token, situation.proof = token, used
+    options = situation.options(tmp_path, proof=_curl_v(situation), store=redis_server.url, as_json=False)
+    code, printed = explained(options)
+    assert (code, "used by this very request" in printed) == (0, True)
+
+
 # The command
 
 
@@ -244,7 +254,7 @@ def test_the_exit_code_says_what_was_found(situation, arguments, text, code):
         pytest.param("eyJ9.e30.c", {"store": "redis://:hunter2@127.0.0.1:1"}, "--store: ", id="no-store"),
     ],
 )
-def test_what_cannot_be_used_is_named_without_its_value(text, changes, complaint):
+def test_what_cannot_be_used_is_named_without_its_value(no_settings, text, changes, complaint):
     with pytest.raises(Unusable) as unusable:
         run_explain(Options(proof=text, **changes))
     assert complaint in str(unusable.value)

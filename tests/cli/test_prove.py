@@ -18,7 +18,7 @@ URL = "https://api.example.com/orders?customer=it's $HOME"
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
+def run(tmp_path, monkeypatch, no_settings):
     monkeypatch.chdir(tmp_path)
     return lambda *arguments, **options: CliRunner().invoke(app, [str(each) for each in arguments], **options)
 

@@ -10,6 +10,9 @@ from dpop_asgi.errors import Reason, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindows
 from dpop_asgi.replay import UsedProofs
 
+# From this status on, the request wasn't accepted.
+_ERRORS = 400
+
 
 async def check_nonce(case: Case, findings: Findings) -> AcceptedNonce | None:
     """Whether the proof's nonce is one of the store's, or the one that the server issued last.
@@ -64,7 +67,10 @@ async def check_replay(case: Case, findings: Findings, nonce: AcceptedNonce | No
     if store is None or case.key is None or case.target_uri is None or type(claims.get("jti")) is not str:
         return
     findings.note(REPLAY, jti=shortened(claims["jti"]), key=case.key.thumbprint)
-    if await _is_unused(case, store, nonce):
+    is_unused, response = await _is_unused(case, store, nonce), case.message.response
+    if is_unused or (response is not None and response.status < _ERRORS):
+        # If the request was accepted, the record is its own.
+        findings.note(REPLAY, used=not is_unused)
         findings.passed(Reason.PROOF_REPLAYED)
     else:
         findings.failed(Reason.PROOF_REPLAYED)

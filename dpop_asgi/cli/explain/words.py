@@ -87,7 +87,7 @@ _PASSED: dict[Topic, Callable[[Facts], str]] = {
     AUDIENCE: lambda facts: str(facts["aud"]),
     TIMES: lambda facts: date(facts["exp"]),
     BINDING: lambda facts: f"bound to {facts['bound_to']}",
-    REPLAY: lambda _: "not used yet, as far as the store knows",
+    REPLAY: lambda facts: "used by this very request" if facts["used"] else "not used yet",
 }
 
 
