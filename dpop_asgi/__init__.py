@@ -27,7 +27,8 @@ from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
 from dpop_asgi.tokens.by_shape import TokensByShape
 from dpop_asgi.tokens.introspection import IntrospectionVerifier
-from dpop_asgi.tokens.jwt import JWTVerifier, TrustedIssuer
+from dpop_asgi.tokens.jwt import JWTVerifier
+from dpop_asgi.tokens.trusted_issuer import TrustedIssuer
 
 __all__ = [
     "AccessToken",

@@ -90,7 +90,7 @@ class Reason(StrEnum):
     NONCE_SUPERSEDED = "nonce_superseded", _USE_THE_NONCE
 
     TOKEN_MALFORMED = "token_malformed", "The access token is malformed"
-    TOKEN_TYPE = "token_type", "The typ of the access token must be at+jwt"
+    TOKEN_TYPE = "token_type", "The access token is not of an accepted type (typ)"
     TOKEN_ALGORITHM = "token_algorithm", "The alg of the access token is not accepted"
     TOKEN_ISSUER = "token_issuer", "The access token was issued by an untrusted issuer"
     TOKEN_KEY_UNKNOWN = "token_key_unknown", "The access token is signed with an unknown key"

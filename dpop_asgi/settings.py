@@ -18,6 +18,7 @@ from dpop_asgi.stores.redis.store import RedisStore
 from dpop_asgi.tokens.by_shape import TokensByShape
 from dpop_asgi.tokens.introspection import IntrospectionVerifier
 from dpop_asgi.tokens.jwt import CACHED_TOKENS, JWTVerifier
+from dpop_asgi.tokens.token_types import DEFAULT_TYPES
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -29,6 +30,7 @@ VARIABLES = {
     "issuer": "DPOP_ISSUER",
     "jwks_uri": "DPOP_JWKS_URI",
     "audience": "DPOP_AUDIENCE",
+    "types": "DPOP_TOKEN_TYPES",
     "client_id": "DPOP_INTROSPECTION_CLIENT_ID",
     "client_secret": "DPOP_INTROSPECTION_CLIENT_SECRET",
     "endpoint": "DPOP_INTROSPECTION_ENDPOINT",
@@ -58,7 +60,7 @@ class Settings:
     Attributes:
         authenticator: the configured authenticator.
         public_url: for `DPoPMiddleware`, separated by commas; `None` serves hosts of this machine only.
-        insecure_http_hosts: for `DPoPMiddleware`.
+        insecure_http_hosts: for `DPoPMiddleware`; empty without a public URL.
     """
 
     authenticator: Authenticator
@@ -80,7 +82,8 @@ class Settings:
         _warn_of_unknown(environment)
         try:
             insecure = _listed(environment, "insecure_http_hosts") or ()
-            return cls(_authenticator(environment), _public_url(environment, insecure), insecure)
+            public_url = _public_url(environment, insecure)
+            return cls(_authenticator(environment), public_url, () if public_url is None else insecure)
         except ValueError as error:
             option, colon, rest = str(error).partition(":")
             rest = rest.replace("insecure_http_hosts", VARIABLES["insecure_http_hosts"])
@@ -118,7 +121,7 @@ def _verifier(environment: Mapping[str, str]) -> TokenVerifier:
         "cached_tokens": _number(environment, "cached_tokens", int, CACHED_TOKENS),
         "insecure_http_hosts": _listed(environment, "insecure_http_hosts") or (),
     }
-    jwt = JWTVerifier(**common, jwks_uri=_given(environment, "jwks_uri"))
+    jwt = JWTVerifier(**common, jwks_uri=_given(environment, "jwks_uri"), types=token_types(environment))
     if not any(_given(environment, option) for option in ("client_id", "client_secret", "endpoint")):
         _warn_of_ignored(environment, "cache_seconds", because="client_id")
         return jwt
@@ -130,6 +133,12 @@ def _verifier(environment: Mapping[str, str]) -> TokenVerifier:
         cache_seconds=_number(environment, "cache_seconds", float, 30.0),
     )
     return TokensByShape(jwt=jwt, opaque=opaque)
+
+
+def token_types(environment: Mapping[str, str]) -> tuple[str | None, ...]:
+    """`DPOP_TOKEN_TYPES`: `none` stands for a token without `typ`."""
+    listed = _listed(environment, "types")
+    return DEFAULT_TYPES if listed is None else tuple(None if typ.lower() == "none" else typ for typ in listed)
 
 
 def _proof_policy(environment: Mapping[str, str]) -> ProofPolicy:

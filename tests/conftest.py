@@ -16,10 +16,10 @@ from tests.support.processes import AUDIENCE, RedisServer
 from tests.support.serving import IssuerServer
 from tests.support.website import Website
 
-# The same examples in every run, however busy the machine is; `python3 -m tests --explore` tries others.
+# The same examples in every run, however busy the machine is; `python3 -m tests --explore` tries others, and more.
 _whatever_it_takes = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("repeat", derandomize=True, **_whatever_it_takes)
-settings.register_profile("explore", print_blob=True, **_whatever_it_takes)
+settings.register_profile("explore", max_examples=1000, print_blob=True, **_whatever_it_takes)
 settings.load_profile("repeat")
 
 

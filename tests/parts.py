@@ -1,11 +1,13 @@
 """The parts in which `python3 -m tests` runs everything, and what explores; the standard library is enough.
 
-What only computes runs side by side on all cores. What is promised in seconds, of real servers, waits more than it
-computes, and runs two at a time. What takes all there is of the machine runs one at a time.
+What mostly computes runs side by side, one more at a time than there are cores: each waits now and then. What is
+promised in seconds, of real servers, waits more than it computes, and runs three at a time. What takes all there is of
+the machine runs one at a time.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 import signal
@@ -45,6 +47,7 @@ LONG = (
     "tests/cli/test_demo.py",
     "tests/test_benchmarks.py",
     "tests/fuzz/test_command.py",
+    "tests/tokens/test_issuer_faults.py",
     "tests/state_machine",
     "tests/test_properties.py",
     "tests/test_properties_hostile.py",
@@ -57,8 +60,8 @@ DIVIDED = {
 }
 _BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 PARTS = {
-    "side by side": ["-n", "auto", *_BY_FILE, "-m", "not waits and not alone"],
-    "two at a time": [*WAITING, "-n", "2", *_BY_FILE, "-m", "waits"],
+    "side by side": ["-n", str((os.cpu_count() or 1) + 1), *_BY_FILE, "-m", "not waits and not alone"],
+    "three at a time": [*WAITING, "-n", "3", *_BY_FILE, "-m", "waits"],
     "one at a time": [*ALONE, "-m", "alone"],
 }
 # What all can be given.

@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dpop_asgi import NoncePolicy, ProofPolicy, Refusal, UseNonce
@@ -18,7 +18,6 @@ from tests.support.decisions import Resource
 from tests.support.windows import accepted_nonce
 
 CLIENT = Client()
-thorough = settings(max_examples=300, deadline=None)
 
 policies = st.builds(
     ProofPolicy,
@@ -58,7 +57,6 @@ async def passes(clock, store, headers, policy, nonces):
     return True
 
 
-@thorough
 @given(st.data(), instants, policies, st.none() | nonce_policies)
 def test_a_spent_proof_is_remembered_for_as_long_as_it_could_be_accepted(data, start, policy, nonces):
     clock, store = ManualClock(start), ForgetfulStore()
@@ -84,7 +82,6 @@ async def _remembered(data, clock, store, policy, nonces):
     assert ttl == pytest.approx(claims["iat"] + max(policy.max_age, 300.0) - spent_at + 10.0, abs=1e-3)
 
 
-@thorough
 @given(nonce_policies, instants, st.lists(st.floats(-20, 20), min_size=1, max_size=8), parts)
 def test_the_window_accepts_exactly_the_slots_that_it_promises(policy, start, jumps, ahead):
     asyncio.run(_promised(policy, start, jumps, ahead))
@@ -112,7 +109,6 @@ async def _accepts(window, nonce, now):
     return True
 
 
-@thorough
 @given(nonce_policies, instants, parts)
 def test_a_nonce_lives_within_the_bounds_of_the_formula(policy, start, part):
     asyncio.run(_bounded(policy, start, part))
@@ -157,7 +153,6 @@ def without_dot_segments(path):
     return output
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.data(), meanings, meanings)
 def test_two_paths_are_the_same_exactly_when_they_differ_in_spelling_only(data, first, second):
     if data.draw(st.booleans(), "same"):
@@ -171,7 +166,6 @@ def test_two_paths_are_the_same_exactly_when_they_differ_in_spelling_only(data, 
     assert normalise_path(one) == meant_one
 
 
-@settings(max_examples=1000, deadline=None)
 @given(st.text(st.sampled_from("htpsHTPSws:/.?#[]@%2eEfF~a-_;&=+ \u00e9\u017f\\"), max_size=40), st.booleans())
 def test_the_normal_form_is_its_own_normal_form(rest, websocket):
     for uri in (rest, "https://" + rest, "https://a.example/" + rest, "http://[::1]:80" + rest):
@@ -182,13 +176,11 @@ def test_the_normal_form_is_its_own_normal_form(rest, websocket):
             assert not set(normal) & set("?#\\ ")
 
 
-@thorough
 @given(st.binary(max_size=100))
 def test_base64url_comes_back(raw):
     assert b64url_decode(b64url_encode(raw).encode()) == raw
 
 
-@thorough
 @given(st.text(st.sampled_from('{}[]",:0123456789.eE+-aNItrufls\\ \n'), max_size=60))
 def test_strict_json_is_json(text):
     try:

@@ -73,7 +73,7 @@ async def test_a_replica_is_reported(redis_server, redis_binary):
     ],
 )
 def test_a_version_that_lacks_the_command_is_reported(version, is_old):
-    found = list(findings(f"redis_version:{version}\r\nrole:master\r\n".encode(), now=0.0))
+    found = list(findings({"redis_version": version, "role": "master"}, now=0.0))
     assert [("7.0 or newer" in finding) for finding in found] == [True] * is_old
 
 

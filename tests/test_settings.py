@@ -5,7 +5,7 @@ from base64 import b64encode
 
 import pytest
 
-from dpop_asgi import JWTVerifier, MemoryStore, RedisStore
+from dpop_asgi import DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore
 from dpop_asgi.settings import VARIABLES, Settings
 
 # With them, opaque tokens are introspected.
@@ -72,6 +72,10 @@ GOOD = [
         "ISSUER", "https://id.example/t", lambda s: list(_verifier(s)._trusted), ["https://id.example/t"], id="issuer"
     ),
     pytest.param("AUDIENCE", "other", lambda s: _trusted(s).audience, ("other",), id="audience"),
+    pytest.param("TOKEN_TYPES", "at+jwt", lambda s: _trusted(s).types, ("at+jwt",), id="X02, type"),
+    pytest.param(
+        "TOKEN_TYPES", "at+jwt, JWT ,None", lambda s: _trusted(s).types, ("at+jwt", "jwt", None), id="X02, types"
+    ),
     pytest.param(
         "JWKS_URI", "https://id.example/j", lambda s: _trusted(s).jwks_uri, "https://id.example/j", id="jwks-uri"
     ),
@@ -158,6 +162,7 @@ BAD = {
     ),
     "ISSUER": ("", " ", "id.example.com", "http://id.example.com", "ftp://id.example.com", "https://", "https://[::1"),
     "AUDIENCE": ("", "  "),
+    "TOKEN_TYPES": (",", "at+jwt,", "at+jwt JWT", "a/b/c", "*", "caf\xe9"),
     "JWKS_URI": ("id.example.com/jwks", "http://id.example.com/jwks", "/jwks", "https://[::1/jwks"),
     "INSECURE_HTTP_HOSTS": ("http://keycloak", "keycloak:8080", "*.internal", "keycloak,"),
     "INTROSPECTION_CLIENT_ID": ("", " "),
@@ -214,6 +219,18 @@ def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(caplog):
     _settings(**in_a_compose_file, DPOP_INSECURE_HTTP_HOSTS="keycloak")
     [message] = caplog.messages
     assert message.startswith("insecure_http_hosts: keys of keycloak are fetched over plain http")
+
+
+@pytest.mark.parametrize("public_url", ["", "https://rs.example"], ids=["loopback-only", "public"])
+def test_what_is_read_suits_the_middleware(public_url):
+    """Hosts for keys are none for a public URL that isn't there: the middleware would reject them."""
+    settings = _settings(DPOP_INSECURE_HTTP_HOSTS="keycloak", DPOP_PUBLIC_URL=public_url)
+    DPoPMiddleware(
+        None,
+        authenticator=settings.authenticator,
+        public_url=settings.public_url,
+        insecure_http_hosts=settings.insecure_http_hosts,
+    )
 
 
 @pytest.mark.parametrize("missing", NEEDED)

@@ -4,7 +4,7 @@ The handlers are registered inside the app, so they run before anything that cat
 handler for `Exception`, catch-all middleware, error reporting.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from starlette.applications import Starlette
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -53,10 +53,18 @@ def register_handlers(app: object, owner: object) -> None:
         owner: the Starlette app whose middleware `app` is, if any.
     """
     for part, its_owner in _exception_handling(app, owner):
-        own = its_owner.exception_handlers if isinstance(its_owner, Starlette) else {}
+        own = {*_handled_by(part), *_handled_by(its_owner)}
         for error_type in _HANDLED:
             if error_type not in own:
                 part.add_exception_handler(error_type, rejection_handler)  # type: ignore[arg-type]  # HTTP or WebSocket
+
+
+def _handled_by(part: object) -> Collection[object]:
+    """What there are handlers for. Those of an app that has started are also in its exception middleware."""
+    if isinstance(part, Starlette):
+        return part.exception_handlers
+    # The middleware may be used without an app. Starlette has no public name for its handlers.
+    return getattr(part, "_exception_handlers", ()) if isinstance(part, ExceptionMiddleware) else ()
 
 
 def _exception_handling(app: object, owner: object) -> Iterator[tuple[Starlette | ExceptionMiddleware, object]]:

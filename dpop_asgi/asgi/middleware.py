@@ -45,10 +45,10 @@ class DPoPMiddleware:
         authenticator: decides who is calling.
         public_url: the URL that clients call: the origin, and any path prefix that a proxy strips. Pass several to
             serve several hosts. Then only the path below it is taken from the request.
-        insecure_http_hosts: hosts, besides this machine, that may use plain http in `public_url`.
+        insecure_http_hosts: with `public_url`, hosts besides this machine that may use plain http in it.
         allowed_hosts: without `public_url`, the `Host` values to serve; without both, only those of this machine.
         trusted_proxies: without `public_url`, networks whose forwarding headers are trusted.
-        forwarded: which headers those are, `x-forwarded` or `forwarded`.
+        forwarded: with `trusted_proxies`, which headers those are: `x-forwarded`, the default, or `forwarded`.
         target_uri: a custom function from the scope to the target URI, instead of the previous three and `public_url`.
         public_paths: paths that need no credentials: exact ones, or prefixes that end in `/`.
         preflights: `refuse` treats CORS preflights like any request without credentials: `CORSMiddleware` belongs
@@ -72,7 +72,7 @@ class DPoPMiddleware:
         insecure_http_hosts: Iterable[str] = (),
         allowed_hosts: Iterable[str] = (),
         trusted_proxies: Iterable[str] = (),
-        forwarded: str = "x-forwarded",
+        forwarded: str | None = None,
         target_uri: TargetURI | None = None,
         public_paths: Iterable[str] = (),
         preflights: str = "refuse",
@@ -87,7 +87,15 @@ class DPoPMiddleware:
         self.app = app
         self._prepared = False
         self._authenticator = authenticator
-        request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
+        is_used = public_url is not None or not insecure_http_hosts
+        require("insecure_http_hosts", is_used, "left out without public_url, the URL that it allows to be http")
+        require(
+            "forwarded",
+            forwarded is None or trusted_proxies,
+            "left out without trusted_proxies, whose headers it names",
+        )
+        headers = "x-forwarded" if forwarded is None else forwarded
+        request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=headers)
         sources = [public_url is not None, target_uri is not None, request_url.is_configured]
         require("public_url", sum(sources) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
         self._target_uri = target_uri or (
@@ -174,7 +182,7 @@ class DPoPMiddleware:
             if logger.isEnabledFor(logging.INFO):
                 # Truncated: the facts may contain two URIs of 8 KB, and many collectors drop or split lines over 2 KB.
                 reason = error.reason.value
-                logger.info("refused: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
+                logger.info("rejected: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
             try:
                 challenged = status_of(error) == UNAUTHORIZED
                 nonce = await self._authenticator.challenge_nonce(error) if challenged else None

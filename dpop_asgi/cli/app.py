@@ -1,6 +1,8 @@
 """The commands and their options."""
 
+import asyncio
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -8,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from dpop_asgi.cli.check.run import examine_quietly
+from dpop_asgi.cli.check.screen import print_json, print_report
 from dpop_asgi.cli.demo.run import run
 from dpop_asgi.cli.demo.run import serve as serve_until_stopped
 from dpop_asgi.cli.demo.screen import error, survive_poor_encodings
@@ -66,6 +70,21 @@ def demo(
     except CannotRun as reason:
         error(str(reason))
         raise typer.Exit(1) from None
+
+
+@app.command()
+def check(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Check the configuration in the environment, and the issuer and the store that it names.
+
+    Shows each setting (DPOP_…) and what to change. Exits with 1 if requests would fail, else with 0.
+    """
+    survive_poor_encodings()
+    report = asyncio.run(examine_quietly(os.environ))
+    (print_json if as_json else print_report)(report)
+    raise typer.Exit(report.exit_code)
 
 
 @app.command()

@@ -1,12 +1,13 @@
 """The verified access token and its binding to a key."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Any, Self
 
 from dpop_asgi.core.encoding import b64url_decode
+from dpop_asgi.core.strict_json import json_type
 from dpop_asgi.errors import InvalidToken, Reason
 
 # How far the clocks of the issuer and this host may differ, unless a verifier says otherwise (RFC 7519 §4.1.4).
@@ -14,7 +15,10 @@ LEEWAY_SECONDS = 5.0
 
 _SHA256_BYTES = 32
 _END_OF_TIME = 2.0**63
-_TEXTS = ("sub", "client_id", "scope")
+# What issuers call client and scopes: the first that is there counts. RFC 9068 §2.2 has `client_id` and `scope`, OpenID
+# Connect `azp`; `cid` and `scp` are Okta's, `appid` and `scp` Microsoft's.
+_CLIENTS = ("client_id", "azp", "cid", "appid")
+_SCOPES = ("scope", "scp")
 _TIMES = ("exp", "nbf", "iat")
 _NUMBER = frozenset({int, float})
 
@@ -29,8 +33,8 @@ class AccessToken:
 
     Attributes:
         subject: `sub`, whom the token speaks for.
-        client_id: the client it was issued to.
-        scopes: the granted scope values.
+        client_id: the client it was issued to: `client_id`, else `azp`, `cid` or `appid`.
+        scopes: the granted scope values: `scope`, else `scp`, a string or an array of strings.
         claims: all claims of the token.
         key_thumbprint: `cnf.jkt`, the RFC 7638 thumbprint that the token is bound to; `None` for an unbound token.
         expires_at: seconds since the epoch; `None` if the issuer didn't set it.
@@ -56,26 +60,54 @@ class AccessToken:
     def from_claims(cls, claims: Mapping[str, Any], *, leeway: float = LEEWAY_SECONDS) -> Self:
         """The token that these claims describe (RFC 9068 §2.2, RFC 9449 §6.1); nothing is verified but their shape.
 
+        Null counts as absent, except for `cnf`. Claims that are not read may be anything.
+
         Raises:
             InvalidToken: If they don't fit: `token_malformed`, `binding_malformed` or `binding_unsupported`.
         """
-        for name in _TEXTS:
-            if type(claims.get(name, "")) is not str:
-                raise InvalidToken(Reason.TOKEN_MALFORMED, claim=name)
         for name in _TIMES:
+            time = claims.get(name)
             # No time is later than NaN, which a user's JSON parser may let pass.
-            if type(time := claims.get(name, 0)) not in _NUMBER or not -_END_OF_TIME < time < _END_OF_TIME:
-                raise InvalidToken(Reason.TOKEN_MALFORMED, claim=name)
+            if time is not None and (type(time) not in _NUMBER or not -_END_OF_TIME < time < _END_OF_TIME):
+                raise malformed(name, time, expected="a number below 2**63")
         expires_at = claims.get("exp")
         return cls(
-            subject=claims.get("sub"),
-            client_id=claims.get("client_id"),
-            scopes=frozenset(claims.get("scope", "").split()),
+            subject=_text(claims, ("sub",)),
+            client_id=_text(claims, _CLIENTS),
+            scopes=_scopes(claims),
             claims=claims,
             key_thumbprint=_key_thumbprint(claims),
             expires_at=None if expires_at is None else float(expires_at),
             leeway=leeway,
         )
+
+
+def malformed(claim: str, value: object, *, expected: str) -> InvalidToken:
+    """The rejection of a claim: the log has the type of its value, but not the value."""
+    return InvalidToken(Reason.TOKEN_MALFORMED, claim=claim, expected=expected, received=json_type(value))
+
+
+def _text(claims: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    for name in names:
+        value = claims.get(name)
+        if type(value) is str:
+            return value
+        if value is not None:
+            raise malformed(name, value, expected="a string")
+    return None
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    for name in _SCOPES:
+        value = claims.get(name)
+        if type(value) is str:
+            return frozenset(value.split())
+        if type(value) is list and all(type(each) is str for each in value):
+            # A space ends a scope in a list too (RFC 6749 §3.3), so that it doesn't matter who joins them again.
+            return frozenset(" ".join(value).split())
+        if value is not None:
+            raise malformed(name, value, expected="a string or an array of strings")
+    return frozenset()
 
 
 def _key_thumbprint(claims: Mapping[str, Any]) -> str | None:

@@ -5,62 +5,30 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dpop_asgi.core import jwk
-from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
+from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken, malformed
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import host_names, require
 from dpop_asgi.core.ports import Clock
+from dpop_asgi.core.strict_json import shown
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.issuer.key_set import KeySet, StaticKeys
 from dpop_asgi.tokens.issuer.remote_keys import RemoteKeys
-from dpop_asgi.tokens.signed_token import SignedToken
+from dpop_asgi.tokens.signed_token import MOST_CANDIDATES, SignedToken
+from dpop_asgi.tokens.token_types import DEFAULT_TYPES, check_bound_unless_typed, check_no_id_token, wrong_type
+from dpop_asgi.tokens.trusted_issuer import DEFAULT_ALGORITHMS, TrustedIssuer, trusted_issuers
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# RFC 9068 §2.1 requires support for RS256, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it.
-_ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
-
-# RFC 9068 §4. Compared in lower case, because its own examples have at+JWT.
-_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+# Of the audiences of a token that is for others, in the log.
+_SHOWN_AUDIENCES = 3
 
 # The number of verified tokens to cache, about 2 KB each.
 CACHED_TOKENS = 4096
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrustedIssuer:
-    """An issuer, its keys, and the audience that its tokens must have.
-
-    Attributes:
-        issuer: `iss`, compared character by character.
-        audience: one of these must be in `aud` (RFC 9068 §4).
-        jwks_uri: the URL of its keys. By default its metadata is used (RFC 8414, OpenID Connect Discovery).
-        jwks: its keys, instead of a URL.
-        algorithms: accepted `alg` values.
-
-    Raises:
-        ValueError: If an option is invalid; the message names it.
-    """
-
-    issuer: str
-    audience: str | tuple[str, ...]
-    jwks_uri: str | None = None
-    jwks: Mapping[str, Any] | None = field(default=None, repr=False)
-    algorithms: tuple[str, ...] = _ALGORITHMS
-
-    def __post_init__(self) -> None:
-        """Reject options with which no token could ever be accepted."""
-        audience = (self.audience,) if isinstance(self.audience, str) else tuple(self.audience)
-        require("audience", audience and all(audience), "one or more audiences, none of them empty")
-        require("issuer", self.issuer, "an issuer identifier, not empty")
-        require("jwks", self.jwks is None or self.jwks_uri is None, "given without jwks_uri")
-        object.__setattr__(self, "audience", audience)
-        object.__setattr__(self, "algorithms", jwk.check_algorithms("algorithms", self.algorithms))
 
 
 @dataclass(slots=True)  # hot path: a frozen dataclass is slower to create
@@ -76,11 +44,12 @@ class JWTVerifier:
     """Verifies signed access tokens by RFC 9068 §4.
 
     Args:
-        issuer: the trusted issuer; together with the next four, it is the same as one `TrustedIssuer`.
+        issuer: the trusted issuer; together with the next five, it is the same as one `TrustedIssuer`.
         audience: see `TrustedIssuer`.
         jwks_uri: see `TrustedIssuer`.
         jwks: see `TrustedIssuer`.
         algorithms: see `TrustedIssuer`.
+        types: see `TrustedIssuer`.
         issuers: several issuers, instead of the arguments above.
         leeway: seconds by which `exp` may be past and `nbf` ahead (RFC 9068 §4).
         cache_seconds: how long a verified token is cached, at most until it expires; 0 disables the cache.
@@ -102,7 +71,8 @@ class JWTVerifier:
         audience: str | tuple[str, ...] | None = None,
         jwks_uri: str | None = None,
         jwks: Mapping[str, Any] | None = None,
-        algorithms: tuple[str, ...] = _ALGORITHMS,
+        algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS,
+        types: tuple[str | None, ...] = DEFAULT_TYPES,
         issuers: Iterable[TrustedIssuer] = (),
         leeway: float = LEEWAY_SECONDS,
         cache_seconds: float = 300.0,
@@ -113,7 +83,7 @@ class JWTVerifier:
         clock: Clock = time.time,
     ) -> None:
         one = {"issuer": issuer, "audience": audience or (), "jwks_uri": jwks_uri, "jwks": jwks}
-        trusted = _trusted(tuple(issuers), {**one, "algorithms": algorithms})
+        trusted = trusted_issuers(tuple(issuers), {**one, "algorithms": algorithms, "types": types})
         not_negative = {"leeway": leeway, "cache_seconds": cache_seconds, "max_stale_seconds": max_stale_seconds}
         for option, value in not_negative.items():
             require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
@@ -173,37 +143,28 @@ class JWTVerifier:
 
     def _trust(self, signed: SignedToken) -> TrustedIssuer:
         issuer = signed.claims.get("iss")
-        if signed.typ not in _TYPES:
-            raise InvalidToken(Reason.TOKEN_TYPE)
         trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
         if trusted is None:
-            raise InvalidToken(Reason.TOKEN_ISSUER, expected=tuple(self._trusted))
+            raise InvalidToken(Reason.TOKEN_ISSUER, expected=tuple(self._trusted), received=shown(issuer))
+        if signed.typ not in trusted.types:
+            raise wrong_type(signed.typ, trusted.types)
         if signed.algorithm not in trusted.algorithms:
-            raise InvalidToken(Reason.TOKEN_ALGORITHM, expected=trusted.algorithms)
+            raise InvalidToken(Reason.TOKEN_ALGORITHM, expected=trusted.algorithms, received=shown(signed.algorithm))
         return trusted
 
     def _check_times(self, token: AccessToken) -> tuple[float, float]:
         """From when until when the token may be served from the cache."""
-        now = self._clock()
-        good_from = token.claims.get("nbf", -math.inf) - self._leeway
+        now, not_before = self._clock(), token.claims.get("nbf")
+        good_from = -math.inf if not_before is None else not_before - self._leeway
         if now >= token.good_until:
             raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)
         if now < good_from:
-            raise InvalidToken(Reason.TOKEN_NOT_YET_VALID, nbf=token.claims["nbf"], now=now)
+            raise InvalidToken(Reason.TOKEN_NOT_YET_VALID, nbf=not_before, now=now)
         return good_from, min(token.good_until, now + self._cache_seconds)
 
     def _remember(self, token_hash: str, verified: _Verified) -> None:
         if self._cache_seconds:
             self._cache.keep(token_hash, verified)
-
-
-def _trusted(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:
-    require("issuer", bool(several) != (one["issuer"] is not None), "a single issuer, or a list in issuers instead")
-    require("issuers", len({each.issuer for each in several}) == len(several), "different from each other")
-    defaults = {"audience": (), "jwks_uri": None, "jwks": None, "algorithms": _ALGORITHMS}
-    for option, default in defaults.items():
-        require(option, not several or one[option] == default, "set in each TrustedIssuer, if there are several")
-    return several or (TrustedIssuer(**one),)
 
 
 def _insecure_hosts(hosts: Iterable[str]) -> frozenset[str]:
@@ -238,12 +199,24 @@ async def _keys_that_signed(signed: SignedToken, source: RemoteKeys | StaticKeys
         newer = await source.key_set_for_unknown_key()
         if newer is not keys and signed.is_signed_by(signed.candidates(newer)):
             return newer
-    raise InvalidToken(Reason.TOKEN_SIGNATURE if signed.candidates(keys) else Reason.TOKEN_KEY_UNKNOWN)
+    number = len(signed.candidates(keys))
+    if number == 0:
+        raise InvalidToken(Reason.TOKEN_KEY_UNKNOWN, kid=shown(signed.kid), alg=signed.algorithm)
+    untried = {"keys": number, "tried": MOST_CANDIDATES} if number > MOST_CANDIDATES else {}
+    raise InvalidToken(Reason.TOKEN_SIGNATURE, **untried)
 
 
 def _access_token(signed: SignedToken, trusted: TrustedIssuer, leeway: float) -> AccessToken:
+    check_no_id_token(signed.claims, signed.typ)
     if signed.audiences.isdisjoint(trusted.audience):
-        raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=trusted.audience)
-    if "exp" not in signed.claims:
-        raise InvalidToken(Reason.TOKEN_MALFORMED, claim="exp")
-    return AccessToken.from_claims(signed.claims, leeway=leeway)
+        raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=trusted.audience, received=_shown_audience(signed))
+    if signed.claims.get("exp") is None:
+        raise malformed("exp", None, expected="a number: a token must expire")
+    token = AccessToken.from_claims(signed.claims, leeway=leeway)
+    check_bound_unless_typed(token, signed.typ)
+    return token
+
+
+def _shown_audience(signed: SignedToken) -> tuple[str | None, ...]:
+    """The first few: a token of 16 KB may have hundreds."""
+    return tuple(shown(name) for name in sorted(signed.audiences)[:_SHOWN_AUDIENCES])

@@ -10,11 +10,14 @@ from dpop_asgi.core.jwk import PublicKey
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.issuer.key_set import KeySet
+from dpop_asgi.tokens.token_types import normal_type
 
 # Enough for a list of names that fills a token of 16 KB. Parsing as many numbers takes as long as two signature checks.
 _MOST_VALUES = 2000
-# Enough for lists of roles per client; 128 is far below the recursion limits of every supported Python.
-_MOST_OPENERS = 128
+# Enough for a token of 16 KB that is full of roles per client or of `authorization_details`: they have 700.
+_MOST_OPENERS = 1000
+# Far below the recursion limits of every supported Python, also for whoever copies the claims.
+_MOST_LEVELS = 128
 
 # All tokens signed with one key have the same header. Long ones, such as those with a certificate chain, aren't cached,
 # so the cache takes no more than 128 KB.
@@ -22,17 +25,23 @@ _CACHED_HEADERS = 64
 _CACHED_HEADER_BYTES = 1024
 
 # How many keys are tried for a token without `kid`: each costs a signature check.
-_MOST_CANDIDATES = 8
+MOST_CANDIDATES = 8
+
+# Beside a `typ` of null, which is none.
+_NO_TYPE = object()
 
 # `typ`, `alg` and `kid` by encoded header, for tokens whose signature was verified.
-_headers: BoundedCache[bytes, tuple[str, str, str | None]] = BoundedCache(_CACHED_HEADERS)
+_headers: BoundedCache[bytes, tuple[str | None, str, str | None]] = BoundedCache(_CACHED_HEADERS)
 
 
 @dataclass(slots=True)  # hot path: a frozen dataclass is slower to create
 class SignedToken:
-    """The parts of a token. `typ`, in lower case, and `algorithm` are empty if the header lacks them."""
+    """The parts of a token. `algorithm` is empty if the header lacks it.
 
-    typ: str
+    `typ` is in the form of `normal_type`: `None` if the header lacks it, empty if it is no string.
+    """
+
+    typ: str | None
     algorithm: str
     kid: str | None
     claims: Mapping[str, Any] = field(repr=False)
@@ -51,7 +60,7 @@ class SignedToken:
         try:
             signing_input, protected, payload, signature = split_jws(token.encode("ascii"))
             header = _headers.get(protected) or _header(protected)
-            claims = strict_json_object(b64url_decode(payload), most_openers=_MOST_OPENERS, most_values=_MOST_VALUES)
+            claims = claims_object(b64url_decode(payload))
             return cls(*header, claims, protected, signing_input, b64url_decode(signature))
         except (ValueError, RecursionError):
             raise InvalidToken(Reason.TOKEN_MALFORMED) from None
@@ -62,7 +71,7 @@ class SignedToken:
 
     def is_signed_by(self, candidates: list[PublicKey]) -> bool:
         """Whether one of these keys made the signature."""
-        for key in candidates[:_MOST_CANDIDATES]:
+        for key in candidates[:MOST_CANDIDATES]:
             if key.verify(self.algorithm, self.signing_input, self.signature):
                 return True
         return False
@@ -80,9 +89,21 @@ class SignedToken:
         return {name for name in names if isinstance(name, str)}
 
 
-def _header(protected: bytes) -> tuple[str, str, str | None]:
+def claims_object(raw: bytes) -> dict[str, Any]:
+    """The claims in a strict JSON object as issuers write them: up to 16 KB, with numbers of up to 1,000 digits.
+
+    Raises:
+        ValueError: If it isn't one.
+    """
+    return strict_json_object(
+        raw, most_openers=_MOST_OPENERS, most_values=_MOST_VALUES, most_levels=_MOST_LEVELS, long_numbers=True
+    )
+
+
+def _header(protected: bytes) -> tuple[str | None, str, str | None]:
     header = strict_json_object(b64url_decode(protected))
-    typ, algorithm, kid = header.get("typ"), header.get("alg"), header.get("kid")
+    typ, algorithm, kid = header.get("typ", _NO_TYPE), header.get("alg"), header.get("kid")
     if not {"crit", "b64"}.isdisjoint(header) or not (kid is None or isinstance(kid, str)):
         raise InvalidToken(Reason.TOKEN_MALFORMED)
-    return typ.lower() if isinstance(typ, str) else "", algorithm if isinstance(algorithm, str) else "", kid
+    typ = None if typ is _NO_TYPE else normal_type(typ) if isinstance(typ, str) else ""
+    return typ, algorithm if isinstance(algorithm, str) else "", kid

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
@@ -186,6 +187,14 @@ async def test_a_handler_of_the_app_goes_before_ours(api, protect, kind):
     app = _app(_reject_in_a_task_group if kind is ExceptionGroup else _reject)
     app.exception_handler(kind)(_swallowing(418))
     assert (await _get(protect(app), api)).status_code == 418
+
+
+async def test_a_handler_of_exception_middleware_without_an_app_goes_before_ours(api):
+    async def fail(scope, receive, send):
+        await _reject()
+
+    app = ExceptionMiddleware(fail, {DPoPError: _swallowing(418)})
+    assert (await _get(_wrapped(app, api.authenticator), api)).status_code == 418
 
 
 async def test_a_404_that_the_app_makes_of_a_rejection_is_the_apps_own(api, protect):

@@ -221,7 +221,10 @@ def test_a_scheme_that_is_none_of_http_is_rejected():
         pytest.param({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies", id="bits-behind-the-network"),
         pytest.param({"trusted_proxies": ["proxy.internal"]}, "trusted_proxies", id="name"),
         pytest.param({"trusted_proxies": ["*"]}, "trusted_proxies", id="asterisk"),
-        pytest.param({"forwarded": "both"}, "forwarded", id="both-kinds-of-fields"),
+        pytest.param({"trusted_proxies": ["10.0.0.1"], "forwarded": "both"}, "forwarded", id="both-kinds-of-headers"),
+        pytest.param({"forwarded": "forwarded"}, "forwarded", id="headers-of-no-proxies"),
+        pytest.param({"forwarded": "x-forwarded"}, "forwarded", id="usual-headers-of-no-proxies"),
+        pytest.param({"insecure_http_hosts": ["api"]}, "insecure_http_hosts", id="http-for-no-public-url"),
     ],
 )
 def test_a_wrong_option_is_named(make_api, options, named):

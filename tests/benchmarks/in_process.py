@@ -89,7 +89,7 @@ def run_section(bench: Bench) -> None:
     with worker(cores.tested()) as process:
         for number in range(bench.repeat):
             bench.step(f"run {number + 1} of {bench.repeat}")
-            for name, seconds in process.submit(measure, secret, bench.size(120, 12)).result().items():
+            for name, seconds in process.submit(measure, secret, bench.size(120, 4)).result().items():
                 pooled.setdefault(name, []).extend(seconds)
     for name, bound in BOUNDS.items():
         bench.results.add(SECTION, name, Spread.of_ratios(pooled[name], pooled[VERIFY]), UNIT, at_most=bound)

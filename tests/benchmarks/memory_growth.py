@@ -81,7 +81,7 @@ def _grown(requests: int, keys: int) -> Iterator[tuple[int, int]]:
 
 
 def run_section(bench: Bench) -> None:
-    requests, keys = bench.size(1_000_000, 20_000), bench.size(100_000, 5_000)
+    requests, keys = bench.size(1_000_000, 2_000), bench.size(100_000, 500)
     bench.step(f"{keys:,} keys")
     seen = []
     for sent, blocks in _grown(requests, keys):

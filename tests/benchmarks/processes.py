@@ -77,7 +77,7 @@ def run_section(bench: Bench) -> None:
         for number in range(bench.rounds):
             for count, seen in rates.items():
                 bench.step(f"{count} at a time, round {number + 1} of {bench.rounds}")
-                seen.append(_together(workers[:count], redis.url, secret, bench.size(12_000, 1_000)))
+                seen.append(_together(workers[:count], redis.url, secret, bench.size(12_000, 300)))
     gain = Spread.of_ratios(rates[2], rates[1])
     bench.results.add(SECTION, "two processes against one, in process, one Redis", gain, "times", at_least=1.8)
     rows = [(count, round(Spread.of(seen).middle)) for count, seen in rates.items()]

@@ -94,9 +94,9 @@ def run_section(bench: Bench) -> None:
         with redis.client() as connection:
             connection.flushall()
         bench.step("memory")
-        found = process.submit(remember, redis.url, bench.size(100_000, 10_000)).result()
+        found = process.submit(remember, redis.url, bench.size(100_000, 1_000)).result()
         # Each of many workers has few proofs to claim at the same time.
-        alone = process.submit(remember, redis.url, bench.size(5_000, 500), 1).result()
+        alone = process.submit(remember, redis.url, bench.size(5_000, 100), 1).result()
     bench.results.add(SECTION, "memory per remembered proof", found["bytes"], "bytes", at_most=160)
     rows = [(how, round(its["microseconds"], 1)) for how, its in (("one by one", alone), ("256 at a time", found))]
     bench.results.tables.append(Table("Processor time of Redis per proof", ("proofs", "µs"), rows))

@@ -11,7 +11,9 @@ import pytest
 
 from dpop_asgi.cli.explain.run import explain
 from tests.support import children
-from tests.support.processes import PATIENCE, wait_until
+from tests.support.introspected import IntrospectionServer
+from tests.support.planted import Planted
+from tests.support.processes import PATIENCE, RedisServer, wait_until
 from tests.support.situations import Situation
 
 
@@ -123,3 +125,26 @@ def explained(capsys, no_settings):
         return code, capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture(scope="module")
+def _server(redis_binary):
+    with RedisServer(redis_binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def _issuer():
+    with IntrospectionServer() as server:
+        yield server
+
+
+@pytest.fixture
+def planted(_issuer, _server, monkeypatch):
+    planted = Planted(_issuer, _server, monkeypatch)
+    yield planted
+    planted.redis.execute_command("REPLICAOF", "NO", "ONE")
+    planted.redis.execute_command("ACL", "DELUSER", "app")
+    planted.redis.config_set("maxmemory", "0")
+    planted.redis.config_set("maxmemory-policy", "noeviction")
+    planted.redis.close()

@@ -47,6 +47,17 @@ def test_in_mixed_mode_a_token_under_bearer_needs_no_proof(situation, explained,
     assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == ["bound_token_as_bearer"]
 
 
+def test_the_settings_of_the_server_are_used(situation, explained, tmp_path, monkeypatch):
+    monkeypatch.setenv("DPOP_TOKEN_TYPES", "at+jwt,JWT")
+    monkeypatch.setenv("DPOP_PROOF_MAX_AGE", "30")
+    monkeypatch.setenv("DPOP_ALGORITHMS", "PS256")
+    monkeypatch.setenv("DPOP_NONCE_PERIOD", "0")
+    situation.token_changes = {"header": {"typ": "JWT"}}
+    situation.claims, situation.nonce = {"iat": int(situation.clock.now) - 31}, None
+    failed = json.loads(explained(situation.options(tmp_path))[1])["failed"]
+    assert failed == ["proof_algorithm", "issued_too_early"]
+
+
 def _secrets(situation, printed):
     """What may not be shown, of what was. Claims that the table sets to short words are no secrets."""
     printed = "".join(printed.split())

@@ -35,7 +35,7 @@ def test_the_printed_commands_call_the_server(start, nothing_is_left_of):
     assert httpx2.get(arguments[1], headers=headers).json()["client_id"] == "demo-client"
     assert httpx2.get(arguments[1], headers=headers).json()["error"] == "invalid_dpop_proof"
 
-    demo.wait_for("refused: proof_replayed")
+    demo.wait_for("rejected: proof_replayed")
     demo.send(signal.SIGINT)
     assert demo.exit_code() == 0
     assert "Stopped." in demo.output

@@ -36,6 +36,8 @@ AUTHORIZATIONS = [
 
 _NOW_AND_LONG = 4_102_444_800
 
+# The log has types and issuers as they were received; `ECHO` is what a `jti` and a nonce have, too.
+_MARKUP = "<b onclick=alert('hostile')>"
 TOKENS = {
     "header a list": {"header": {"typ": ["at+jwt"]}},
     "alg a list": {"header": {"alg": ["ES256"]}},
@@ -48,7 +50,7 @@ TOKENS = {
     "crit": {"header": {"crit": ["x"]}},
     "iss a list": {"claims": {"iss": ["x"]}},
     "iss an object": {"claims": {"iss": {}}},
-    "iss markup": {"claims": {"iss": ECHO}},
+    "iss markup": {"claims": {"iss": _MARKUP}},
     "aud a number": {"claims": {"aud": 5}},
     "aud of objects": {"claims": {"aud": [{}, [], None]}},
     "exp a string": {"claims": {"exp": "x"}},
@@ -59,7 +61,15 @@ TOKENS = {
     "exp negative": {"claims": {"exp": -1}},
     "nbf far ahead": {"claims": {"nbf": _NOW_AND_LONG}},
     "nbf a string": {"claims": {"nbf": "x"}},
-    "scope a list": {"claims": {"scope": ["a"]}},
+    "typ long": {"header": {"typ": "T" * 5000}},
+    "typ markup": {"header": {"typ": _MARKUP}},
+    "typ half a character": {"header": {"typ": "\ud800"}},
+    "nonce of an ID token": {"claims": {"nonce": "the-nonce-of-an-id-token"}},
+    "at_hash a list": {"claims": {"at_hash": [ECHO]}},
+    "scope a list of lists": {"claims": {"scope": [["a"]]}},
+    "scp an object": {"claims": {"scp": {ECHO: ECHO}}, "without": ["scope"]},
+    "azp a number": {"claims": {"azp": 10**24}, "without": ["client_id"]},
+    "appid a list": {"claims": {"appid": [ECHO]}, "without": ["client_id"]},
     "sub a number": {"claims": {"sub": 5}},
     "cnf a list": {"claims": {"cnf": []}},
     "cnf a string": {"claims": {"cnf": ECHO}},

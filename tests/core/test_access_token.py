@@ -90,23 +90,81 @@ def test_unknown_members_beside_a_good_thumbprint_are_ignored():
     assert AccessToken.from_claims(claims).key_thumbprint == JKT
 
 
+TEXT, NUMBER, SCOPES = "a string", "a number below 2**63", "a string or an array of strings"
+
+
 @pytest.mark.parametrize(
-    "claims",
+    ("claims", "claim", "expected", "received"),
     [
         *(
-            pytest.param({name: value}, id=f"{name}={value!r}")
-            for name in ("sub", "client_id", "scope")
-            for value in (5, None, ["a"], True)
+            pytest.param({name: value}, name, TEXT, received, id=f"{name}={value!r}")
+            for name in ("sub", "client_id", "azp", "cid", "appid")
+            for value, received in ((1234, "a number"), (["a"], "an array"), (True, "a boolean"))
         ),
         *(
-            pytest.param({name: value}, id=f"{name}={value!r}")
+            pytest.param({name: value}, name, SCOPES, received, id=f"{name}={value!r}")
+            for name in ("scope", "scp")
+            for value, received in (
+                (5, "a number"),
+                ({"a": 1}, "an object"),
+                (["a", 5], "an array"),
+                ([None], "an array"),
+            )
+        ),
+        *(
+            pytest.param({name: value}, name, NUMBER, received, id=f"{name}={value!r}")
             for name in ("exp", "nbf", "iat")
-            for value in ("5", None, [5], True)
+            for value, received in (("5", TEXT), ([5], "an array"), (True, "a boolean"), (10**24, "a number"))
         ),
     ],
 )
-def test_a_claim_of_another_type_is_rejected(claims):
-    assert reason_of(claims) is Reason.TOKEN_MALFORMED
+def test_a_claim_of_another_type_is_rejected_and_its_name_and_types_told(claims, claim, expected, received):
+    """Y05"""
+    with pytest.raises(InvalidToken) as refused:
+        AccessToken.from_claims(claims)
+    assert refused.value.reason is Reason.TOKEN_MALFORMED
+    assert refused.value.facts == {"claim": claim, "expected": expected, "received": received}
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        pytest.param({"scope": "a b"}, {"a", "b"}, id="string"),
+        pytest.param({"scope": ["a", "b"]}, {"a", "b"}, id="X03, array, as Duende, Spring and Ping"),
+        pytest.param({"scope": ["a b", "c"]}, {"a", "b", "c"}, id="X03, array with a space"),
+        pytest.param({"scope": []}, set(), id="X03, empty array"),
+        pytest.param({"scp": ["a", "b"]}, {"a", "b"}, id="X04, scp array, as Okta and Hydra"),
+        pytest.param({"scp": "a b"}, {"a", "b"}, id="X04, scp string, as Entra"),
+        pytest.param({"scope": None, "scp": ["a"]}, {"a"}, id="X03, null counts as absent"),
+        pytest.param({"scope": "a", "scp": ["b"]}, {"a"}, id="scope before scp"),
+        pytest.param({"scope": "a", "scp": 5}, {"a"}, id="what is not read may be anything"),
+        pytest.param({"scopes": "a", "roles": ["a"], "permissions": ["a"]}, set(), id="nothing else"),
+    ],
+)
+def test_scopes_are_read_as_issuers_write_them(claims, scopes):
+    assert AccessToken.from_claims(claims).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("claims", "client_id"),
+    [
+        pytest.param({"client_id": "a", "azp": "b", "cid": "c", "appid": "d"}, "a", id="client_id"),
+        pytest.param({"azp": "b", "cid": "c", "appid": "d"}, "b", id="X04, azp, as Keycloak and Auth0"),
+        pytest.param({"cid": "c", "appid": "d"}, "c", id="X04, cid, as Okta"),
+        pytest.param({"appid": "d"}, "d", id="X04, appid, as Entra"),
+        pytest.param({"client_id": None, "azp": "b"}, "b", id="Y05, null counts as absent"),
+        pytest.param({"client_id": "a", "azp": 5}, "a", id="what is not read may be anything"),
+        pytest.param({"aud": "a", "sub": "b"}, None, id="nothing else"),
+    ],
+)
+def test_the_client_is_read_as_issuers_write_it(claims, client_id):
+    assert AccessToken.from_claims(claims).client_id == client_id
+
+
+@pytest.mark.parametrize("claim", ["sub", "client_id", "scope", "scp", "exp", "nbf", "iat"])
+def test_null_counts_as_absent(claim):
+    """Y05; not for `cnf`: see above."""
+    assert AccessToken.from_claims({claim: None}) == AccessToken(claims={claim: None})
 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])

@@ -11,7 +11,7 @@ from tests.support.connections import Http
 from tests.support.load import SteadyClient, all_go_on
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
-PERIODS, GRACE = 12, 1
+PERIODS, GRACE = 8, 1
 # A nonce is handed out as the current one until a fifth of its slot is left, and then as the next one. So from when
 # it is handed out it lives between (grace + 0.2) and (grace + 1.2) periods.
 SHORTEST_LIFE, LONGEST_LIFE = GRACE + 0.2, GRACE + 1.2

@@ -16,7 +16,7 @@ from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import UsedProofs
 from dpop_asgi.tokens import introspection
-from dpop_asgi.tokens.issuer import discovery
+from dpop_asgi.tokens.issuer import http
 from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.tokens.signed_token import SignedToken
 from tests.differential.stopwatch import aside
@@ -94,7 +94,7 @@ def every_json(monkeypatch):
 
 
 def every_json_of_an_issuer(monkeypatch):
-    monkeypatch.setattr(discovery, "strict_json_object", lambda raw, **_: json.loads(raw))
+    monkeypatch.setattr(http, "strict_json_object", lambda raw, **_: json.loads(raw))
 
 
 def every_path_in_lower_case(monkeypatch):

@@ -26,17 +26,19 @@ class Page:
 
 
 class Website(Served):
-    """`pages` by path; what is not there is a 404. `requests` are the paths that were asked for, in order."""
+    """`pages` by path; what is not there is a 404. `requests` are the paths asked for, `fields` their headers."""
 
     def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
         self.pages: dict[str, Page] = {}
         self.requests: list[str] = []
+        self.fields: list[dict[str, str]] = []
         tls = {"ssl_certfile": certificate[0], "ssl_keyfile": certificate[1]} if certificate else {}
         super().__init__(self._serve, log_level="critical", **tls)
 
     def clear(self) -> None:
         self.pages.clear()
         self.requests.clear()
+        self.fields.clear()
 
     def publish(self, issuer: Issuer, *, metadata: str | None = "/.well-known/oauth-authorization-server") -> None:
         """The metadata and the key set of `issuer`, as they are now."""
@@ -55,6 +57,7 @@ class Website(Served):
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
         self.requests.append(scope["path"])
+        self.fields.append({name.decode(): value.decode() for name, value in scope["headers"]})
         page = await self._page(scope, receive)
         await asyncio.sleep(page.pause)
         headers = [(name.encode(), value.encode()) for name, value in page.headers.items()]

@@ -6,11 +6,11 @@ import json
 import pytest
 
 from dpop_asgi import InvalidToken, IssuerUnavailable, JWTVerifier, Reason
-from dpop_asgi.core import jwk
+from dpop_asgi.core import jwk, strict_json
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.tokens import jwt, signed_token
-from dpop_asgi.tokens.issuer import discovery, key_set, remote_keys
+from dpop_asgi.tokens.issuer import http, key_set, remote_keys
 from dpop_asgi.tokens.issuer.key_set import KeySet
 from tests.support.bounds import over
 from tests.support.processes import AUDIENCE
@@ -35,10 +35,21 @@ def _nested(brackets):
     return nested
 
 
-# The claims are one bracket, `cnf` another.
-@over(signed_token._MOST_OPENERS - 2)
+# The claims are one level.
+@over(signed_token._MOST_LEVELS - 1)
+async def test_most_levels_in_a_token(malformed_only_if, remote, client, size, over):
+    await malformed_only_if(over, remote.access_token(client, claims={"x": _nested(size), "y": "]}" * 99}))
+
+
+# The claims are one bracket, `cnf` another, the list a third.
+@over(signed_token._MOST_OPENERS - 3)
 async def test_most_openers_in_a_token(malformed_only_if, remote, client, size, over):
-    await malformed_only_if(over, remote.access_token(client, claims={"x": _nested(size)}))
+    await malformed_only_if(over, remote.access_token(client, claims={"x": [[]] * size}))
+
+
+@over(strict_json._LONGEST_NUMBER)
+async def test_longest_number_in_a_token(malformed_only_if, remote, client, size, over):
+    await malformed_only_if(over, remote.access_token(client, claims={"x": 10 ** (size - 1)}))
 
 
 # Nine claims and `x` come with a token: nine commas more than in the list.
@@ -47,6 +58,30 @@ async def test_most_openers_in_a_token(malformed_only_if, remote, client, size, 
 async def test_most_values_in_a_token(malformed_only_if, remote, client, claim, size, over):
     values = [AUDIENCE, *[""] * (size - 1)]
     await malformed_only_if(over, remote.access_token(client, claims={"x": 1, claim: values}))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param(
+            {"resource_access": {f"service-{n:03}": {"roles": ["view", "manage"]} for n in range(240)}},
+            id="62 clients of Keycloak, and 178 more",
+        ),
+        pytest.param(
+            {"authorization": {"permissions": [{"rsid": "0" * 36, "rsname": "order", "scopes": ["view"]}] * 64}},
+            id="64 permissions of an RPT",
+        ),
+        pytest.param(
+            {"authorization_details": [{"type": "account", "actions": ["read"], "locations": ["https://a"]}] * 128},
+            id="128 authorization details",
+        ),
+    ],
+)
+async def test_a_token_full_of_objects_is_accepted(verify_remote, remote, client, claims):
+    """X07: the brackets of a proof are no bound for tokens."""
+    token = remote.access_token(client, claims=claims)
+    assert 6_000 < len(token) < 16_384
+    assert (await verify_remote(token)).claims.items() >= claims.items()
 
 
 async def test_a_token_full_of_names_is_accepted(verify_remote, remote, client):
@@ -59,7 +94,7 @@ async def test_a_token_full_of_names_is_accepted(verify_remote, remote, client):
     assert len((await verify_remote(scopes)).scopes) == 1400
 
 
-@over(discovery._MAX_DOCUMENT_BYTES)
+@over(http._MAX_DOCUMENT_BYTES)
 async def test_max_document_bytes(website, remote, verify_remote, client, size, over):
     document = Page(remote.jwks).body
     website.pages["/jwks"] = Page(document + b" " * (size - len(document)))
@@ -67,14 +102,14 @@ async def test_max_document_bytes(website, remote, verify_remote, client, size, 
 
 
 # The set is one bracket, its list and the key two more.
-@over(discovery._MAX_OPENERS - 3)
+@over(http._MAX_OPENERS - 3)
 async def test_max_openers_in_a_key_set(website, remote, verify_remote, client, size, over):
     website.pages["/jwks"] = Page({**remote.jwks, "x": [[]] * (size - 1)})
     await _unavailable_only_if(over, verify_remote, remote.access_token(client))
 
 
 # Six members of the key and the list itself: six commas.
-@over(discovery._MAX_VALUES - 6)
+@over(http._MAX_VALUES - 6)
 async def test_max_values_in_a_key_set(website, remote, verify_remote, client, size, over):
     website.pages["/jwks"] = Page({**remote.jwks, "x": [1] * size})
     await _unavailable_only_if(over, verify_remote, remote.access_token(client))
@@ -103,7 +138,7 @@ async def test_most_candidates(remote, client, clock, reason_of, monkeypatch):
     checks = []
     monkeypatch.setattr(jwk.PublicKey, "verify", lambda *_: checks.append(1))
     assert await reason_of(verify, remote.access_token(client, without=["kid"])) is Reason.TOKEN_SIGNATURE
-    assert len(checks) == signed_token._MOST_CANDIDATES
+    assert len(checks) == signed_token.MOST_CANDIDATES
 
 
 def test_an_invented_kid_imports_no_key_again(monkeypatch, caplog):

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from importlib.metadata import version
 
 import pytest
 
@@ -69,9 +70,6 @@ async def test_with_jwks_nothing_is_asked(website, remote, client, clock):
 @pytest.mark.parametrize(
     "metadata",
     [
-        pytest.param({"issuer": "https://other.example"}, id="another-issuer"),
-        pytest.param({"issuer": None}, id="issuer-is-null"),
-        pytest.param({"jwks_uri": None}, id="jwks-uri-is-null"),
         pytest.param({"jwks_uri": "http://id.example.com/jwks"}, id="jwks-uri-without-tls"),
         pytest.param({"jwks_uri": "file:///etc/passwd"}, id="jwks-uri-is-a-file"),
         pytest.param({"jwks_uri": "/jwks"}, id="jwks-uri-is-relative"),
@@ -149,10 +147,54 @@ async def test_openid_metadata_of_another_issuer_is_not_followed(website, clock,
     assert "/jwks" not in website.requests
 
 
-async def test_the_message_names_the_issuer_and_the_cause(website, remote, verify_remote, client):
-    website.pages[RFC_8414] = Page({**remote.metadata, "issuer": "https://other.example"})
-    with pytest.raises(IssuerUnavailable, match=f"{remote.url} cannot be fetched: its metadata names another issuer"):
+USELESS = [
+    pytest.param({"issuer": "https://other.example"}, "has issuer 'https://other.example' instead of", id="another"),
+    pytest.param({"issuer": None}, "has issuer None instead of", id="issuer-is-null"),
+    pytest.param({"jwks_uri": None}, "has no jwks_uri", id="jwks-uri-is-null"),
+    pytest.param({"issuer": "x" * 9000}, f"has issuer '{'x' * 200}' instead of", id="a-long-one"),
+]
+
+
+@pytest.mark.parametrize(("changes", "cause"), USELESS)
+async def test_the_second_address_is_tried_if_the_first_is_of_no_use(
+    website, remote, verify_remote, client, changes, cause
+):
+    """Y03"""
+    website.pages[RFC_8414] = Page({**remote.metadata, **changes})
+    website.pages[OIDC] = Page(remote.metadata)
+    assert await verify_remote(remote.access_token(client))
+    assert website.requests == [RFC_8414, OIDC, "/jwks"]
+
+
+@pytest.mark.parametrize(("changes", "cause"), USELESS)
+async def test_the_message_names_the_issuer_and_the_cause_at_both_addresses(
+    website, remote, verify_remote, client, changes, cause
+):
+    """Y02, Y03, Y04: the second is compared in the same way."""
+    website.pages[RFC_8414] = Page("go away", 403)
+    website.pages[OIDC] = Page({**remote.metadata, **changes})
+    with pytest.raises(IssuerUnavailable) as failed:
         await verify_remote(remote.access_token(client))
+    first, second = str(failed.value).removeprefix(f"the keys of {remote.url} cannot be fetched: ").split("; ")
+    assert first == f"{remote.url}{RFC_8414} responded with 403"
+    assert second.startswith(f"{remote.url}{OIDC} {cause}")
+    assert "/jwks" not in website.requests
+
+
+async def test_requests_to_an_issuer_say_who_asks_and_for_what(website, remote, verify_remote, client):
+    """X05, Y02: issuers with `application/jwk-set+json` only answer 406, and some firewalls 403 to HTTP libraries."""
+    await verify_remote(remote.access_token(client))
+    for fields in website.fields:
+        assert fields["accept"] == "application/json, application/jwk-set+json"
+        assert fields["user-agent"] == f"dpop-asgi/{version('dpop-asgi')}"
+
+
+@pytest.mark.parametrize("path", [RFC_8414, "/jwks"])
+async def test_a_byte_order_mark_is_passed_over(website, remote, verify_remote, client, path):
+    """Y03"""
+    website.pages[path] = Page(b"\xef\xbb\xbf" + website.pages[path].body)
+    assert await verify_remote(remote.access_token(client))
+    assert OIDC not in website.requests
 
 
 @pytest.mark.requirement("R-8725-01")

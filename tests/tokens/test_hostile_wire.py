@@ -12,7 +12,7 @@ import pytest
 
 from dpop_asgi import IssuerUnavailable, JWTVerifier
 from dpop_asgi.testing import Issuer
-from dpop_asgi.tokens.issuer import discovery
+from dpop_asgi.tokens.issuer import http
 from tests.support.certificates import write_certificate
 from tests.support.fault_proxy import Cut, FaultProxy
 from tests.support.processes import AUDIENCE
@@ -138,10 +138,10 @@ def trusted_website(tmp_path, monkeypatch):
     """An issuer's website over TLS, with a certificate that is believed here."""
     certificate, key = write_certificate(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    discovery.tls.cache_clear()
+    http.tls.cache_clear()
     with Website((certificate, key)) as website:
         yield website
-    discovery.tls.cache_clear()
+    http.tls.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import logging
 
 import pytest
 
-from dpop_asgi import JWTVerifier, Reason
+from dpop_asgi import InvalidToken, JWTVerifier, Reason
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
+from tests.support.keys import octets, rsa_key, unpadded
 
 SMALL_ORDER_POINT = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
@@ -57,10 +58,13 @@ async def test_a_token_without_kid_is_tried_with_the_keys_that_fit(issuer, clien
     assert await verify(issuer.access_token(client, without={"kid"}))
 
 
-async def test_a_token_without_kid_costs_no_more_than_eight_signature_checks(issuer, client, verify_with, reason_of):
+async def test_a_token_without_kid_costs_no_more_than_eight_signature_checks(issuer, client, verify_with):
+    """Y01: the log has both numbers."""
     others = [PrivateKey.generate().public_jwk for _ in range(8)]
     verify = verify_with(*others, *issuer.jwks["keys"])
-    assert await reason_of(verify, issuer.access_token(client, without={"kid"})) == Reason.TOKEN_SIGNATURE
+    with pytest.raises(InvalidToken) as refused:
+        await verify(issuer.access_token(client, without={"kid"}))
+    assert (refused.value.reason, refused.value.facts) == (Reason.TOKEN_SIGNATURE, {"keys": 9, "tried": 8})
 
 
 async def test_a_key_without_kid_fits_any_kid(issuer, client, verify_with):
@@ -108,12 +112,53 @@ async def test_a_key_for_something_else_is_not_used(issuer, client, verify_with,
         pytest.param({"y": "A" * 43}, id="off-the-curve"),
         pytest.param({"x": None}, id="null"),
         pytest.param({"x": 5}, id="number"),
+        pytest.param({"key_ops": ["sign"]}, id="Y01, key-ops"),
+        pytest.param({"alg": "RSA"}, id="Y01, alg"),
+        pytest.param({"alg": ["ES256"]}, id="Y01, alg-list"),
+        pytest.param({"use": ""}, id="Y01, use"),
+        pytest.param({"kty": "AKP"}, id="Y01, kty"),
     ],
 )
-async def test_an_unsound_key_is_left_out_and_said_so(issuer, client, verify_with, reason_of, caplog, changes):
+async def test_an_unsound_key_is_left_out_and_said_so_once(issuer, client, verify_with, reason_of, caplog, changes):
     with caplog.at_level(logging.WARNING, "dpop_asgi"):
-        assert await reason_of(verify_with(**changes), issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
-    assert "is ignored" in caplog.messages[0]
+        verify = verify_with(**changes)
+        for _ in range(3):
+            assert await reason_of(verify, issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
+    [message] = caplog.messages
+    assert message.startswith(f"the key with kid '{issuer.kid}' in the issuer's key set is ignored: it")
+
+
+def test_a_key_for_encryption_is_no_reason_to_warn(issuer, client, verify_with, caplog):
+    verify_with({"kty": "RSA", "use": "enc"})._sources[issuer.url].current(0.0).candidates("ES256", None)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("named", ["Ed25519", "EdDSA"])
+@pytest.mark.parametrize("algorithm", ["Ed25519", "EdDSA"])
+async def test_two_names_of_one_algorithm_are_one(client, clock, algorithm, named):
+    """Y01"""
+    issuer = Issuer("https://id.example.com", audience="a", algorithm=algorithm, clock=clock)
+    jwks = {"keys": [{**issuer.jwks["keys"][0], "alg": named}]}
+    assert await JWTVerifier(issuer=issuer.url, audience="a", jwks=jwks, clock=clock)(issuer.access_token(client))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(lambda number: unpadded(b"\0" + octets(number)), id="a zero byte"),
+        pytest.param(lambda number: number + "=" * (-len(number) % 4), id="padding"),
+    ],
+)
+@pytest.mark.parametrize("member", ["n", "e"])
+async def test_rsa_numbers_may_have_a_zero_byte_or_padding(client, clock, member, changed):
+    """X06: in keys of proofs they may not."""
+    issuer = Issuer("https://id.example.com", audience="a", algorithm="PS256", clock=clock)
+    issuer.keys[issuer.kid] = rsa_key(2048)
+    [key] = issuer.jwks["keys"]
+    verify = JWTVerifier(
+        issuer=issuer.url, audience="a", jwks={"keys": [{**key, member: changed(key[member])}]}, clock=clock
+    )
+    assert await verify(issuer.access_token(client))
 
 
 async def test_an_rsa_key_of_1024_bits_is_left_out(clock, client, reason_of):

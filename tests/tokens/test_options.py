@@ -39,6 +39,10 @@ ONE = TrustedIssuer(**GOOD)
         pytest.param({"algorithms": ()}, "algorithms", id="no-algorithm"),
         pytest.param({"algorithms": ("none",)}, "algorithms", id="none"),
         pytest.param({"algorithms": ("ES256", "HS256")}, "algorithms", id="symmetric"),
+        *(
+            pytest.param({"types": types}, "types", id=f"X02, types={types!r}")
+            for types in ((), "", None, ("",), ("none",), ("at+jwt", "JWT "), (5,), 5, ("a/b/c",), ("at+jwt,JWT",), "*")
+        ),
         pytest.param({"leeway": -1}, "leeway", id="negative-leeway"),
         pytest.param({"leeway": float("inf")}, "leeway", id="endless-leeway"),
         pytest.param({"leeway": float("nan")}, "leeway", id="leeway-is-nan"),
@@ -108,7 +112,13 @@ def test_a_verifier_says_nothing_of_its_keys_when_it_is_printed():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("audience", "a"), ("jwks_uri", "https://id.example/jwks"), ("jwks", KEYS), ("algorithms", ("ES256",))],
+    [
+        ("audience", "a"),
+        ("jwks_uri", "https://id.example/jwks"),
+        ("jwks", KEYS),
+        ("algorithms", ("ES256",)),
+        ("types", ("JWT",)),
+    ],
 )
 def test_an_option_that_would_have_no_effect_on_several_issuers_is_rejected(option, value):
     """`algorithms` was ignored without a word, so RS256 went on being accepted."""

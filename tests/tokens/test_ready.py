@@ -6,7 +6,7 @@ import pytest
 
 from dpop_asgi import Authenticator, IssuerUnavailable, JWTVerifier, MemoryStore, TrustedIssuer
 from dpop_asgi.testing import Issuer
-from dpop_asgi.tokens.issuer import discovery
+from dpop_asgi.tokens.issuer import http
 from tests.support.busy import Stopwatch
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE
@@ -99,15 +99,15 @@ async def test_the_decision_is_not_ready_without_the_issuers_keys(website, remot
 
 
 async def test_no_request_waits_until_the_certificate_store_is_read(remote, client, clock):
-    discovery.tls.cache_clear()
+    http.tls.cache_clear()
     verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock)
-    assert discovery.tls.cache_info().misses == 1
+    assert http.tls.cache_info().misses == 1
     await verify(remote.access_token(client))
-    assert discovery.tls.cache_info().misses == 1
+    assert http.tls.cache_info().misses == 1
 
 
 def test_a_certificate_store_that_cannot_be_read_is_told_at_start(monkeypatch, tmp_path):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
-    discovery.tls.cache_clear()
+    http.tls.cache_clear()
     with pytest.raises(ValueError, match="SSL_CERT_FILE"):
         JWTVerifier(issuer="https://id.example.com", audience=AUDIENCE)

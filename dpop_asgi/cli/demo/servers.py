@@ -27,7 +27,7 @@ _STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 _RUNNING = re.compile(r"Uvicorn running on (http://[\d.]+:\d+)")
-_REJECTION = re.compile(r"^\[[\w-]+\] (?:refused: |(?=unavailable: ))(.+)$", re.MULTILINE)
+_REJECTION = re.compile(r"^\[[\w-]+\] (?:rejected: |(?=unavailable: ))(.+)$", re.MULTILINE)
 
 # Variables that would reconfigure the server, or send requests to this machine through a proxy.
 _FOREIGN_VARIABLES = re.compile(

@@ -10,6 +10,7 @@ from dpop_asgi.core.jwk import PublicKey
 from dpop_asgi.core.policy import Mode, ProofPolicy
 from dpop_asgi.core.ports import Store
 from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.tokens.token_types import DEFAULT_TYPES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,7 @@ class Rules:
         mode: whether Bearer is accepted too.
         issuer: the trusted issuer; `None` if it isn't known.
         audience: of the tokens; `None` if it isn't known.
+        types: accepted `typ` of tokens.
         jwks: the issuer's keys; `None` if they aren't known.
         store: the store, which is only read; `None` if it isn't to be asked.
         namespace: prefix of the keys in the store.
@@ -32,6 +34,7 @@ class Rules:
     mode: Mode = "required"
     issuer: str | None = None
     audience: str | None = None
+    types: tuple[str | None, ...] = DEFAULT_TYPES
     jwks: Mapping[str, Any] | None = field(default=None, repr=False)
     store: Store | None = None
     namespace: str = "dpop"

@@ -22,7 +22,7 @@ from dpop_asgi.cli.explain.reading.text import read
 from dpop_asgi.cli.explain.screen import Report, as_json
 from dpop_asgi.cli.unusable import Unusable, content_of, token_of
 from dpop_asgi.errors import StoreError
-from dpop_asgi.settings import Settings
+from dpop_asgi.settings import Settings, token_types
 from dpop_asgi.stores.redis.read_only import ReadOnlyRedisStore
 from dpop_asgi.tokens.jwt import JWTVerifier
 
@@ -40,6 +40,7 @@ _VARIABLES = (
     "DPOP_NONCE_PERIOD",
     "DPOP_NONCE_GRACE",
     "DPOP_MODE",
+    "DPOP_TOKEN_TYPES",
     "DPOP_NAMESPACE",
 )
 
@@ -168,6 +169,7 @@ def _rules(options: Options) -> Rules:
         mode=authenticator.mode,
         issuer=issuer,
         audience=audience,
+        types=token_types(given),
         jwks=None if options.jwks is None else _jwks(options.jwks),
         store=store,
         namespace=authenticator.namespace,

@@ -19,14 +19,14 @@ from dpop_asgi.core.jwk import KEY_TYPES
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
-from dpop_asgi.tokens.jwt import JWTVerifier, TrustedIssuer
+from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.tokens.signed_token import SignedToken
+from dpop_asgi.tokens.trusted_issuer import DEFAULT_ALGORITHMS, TrustedIssuer
 
 # For a name that the token doesn't have.
 _STAND_IN = "none"
+_AT_JWT = "at+jwt"
 _TOPICS = (TOKEN, TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES)
-# More than there are checks to be mended.
-_MOST_TRIES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,13 +39,18 @@ class _Trial:
     issuer: str
     audience: str
     algorithms: tuple[str, ...]
+    types: tuple[str | None, ...]
     jwks: Mapping[str, Any] | None = field(repr=False)
     now: float
 
     async def verify(self) -> None:
         """Raises what the verifier raises."""
         trusted = TrustedIssuer(
-            issuer=self.issuer, audience=self.audience, algorithms=self.algorithms, jwks=self.jwks or {"keys": []}
+            issuer=self.issuer,
+            audience=self.audience,
+            algorithms=self.algorithms,
+            types=self.types,
+            jwks=self.jwks or {"keys": []},
         )
         await JWTVerifier(issuers=[trusted], clock=lambda: self.now)(self.token)
 
@@ -92,7 +97,8 @@ def _first_trial(case: Case) -> _Trial:
         claims=claims,
         issuer=rules.issuer or _text(claims.get("iss")),
         audience=rules.audience or _audience(claims),
-        algorithms=tuple(KEY_TYPES) if rules.jwks is None else TrustedIssuer(issuer="x", audience="x").algorithms,
+        algorithms=tuple(KEY_TYPES) if rules.jwks is None else DEFAULT_ALGORITHMS,
+        types=rules.types,
         jwks=rules.jwks,
         now=case.now,
     )
@@ -101,24 +107,25 @@ def _first_trial(case: Case) -> _Trial:
 
 async def _try(case: Case, findings: Findings, trial: _Trial) -> None:
     """Verify, and mend what failed, until the token is accepted or can't be mended."""
-    unknown = _unknown(case)
-    for _ in range(_MOST_TRIES):
+    unknown, failed = _unknown(case), set[Reason]()
+    while True:
         try:
             await trial.verify()
         except InvalidToken as failure:
             if failure.reason not in unknown:
                 findings.failed(failure.reason, **{"expected": None, **_readable(failure.facts)})
-            mended = _mended(trial, failure.reason)
+            mended = None if failure.reason in failed else _mended(trial, failure.reason)
             if mended is None:
                 return
             trial = mended
+            failed.add(failure.reason)
         else:
             findings.passed(*({reason for topic in _TOPICS for reason in topic.reasons} - unknown))
             return
 
 
 def _readable(facts: Mapping[str, object]) -> dict[str, object]:
-    return {name: " ".join(value) if isinstance(value, tuple) else value for name, value in facts.items()}
+    return {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in facts.items()}
 
 
 def _unknown(case: Case) -> set[Reason]:
@@ -148,7 +155,7 @@ def _signed_again(trial: _Trial, reason: Reason) -> _Trial | None:
     if reason is Reason.TOKEN_ALGORITHM:
         return replace(trial, algorithms=(*trial.algorithms, str(trial.header["alg"])))
     if reason is Reason.TOKEN_TYPE:
-        return trial.signed_again(typ="at+jwt")
+        return trial.signed_again(typ=next(filter(None, trial.types), _AT_JWT))
     return trial.signed_again() if reason in TOKEN_SIGNATURE.reasons else None
 
 

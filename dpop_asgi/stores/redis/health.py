@@ -1,7 +1,7 @@
 """Configuration problems of a Redis server that responds, found in its `INFO`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 INFO = ("INFO", "server", "memory", "replication")
 
@@ -13,14 +13,18 @@ _LEAST_VERSION = (7, 0)
 _MAX_CLOCK_DIFFERENCE_SECONDS = 5.0
 
 
-def findings(info: bytes, *, now: float) -> Iterator[str]:
+def facts_of(info: bytes) -> dict[str, str]:
+    """The reply to `INFO` as names and values."""
+    return dict(re.findall(r"^(\w+):(.*?)\r?$", info.decode("utf-8", "replace"), re.MULTILINE))
+
+
+def findings(facts: Mapping[str, str], *, now: float) -> Iterator[str]:
     """What an operator should fix, a sentence each.
 
     Args:
-        info: the reply to `INFO`.
+        facts: the reply to `INFO`, read by `facts_of`.
         now: when it arrived: seconds since the epoch, on the clock that proofs are checked against.
     """
-    facts = dict(re.findall(r"^(\w+):(.*?)\r?$", info.decode("utf-8", "replace"), re.MULTILINE))
     # Valkey reports the version of Redis that it is compatible with.
     version = facts.get("redis_version", "")
     if tuple(int(part) for part in re.findall(r"\d+", version)[:2]) < _LEAST_VERSION:

@@ -20,7 +20,7 @@ from dpop_asgi.errors import StoreError, Superseded
 from dpop_asgi.stores.redis.cluster import Cluster
 from dpop_asgi.stores.redis.connection import Command
 from dpop_asgi.stores.redis.errors import failure
-from dpop_asgi.stores.redis.health import INFO, findings
+from dpop_asgi.stores.redis.health import INFO, facts_of, findings
 from dpop_asgi.stores.redis.incarnation import FENCE_OFF, Reply
 from dpop_asgi.stores.redis.single_server import SingleServer
 from dpop_asgi.stores.redis.url import SCHEMES, Client, close_client, make_client
@@ -115,16 +115,26 @@ class RedisStore:
         Raises:
             StoreError: If the store does not respond.
         """
+        servers = await self.server_facts()
+        if not servers:
+            logger.info("the Redis store's ACL does not allow INFO: version, eviction policy and clock are not checked")
+        found = {finding for facts in servers for finding in findings(facts, now=clock())}
+        mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
+        return sorted(found) + await self._fence_findings(mine)
+
+    async def server_facts(self) -> list[dict[str, str]]:
+        """What each master says about itself in `INFO`; empty if the ACL doesn't allow that.
+
+        Raises:
+            StoreError: If the store does not respond.
+        """
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         try:
-            replies = await mine.route.call_all_masters(INFO)
+            return [facts_of(info) for info in await mine.route.call_all_masters(INFO)]
         except NoPermissionError:
-            logger.info("the Redis store's ACL does not allow INFO: version, eviction policy and clock are not checked")
-            replies = []
+            return []
         except RedisError as error:
             raise failure(error) from None
-        found = {finding for info in replies for finding in findings(info, now=clock())}
-        return sorted(found) + await self._fence_findings(mine)
 
     async def _fence_findings(self, mine: _PerLoop) -> list[str]:
         try:

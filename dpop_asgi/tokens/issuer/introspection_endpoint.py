@@ -14,15 +14,8 @@ from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import ClientAuthentication
-from dpop_asgi.tokens.issuer.discovery import (
-    cause_of,
-    check_address,
-    connect_timeout,
-    fetch_address,
-    http_client,
-    json_in,
-    tls,
-)
+from dpop_asgi.tokens.issuer.discovery import check_address, fetch_address
+from dpop_asgi.tokens.issuer.http import cause_of, connect_timeout, http_client, json_in, tls
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 

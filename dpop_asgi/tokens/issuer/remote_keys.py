@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.single_flight import SingleFlight
-from dpop_asgi.tokens.issuer.discovery import cause_of, check_address, fetch_keys, tls
+from dpop_asgi.tokens.issuer.discovery import Observe, check_address, fetch_keys
+from dpop_asgi.tokens.issuer.http import cause_of, tls
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -33,6 +34,7 @@ class RemoteKeys:
         max_stale_seconds: how long stale keys are used while the issuer is unavailable.
         insecure_http_hosts: hosts, besides this machine, whose keys may be fetched over plain http.
         clock: seconds since the epoch.
+        observe: called with each document that is fetched.
 
     Raises:
         ValueError: If a URL is not allowed, in which case the message names its option, or the certificate store
@@ -48,6 +50,7 @@ class RemoteKeys:
         max_stale_seconds: float,
         insecure_http_hosts: Collection[str],
         clock: Clock,
+        observe: Observe | None = None,
     ) -> None:
         option = "issuer" if jwks_uri is None else "jwks_uri"
         check_address(option, jwks_uri or issuer, insecure_http_hosts=insecure_http_hosts)
@@ -58,6 +61,7 @@ class RemoteKeys:
         self._max_stale_seconds = max_stale_seconds
         self._insecure_http_hosts = insecure_http_hosts
         self._clock = clock
+        self._observe = observe
         self._known: KeySet | None = None
         self._fresh_from = self._stale_at = self._fetched_at = -math.inf
         # It never raises: the error is in `_failure`.
@@ -125,6 +129,7 @@ class RemoteKeys:
                 self._jwks_uri,
                 insecure_http_hosts=self._insecure_http_hosts,
                 seconds=self._timeout,
+                observe=self._observe,
             )
         except Exception as error:  # noqa: BLE001 - whatever an issuer's response triggers in a library becomes a 503
             self._note_failure(error)

@@ -8,7 +8,7 @@ import httpx2
 from dpop_asgi import AccessToken, DPoPError, IntrospectionVerifier
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.testing import ManualClock
-from dpop_asgi.tokens.issuer.discovery import json_in
+from dpop_asgi.tokens.issuer.http import json_in
 from tests.differential import json_text
 from tests.differential.drafts import NOW, text
 from tests.differential.drawn import Drawn
@@ -36,6 +36,8 @@ _NAMES = (
     "",
 )
 
+QUESTION = httpx2.Request("POST", ISSUER)
+
 
 def make() -> Target:
     clock = ManualClock(NOW)
@@ -46,7 +48,7 @@ def make() -> Target:
         clock.now = NOW
         raw = drawn_answer(Drawn(data))
         try:
-            answer = drive(json_in(httpx2.Response(200, content=raw)))
+            answer = drive(json_in(httpx2.Response(200, content=raw, request=QUESTION)))
         except (ValueError, RecursionError):
             return
         try:

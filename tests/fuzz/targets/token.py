@@ -54,14 +54,22 @@ _VALUES: tuple[Any, ...] = (
     ),
     *("at+jwt", "application/AT+JWT", "JWT", "jwt", *_KEYS, "none", "HS256", "RS256", ["ES256"], "key-1", "key-9"),
 )
-_NAMES = ("typ", "alg", "kid", "crit", "b64", "iss", "aud", "exp", "nbf", "iat", "sub", "client_id", "scope", "cnf", "")
+_CLIENTS, _SCOPES = ("client_id", "azp", "cid", "appid"), ("scope", "scp")
+_OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
+_NAMES = (
+    *("typ", "alg", "kid", "crit", "b64", "iss", "aud", "exp", "nbf", "iat", "sub", "cnf", ""),
+    *_CLIENTS,
+    *_SCOPES,
+    *_OF_ID_TOKENS,
+)
+_TYPES = ("at+jwt", "JWT", None)
 
 
 def make() -> Target:
     clock = ManualClock(NOW)
     names = dict.fromkeys(_KEYS.values())
     jwks = {"keys": [{**keys.public(name), "kid": f"key-{place}"} for place, name in enumerate(names)]}
-    verifier = JWTVerifier(issuer=ISSUER, audience=AUDIENCE, jwks=jwks, leeway=LEEWAY, clock=clock)
+    verifier = JWTVerifier(issuer=ISSUER, audience=AUDIENCE, jwks=jwks, types=_TYPES, leeway=LEEWAY, clock=clock)
 
     def one(data: bytes) -> None:
         clock.now = NOW
@@ -127,21 +135,31 @@ def is_good(token: str, accepted: AccessToken) -> bool:
     header, claims = json_text.read(raw_header), json_text.read(raw_claims)
     said, now = claims.value, NOW
     audience = said.get("aud")
+    typ = str(header.value["typ"]).lower() if "typ" in header.value else None
     return (
         not header.names_twice
         and not claims.names_twice
-        and str(header.value.get("typ")).lower() in {"at+jwt", "application/at+jwt"}
+        and (typ in {"at+jwt", "application/at+jwt"} or (typ in {"jwt", None} and "cnf" in said))
+        and _first(said, _OF_ID_TOKENS) is None
         and said.get("iss") == ISSUER
         and AUDIENCE in (audience if isinstance(audience, list) else [audience])
         and now < said["exp"] + LEEWAY
-        and now >= said.get("nbf", now) - LEEWAY
+        and now >= (now if said.get("nbf") is None else said["nbf"]) - LEEWAY
         and not {"crit", "b64"} & header.value.keys()
         and is_signed(header.value["alg"], token.encode().rpartition(b".")[0], signature)
         and json.dumps(accepted.claims) == json.dumps(said)
         and accepted.key_thumbprint == said.get("cnf", {"jkt": None})["jkt"]
-        and (accepted.subject, accepted.client_id) == (said.get("sub"), said.get("client_id"))
-        and accepted.scopes == set(said.get("scope", "").split())
+        and (accepted.subject, accepted.client_id) == (said.get("sub"), _first(said, _CLIENTS))
+        and accepted.scopes == _scopes(_first(said, _SCOPES))
     )
+
+
+def _first(said: dict[str, Any], names: tuple[str, ...]) -> Any:
+    return next((said[name] for name in names if said.get(name) is not None), None)
+
+
+def _scopes(said: Any) -> set[str]:
+    return {scope for part in ([said] if isinstance(said, str) else said or []) for scope in part.split()}
 
 
 def is_signed(algorithm: str, message: bytes, signature: bytes) -> bool:

@@ -28,7 +28,7 @@ def _cut_off(case: Case, _check: Check) -> Advice | None:
 
 
 def _no_access_token(case: Case, _check: Check) -> Advice | None:
-    if not {"nonce", "at_hash", "auth_time"} & (case.token_claims or {}).keys():
+    if not {"nonce", "at_hash", "c_hash"} & (case.token_claims or {}).keys():
         return None
     return Advice("This looks like an ID token.", "Send the access token.")
 
@@ -37,7 +37,7 @@ def _other_typ(case: Case, _check: Check) -> Advice:
     typ = (case.token_header or {}).get("typ", "none")
     return Advice(
         f"The typ of the access token is {str(typ)[:30]}: the issuer doesn't follow RFC 9068, or not yet.",
-        "Have the issuer set at+jwt; the setting may be called RFC 9068.",
+        "Have the issuer set at+jwt (the setting may be called RFC 9068), or add it to DPOP_TOKEN_TYPES.",
     )
 
 

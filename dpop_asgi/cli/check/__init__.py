@@ -1,0 +1,1 @@
+"""`dpop-asgi check`: what is wrong with the configuration, and with what it names."""

@@ -1,0 +1,98 @@
+"""Reads the settings as a server does, and finds those that are invalid, unknown, ignored or risky."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from dpop_asgi.cli.check.finding import Finding, error, ok, warning
+from dpop_asgi.cli.check.text import sentence
+from dpop_asgi.settings import VARIABLES, Settings
+
+_DOCS = "See docs/configuration.md."
+
+# FAPI 2.0 §5.3.2.1: so far ahead must be accepted.
+_LEAST_MAX_FUTURE = 10.0
+
+# A warning's beginning, the name of its finding, and what to change; numbers are the arguments of the log record.
+_WARNINGS = (
+    ("Unknown setting %s", "unknown_setting", "Remove {0}, or correct its name. It has no effect."),
+    ("%s has no effect", "ignored_setting", "Remove {0}, or change {1}."),
+    (
+        "insecure_http_hosts: ",
+        "plain_http_issuer",
+        "Use https for the issuer, unless nothing else on that network can respond in its place.",
+    ),
+    ("public_url: ", "plain_http_public_url", "Use https in DPOP_PUBLIC_URL."),
+    ("MemoryStore", "memory_store_of_several_workers", "Set DPOP_STORE to a Redis that all workers share."),
+)
+
+
+class _Collector(logging.Handler):
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@contextmanager
+def logged_warnings() -> Iterator[list[logging.LogRecord]]:
+    """Collect what the package logs, instead of printing it."""
+    logger = logging.getLogger("dpop_asgi")
+    collector = _Collector(logging.WARNING)
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(collector)
+    try:
+        yield collector.records
+    finally:
+        logger.removeHandler(collector)
+        logger.propagate = propagated
+
+
+def read_settings(environment: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
+    """The settings, or `None` if a server could not start with them; and what is wrong with them."""
+    with logged_warnings() as records:
+        try:
+            settings, problems = Settings.from_environment(environment), []
+        except ValueError as invalid:
+            settings, problems = None, [_invalid(str(invalid))]
+    found = [*problems, *map(_warned, records), *(_risks(settings) if settings else ())]
+    return settings, found or [ok("settings", "settings_valid", "All settings are valid, known and in use.")]
+
+
+def _invalid(message: str) -> Finding:
+    variable = message.partition(":")[0]
+    if message.endswith("not set, and required"):
+        return error("settings", "setting_missing", f"{variable} is not set.", change=f"Set {variable}. {_DOCS}")
+    change = f"Correct {variable}: a server doesn't start with this value. {_DOCS}"
+    return error("settings", "setting_invalid", sentence(message), change=change)
+
+
+def _warned(record: logging.LogRecord) -> Finding:
+    option, colon, rest = record.getMessage().partition(":")
+    what = sentence(f"{VARIABLES.get(option, option)}{colon}{rest}")
+    for beginning, name, change in _WARNINGS:
+        if str(record.msg).startswith(beginning):
+            arguments = record.args if isinstance(record.args, tuple) else ()
+            return warning("settings", name, what, change=change.format(*arguments))
+    return warning("settings", "settings_warning", what, change=_DOCS)
+
+
+def _risks(settings: Settings) -> Iterator[Finding]:
+    """What is allowed, and weakens the protection or makes trouble for clients."""
+    authenticator = settings.authenticator
+    if authenticator.nonce_policy is None:
+        what = "Nonces are off: proofs can be made in advance, and used ones pass again after Redis has lost data."
+        yield warning("settings", "nonces_off", what, change="Remove DPOP_NONCE_PERIOD=0.")
+    if authenticator.on_store_failure == "accept":
+        what = "While the store is unavailable, a proof can be used again until its nonce expires."
+        change = "Set DPOP_ON_STORE_FAILURE=refuse, unless availability matters more to you."
+        yield warning("settings", "accepts_without_store", what, change=change)
+    if authenticator.proof_policy.max_future < _LEAST_MAX_FUTURE:
+        what = "Clients whose clocks are a few seconds ahead are rejected: FAPI 2.0 requires that 10 s are accepted."
+        yield warning("settings", "max_future_too_small", what, change="Set DPOP_PROOF_MAX_FUTURE to 10 to 60.")
+    if authenticator.mode == "mixed":
+        what = "Unbound tokens are accepted as Bearer: whoever steals one can use it."
+        change = "Set DPOP_MODE=required as soon as all clients send proofs."
+        yield warning("settings", "mixed_mode", what, change=change)

@@ -1,0 +1,79 @@
+"""The `typ` of signed access tokens: it keeps other JWTs of an issuer, ID tokens above all, from passing as one."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.options import require
+from dpop_asgi.core.strict_json import shown
+from dpop_asgi.errors import InvalidToken, Reason
+
+# RFC 9068 §2.1.
+ACCESS_TOKEN = "at+jwt"  # noqa: S105 - a type
+DEFAULT_TYPES: tuple[str | None, ...] = (ACCESS_TOKEN,)
+
+# A media type without parameters, with or without `application/` (RFC 6838 §4.2, RFC 7515 §4.1.9).
+_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*(/[a-z0-9][a-z0-9!#$&^_.+-]*)?", re.IGNORECASE | re.ASCII)
+
+# OpenID Connect Core §3.1.3.6, §3.3.2.11: the hashes are defined for ID tokens only, and so is the nonce of a login.
+_OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
+
+_OR_OPTION = "or list it in the option types (DPOP_TOKEN_TYPES), which accepts it for DPoP-bound tokens"
+_HINTS = {
+    "jwt": "have the issuer set at+jwt (Keycloak: 'Use \"at+jwt\" as access token header type' of the client; "
+    f"Auth0: the RFC 9068 token profile of the API), {_OR_OPTION}",
+    None: f"the token has no typ, as those of Okta and Spring: have the issuer set at+jwt, {_OR_OPTION} "
+    "(None, or none in the variable)",
+    "okta-internal-at+jwt": "a token of Okta's org authorization server is for Okta itself: use a custom one",
+}
+
+
+def normal_type(typ: str) -> str:
+    """In lower case and without `application/`: types that are equal have one normal form (RFC 7515 §4.1.9)."""
+    return typ.lower().removeprefix("application/")
+
+
+def check_types(types: object) -> tuple[str | None, ...]:
+    """The option `types`, in normal form.
+
+    Raises:
+        ValueError: If it is empty, or one isn't a media type or `None`; the message names the option.
+    """
+    several = (types,) if isinstance(types, str) else tuple(types) if isinstance(types, Iterable) else ()
+    fits = several and all(each is None or _is_type(each) for each in several)
+    require("types", fits, "a list of values of typ, such as at+jwt and JWT, or None for a token without typ")
+    return tuple(dict.fromkeys(each if each is None else normal_type(each) for each in several))
+
+
+def _is_type(each: object) -> bool:
+    """`"none"` is no type: it may be meant as `None`."""
+    return isinstance(each, str) and _TYPE.fullmatch(each) is not None and each.lower() != "none"
+
+
+def wrong_type(typ: str | None, accepted: tuple[str | None, ...]) -> InvalidToken:
+    """The rejection of a type; for usual ones the log says how to change it."""
+    hint = {"hint": _HINTS[typ]} if typ in _HINTS else {}
+    return InvalidToken(Reason.TOKEN_TYPE, expected=accepted, received=shown(typ), **hint)
+
+
+def check_no_id_token(claims: Mapping[str, Any], typ: str | None) -> None:
+    """Reject an ID token, whatever its type.
+
+    Raises:
+        InvalidToken: If it has a claim that only ID tokens have.
+    """
+    found = tuple(name for name in _OF_ID_TOKENS if claims.get(name) is not None)
+    if found:
+        raise InvalidToken(Reason.TOKEN_TYPE, received=shown(typ), claims=found, hint="these are claims of an ID token")
+
+
+def check_bound_unless_typed(token: AccessToken, typ: str | None) -> None:
+    """Reject an unbound token of another type than `at+jwt`: it could be an ID token, and pass as Bearer in mixed mode.
+
+    Raises:
+        InvalidToken: If it is one.
+    """
+    if typ != ACCESS_TOKEN and token.key_thumbprint is None:
+        hint = "without cnf.jkt only at+jwt is accepted: a token of another type could be an ID token"
+        raise InvalidToken(Reason.BINDING_MISSING, received=shown(typ), hint=hint)

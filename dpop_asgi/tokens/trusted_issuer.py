@@ -1,0 +1,67 @@
+"""An issuer that is trusted, and what its tokens must be like."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dpop_asgi.core import jwk
+from dpop_asgi.core.options import require
+from dpop_asgi.tokens.token_types import DEFAULT_TYPES, check_types
+
+# RFC 9068 §2.1 requires support for RS256, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it.
+DEFAULT_ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrustedIssuer:
+    """An issuer, its keys, and the audience that its tokens must have.
+
+    Attributes:
+        issuer: `iss`, compared character by character.
+        audience: one of these must be in `aud` (RFC 9068 §4).
+        jwks_uri: the URL of its keys. By default its metadata is used (RFC 8414, OpenID Connect Discovery).
+        jwks: its keys, instead of a URL.
+        algorithms: accepted `alg` values.
+        types: accepted `typ` values; `None` stands for a token without `typ`. In any case, with or without
+            `application/`. Types other than `at+jwt` are accepted for DPoP-bound tokens only.
+
+    Raises:
+        ValueError: If an option is invalid; the message names it.
+    """
+
+    issuer: str
+    audience: str | tuple[str, ...]
+    jwks_uri: str | None = None
+    jwks: Mapping[str, Any] | None = field(default=None, repr=False)
+    algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
+    types: tuple[str | None, ...] = DEFAULT_TYPES
+
+    def __post_init__(self) -> None:
+        """Reject options with which no token could ever be accepted."""
+        audience = (self.audience,) if isinstance(self.audience, str) else tuple(self.audience)
+        require("audience", audience and all(audience), "one or more audiences, none of them empty")
+        require("issuer", self.issuer, "an issuer identifier, not empty")
+        require("jwks", self.jwks is None or self.jwks_uri is None, "given without jwks_uri")
+        object.__setattr__(self, "audience", audience)
+        object.__setattr__(self, "algorithms", jwk.check_algorithms("algorithms", self.algorithms))
+        object.__setattr__(self, "types", check_types(self.types))
+
+
+def trusted_issuers(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:
+    """`several`, or the single issuer that the options in `one` describe.
+
+    Raises:
+        ValueError: If there are both or none, or an issuer twice; the message names the option.
+    """
+    require("issuer", bool(several) != (one["issuer"] is not None), "a single issuer, or a list in issuers instead")
+    require("issuers", len({each.issuer for each in several}) == len(several), "different from each other")
+    defaults = {
+        "audience": (),
+        "jwks_uri": None,
+        "jwks": None,
+        "algorithms": DEFAULT_ALGORITHMS,
+        "types": DEFAULT_TYPES,
+    }
+    for option, default in defaults.items():
+        require(option, not several or one[option] == default, "set in each TrustedIssuer, if there are several")
+    return several or (TrustedIssuer(**one),)
