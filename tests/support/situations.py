@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from dpop_asgi import Reason
 from dpop_asgi.cli.explain.run import Options
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 from tests.support.keys import octets, rsa_key, unpadded
@@ -16,6 +17,8 @@ from tests.support.keys import octets, rsa_key, unpadded
 URL = "https://api.example.com/orders"
 NONCE = "the-nonce-of-the-server"
 R = Reason
+# The hash of the token in the row of that name.
+CUT_OFF = sha256_b64url("eyJhbGciOiJFUzI1NiJ9.eyJ")
 
 
 class Situation:
@@ -88,9 +91,13 @@ def signed_in_der(proof):
     return f"{content}.{unpadded(der)}"
 
 
-def uses_rsa(alg, *, signed_with=None):
+def uses(alg):
+    return lambda case: setattr(case, "client", Client(alg, clock=case.clock))
+
+
+def uses_rsa(alg, *, signed_with=None, bits=2048):
     def change(case):
-        key = PrivateKey(alg, rsa_key(2048)._key)
+        key = PrivateKey(alg, rsa_key(bits)._key)
         case.client = Client(clock=case.clock, key=key)
         case.signed_by = PrivateKey(signed_with, key._key) if signed_with else None
 
@@ -138,6 +145,13 @@ SITUATIONS = {
     "with-a-scheme": (edits(lambda proof: f"DPoP {proof}"), [R.PROOF_MALFORMED], "begins with a scheme"),
     "url-encoded": (edits(lambda proof: f"{proof}%3D"), [R.PROOF_MALFORMED], "URL-encoded"),
     "huge": (sets(claims={"padding": "x" * 8000}), [R.PROOF_TOO_LARGE], "more than it needs"),
+    "four-parts": (edits(lambda proof: f"{proof}.x"), [R.PROOF_MALFORMED], "4 parts instead of 3"),
+    "claims-that-are-no-json": (
+        edits(lambda proof: f"{proof.partition('.')[0]}.Ym9keQ.{proof.rpartition('.')[2]}"),
+        [R.PROOF_MALFORMED, R.SIGNATURE_INVALID],
+        "Its claims can't be read",
+    ),
+    "signature-not-base64url": (edits(lambda proof: f"{proof}!"), [R.PROOF_MALFORMED], "signature isn't base64url"),
     # Its header
     "typ-jwt": (sets(header={"typ": "JWT"}), [R.PROOF_TYPE], "default was not changed"),
     "typ-missing": (sets(without=["typ"]), [R.PROOF_TYPE], "no typ"),
@@ -147,6 +161,9 @@ SITUATIONS = {
     "alg-none": (sets(header={"alg": "none"}), [R.PROOF_ALGORITHM], "isn't signed"),
     "alg-hs256": (sets(header={"alg": "HS256"}), [R.PROOF_ALGORITHM], "symmetric algorithm"),
     "alg-in-lower-case": (sets(header={"alg": "es256"}), [R.PROOF_ALGORITHM], "wrong case"),
+    "es384": (uses("ES384"), [R.PROOF_ALGORITHM], "ES384 isn't in the list that the server accepts."),
+    "alg-unknown": (sets(header={"alg": "ES256K"}), [R.PROOF_ALGORITHM], "not an algorithm that is known"),
+    "alg-missing": (sets(without=["alg"]), [R.PROOF_ALGORITHM], "The header has no alg"),
     "crit": (sets(header={"crit": ["exp"]}), [R.PROOF_CRITICAL], "crit or b64"),
     "kid-instead-of-jwk": (sets(header={"kid": "1"}, without=["jwk"]), [R.KEY_MISSING], "only refers to the key (kid)"),
     "jwk-as-text": (sets(header={"jwk": '{"kty":"EC"}'}), [R.KEY_MISSING], "jwk is a string"),
@@ -158,6 +175,17 @@ SITUATIONS = {
         [R.KEY_INVALID],
         "jwk lacks y",
     ),
+    "symmetric-key": (
+        sets(header={"jwk": {"kty": "oct", "k": "hunter2"}}),
+        [R.KEY_PRIVATE, R.KEY_UNFIT],
+        "jwk is a symmetric key",
+    ),
+    "leading-zero": (
+        lambda case: of_key(y=unpadded(b"\0" + octets(case.client.key.public_jwk["y"])))(case),
+        [R.KEY_INVALID],
+        "y has 33 bytes instead of 32",
+    ),
+    "short-rsa-key": (uses_rsa("PS256", bits=2040), [R.KEY_INVALID], "The RSA key has 2040 bits"),
     "padded-coordinate": (of_key(x="AAAA="), [R.KEY_INVALID], "x isn't base64url"),
     "off-the-curve": (
         lambda case: of_key(y=case.client.key.public_jwk["x"])(case),
@@ -191,6 +219,12 @@ SITUATIONS = {
     "internal-name": (sets(htu="http://backend:8000/orders"), [R.TARGET_MISMATCH], "signs an internal address"),
     "other-host": (sets(htu="https://api.example.org/orders"), [R.TARGET_MISMATCH], "The hosts differ: "),
     "www": (sets(htu="https://www.api.example.com/orders"), [R.TARGET_MISMATCH], "differ by www"),
+    "dot-after-the-host": (sets(htu="https://api.example.com./orders"), [R.TARGET_MISMATCH], "a dot at its end"),
+    "escaped-differently": (
+        sets(url="https://api.example.com/a:b", htu="https://api.example.com/a%3Ab"),
+        [R.TARGET_MISMATCH],
+        "escaped differently",
+    ),
     "stripped-prefix": (
         sets(htu="https://api.example.com/v1/orders"),
         [R.TARGET_MISMATCH],
@@ -270,6 +304,12 @@ SITUATIONS = {
     "unbound-token": (token(without=["cnf"]), [R.BINDING_MISSING], "as a Bearer token"),
     "bound-to-another-key": (token(claims={"cnf": {"jkt": "A" * 43}}), [R.BINDING_MISMATCH], "bound to another key"),
     "padded-thumbprint": (token(claims={"cnf": {"jkt": "A" * 43 + "="}}), [R.BINDING_MALFORMED], "has 44 characters"),
+    "cnf-not-an-object": (token(claims={"cnf": "x"}), [R.BINDING_MALFORMED], "cnf isn't an object"),
+    "cut-off-token": (
+        lambda case: (setattr(case, "authorization", "DPoP eyJhbGciOiJFUzI1NiJ9.eyJ"), ath(lambda _: CUT_OFF)(case)),
+        [R.TOKEN_MALFORMED],
+        "The access token is cut off",
+    ),
     "certificate": (token(claims={"cnf": {"x5t#S256": "A" * 43}}), [R.BINDING_UNSUPPORTED], "client certificate"),
     # Several at once: each is named
     "expired-and-for-another-api": (
