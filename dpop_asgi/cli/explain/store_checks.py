@@ -40,20 +40,29 @@ async def check_nonce(case: Case, findings: Findings) -> AcceptedNonce | None:
 
 
 async def _accepted(case: Case, findings: Findings, policy: NoncePolicy, nonce: object) -> AcceptedNonce | None:
-    rules, slot = case.rules, policy.slot(case.now)
-    if rules.store is not None:
-        windows = NonceWindows(rules.store, policy, namespace=rules.namespace, clock=lambda: case.now)
-        findings.note(NONCE, slot=slot, period=policy.period, grace=policy.grace)
-        accepted = await windows.check(nonce, case.now)
-        slots_ago = round((accepted.age - case.now % policy.period) / policy.period)
-        findings.note(NONCE, slots_ago=slots_ago, age=round(accepted.age, 1))
-        findings.note(NONCE, seconds_left=round(accepted.until - case.now, 1))
-        return accepted
-    if case.server_nonce is None:
+    """The nonce, if it is accepted; `None` if that can't be known."""
+    if case.rules.store is None:
+        return _is_issued(case, findings, policy, nonce)
+    windows = NonceWindows(case.rules.store, policy, namespace=case.rules.namespace, clock=lambda: case.now)
+    findings.note(NONCE, slot=policy.slot(case.now), period=policy.period, grace=policy.grace)
+    accepted = await windows.check(nonce, case.now)
+    slots_ago = round((accepted.age - case.now % policy.period) / policy.period)
+    findings.note(NONCE, slots_ago=slots_ago, age=round(accepted.age, 1))
+    findings.note(NONCE, seconds_left=round(accepted.until - case.now, 1))
+    return accepted
+
+
+def _is_issued(case: Case, findings: Findings, policy: NoncePolicy, nonce: object) -> AcceptedNonce | None:
+    """The same without a store: a window with a single nonce, the one that the server issued last."""
+    response = case.message.response
+    # A response may repeat the nonce that is good; another one replaces it, and says nothing about it.
+    repeated = response.nonce if response is not None and response.nonce == nonce else None
+    server_nonce = case.server_nonce or repeated
+    if server_nonce is None:
         return None
-    findings.note(NONCE, server=shortened(case.server_nonce))
+    findings.note(NONCE, server=shortened(server_nonce))
     issued = SlotNonces(policy)
-    issued.add(slot, case.server_nonce)
+    issued.add(policy.slot(case.now), server_nonce)
     return issued.accept(nonce, case.now)
 
 

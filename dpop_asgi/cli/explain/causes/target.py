@@ -109,8 +109,9 @@ def _scheme(signed: Place, request: Place) -> Advice | None:
         return None
     if signed.scheme == "http":
         return Advice(
-            "http is signed, https is called: a client behind a TLS proxy of its own, or with http in its settings.",
-            "Use https in the client's base URL.",
+            "http is signed, https is called: the client has http in its settings, or takes the URL from a request "
+            "that reached it behind a TLS proxy.",
+            "Sign the https URL.",
         )
     return Advice(
         "http for https: TLS ends at a proxy, and the server takes plain http for its own URL.",
