@@ -1,15 +1,21 @@
 """DPoP (RFC 9449) for OAuth resource servers on ASGI: proofs, nonces, replay protection, challenges."""
 
 from dpop_asgi.asgi.middleware import DPoPMiddleware
+from dpop_asgi.asgi.resource_metadata import ResourceMetadata
+from dpop_asgi.asgi.token_endpoint import TokenEndpointDPoP, dpop_from
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.access_token import AccessToken
+from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.credentials import IncomingRequest
+from dpop_asgi.core.key_binding import check_grant_key, requested_key
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
 from dpop_asgi.errors import (
     DPoPError,
+    InsufficientAuthentication,
     InsufficientScope,
+    InvalidGrant,
     InvalidProof,
     InvalidRequest,
     InvalidToken,
@@ -22,6 +28,7 @@ from dpop_asgi.errors import (
     UseNonce,
 )
 from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.proof_verifier import ProofVerifier, VerifiedProof
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
@@ -39,8 +46,10 @@ __all__ = [
     "DPoPMiddleware",
     "Decision",
     "IncomingRequest",
+    "InsufficientAuthentication",
     "InsufficientScope",
     "IntrospectionVerifier",
+    "InvalidGrant",
     "InvalidProof",
     "InvalidRequest",
     "InvalidToken",
@@ -51,15 +60,23 @@ __all__ = [
     "NoncePolicy",
     "Observer",
     "ProofPolicy",
+    "ProofVerifier",
     "Reason",
     "RedisStore",
     "Refusal",
+    "Requirement",
+    "ResourceMetadata",
     "Store",
     "StoreError",
     "StoreUnavailable",
+    "TokenEndpointDPoP",
     "TokenVerifier",
     "TokensByShape",
     "TrustedIssuer",
     "UseNonce",
+    "VerifiedProof",
     "caller_from",
+    "check_grant_key",
+    "dpop_from",
+    "requested_key",
 ]

@@ -4,49 +4,30 @@ Cheap checks run before expensive ones, local before remote, and nothing is stor
 `_decide` numbers them as docs/security.md does ("What is checked, in this order").
 """
 
-import re
 import time
-from functools import partial
 from typing import get_args
 
 from dpop_asgi.core.access_token import check_binding, check_unbound
-from dpop_asgi.core.caller import Caller
+from dpop_asgi.core.authorization import Requirement, authorize
+from dpop_asgi.core.caller import Caller, shared_claims
 from dpop_asgi.core.checks import ProofContext
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
-from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import Mode, OnStoreFailure, ProofPolicy
 from dpop_asgi.core.ports import Clock, Observer, Store, TokenVerifier
-from dpop_asgi.core.proof import CACHED_HEADERS, Proof, ProofReader
-from dpop_asgi.errors import (
-    DPoPError,
-    InvalidProof,
-    InvalidToken,
-    Reason,
-    Refusal,
-    StoreError,
-    StoreUnavailable,
-    UseNonce,
-)
-from dpop_asgi.nonces import NoncePolicy, NonceWindows
-from dpop_asgi.observers import CheckedObserver
-from dpop_asgi.outage_log import OutageLog
-from dpop_asgi.replay import UsedProofs
-from dpop_asgi.self_check import SelfCheck
+from dpop_asgi.core.proof import CACHED_HEADERS
+from dpop_asgi.errors import DPoPError, InvalidToken, Reason, Refusal
+from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.own_checks import AllowBearer, AlsoCheck, OwnChecks
+from dpop_asgi.proof_state import REMEMBER_FOR, ProofState
+from dpop_asgi.recorder import check_alive
 from dpop_asgi.verifier import CheckedVerifier
 
-# So that keys stay below the 200 characters of the `Store` contract.
-_NAMESPACE = re.compile(r"[\x20-\x7E]{1,100}")
-
-# The default `max_age`: nonces can be switched off, or live longer, without a used proof being accepted again.
-_REMEMBER_FOR = 300.0
-
-_UNRECORDED = "replay: proofs are accepted without being recorded", "replay: proofs are recorded again"
 _PROOF_POLICY = ProofPolicy()
 _NONCE_POLICY = NoncePolicy()
 
 
-class Authenticator:
+class Authenticator(ProofState):
     """Verifies the proof and the token of a request. It knows neither ASGI nor Redis.
 
     Args:
@@ -62,6 +43,10 @@ class Authenticator:
         on_store_failure: `refuse` responds with 503; `accept` accepts proofs without recording them, so that only the
             nonce limits their reuse.
         observer: called with each `Decision`.
+        also_check: called with the request, the claims of its proof, the thumbprint of its key (both `None` under
+            Bearer) and its token, before the proof is recorded as used. Async or not, it may raise a `Refusal`, and
+            returns nothing. A captured request can make it run again, so it should be cheap and have no effects.
+        allow_bearer: with `mode="mixed"`, whether an unbound token may still be sent under Bearer.
         clock: seconds since the epoch.
 
     Raises:
@@ -78,41 +63,36 @@ class Authenticator:
         mode: Mode = "required",
         namespace: str = "dpop",
         cached_keys: int = CACHED_HEADERS,
-        remember_for: float = _REMEMBER_FOR,
+        remember_for: float = REMEMBER_FOR,
         on_store_failure: OnStoreFailure = "refuse",
         observer: Observer | None = None,
+        also_check: AlsoCheck | None = None,
+        allow_bearer: AllowBearer | None = None,
         clock: Clock = time.time,
     ) -> None:
-        require("store", hasattr(store, "put_if_absent"), "something with a put_if_absent")
-        require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
-        require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
         require("mode", mode in get_args(Mode), "required or mixed")
-        require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
-        require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
-        require("remember_for", 0 <= remember_for < float("inf"), "a number of seconds of at least 0")
-        require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
-        require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
+        super().__init__(
+            store=store,
+            proof_policy=proof_policy,
+            nonces=nonces,
+            namespace=namespace,
+            cached_keys=cached_keys,
+            remember_for=remember_for,
+            on_store_failure=on_store_failure,
+            observer=observer,
+            clock=clock,
+        )
         self.mode: Mode = mode
-        self.proof_policy = proof_policy
-        self.nonce_policy = nonces
-        self.store = store
         self.verify_token = verify_token
-        self.on_store_failure: OnStoreFailure = on_store_failure
         self._verifier = CheckedVerifier(verify_token, clock=clock)
-        self._tell = CheckedObserver(observer)
-        self._clock = clock
-        self.namespace = namespace
-        self._reader = ProofReader(proof_policy, cached=cached_keys)
-        self._remember_for = max(remember_for, proof_policy.max_age)
-        self._used = UsedProofs(store, namespace=namespace)
-        self._outage_log = OutageLog(*_UNRECORDED)
-        windows = partial(NonceWindows, namespace=namespace, clock=clock, required=on_store_failure == "refuse")
-        settings = f"max_age={proof_policy.max_age:g} remember_for={self._remember_for:g}"
-        self._nonces = windows(store, nonces, settings=settings) if nonces else None
-        self.self_check: SelfCheck = SelfCheck(store, clock=clock)
+        self._own = OwnChecks(also_check, allow_bearer, mixed=mode == "mixed")
 
-    async def authenticate(self, request: IncomingRequest) -> Caller:
+    async def authenticate(self, request: IncomingRequest, needed: Requirement | None = None) -> Caller:
         """Run every check on `request`.
+
+        Args:
+            request: the request.
+            needed: what it needs besides a valid token.
 
         Raises:
             Refusal: If a check fails; the first one decides.
@@ -121,7 +101,7 @@ class Authenticator:
         """
         self.self_check.start()
         try:
-            return await self._decide(request)
+            return await self._decide(request, needed)
         except Refusal as refusal:
             self._tell("refused", refusal.reason)
             raise
@@ -129,10 +109,24 @@ class Authenticator:
             self._tell("unavailable")
             raise
 
-    async def _decide(self, request: IncomingRequest) -> Caller:
+    def authorize(self, caller: Caller, needed: Requirement) -> None:
+        """Check that a caller who was accepted before may do more. The proof isn't needed again.
+
+        Raises:
+            Refusal: If the token is not enough.
+        """
+        try:
+            if not needed.bearer and caller.key_thumbprint is None:
+                raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
+            authorize(needed, caller.scopes, shared_claims(caller), self._clock())
+        except Refusal as refusal:
+            self._tell("refused", refusal.reason)
+            raise
+
+    async def _decide(self, request: IncomingRequest, needed: Requirement | None) -> Caller:
         credentials = read_credentials(request.headers)  # 1
         if credentials.scheme == "Bearer":
-            return await self._bearer(credentials)
+            return await self._bearer(request, credentials, needed)
         proof = self._reader.read(credentials.proof())  # 2
         target_uri, now, before = request.resolved_uri(), self._clock(), request.outer_caller
         token_hash = credentials.token_hash
@@ -146,88 +140,40 @@ class Authenticator:
         token = self._verifier.cached_token(token_hash) or await self._verifier(credentials.token)  # 6
         check_binding(token, thumbprint)  # 7
         self._reader.remember(proof)
+        if needed is not None:
+            authorize(needed, token.scopes, token.claims, now)  # 8
+        if self._own.also:
+            await self._own.also_check(request, proof.claims, thumbprint, token)
         is_recorded = True
         if before is None or before.key_thumbprint is None or not before.replay_checked:
-            is_recorded = await self._claim(proof, thumbprint, target_uri, last_instant, nonce)  # 9
+            is_recorded = await self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)  # 9
             # Again: while a slow store responded, the proof may have expired, and the store may have forgotten that it
             # was used. The token may have expired too.
-            self._check_alive(self._clock(), last_instant, nonce)
+            check_alive(self._clock(), last_instant, nonce)
             self._verifier.check_alive(token)
         self._tell("accepted", replay_checked=is_recorded)
-        return Caller.of(token, nonce=nonce, replay_checked=is_recorded)
+        return Caller.of(token, nonce=nonce, proof_claims=proof.claims, replay_checked=is_recorded)
 
-    async def _claim(
-        self, proof: Proof, thumbprint: str, target_uri: str, until: float, nonce: AcceptedNonce | None
-    ) -> bool:
-        """Record the proof as used. Returns `False` if it is accepted without being recorded.
-
-        Raises:
-            InvalidProof: If it was used before.
-        """
-        now = self._clock()
-        # Time has passed if the issuer was called.
-        self._check_alive(now, until, nonce)
-        try:
-            is_first_use = await self._used.claim(
-                key_thumbprint=thumbprint,
-                target_uri=target_uri,
-                jti=proof.claims["jti"],
-                seconds_left=proof.claims["iat"] + self._remember_for - now,
-                nonce=proof.claims.get("nonce"),
-                incarnation=None if nonce is None else nonce.incarnation,
-            )
-        except StoreError as failure:
-            return self._accepts_unrecorded(nonce, failure)
-        self._outage_log.succeeded()
-        if self._nonces is not None and nonce is not None:
-            self._nonces.recorded(nonce)
-        if not is_first_use:
-            raise InvalidProof(Reason.PROOF_REPLAYED)
-        return True
-
-    def _accepts_unrecorded(self, nonce: AcceptedNonce | None, failure: StoreError) -> bool:
-        """`False` if the proof is accepted although it isn't recorded; raises if it must not be."""
-        if self._nonces is not None and nonce is not None:
-            self._nonces.not_recorded(nonce, failure)
-        if self.on_store_failure == "refuse" or not isinstance(failure, StoreUnavailable):
-            raise failure
-        self._outage_log.failed(failure)
-        return False
-
-    def _check_alive(self, now: float, until: float, nonce: AcceptedNonce | None) -> None:
-        """Reject a proof or a nonce that has expired since it was checked."""
-        if nonce is not None and nonce.until < now:
-            raise UseNonce(Reason.NONCE_EXPIRED, **nonce.facts)
-        if until < now:
-            raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=until, now=now)
-
-    async def _bearer(self, credentials: Credentials) -> Caller:
+    async def _bearer(self, request: IncomingRequest, credentials: Credentials, needed: Requirement | None) -> Caller:
         """RFC 9449 §7.2: during a migration, unbound tokens are accepted under Bearer, bound ones never."""
-        if self.mode == "required":
+        if self.mode == "required" or not (needed is None or needed.bearer):
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
         token = await self._verifier(credentials.token)
         check_unbound(token)
+        self._own.check_bearer(token)
+        if needed is not None:
+            authorize(needed, token.scopes, token.claims, self._clock())
+        await self._own.also_check(request, None, None, token)
         self._tell("accepted")
         return Caller.of(token)
 
-    async def challenge_nonce(self, rejection: Refusal | None = None) -> str | None:
-        """The `DPoP-Nonce` for a challenge; `None` while nonces are off.
-
-        Args:
-            rejection: why the client is challenged. The new nonce is on the same master as the client's own.
-
-        Raises:
-            StoreError: If no nonce is known and the store does not respond.
-        """
-        if self._nonces is None:
-            return None
-        return await self._nonces.to_issue(self._clock(), tag=rejection and rejection.facts.get("tag"))
-
     def replacement_nonce(self, caller: Caller) -> str | None:
         """The `DPoP-Nonce` for a response to `caller`, or `None` if its own is the newest (RFC 9449 §8.2)."""
-        if self._nonces is None or caller.nonce is None:
-            return None
-        return self._nonces.replacement_for(caller.nonce, self._clock())
+        return self._replacement_for(caller.nonce)
+
+    def seconds_left(self, caller: Caller) -> float | None:
+        """How long the caller's token is valid, below 0 within the verifier's leeway; `None` if it doesn't expire."""
+        return None if caller.token_expires_at is None else caller.token_expires_at - self._clock()
 
     async def ready(self) -> None:
         """For readiness probes: prepare everything so that the next request doesn't get a 503.
@@ -236,9 +182,7 @@ class Authenticator:
             StoreError: If the store does not accept values.
             IssuerUnavailable: If the issuer's keys are not known and can't be fetched.
         """
-        await self.store.put_if_absent(f"{self.namespace}:ready:v1", "1", ttl=1.0)
-        if self._nonces is not None:
-            await self._nonces.ensure(self._clock())
+        await super().ready()
         await self._verifier.ready()
 
     async def aclose(self) -> None:
@@ -246,4 +190,4 @@ class Authenticator:
         try:
             await self._verifier.aclose()
         finally:
-            await self.store.aclose()
+            await super().aclose()

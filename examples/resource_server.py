@@ -17,8 +17,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from dpop_asgi import DPoPMiddleware, StoreError, caller_from
+from dpop_asgi import DPoPMiddleware, ResourceMetadata, StoreError, caller_from
 from dpop_asgi.settings import Settings
+from dpop_asgi.starlette import requires
 
 settings = Settings.from_environment()
 
@@ -34,6 +35,18 @@ async def resource(request: Request) -> Response:
             "jkt": caller.key_thumbprint,
         }
     )
+
+
+@requires("orders:read")
+async def orders(request: Request) -> Response:
+    """The same, for tokens with the scope `orders:read`."""
+    return await resource(request)
+
+
+@requires(acr_values="urn:example:loa:2")
+async def vault(request: Request) -> Response:
+    """The same, for users whose authentication was strong enough (step-up, RFC 9470)."""
+    return await resource(request)
 
 
 async def files(request: Request) -> Response:
@@ -79,6 +92,8 @@ v2 = Starlette(routes=[Route("/resource", resource, methods=["GET", "POST"])])
 app = Starlette(
     routes=[
         Route("/resource", resource, methods=["GET", "POST"]),
+        Route("/orders", orders),
+        Route("/vault", vault),
         Route("/files/{path:path}", files),
         Route("/stream", stream),
         WebSocketRoute("/ws", echo),
@@ -93,6 +108,7 @@ app = Starlette(
             public_url=settings.public_url,
             insecure_http_hosts=settings.insecure_http_hosts,
             public_paths=["/public", "/healthz"],
+            metadata=ResourceMetadata(scopes_supported=["orders:read"]),
         )
     ],
 )

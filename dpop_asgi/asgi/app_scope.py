@@ -5,13 +5,12 @@ from typing import Any
 
 from starlette.authentication import AuthCredentials
 
-from dpop_asgi.asgi.responses import RESPONDER_KEY, Headers, Responder, Scope
+from dpop_asgi.asgi.gate import CALLER_KEY, GATE_KEY, Gate
+from dpop_asgi.asgi.interface import Headers, Scope
 from dpop_asgi.core.caller import Caller
 
-CALLER_KEY = "dpop_asgi.caller"
 
-
-def scope_for_caller(scope: Scope, caller: Caller, responder: Responder, *, as_bearer: bool) -> Scope:
+def scope_for_caller(scope: Scope, caller: Caller, gate: Gate, *, as_bearer: bool) -> Scope:
     """The scope for the app. `user`, `auth` and `state` are set in the outer scope, too, for middleware outside.
 
     `state` is replaced, never modified: some servers pass the same object to all requests on a connection.
@@ -23,7 +22,7 @@ def scope_for_caller(scope: Scope, caller: Caller, responder: Responder, *, as_b
         scope["state"] = {**state, "dpop": caller}
     # A copy, so that changes to it don't change the request that was authenticated.
     headers = presented_as_bearer(scope["headers"]) if as_bearer else list(scope["headers"])
-    return {**scope, "headers": headers, CALLER_KEY: caller, RESPONDER_KEY: responder}
+    return {**scope, "headers": headers, CALLER_KEY: caller, GATE_KEY: gate}
 
 
 def scope_passed_through(scope: Scope, *, as_bearer: bool) -> Scope:
@@ -31,10 +30,15 @@ def scope_passed_through(scope: Scope, *, as_bearer: bool) -> Scope:
     return {**scope, "headers": presented_as_bearer(scope["headers"])} if as_bearer else scope
 
 
-def scope_for_anyone(scope: Scope, responder: Responder) -> Scope:
-    """The scope for the app on a public path."""
+def scope_for_anyone(scope: Scope, gate: Gate) -> Scope:
+    """The scope for the app if nothing was asked yet. `state` is a copy: the gate may show a caller in it."""
     forget_caller(scope)
-    return {**scope, RESPONDER_KEY: responder}
+    inside = {**scope, "headers": list(scope["headers"]), GATE_KEY: gate}
+    state: Any = scope.get("state", {})
+    if isinstance(state, MutableMapping):
+        gate.state = inside["state"] = {**state}
+    gate.inside = inside
+    return inside
 
 
 def forget_caller(scope: Scope) -> None:

@@ -11,8 +11,9 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from dpop_asgi.asgi.gate import GATE_KEY
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_in
-from dpop_asgi.asgi.responses import RESPONDER_KEY, Responder, WebSocketResponder
+from dpop_asgi.asgi.responses import Responder, WebSocketResponder
 from dpop_asgi.errors import DPoPError
 
 # An `asyncio.TaskGroup` raises a group even for a single error.
@@ -28,7 +29,7 @@ async def rejection_handler(connection: HTTPConnection, error: Exception) -> Res
         Exception: `error` itself, if it can't be handled here: there is no `DPoPMiddleware` around the app, the
             response has started, or the group contains no rejection, or other errors that have to be reported.
     """
-    responder = connection.scope.get(RESPONDER_KEY)
+    responder = connection.scope.get(GATE_KEY)
     rejection = rejection_in(error)
     if rejection is None or not isinstance(responder, Responder) or responder.started:
         raise error

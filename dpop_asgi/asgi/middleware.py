@@ -1,36 +1,32 @@
 """The middleware for resource servers: http, websocket and lifespan."""
 
 import asyncio
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Literal, get_args
 
 from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_caller, scope_passed_through
 from dpop_asgi.asgi.exception_handlers import register_handlers
+from dpop_asgi.asgi.gate import GATE_KEY, show_user
+from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
+from dpop_asgi.asgi.metadata_endpoint import MetadataEndpoint
 from dpop_asgi.asgi.nesting import accepted_outside
+from dpop_asgi.asgi.path_policy import OPEN, Needed, PathPolicy
 from dpop_asgi.asgi.preflight import Preflights
-from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.responses import (
-    RESPONDER_KEY,
-    ASGIApp,
-    HTTPResponder,
-    Message,
-    Receive,
-    Responder,
-    Scope,
-    Send,
-    WebSocketResponder,
-)
+from dpop_asgi.asgi.rendering import Renderer
+from dpop_asgi.asgi.resource_metadata import ResourceMetadata
+from dpop_asgi.asgi.responses import HTTPResponder, Responder, WebSocketResponder
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
+from dpop_asgi.asgi.token_lifetime import TokenLifetime, require_max_stream
 from dpop_asgi.authenticator import Authenticator
-from dpop_asgi.core.challenge import UNAUTHORIZED, Challenger, ErrorResponse, status_of, unavailable
+from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.credentials import IncomingRequest
-from dpop_asgi.core.options import is_plain_function, require
-from dpop_asgi.core.policy import Scheme
-from dpop_asgi.errors import DPoPError, Refusal
+from dpop_asgi.core.options import is_plain_function
+from dpop_asgi.core.options import require as fits
+from dpop_asgi.core.policy import Protect
 
-logger: logging.Logger = logging.getLogger("dpop_asgi")
-
+_NOTHING: Mapping[str, Needed] = MappingProxyType({})
 _RESPONDERS: dict[str, type[Responder]] = {"http": HTTPResponder, "websocket": WebSocketResponder}
 
 # redis-py and the store's deadlines depend on asyncio.
@@ -58,6 +54,14 @@ class DPoPMiddleware:
             `Vary` headers, or an empty 403.
         present_as: `bearer` presents the access token to the app as `Authorization: Bearer`.
         realm: the protection space named in Bearer challenges.
+        protect: `everything` rejects every request without credentials, except to `public_paths`. `routes` asks for
+            nothing until a route does (`dpop_asgi.fastapi`, `dpop_asgi.starlette`), and then responds as ever.
+        require: what requests need, by path (as in `public_paths`; the longest decides): a `Requirement`, `required`,
+            `mixed` or `public`. With `protect="routes"`, these paths are asked before the app runs.
+        nonce_paths: paths (as in `public_paths`) whose responses have a nonce although no caller is known.
+        max_stream: `token` ends streams and WebSockets when the caller's token expires.
+        metadata: serves the metadata of the resource (RFC 9728), and names it in challenges. Several resources have one
+            each, by the beginning of their paths; `""` stands for all others.
 
     Raises:
         ValueError: If an option is invalid; the message names it.
@@ -78,18 +82,25 @@ class DPoPMiddleware:
         preflights: str = "refuse",
         present_as: str | None = None,
         realm: str = "api",
+        protect: Protect = "everything",
+        require: Mapping[str, Needed] = _NOTHING,
+        nonce_paths: Iterable[str] = (),
+        max_stream: Literal["token"] | None = None,
+        metadata: ResourceMetadata | Mapping[str, ResourceMetadata] | None = None,
     ) -> None:
-        require("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
-        require("present_as", present_as in {None, "bearer"}, "bearer, or None")
-        require("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
+        fits("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
+        fits("present_as", present_as in {None, "bearer"}, "bearer, or None")
+        fits("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
+        fits("protect", protect in get_args(Protect), "everything or routes")
+        fits("present_as", protect == "everything" or present_as is None, 'None with protect="routes"')
         is_plain = target_uri is None or is_plain_function(target_uri)
-        require("target_uri", is_plain, "a function of the scope, and not an async one")
+        fits("target_uri", is_plain, "a function of the scope, and not an async one")
         self.app = app
         self._prepared = False
         self._authenticator = authenticator
         is_used = public_url is not None or not insecure_http_hosts
-        require("insecure_http_hosts", is_used, "left out without public_url, the URL that it allows to be http")
-        require(
+        fits("insecure_http_hosts", is_used, "left out without public_url, the URL that it allows to be http")
+        fits(
             "forwarded",
             forwarded is None or trusted_proxies,
             "left out without trusted_proxies, whose headers it names",
@@ -97,16 +108,20 @@ class DPoPMiddleware:
         headers = "x-forwarded" if forwarded is None else forwarded
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=headers)
         sources = [public_url is not None, target_uri is not None, request_url.is_configured]
-        require("public_url", sum(sources) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
-        self._target_uri = target_uri or (
+        fits("public_url", sum(sources) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
+        configured = (
             request_url if public_url is None else PublicURL(public_url, insecure_http_hosts=insecure_http_hosts)
         )
-        self._public = PublicRequests(public_paths)
+        self._target_uri = target_uri or configured
+        self._policy = PathPolicy(
+            public_paths, require, nonce_paths, everything=protect == "everything", mode=authenticator.mode
+        )
         self._preflights = Preflights(passed=preflights == "pass")
         self._as_bearer = present_as == "bearer"
-        self._challenger = Challenger(
-            algorithms=authenticator.proof_policy.algorithms, mode=authenticator.mode, realm=realm
-        )
+        self._ends_streams = require_max_stream(max_stream)
+        base_of = configured.base_of if target_uri is None else None
+        self._metadata = MetadataEndpoint(metadata, authenticator, base_of)
+        self._renderer = Renderer(authenticator, realm=realm, metadata=self._metadata)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point.
@@ -121,29 +136,59 @@ class DPoPMiddleware:
         if responder_type is None:
             await self._lifespan(scope, receive, send)
             return
-        # Set if this request needs no credentials.
-        public = self.app if self._public.match(scope) else self._preflights.guard(self.app, scope)
-        request = None if public else self._incoming_request(scope)
-        if RESPONDER_KEY in scope and self._is_vouched_for(scope, request):
-            await self.app(
-                scope_passed_through(scope, as_bearer=self._as_bearer and request is not None), receive, send
-            )
+        unasked, needed = self._asked(scope)
+        request = self._incoming_request(scope)
+        if GATE_KEY in scope and self._is_vouched_for(scope, request, needed, is_open=unasked is not None):
+            as_bearer = self._as_bearer and unasked is None
+            await (unasked or self.app)(scope_passed_through(scope, as_bearer=as_bearer), receive, send)
             return
-        responder = responder_type(scope, receive, send, self._authenticator, self._response_for)
+        responder = responder_type(request, scope, receive, send, self._authenticator, self._renderer.response_to)
+        await self._respond(responder, scope, unasked, needed)
+
+    async def _respond(
+        self, responder: Responder, scope: Scope, unasked: ASGIApp | None, needed: Requirement | None
+    ) -> None:
+        app = unasked or self.app
+        if self._ends_streams:
+            app = TokenLifetime(app, responder)
         try:
-            if request is None:
-                inside = scope_for_anyone(scope, responder)
+            if unasked is not None:
+                await self._pass_unasked(app, scope, responder)
             else:
-                responder.caller = await self._authenticator.authenticate(request)
-                responder.request = request
+                responder.needed = needed
+                responder.caller = await self._authenticator.authenticate(responder.request, needed)
                 inside = scope_for_caller(scope, responder.caller, responder, as_bearer=self._as_bearer)
-            await (public or self.app)(inside, responder.receive, responder.send)
+                await app(inside, responder.receive, responder.send)
+            if responder.error is not None:
+                await responder.decide()
         # Rejections raised by the app get the same response as the middleware's own.
         except Exception as error:
-            if responder.caller is None and "user" in scope:
-                forget_caller(scope)
-            if not await responder.handles(error):
+            if not await self._handles(error, scope, responder):
                 raise
+
+    def _asked(self, scope: Scope) -> tuple[ASGIApp | None, Requirement | None]:
+        """What responds without credentials, as far as this middleware knows; if nothing, what the caller needs."""
+        published = self._metadata.answer_to(scope)
+        if published is not None:
+            return published, None
+        needed = self._policy.needed(scope)
+        if needed is OPEN:
+            return self.app, None
+        return (self._preflights.guard(self.app, scope) if scope.get("method") == "OPTIONS" else None), needed
+
+    async def _pass_unasked(self, app: ASGIApp, scope: Scope, responder: Responder) -> None:
+        """The app may ask for a caller. Afterwards, middleware outside sees who that was."""
+        responder.offers_nonce = self._policy.offers_nonce(scope)
+        try:
+            await app(scope_for_anyone(scope, responder), responder.receive, responder.send)
+        finally:
+            if responder.caller is not None:
+                show_user(scope, responder.caller)
+
+    async def _handles(self, error: Exception, scope: Scope, responder: Responder) -> bool:
+        if responder.caller is None and "user" in scope:
+            forget_caller(scope)
+        return await responder.handles(error)
 
     async def _prepare(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Do what isn't possible at construction time: check for asyncio, and register exception handlers."""
@@ -164,10 +209,18 @@ class DPoPMiddleware:
             raise RuntimeError(f"dpop_asgi cannot protect scopes of type {scope['type']!r}, and rejects them")
         await self.app(scope, receive, partial(self._send_lifespan, send))
 
-    def _is_vouched_for(self, scope: Scope, request: IncomingRequest | None) -> bool:
-        """Whether an outer instance with the same authenticator has already accepted this request."""
+    def _is_vouched_for(
+        self, scope: Scope, request: IncomingRequest, needed: Requirement | None, *, is_open: bool
+    ) -> bool:
+        """Whether an outer instance has already accepted this request, and this one relies on it."""
         outer = accepted_outside(scope, request)
-        return outer is not None and (request is None or outer.authenticator is self._authenticator)
+        if outer is None:
+            return False
+        # A public path shows the app the caller whom an outer instance has accepted, whoever that is.
+        if is_open and self._policy.everything:
+            return True
+        is_ours = outer.authenticator is self._authenticator and needed is None
+        return is_ours and request.outer_caller is not None
 
     def _incoming_request(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(
@@ -176,21 +229,6 @@ class DPoPMiddleware:
             scope["headers"],
             scope["type"] == "websocket",
         )
-
-    async def _response_for(self, error: DPoPError, scheme: Scheme) -> ErrorResponse:
-        if isinstance(error, Refusal):
-            if logger.isEnabledFor(logging.INFO):
-                # Truncated: the facts may contain two URIs of 8 KB, and many collectors drop or split lines over 2 KB.
-                reason = error.reason.value
-                logger.info("rejected: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
-            try:
-                challenged = status_of(error) == UNAUTHORIZED
-                nonce = await self._authenticator.challenge_nonce(error) if challenged else None
-                return self._challenger.response_to(error, scheme=scheme, nonce=nonce)
-            except DPoPError as store_error:
-                error = store_error
-        logger.info("unavailable: %s", error)
-        return unavailable()
 
     async def _send_lifespan(self, send: Send, message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":

@@ -1,26 +1,27 @@
 """Nested instances: a request that the outer one has accepted isn't checked again."""
 
 from dpop_asgi.asgi.app_scope import presented_as_bearer
-from dpop_asgi.asgi.responses import RESPONDER_KEY, Headers, Responder, Scope
+from dpop_asgi.asgi.gate import GATE_KEY, Gate
+from dpop_asgi.asgi.interface import Headers, Scope
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.errors import Refusal
 
 
-def accepted_outside(scope: Scope, request: IncomingRequest | None) -> Responder | None:
-    """The responder of an outer instance that has accepted this request; its caller becomes `request.outer_caller`.
+def accepted_outside(scope: Scope, request: IncomingRequest) -> Gate | None:
+    """The gate of an outer instance that has accepted a request.
+
+    If it is this request, and nothing in between has changed it, the caller becomes `request.outer_caller`.
 
     Args:
         scope: the inner instance's scope; middleware in between may have changed it.
-        request: the request as the inner instance sees it; `None` if it needs no credentials there.
+        request: the request as the inner instance sees it.
     """
-    responder = scope.get(RESPONDER_KEY)
-    if not isinstance(responder, Responder) or responder.request is None:
+    gate = scope.get(GATE_KEY)
+    if not isinstance(gate, Gate) or gate.caller is None:
         return None
-    if request is not None:
-        if not _is_same(responder.request, request):
-            return None
-        request.outer_caller = responder.caller
-    return responder
+    if _is_same(gate.request, request):
+        request.outer_caller = gate.caller
+    return gate
 
 
 def _is_same(outer: IncomingRequest, inner: IncomingRequest) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from functools import partial
 
-from dpop_asgi.asgi.responses import ASGIApp, Headers, Message, Receive, Scope, Send
+from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
 from dpop_asgi.errors import DPoPError
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")

@@ -21,38 +21,51 @@ class PublicRequests:
 
     Args:
         paths: as the app's router sees them: decoded, with the mount prefix.
+        option: the name of the option.
+
+    Attributes:
+        paths: all of them.
 
     Raises:
-        ValueError: If a path doesn't start with `/`, or is a prefix that can't match; the message names `public_paths`.
+        ValueError: If a path doesn't start with `/`, or is a prefix that can't match; the message names
+            the option.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str], *, option: str = "public_paths") -> None:
         if not isinstance(paths, Iterable):
-            msg = f"public_paths: {paths!r} is not a list"
+            msg = f"{option}: {paths!r} is not a list"
             raise ValueError(msg)
         given = (paths,) if isinstance(paths, str) else tuple(paths)
         for path in given:
             if not path.startswith("/"):
-                msg = f"public_paths: {path!r} does not start with /"
+                msg = f"{option}: {path!r} does not start with /"
                 raise ValueError(msg)
-        self._exact = frozenset(given)
+        self.paths: frozenset[str] = frozenset(given)
         # "/" alone is the front page; as a prefix it would make everything public.
         self._prefixes = tuple(path for path in given if path.endswith("/") and path != "/")
         for prefix in self._prefixes:
             if not _is_plain(prefix):
-                msg = f"public_paths: {prefix!r} is a prefix with characters that aren't allowed in public paths"
+                msg = f"{option}: {prefix!r} is a prefix with characters that aren't allowed in public paths"
                 raise ValueError(msg)
 
     def match(self, scope: Mapping[str, Any]) -> bool:
         """Whether the request of `scope` needs no credentials."""
-        if not self._exact:
+        if not self.paths:
             return False
         path: str = scope["path"]
-        if path not in self._exact and not (path.startswith(self._prefixes) and _is_plain(path)):
+        if path not in self.paths and not (path.startswith(self._prefixes) and _is_plain(path)):
             return False
         sent: bytes = (scope.get("raw_path") or b"").partition(b"?")[0]
         # The router treats an escaped slash as a slash; code that reads the raw path does not.
         return not sent or (sent.count(b"/") == path.count("/") and is_shown_to_the_app(sent, scope))
+
+
+class EveryRequest:
+    """No request needs credentials, until a route asks for them."""
+
+    def match(self, _: Mapping[str, Any]) -> bool:
+        """Always."""
+        return True
 
 
 def _is_plain(path: str) -> bool:

@@ -53,13 +53,21 @@ class PublicURL:
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
+        return (self._only or self.base_of(scope)) + path_of(scope)
+
+    def base_of(self, scope: Scope) -> str:
+        """The public URL that the request belongs to, without a slash at its end.
+
+        Raises:
+            InvalidRequest: If the request names a host that isn't served.
+        """
         if self._only is not None:
-            return self._only + path_of(scope)
+            return self._only
         authority = _authority(scope)
         for scheme in _SCHEMES:
             base = self._bases.get(_normal_host(authority, scheme), "")
             if base.startswith(f"{scheme}:"):
-                return base + path_of(scope)
+                return base
         raise _not_served(_normal_host(authority, "https"), self._bases)
 
 
@@ -97,6 +105,14 @@ class RequestURL:
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
+        return self.base_of(scope) + path_of(scope)
+
+    def base_of(self, scope: Scope) -> str:
+        """The origin that the request names.
+
+        Raises:
+            InvalidRequest: If it names none, or one that isn't served.
+        """
         forwarded = self._read(scope, self._proxies) if self._proxies.trust(_peer(scope)) else {}
         scheme = _HTTP_SCHEMES.get(str(forwarded.get("proto") or scope.get("scheme", "http")).lower())
         if scheme is None:
@@ -108,7 +124,7 @@ class RequestURL:
         host = _normal_host(authority, scheme, malformed)
         if not self._serves(host, scheme):
             raise _not_served(host, self._allowed[scheme])
-        return f"{scheme}://{host}{path_of(scope)}"
+        return f"{scheme}://{host}"
 
     def _serves(self, host: str, scheme: str) -> bool:
         allowed = self._allowed[scheme]

@@ -113,6 +113,8 @@ class DPoPAuth(httpx2.Auth):
         url = _url(request)
         origin = target(url)[1]
         if request.extensions.setdefault(_FIRST_ORIGIN, origin) != origin:
+            # Nor does it get one when the other origin redirects back, to a URI of its choice.
+            request.extensions[_FIRST_ORIGIN] = ""
             self._learn((yield request))
             return
         token = self._source if isinstance(self._source, str) else (yield from self._token(request))
@@ -123,7 +125,7 @@ class DPoPAuth(httpx2.Auth):
             # httpx2 has followed a redirect with the proof for another URI, and without the token to another origin.
             request = response.request
             url = _url(request)
-            if target(url)[1] != origin or challenge_error(response) is None or not Body(request).repeatable:
+            if _left(origin, response) or challenge_error(response) is None or not Body(request).repeatable:
                 return
             response = yield from self._signed(request, url, token)
         if self._bound is not None and challenge_error(response) == "invalid_token":
@@ -166,6 +168,12 @@ def _url(request: httpx2.Request) -> str:
     """Where a request goes, as sent, but without userinfo."""
     url = request.url
     return f"{url.scheme}://{url.netloc.decode()}{url.raw_path.decode()}"
+
+
+def _left(origin: str, response: httpx2.Response) -> bool:
+    """Whether a redirect on the way to this response led to another origin."""
+    hops = (one.request for one in (*response.history, response) if not isinstance(one.request, TokenRequest))
+    return any(target(_url(hop))[1] != origin for hop in hops)
 
 
 def _waited(flight: Future[Outcome]) -> Outcome:

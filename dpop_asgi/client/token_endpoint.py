@@ -76,6 +76,7 @@ class ClientCredentials:
         require("token_url", safe and "#" not in self.token_url, "an https URL, without userinfo and fragment")
         require("client_id", self.client_id, "the client's identifier")
         require("client_secret", self.client_secret, "the client's secret")
+        require("scope", self.scope is None or isinstance(self.scope, str), "one text, with spaces between the scopes")
 
     def request(self, extensions: dict[str, Any]) -> "TokenRequest":
         """A token request without a proof; `extensions` are of httpx2, such as timeouts."""

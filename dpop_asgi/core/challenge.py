@@ -1,12 +1,13 @@
 """The HTTP response to a rejection: status, headers and body (RFC 9449 §7.1, RFC 6750 §3, RFC 9110 §11.6.1)."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dpop_asgi.core.policy import Mode, Scheme
 from dpop_asgi.errors import (
+    InsufficientAuthentication,
     InsufficientScope,
+    InvalidGrant,
     InvalidProof,
     InvalidRequest,
     InvalidToken,
@@ -15,14 +16,18 @@ from dpop_asgi.errors import (
     UseNonce,
 )
 
-UNAUTHORIZED = 401
+BAD_REQUEST, UNAUTHORIZED = 400, 401
 _STATUS: dict[type, int] = {
     **dict.fromkeys((MissingCredentials, InvalidToken, InvalidProof, UseNonce), UNAUTHORIZED),
-    InvalidRequest: 400,
+    InsufficientAuthentication: UNAUTHORIZED,
+    **dict.fromkeys((InvalidRequest, InvalidGrant), BAD_REQUEST),
     InsufficientScope: 403,
 }
 
-# Rejections whose response depends on nothing but reason, scheme and nonce: it is rendered once for each.
+# What every challenge of a resource has besides, such as `resource_metadata` (RFC 9728 §5.1): names and values.
+Parameters = tuple[tuple[str, str], ...]
+
+# Rejections whose response depends on nothing but reason, scheme, nonce and resource: it is rendered once for each.
 _SAME_FOR_ALL = frozenset({MissingCredentials, InvalidRequest, InvalidToken, InvalidProof, UseNonce})
 # There are about fifty reasons, and a nonce lives for a minute: more entries than this are outdated.
 _MOST_RENDERED = 256
@@ -45,55 +50,58 @@ class Challenger:
         algorithms: for `algs`.
         mode: `mixed` offers Bearer too.
         realm: protection space; a Bearer challenge needs at least one parameter (RFC 6750 §3).
-        parameters: what every challenge has besides, such as `resource_metadata` (RFC 9728 §5.1).
 
     Raises:
-        ValueError: If `realm` or one of the `parameters` could end its own quotes; the message names it.
+        ValueError: If `realm` could end its own quotes; the message names it.
     """
 
     algorithms: tuple[str, ...]
     mode: Mode = "required"
     realm: str = "api"
-    parameters: Mapping[str, str] = field(default_factory=dict)
     _rendered: dict[tuple[object, ...], ErrorResponse] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Reject values that could end their own quotes."""
-        for name, value in {"realm": self.realm, **self.parameters}.items():
-            if not _fits_in_quotes(value):
-                msg = f"{name}: {value!r} is not printable ASCII without quotes and backslashes"
-                raise ValueError(msg)
+        """Reject a value that could end its own quotes."""
+        if not _fits_in_quotes(self.realm):
+            msg = f"realm: {self.realm!r} is not printable ASCII without quotes and backslashes"
+            raise ValueError(msg)
 
-    def response_to(self, refusal: Refusal, *, scheme: Scheme = "DPoP", nonce: str | None) -> ErrorResponse:
+    def response_to(
+        self, refusal: Refusal, *, scheme: Scheme = "DPoP", nonce: str | None, parameters: Parameters = ()
+    ) -> ErrorResponse:
         """The response to a rejected request.
 
         Args:
             refusal: why.
             scheme: under which the access token was sent.
             nonce: the value for `DPoP-Nonce`, `None` while nonces are off.
+            parameters: of the resource. They can't end their own quotes.
         """
-        kind = (type(refusal), refusal.reason, scheme, nonce)
+        kind = (type(refusal), refusal.reason, scheme, nonce, parameters)
         response = self._rendered.get(kind)
         if response is None:
-            response = self._render(refusal, scheme, nonce)
+            response = self._render(refusal, scheme, nonce, dict(parameters))
             if type(refusal) in _SAME_FOR_ALL:
                 if len(self._rendered) >= _MOST_RENDERED:
                     self._rendered.clear()
                 self._rendered[kind] = response
         return response
 
-    def _render(self, refusal: Refusal, scheme: Scheme, nonce: str | None) -> ErrorResponse:
+    def _render(self, refusal: Refusal, scheme: Scheme, nonce: str | None, parameters: dict[str, str]) -> ErrorResponse:
         status = status_of(refusal)
-        headers = [(b"www-authenticate", line.encode("ascii")) for line in self._challenges(refusal, scheme)]
+        challenges = self._challenges(refusal, scheme, parameters)
+        headers = [(b"www-authenticate", line.encode("ascii")) for line in challenges]
         if nonce is not None and status == UNAUTHORIZED:
             headers.insert(0, (b"dpop-nonce", nonce.encode("ascii")))
         return _response(status, _body(refusal), headers)
 
-    def _challenges(self, refusal: Refusal, scheme: Scheme) -> list[str]:
+    def _challenges(self, refusal: Refusal, scheme: Scheme, parameters: dict[str, str]) -> list[str]:
         """The scheme that was used comes first; without credentials, DPoP. A nonce challenge is the only one."""
         error = _error(refusal)
-        dpop = {"algs": " ".join(self.algorithms), **self.parameters}
-        bearer = {"realm": self.realm, **self.parameters}
+        # The scopes that a rejection names are what the request needs; others would be said twice.
+        parameters = {name: value for name, value in parameters.items() if name not in error}
+        dpop = {"algs": " ".join(self.algorithms), **parameters}
+        bearer = {"realm": self.realm, **parameters}
         if self.mode == "required":
             return [_challenge("DPoP", {**error, **dpop})]
         if isinstance(refusal, InvalidRequest):
@@ -111,6 +119,17 @@ def status_of(refusal: Refusal) -> int:
         if kind in _STATUS:
             return _STATUS[kind]
     return UNAUTHORIZED
+
+
+def token_error(refusal: Refusal, *, nonce: str | None) -> ErrorResponse:
+    """The response of a token or PAR endpoint (RFC 6749 §5.2, RFC 9449 §5, §8): no challenge, and 400 for every error.
+
+    Args:
+        refusal: why.
+        nonce: the value for `DPoP-Nonce`, `None` while nonces are off.
+    """
+    content = {"error": refusal.code or "invalid_request", "error_description": refusal.description}
+    return _response(BAD_REQUEST, content, [] if nonce is None else [(b"dpop-nonce", nonce.encode("ascii"))])
 
 
 def unavailable() -> ErrorResponse:

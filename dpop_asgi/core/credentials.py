@@ -84,9 +84,18 @@ class Credentials:
         Raises:
             InvalidProof: If there isn't exactly one.
         """
-        if len(self.proofs) != 1:
-            raise InvalidProof(Reason.PROOF_REPEATED if self.proofs else Reason.PROOF_MISSING)
-        return self.proofs[0]
+        return only_proof(self.proofs)
+
+
+def only_proof(proofs: list[bytes]) -> bytes:
+    """The one proof among the `DPoP` headers of a request (RFC 9449 §4.3 item 1).
+
+    Raises:
+        InvalidProof: If there isn't exactly one.
+    """
+    if len(proofs) != 1:
+        raise InvalidProof(Reason.PROOF_REPEATED if proofs else Reason.PROOF_MISSING)
+    return proofs[0]
 
 
 def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
@@ -108,6 +117,17 @@ def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
         raise InvalidRequest(Reason.AUTHORIZATION_REPEATED)
     scheme, token = _split(tokens[0])
     return Credentials(scheme, token, proofs)
+
+
+def has_credentials(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether credentials were sent that are accepted or rejected, rather than missing."""
+    try:
+        read_credentials(headers)
+    except MissingCredentials:
+        return False
+    except InvalidRequest:
+        return True
+    return True
 
 
 def scheme_of(headers: Iterable[tuple[bytes, bytes]]) -> Scheme:

@@ -7,6 +7,7 @@ from dpop_asgi.core import jwk
 
 Mode = Literal["required", "mixed"]
 Scheme = Literal["DPoP", "Bearer"]
+Protect = Literal["everything", "routes"]
 OnStoreFailure = Literal["refuse", "accept"]
 
 # FAPI 2.0 §5.4.1; EdDSA is the older name of Ed25519 (RFC 9864 §2.2).

@@ -126,6 +126,16 @@ class Readiness(Protocol):
 
 
 @runtime_checkable
+class TrustsIssuers(Protocol):
+    """A `TokenVerifier` that can tell whose tokens it accepts: the metadata of the resource names them (RFC 9728)."""
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The issuer identifiers (RFC 8414 §2)."""
+        ...
+
+
+@runtime_checkable
 class Closeable(Protocol):
     """A `TokenVerifier` that keeps connections."""
 

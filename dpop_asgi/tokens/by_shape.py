@@ -6,7 +6,7 @@ import re
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import Closeable, Readiness, TokenVerifier
+from dpop_asgi.core.ports import Closeable, Readiness, TokenVerifier, TrustsIssuers
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.verifier import cache_of
 
@@ -36,6 +36,13 @@ class TokensByShape:
         self._opaque = opaque
         self._jwt_cache = cache_of(jwt)
         self._opaque_cache = cache_of(opaque)
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Those of both verifiers, as far as they tell."""
+        verifiers = (self._jwt, self._opaque)
+        named = [issuer for verifier in verifiers if isinstance(verifier, TrustsIssuers) for issuer in verifier.issuers]
+        return tuple(dict.fromkeys(named))
 
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""

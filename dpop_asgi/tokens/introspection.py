@@ -115,6 +115,11 @@ class IntrospectionVerifier:
         self._rejected: BoundedCache[str, _Outcome] = BoundedCache(_REJECTED_TOKENS)
         self._calls: dict[str, SingleFlight[_Outcome]] = {}
 
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The issuer's identifier, if it is given."""
+        return () if self._issuer is None else (self._issuer,)
+
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""
         if not token.isascii() or len(token) > MAX_AUTHORIZATION_BYTES:

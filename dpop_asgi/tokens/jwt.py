@@ -100,6 +100,11 @@ class JWTVerifier:
         self._clock = clock
         self._cache: BoundedCache[str, _Verified] = BoundedCache(cached_tokens)
 
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The identifiers of the trusted issuers."""
+        return tuple(self._trusted)
+
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""
         token_hash = sha256_b64url(token.encode("utf-8", "surrogatepass"))

@@ -9,16 +9,8 @@ from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from dpop_asgi import InsufficientScope, caller_from
-from tests.support.api import Answer, http_scope
+from tests.support.api import Answer, connect, denial, handshake, http_scope
 from tests.support.challenges import checked_challenges
-
-DENIAL = {"websocket.http.response": {}}
-
-
-def _scope(headers=(), *, extensions=DENIAL, path="/ws", scheme="wss", **changes):
-    scope = http_scope("GET", path, [("host", "rs.example"), *headers], scheme=scheme, **changes)
-    del scope["method"]
-    return {**scope, "type": "websocket", "subprotocols": [], "extensions": extensions}
 
 
 async def _echo(scope, receive, send):
@@ -26,27 +18,6 @@ async def _echo(scope, receive, send):
     await send({"type": "websocket.accept", "headers": [(b"x-app", b"1")]})
     await send({"type": "websocket.send", "text": (await receive())["text"]})
     await send({"type": "websocket.close", "code": 1000})
-
-
-async def _connect(app, scope):
-    """What is sent to a client that connects and says hello."""
-    incoming = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}]
-    sent = []
-
-    async def receive():
-        return incoming.pop(0)
-
-    async def send(message):
-        sent.append(message)
-
-    await app(scope, receive, send)
-    return sent
-
-
-def _denial(sent):
-    start, body = sent
-    assert (start["type"], body["type"]) == ("websocket.http.response.start", "websocket.http.response.body")
-    return Answer(start["status"], tuple(start["headers"]), body["body"])
 
 
 @pytest.fixture
@@ -57,7 +28,7 @@ def api(make_api):
 @pytest.mark.requirement("R-4.3-16")
 @pytest.mark.parametrize("htu", ["wss://rs.example/ws", "https://rs.example/ws", "WSS://RS.example:443/ws"], ids=str)
 async def test_a_handshake_with_a_good_proof_is_accepted(api, htu):
-    sent = await _connect(api.app, _scope((await api.fields(path=htu)).items()))
+    sent = await connect(api.app, handshake((await api.fields(path=htu)).items()))
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
     assert sent[1]["text"] == "hello"
 
@@ -75,40 +46,40 @@ async def test_a_handshake_with_a_good_proof_is_accepted(api, htu):
     ],
 )
 async def test_a_handshake_with_a_proof_for_something_else_is_rejected(api, method, htu):
-    sent = await _connect(api.app, _scope((await api.fields(method, htu)).items()))
-    assert _denial(sent).status == 401
+    sent = await connect(api.app, handshake((await api.fields(method, htu)).items()))
+    assert denial(sent).status == 401
 
 
 @pytest.mark.requirement("R-4.3-16")
 @pytest.mark.parametrize("htu", ["ws://localhost:8000/ws", "http://localhost:8000/ws"], ids=str)
 async def test_on_this_machine_a_handshake_without_tls_is_accepted(make_api, htu):
     api = make_api(_echo, public_url=None)
-    scope = _scope((await api.fields(path=htu)).items(), scheme="ws")
+    scope = handshake((await api.fields(path=htu)).items(), scheme="ws")
     scope["headers"][0] = (b"host", b"localhost:8000")
-    assert (await _connect(api.app, scope))[0]["type"] == "websocket.accept"
+    assert (await connect(api.app, scope))[0]["type"] == "websocket.accept"
 
 
 @pytest.mark.requirement("R-4.3-16")
 async def test_a_websocket_uri_is_no_uri_of_an_http_request(api):
     sent = await api.fields(path="wss://rs.example/r")
-    messages = await _connect(api.app, http_scope(headers=sent.items()))
+    messages = await connect(api.app, http_scope(headers=sent.items()))
     assert messages[0]["status"] == 401
 
 
 @pytest.mark.requirement("R-4.3-16", "R-9-02")
 async def test_a_handshake_without_nonce_is_challenged_and_works_with_it(api):
-    answer = _denial(
-        await _connect(api.app, _scope((await api.fields(path="wss://rs.example/ws", nonce=None)).items()))
+    answer = denial(
+        await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws", nonce=None)).items()))
     )
     [challenge] = checked_challenges(answer.headers)
     assert (answer.status, challenge.parameters["error"]) == (401, "use_dpop_nonce")
     retry = await api.fields(path="wss://rs.example/ws", nonce=answer.one("dpop-nonce"))
-    assert (await _connect(api.app, _scope(retry.items())))[0]["type"] == "websocket.accept"
+    assert (await connect(api.app, handshake(retry.items())))[0]["type"] == "websocket.accept"
 
 
 @pytest.mark.requirement("R-4.3-16")
 async def test_a_denial_is_a_whole_answer(api):
-    answer = _denial(await _connect(api.app, _scope()))
+    answer = denial(await connect(api.app, handshake()))
     assert answer.status == 401
     assert answer.one("cache-control") == "no-store"
     assert int(answer.one("content-length")) == len(answer.body)
@@ -118,45 +89,47 @@ async def test_a_denial_is_a_whole_answer(api):
 @pytest.mark.requirement("R-4.3-16")
 @pytest.mark.parametrize("extensions", [{}, {"tls": {}}], ids=repr)
 async def test_where_the_server_knows_no_denial_the_handshake_is_closed(api, extensions):
-    sent = await _connect(api.app, _scope(extensions=extensions))
+    sent = await connect(api.app, handshake(extensions=extensions))
     assert sent == [{"type": "websocket.close", "code": 1008, "reason": ""}]
 
 
 async def test_a_server_that_lists_no_extensions_is_no_hindrance(api):
-    scope = _scope()
+    scope = handshake()
     del scope["extensions"]
-    assert [message["type"] for message in await _connect(api.app, scope)] == ["websocket.close"]
+    assert [message["type"] for message in await connect(api.app, scope)] == ["websocket.close"]
 
 
 @pytest.mark.requirement("R-8-06")
 async def test_an_older_nonce_is_answered_with_the_newer_one_at_accept(api, clock):
     older = await api.authenticator.challenge_nonce()
     clock.advance(60.0)
-    accept, *_ = await _connect(api.app, _scope((await api.fields(path="wss://rs.example/ws", nonce=older)).items()))
+    accept, *_ = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws", nonce=older)).items()))
     newer = (await api.authenticator.challenge_nonce()).encode()
     assert [value for name, value in accept["headers"] if name == b"dpop-nonce"] == [newer]
     assert (b"x-app", b"1") in accept["headers"]
 
 
 async def test_the_newest_nonce_is_answered_with_none_at_accept(api):
-    accept, *_ = await _connect(api.app, _scope((await api.fields(path="wss://rs.example/ws")).items()))
+    accept, *_ = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws")).items()))
     assert accept["headers"] == [(b"x-app", b"1")]
 
 
 @pytest.mark.requirement("R-4.3-16")
 async def test_a_handshake_is_no_preflight(api):
     preflight = [("origin", "https://app.example"), ("access-control-request-method", "GET")]
-    assert _denial(await _connect(api.app, _scope(preflight))).status == 401
+    assert denial(await connect(api.app, handshake(preflight))).status == 401
 
 
 async def test_a_handshake_on_an_open_path_needs_no_credentials(make_api):
     api = make_api(_echo, public_paths=["/ws"])
-    assert (await _connect(api.app, _scope()))[0]["type"] == "websocket.accept"
+    assert (await connect(api.app, handshake()))[0]["type"] == "websocket.accept"
 
 
 async def test_a_handshake_while_the_store_is_unavailable_is_denied_with_503(make_api, away):
     api = make_api(_echo, store=away)
-    answer = _denial(await _connect(api.app, _scope((await api.fields(path="wss://rs.example/ws", nonce="x")).items())))
+    answer = denial(
+        await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws", nonce="x")).items()))
+    )
     assert (answer.status, answer.all("www-authenticate"), answer.all("dpop-nonce")) == (503, [], [])
 
 
@@ -234,8 +207,8 @@ async def test_a_rejection_in_a_task_group_is_a_denial(make_api, beside):
         sent.append(message)
 
     with pytest.raises(ExceptionGroup) if beside else nullcontext():
-        await api.app(_scope((await api.fields(path="wss://rs.example/ws")).items()), receive, send)
-    assert _denial(sent).status == 403
+        await api.app(handshake((await api.fields(path="wss://rs.example/ws")).items()), receive, send)
+    assert denial(sent).status == 403
 
 
 async def test_a_denial_that_the_app_sends_itself_is_handed_on(make_api):
@@ -245,5 +218,5 @@ async def test_a_denial_that_the_app_sends_itself_is_handed_on(make_api):
         await send({"type": "websocket.http.response.body", "body": b"gone"})
 
     api = make_api(deny)
-    sent = await _connect(api.app, _scope((await api.fields(path="wss://rs.example/ws")).items()))
-    assert _denial(sent) == Answer(404, (), b"gone")
+    sent = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws")).items()))
+    assert denial(sent) == Answer(404, (), b"gone")

@@ -173,6 +173,22 @@ async def test_a_redirect_that_is_followed_by_hand_takes_no_token_to_another_ori
     assert ["authorization" in headers for _, _, headers in peer.requests] == [True, False]
 
 
+async def test_a_redirect_there_and_back_gets_no_token_any_more(send, key):
+    back = "https://api.example.com/of-their-choice"
+    peer, auth = Peer(_moved("https://evil.example/a"), _moved(back), challenge("n1"), OK), DPoPAuth(TOKEN, key=key)
+    assert (await send(peer, auth=auth, follow_redirects=True)).status_code == 401
+    assert ["authorization" in headers for _, _, headers in peer.requests] == [True, False, False]
+
+
+async def test_nor_when_it_is_followed_by_hand(key):
+    peer = Peer(_moved("https://evil.example/a"), _moved("https://api.example.com/of-their-choice"), OK)
+    async with httpx2.AsyncClient(transport=Wire(peer), auth=DPoPAuth(TOKEN, key=key)) as http:
+        response = await http.get(API)
+        for _ in range(2):
+            response = await http.send(response.next_request)
+    assert ["authorization" in headers for _, _, headers in peer.requests] == [True, False, False]
+
+
 async def test_redirects_in_a_circle_end(send, key):
     peer = Peer(*[_moved("/a"), INVALID_PROOF] * 20)
     response = await send(peer, auth=DPoPAuth(TOKEN, key=key), follow_redirects=True)

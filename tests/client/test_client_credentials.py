@@ -197,6 +197,7 @@ async def test_no_redirect_takes_a_token_request_elsewhere(send, auth):
         pytest.param({"token_url": "/token"}, "token_url", id="relative"),
         pytest.param({"client_id": ""}, "client_id", id="no client"),
         pytest.param({"client_secret": ""}, "client_secret", id="no secret"),
+        pytest.param({"scope": ["hunter2"]}, "scope", id="a list of scopes"),
     ],
 )
 def test_wrong_credentials_are_an_error_that_names_the_option(changes, option):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dpop_asgi import (
+    InsufficientAuthentication,
     InsufficientScope,
     InvalidProof,
     InvalidRequest,
@@ -62,6 +63,8 @@ AS_BEARER = InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)
 NO_BEARER = InvalidToken(Reason.BEARER_NOT_ACCEPTED)
 NONCE_FAULT = UseNonce(Reason.NONCE_MISSING)
 SCOPE = InsufficientScope("orders:read", "orders:write")
+STEP_UP = InsufficientAuthentication(["urn:loa:3", "urn:loa:2"], 300, ["orders:read"])
+NAMES = ("acr_values", "max_age", "scope")
 
 ANSWERS = [
     pytest.param("required", MISSING, 401, [PLAIN_DPOP], id="required-nothing"),
@@ -73,6 +76,7 @@ ANSWERS = [
     pytest.param("required", NO_BEARER, 401, [dpop("invalid_token")], id="required-bearer"),
     pytest.param("required", NONCE_FAULT, 401, [dpop("use_dpop_nonce")], id="required-nonce"),
     pytest.param("required", SCOPE, 403, [dpop("insufficient_scope", "scope")], id="required-scope"),
+    pytest.param("required", STEP_UP, 401, [dpop(STEP_UP.code, *NAMES)], id="required-step-up"),
     pytest.param("mixed", MISSING, 401, [PLAIN_DPOP, PLAIN_BEARER], id="mixed-nothing"),
     pytest.param("mixed", BASIC, 401, [PLAIN_DPOP, PLAIN_BEARER], id="mixed-basic"),
     pytest.param("mixed", AMBIGUOUS, 400, [dpop("invalid_request"), bearer("invalid_request")], id="mixed-ambiguous"),
@@ -81,6 +85,7 @@ ANSWERS = [
     pytest.param("mixed", AS_BEARER, 401, [bearer("invalid_token"), PLAIN_DPOP], id="mixed-bound-token-as-bearer"),
     pytest.param("mixed", NONCE_FAULT, 401, [dpop("use_dpop_nonce")], id="mixed-nonce"),
     pytest.param("mixed", SCOPE, 403, [dpop("insufficient_scope", "scope")], id="mixed-scope"),
+    pytest.param("mixed", STEP_UP, 401, [dpop(STEP_UP.code, *NAMES)], id="mixed-step-up"),
 ]
 
 
@@ -141,7 +146,7 @@ def test_no_answer_is_cached_and_each_has_a_small_json_body(mode, refusal, statu
     assert fields(answer, b"cache-control") == [b"no-store"]
     assert fields(answer, b"content-type") == [b"application/json"]
     assert fields(answer, b"content-length") == [str(len(answer.body)).encode()]
-    assert set(json.loads(answer.body)) <= {"error", "error_description", "scope"}
+    assert set(json.loads(answer.body)) <= {"error", "error_description", *NAMES}
     assert json.loads(answer.body).get("error") == refusal.code
 
 
@@ -179,22 +184,31 @@ def test_the_realm_is_quoted_and_stands_once():
 def test_a_value_that_could_end_its_own_quotes_is_rejected(value):
     with pytest.raises(ValueError, match=r"^realm: "):
         challenger(realm=value)
-    with pytest.raises(ValueError, match=r"^resource_metadata: "):
-        challenger(parameters={"resource_metadata": value})
 
 
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
 def test_every_challenge_has_the_parameters_of_the_resource(mode, refusal, status, expected):
     address = "https://api.example.com/.well-known/oauth-protected-resource"
-    with_address = challenger(mode, parameters={"resource_metadata": address})
-    challenges = checked_challenges(with_address.response_to(refusal, nonce=None).headers)
-    assert {one.parameters["resource_metadata"] for one in challenges} == {address}
+    both = challenger(mode)
+    for number in "12":
+        resource = (("resource_metadata", address + number), ("scope", "first"))
+        challenges = checked_challenges(both.response_to(refusal, nonce=None, parameters=resource).headers)
+        assert {one.parameters["resource_metadata"] for one in challenges} == {address + number}
+        assert challenges[0].parameters["scope"] == refusal.parameters.get("scope", "first")
 
 
 @pytest.mark.requirement("R-6750-07")
 def test_the_scope_that_would_be_needed_is_reported():
     challenge = checked_challenges(challenger().response_to(SCOPE, nonce=None).headers)[0]
     assert challenge.parameters["scope"] == "orders:read orders:write"
+
+
+@pytest.mark.requirement("R-9470-01", "R-9470-03")
+@pytest.mark.parametrize("scheme", ["DPoP", "Bearer"])
+def test_what_a_step_up_needs_is_reported_in_the_scheme_that_was_used(scheme):
+    first, *_ = checked_challenges(challenger("mixed").response_to(STEP_UP, scheme=scheme, nonce=None).headers)
+    assert first.scheme == scheme
+    assert first.raw[2:5] == [("acr_values", '"urn:loa:3 urn:loa:2"'), ("max_age", '"300"'), ("scope", '"orders:read"')]
 
 
 def test_without_a_name_for_what_is_needed_no_scope_is_reported():
@@ -207,6 +221,10 @@ def test_without_a_name_for_what_is_needed_no_scope_is_reported():
 def test_a_scope_that_could_end_its_own_quotes_cannot_be_asked_for(scope):
     with pytest.raises(ValueError, match=r"^scopes: "):
         InsufficientScope("orders:read", scope)
+    with pytest.raises(ValueError, match=r"^acr_values: "):
+        InsufficientAuthentication(["urn:loa:2", scope])
+    with pytest.raises(ValueError, match=r"^max_age: "):
+        InsufficientAuthentication(max_age=-1)
 
 
 def test_a_rejection_of_a_users_own_class_is_answered_like_its_base():

@@ -77,6 +77,40 @@ def whole_answer(messages: list[dict[str, Any]]) -> Answer:
     return Answer(start["status"], tuple(start["headers"]), b"".join(message.get("body", b"") for message in bodies))
 
 
+DENIAL: dict[str, Any] = {"websocket.http.response": {}}
+
+
+def handshake(
+    headers: Fields = (), *, extensions: Any = DENIAL, path: str = "/ws", scheme: str = "wss", **changes: Any
+) -> dict[str, Any]:
+    """A scope of a WebSocket handshake."""
+    scope = http_scope("GET", path, [("host", "rs.example"), *headers], scheme=scheme, **changes)
+    del scope["method"]
+    return {**scope, "type": "websocket", "subprotocols": [], "extensions": extensions}
+
+
+async def connect(app: Any, scope: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is sent to a client that connects and says hello."""
+    incoming = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> Any:
+        return incoming.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+def denial(sent: list[dict[str, Any]]) -> Answer:
+    """The response to a rejected handshake."""
+    start, body = sent
+    assert (start["type"], body["type"]) == ("websocket.http.response.start", "websocket.http.response.body")
+    return Answer(start["status"], tuple(start["headers"]), body["body"])
+
+
 class App:
     """An ASGI app that answers the same to everything, and keeps the scopes that reached it."""
 
@@ -151,3 +185,4 @@ class Api:
 
 
 _DECISION = ("verify_token", "store", "proof_policy", "nonces", "mode", "namespace", "on_store_failure", "observer")
+_DECISION += ("also_check", "allow_bearer")

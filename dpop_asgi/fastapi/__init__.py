@@ -1,0 +1,7 @@
+"""For FastAPI: `Security(DPoP(), scopes=[...])` on routes, in OpenAPI, and in the tests of an app."""
+
+from dpop_asgi.asgi.exception_handlers import rejection_handler
+from dpop_asgi.fastapi.routes import scopes_of, unprotected_routes
+from dpop_asgi.fastapi.security import DPoP, DPoPCaller, authenticate
+
+__all__ = ["DPoP", "DPoPCaller", "authenticate", "rejection_handler", "scopes_of", "unprotected_routes"]

@@ -1,0 +1,88 @@
+"""Records a proof as used, or decides what happens if the store can't."""
+
+from dpop_asgi.core.nonce_window import AcceptedNonce
+from dpop_asgi.core.policy import OnStoreFailure
+from dpop_asgi.core.ports import Clock, Store
+from dpop_asgi.core.proof import Proof
+from dpop_asgi.errors import InvalidProof, Reason, StoreError, StoreUnavailable, UseNonce
+from dpop_asgi.nonces import NonceWindows
+from dpop_asgi.outage_log import OutageLog
+from dpop_asgi.replay import UsedProofs
+
+_UNRECORDED = "replay: proofs are accepted without being recorded", "replay: proofs are recorded again"
+
+
+class Recorder:
+    """The last check of the decision.
+
+    Args:
+        store: shared by all workers.
+        nonces: the nonce windows, told whether their store responds; `None` while nonces are off.
+        namespace: prefix of the keys in the store.
+        remember_for: seconds after its `iat` that a used proof is remembered.
+        on_store_failure: see `Authenticator`.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        nonces: NonceWindows | None,
+        *,
+        namespace: str,
+        remember_for: float,
+        on_store_failure: OnStoreFailure,
+        clock: Clock,
+    ) -> None:
+        self._used = UsedProofs(store, namespace=namespace)
+        self._nonces = nonces
+        self._remember_for = remember_for
+        self._refuses = on_store_failure == "refuse"
+        self._log = OutageLog(*_UNRECORDED)
+        self._clock = clock
+
+    async def record(
+        self, proof: Proof, thumbprint: str, target_uri: str, until: float, nonce: AcceptedNonce | None
+    ) -> bool:
+        """Record the proof as used. Returns `False` if it is accepted without being recorded.
+
+        Raises:
+            InvalidProof: If it was used before.
+        """
+        now = self._clock()
+        # Time has passed if the issuer was called.
+        check_alive(now, until, nonce)
+        try:
+            is_first_use = await self._used.claim(
+                key_thumbprint=thumbprint,
+                target_uri=target_uri,
+                jti=proof.claims["jti"],
+                seconds_left=proof.claims["iat"] + self._remember_for - now,
+                nonce=proof.claims.get("nonce"),
+                incarnation=None if nonce is None else nonce.incarnation,
+            )
+        except StoreError as failure:
+            return self._accepts_unrecorded(nonce, failure)
+        self._log.succeeded()
+        if self._nonces is not None and nonce is not None:
+            self._nonces.recorded(nonce)
+        if not is_first_use:
+            raise InvalidProof(Reason.PROOF_REPLAYED)
+        return True
+
+    def _accepts_unrecorded(self, nonce: AcceptedNonce | None, failure: StoreError) -> bool:
+        """`False` if the proof is accepted although it isn't recorded; raises if it must not be."""
+        if self._nonces is not None and nonce is not None:
+            self._nonces.not_recorded(nonce, failure)
+        if self._refuses or not isinstance(failure, StoreUnavailable):
+            raise failure
+        self._log.failed(failure)
+        return False
+
+
+def check_alive(now: float, until: float, nonce: AcceptedNonce | None) -> None:
+    """Reject a proof or a nonce that has expired since it was checked."""
+    if nonce is not None and nonce.until < now:
+        raise UseNonce(Reason.NONCE_EXPIRED, **nonce.facts)
+    if until < now:
+        raise InvalidProof(Reason.ISSUED_TOO_EARLY, last_instant=until, now=now)

@@ -1,0 +1,346 @@
+"""What a route asks for, and what becomes of the rejection."""
+
+import asyncio
+from contextlib import suppress
+from contextvars import ContextVar
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from dpop_asgi import InsufficientScope, InvalidProof
+from dpop_asgi.starlette import authenticate, caller_from, token_from
+from tests.support.api import App, call, connect, denial, handshake, http_scope, whole_answer
+from tests.support.challenges import checked_challenges
+from tests.support.decisions import CountingStore
+
+number = ContextVar("number")
+
+
+def _asking(*scopes, then=None, **options):
+    """An app that asks for these scopes, and then responds, or is `then`."""
+
+    async def app(scope, receive, send):
+        await authenticate(HTTPConnection(scope), scopes, **options)
+        await (then or App())(scope, receive, send)
+
+    return app
+
+
+@pytest.fixture
+def store(clock):
+    return CountingStore(clock)
+
+
+@pytest.fixture(params=["everything", "routes"])
+def make(request, make_api, store):
+    return lambda inner, **options: make_api(inner, **{"protect": request.param, "store": store, **options})
+
+
+@pytest.fixture
+def make_routes(make_api, store):
+    return lambda inner, **options: make_api(inner, **{"protect": "routes", "store": store, **options})
+
+
+async def test_where_routes_ask_nobody_else_does(make_routes):
+    assert (await make_routes(App()).anonymous()).status == 200
+    assert (await make_routes(_asking()).anonymous()).status == 401
+
+
+async def test_who_asked_for_a_caller_is_shown_one(make_routes):
+    seen = []
+
+    async def inner(scope, receive, send):
+        connection = HTTPConnection(scope)
+        with pytest.raises(LookupError, match="no caller"):
+            caller_from(connection)
+        state = connection.state  # made before the caller is known
+        caller = await authenticate(connection)
+        seen.append((caller, caller_from(connection), connection.user, state.dpop, connection.auth.scopes))
+        seen.append(token_from(connection))
+        await App()(scope, receive, send)
+
+    api = make_routes(inner)
+    scope = http_scope(headers=(await api.fields()).items(), state={"database": 1})
+    assert (await call(api.app, scope)).status == 200
+    (caller, *others, scopes), token = seen
+    assert others == [caller] * 3
+    assert (caller.subject, scopes, token) == ("alice", ["orders:read"], api.token)
+    assert scope["user"] is caller, "for an access log outside"
+    assert scope["state"] == {"database": 1}, "X01: servers share it"
+
+
+async def test_a_copy_of_the_scope_asks_the_same_gate(make_routes, store):
+    async def inner(scope, receive, send):
+        callers = [await authenticate(HTTPConnection(dict(scope, state=state))) for state in ({}, {"a": 1}, None)]
+        assert callers == [caller_from(HTTPConnection(scope))] * 3
+        await App()(scope, receive, send)
+
+    assert (await make_routes(inner).request()).status == 200
+    assert len(store.proofs) == 1
+
+
+async def test_several_that_ask_at_once_use_the_proof_once(make, store):
+    async def inner(scope, receive, send):
+        asks = [authenticate(HTTPConnection(scope), scopes) for scopes in ((), "orders:read", [], (), "orders:read")]
+        assert len({caller.subject for caller in await asyncio.gather(*asks)}) == 1
+        await App()(scope, receive, send)
+
+    assert (await make(inner).request()).status == 200
+    assert len(store.proofs) == 1
+
+
+async def test_of_several_that_ask_at_once_the_strictest_decides(make):
+    async def inner(scope, receive, send):
+        asks = [authenticate(HTTPConnection(scope), scopes) for scopes in ((), "orders:write", ())]
+        await asyncio.gather(*asks, return_exceptions=True)
+        await App()(scope, receive, send)
+
+    assert (await make(inner).request()).status == 403
+
+
+@pytest.mark.parametrize("first", ["orders:write", "orders:read"])
+async def test_the_last_of_several_asks_decides(make, first):
+    async def inner(scope, receive, send):
+        for scopes in (first, "orders:read"):
+            with suppress(Exception):
+                await authenticate(HTTPConnection(scope), scopes)
+        await App()(scope, receive, send)
+
+    assert (await make(inner).request()).status == 200
+
+
+@pytest.mark.requirement("R-6750-07", "R-9470-01", "R-9470-02", "R-11.1-08")
+@pytest.mark.parametrize(
+    ("options", "status", "code", "told"),
+    [
+        pytest.param({}, 403, "insufficient_scope", {"scope": "orders:write"}, id="scope"),
+        pytest.param(
+            {"acr_values": "urn:loa:2", "max_age": 60},
+            401,
+            "insufficient_user_authentication",
+            {"scope": "orders:write", "acr_values": "urn:loa:2", "max_age": "60"},
+            id="step-up",
+        ),
+    ],
+)
+async def test_a_token_that_is_not_enough_uses_up_no_proof(make_routes, store, options, status, code, told):
+    api = make_routes(_asking("orders:write", **options))
+    answer = await api.request()
+    [challenge] = checked_challenges(answer.headers)
+    assert (answer.status, challenge.scheme, challenge.parameters["error"]) == (status, "DPoP", code)
+    assert {name: challenge.parameters[name] for name in told} == told
+    assert len(answer.all("dpop-nonce")) == (status == 401)
+    assert store.proofs == []
+
+
+@pytest.mark.requirement("R-9470-04")
+@pytest.mark.parametrize("changes", [{"without": ["DPoP"]}, {"nonce": None}, {"without": ["Authorization", "DPoP"]}])
+async def test_without_a_valid_token_nothing_is_said_about_what_is_needed(make, changes):
+    answer = await make(_asking("orders:write", acr_values="urn:loa:2", max_age=60)).request(**changes)
+    [challenge] = checked_challenges(answer.headers)
+    assert answer.status == 401
+    assert not challenge.parameters.keys() & {"scope", "acr_values", "max_age"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        pytest.param({"without": ["Authorization"]}, 200, id="none"),
+        pytest.param(
+            {"without": ["Authorization", "DPoP"], "also": [("authorization", "Basic eA==")]}, 200, id="basic"
+        ),
+        pytest.param({}, 200, id="good"),
+        pytest.param({"without": ["DPoP"]}, 401, id="no-proof"),
+        pytest.param({"also": [("authorization", "Basic eA==")]}, 400, id="two"),
+    ],
+)
+async def test_optional_credentials_are_none_or_good(make_routes, changes, status):
+    seen = []
+
+    async def inner(scope, receive, send):
+        seen.append(await authenticate(HTTPConnection(scope), optional=True))
+        await App()(scope, receive, send)
+
+    assert (await make_routes(inner).request(**changes)).status == status
+    assert (seen[:1] == [None]) == ("Authorization" in changes.get("without", ()))
+
+
+async def test_one_that_does_not_accept_bearer_responds_as_where_dpop_is_required(make_routes, issuer):
+    api = make_routes(_asking(bearer=False), mode="mixed")
+    for token in (None, issuer.access_token()):
+        also = [] if token is None else [("authorization", f"Bearer {token}")]
+        answer = await api.anonymous(also=also)
+        assert (answer.status, [one.scheme for one in checked_challenges(answer.headers)]) == (401, ["DPoP"])
+    assert (await api.request()).status == 200
+
+
+async def test_a_caller_who_passed_as_bearer_does_not_pass_where_dpop_is_required(make_api, issuer):
+    api = make_api(_asking(bearer=False), mode="mixed")
+    answer = await api.anonymous(also=[("authorization", f"Bearer {issuer.access_token()}")])
+    assert (answer.status, 'DPoP error="invalid_token"' in answer.one("www-authenticate")) == (401, True)
+
+
+async def _swallow(scope, receive, send):
+    with suppress(Exception):
+        await authenticate(HTTPConnection(scope), "orders:write")
+
+
+async def test_a_rejection_that_the_app_swallows_decides_the_response(make):
+    headers = [("x-request-id", "7"), ("set-cookie", "a=b"), ("vary", "origin"), ("content-type", "text/html")]
+    gone = [("content-encoding", "br"), ("etag", '"x"'), ("www-authenticate", "Tea"), ("cache-control", "public")]
+
+    async def inner(scope, receive, send):
+        await _swallow(scope, receive, send)
+        await App(200, [*headers, *gone], (b"secret", b"s"))(scope, receive, send)
+
+    answer = await make(inner).request()
+    assert (answer.status, b"secret" in answer.body) == (403, False)
+    assert [answer.all(name) for name, _ in headers] == [["7"], ["a=b"], ["origin"], ["application/json"]]
+    assert answer.all("content-encoding") == answer.all("etag") == []
+    assert answer.all("cache-control") == ["no-store"]
+    assert answer.one("www-authenticate").startswith('DPoP error="insufficient_scope"')
+    assert int(answer.one("content-length")) == len(answer.body)
+
+
+async def test_an_app_that_swallows_a_rejection_and_says_nothing_is_answered_for(make):
+    assert (await make(_swallow).request()).status == 403
+
+
+async def test_an_error_after_a_rejection_is_reported_and_the_rejection_decides(make):
+    async def inner(scope, receive, send):
+        await _swallow(scope, receive, send)
+        raise ZeroDivisionError
+
+    api, messages = make(inner), []
+
+    async def send(message):
+        messages.append(message)
+
+    with pytest.raises(ZeroDivisionError):
+        await api.app(http_scope(headers=(await api.fields()).items()), None, send)
+    assert whole_answer(messages).status == 403
+
+
+async def test_an_app_may_raise_a_rejection_of_its_own_as_ever(make):
+    async def inner(scope, receive, send):
+        raise InsufficientScope("a:b")
+
+    assert (await make(_asking(then=inner)).request()).status == 403
+
+
+async def test_a_store_that_is_unavailable_is_503_without_a_challenge(make_routes, clock):
+    api = make_routes(_asking(), nonces=None, store=CountingStore(clock, down=True))
+    answer = await api.request(nonce=None)
+    assert (answer.status, answer.all("retry-after"), answer.all("www-authenticate")) == (503, ["1"], [])
+
+
+async def test_one_proof_is_accepted_once(make_routes):
+    api = make_routes(_asking())
+    scope = http_scope(headers=(await api.fields()).items())
+    assert [(await call(api.app, dict(scope))).status for _ in range(2)] == [200, 401]
+
+
+async def test_an_observer_is_told_of_each_decision(make_routes):
+    decisions = []
+
+    async def inner(scope, receive, send):
+        await authenticate(HTTPConnection(scope))
+        await authenticate(HTTPConnection(scope), "orders:write")
+
+    assert (await make_routes(inner, observer=decisions.append).request()).status == 403
+    assert [decision.outcome for decision in decisions] == ["accepted", "refused"]
+
+
+async def test_without_the_middleware_the_error_shows_the_line_to_add():
+    with pytest.raises(RuntimeError, match=r"add_middleware\(DPoPMiddleware.*protect=\"routes\""):
+        await authenticate(HTTPConnection(http_scope()))
+
+
+async def test_a_public_path_may_ask(make_api):
+    api = make_api(_asking(), public_paths=["/r"])
+    assert [(await api.anonymous()).status, (await api.request()).status] == [401, 200]
+
+
+async def test_asked_after_the_response_began_the_rejection_breaks_it_off(make):
+    async def inner(scope, receive, send):
+        await App(chunks=(b"a", b"b"))(scope, receive, send)
+        await authenticate(HTTPConnection(scope), "orders:write")
+
+    api = make(inner)
+    with pytest.raises(Exception, match="scope") as raised:
+        await api.app(http_scope(headers=(await api.fields()).items()), None, _nowhere)
+    assert isinstance(raised.value.__cause__, InsufficientScope)
+
+
+async def _nowhere(message):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("public_paths", ["/open"]), ("public_paths", "/open"), ("present_as", "bearer"), ("protect", "some")],
+    ids=str,
+)
+def test_what_makes_no_sense_where_routes_ask_is_rejected_when_it_is_configured(make_api, option, value):
+    with pytest.raises(ValueError, match=f"^{option}: "):
+        make_api(**{"protect": "routes", option: value})
+
+
+# WebSockets
+
+
+async def _accept(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+@pytest.mark.parametrize("then", [_accept, None], ids=["accepts", "says-nothing"])
+async def test_a_handshake_is_denied_whatever_the_app_makes_of_it(make, then):
+    async def inner(scope, receive, send):
+        await _swallow(scope, receive, send)
+        if then is not None:
+            await then(scope, receive, send)
+
+    api = make(inner)
+    sent = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws")).items()))
+    assert denial(sent).status == 403
+
+
+@pytest.mark.parametrize(("down", "code", "reason"), [(False, 1008, "insufficient_scope"), (True, 1013, "")], ids=str)
+async def test_an_open_websocket_is_closed(make_routes, store, down, code, reason):
+    async def inner(scope, receive, send):
+        await _accept(scope, receive, send)
+        store.down = down
+        await authenticate(HTTPConnection(scope), () if down else "orders:write")
+
+    api = make_routes(inner)
+    sent = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws")).items()))
+    assert sent[1:] == [{"type": "websocket.close", "code": code, "reason": reason}]
+
+
+# Many at once
+
+
+async def test_a_thousand_requests_at_once_do_not_mix_up_callers_or_contexts(make_routes, issuer):
+    async def inner(scope, receive, send):
+        number.set(int(scope["path"].removeprefix("/")))
+        await asyncio.sleep(0)
+        caller = await authenticate(HTTPConnection(scope))
+        await asyncio.sleep(0)
+        body = f"{number.get()} {caller.subject} {caller_from(HTTPConnection(scope)).subject}".encode()
+        await App(chunks=(body,))(scope, receive, send)
+
+    api = make_routes(inner)
+    tokens = [issuer.access_token(api.client, claims={"sub": f"user-{user}"}) for user in range(20)]
+    answers = await asyncio.gather(*(api.request(path=f"/{n}", token=tokens[n % 20]) for n in range(1000)))
+    assert [answer.body.decode() for answer in answers] == [f"{n} user-{n % 20} user-{n % 20}" for n in range(1000)]
+
+
+async def test_a_proof_that_is_rejected_is_rejected_again(make_routes):
+    async def inner(scope, receive, send):
+        for _ in range(2):
+            with pytest.raises(Exception) as raised:  # noqa: PT011 - its cause is looked at
+                await authenticate(HTTPConnection(scope))
+            assert isinstance(raised.value.__cause__, InvalidProof)
+
+    assert (await make_routes(inner).request(without=["DPoP"])).status == 401

@@ -1,0 +1,236 @@
+"""Starlette routes that ask who is calling, in both modes."""
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.authentication import requires as starlettes_requires
+from starlette.endpoints import HTTPEndpoint
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.testclient import TestClient, WebSocketDenialResponse
+
+from dpop_asgi.starlette import DPoPBackend, Protected, authenticate, caller_from, requires
+from tests.support.api import PUBLIC_URL, call, http_scope
+
+
+@requires("orders:read")
+async def _read(request):
+    return PlainTextResponse(caller_from(request).subject)
+
+
+@requires("orders:read")
+def _read_plainly(request):
+    return PlainTextResponse(caller_from(request).subject)
+
+
+@requires("orders:read", "orders:write")
+async def _write(request):
+    return PlainTextResponse("written")
+
+
+@requires(acr_values="urn:loa:2", max_age=60)
+async def _vault(request):
+    return PlainTextResponse("open")
+
+
+class _Orders(HTTPEndpoint):
+    @requires("orders:read")
+    async def get(self, request):
+        return PlainTextResponse(caller_from(request).subject)
+
+    @requires("orders:write")
+    def post(self, request):
+        return PlainTextResponse(request.method)
+
+
+async def _anybody(request):
+    caller = await authenticate(request, optional=True)
+    return PlainTextResponse("anybody" if caller is None else caller.subject)
+
+
+@requires()
+async def _then_starlettes(request):
+    return await starlettes_requires("orders:write")(_read)(request)
+
+
+@starlettes_requires("orders:read")
+async def _starlettes(request):
+    return PlainTextResponse("granted")
+
+
+@requires("orders:read")
+async def _chat(websocket):
+    await websocket.accept()
+    await websocket.send_text(caller_from(websocket).subject)
+    await websocket.close()
+
+
+@requires("orders:write")
+async def _denied_chat(websocket):
+    await websocket.accept()
+
+
+async def _open(request):
+    return JSONResponse({"user": request.scope.get("user") is not None})
+
+
+def _routes(folder):
+    return [
+        Route("/read", _read),
+        Route("/read-plainly", _read_plainly),
+        Route("/write", _write),
+        Route("/vault", _vault),
+        Route("/orders", _Orders),
+        Route("/anybody", _anybody),
+        Route("/starlettes", _starlettes),
+        Route("/then-starlettes", _then_starlettes),
+        Route("/open", _open),
+        Mount("/files", Protected(StaticFiles(directory=folder), "orders:read")),
+        Mount("/secrets", Protected(StaticFiles(directory=folder), "secrets")),
+        Mount("/v2", routes=[Route("/read", _read)]),
+        WebSocketRoute("/chat", _chat),
+        WebSocketRoute("/denied-chat", _denied_chat),
+    ]
+
+
+async def _pass_on(request, call_next):
+    return await call_next(request)
+
+
+LAYERS = [
+    pytest.param([], id="alone"),
+    pytest.param([Middleware(BaseHTTPMiddleware, dispatch=_pass_on)], id="base-http-middleware"),
+    pytest.param([Middleware(GZipMiddleware, minimum_size=1)], id="gzip"),
+]
+
+
+@pytest.fixture(params=["everything", "routes"])
+def serve(request, make_api, tmp_path):
+    (tmp_path / "a.txt").write_text("file")
+
+    def serve(middleware=(), *, protect=request.param):
+        return make_api(Starlette(routes=_routes(tmp_path), middleware=middleware), protect=protect)
+
+    return serve
+
+
+async def _send(api, path, method="GET", **changes):
+    headers = {**await api.fields(method, path), **changes.pop("headers", {})}
+    transport = httpx2.ASGITransport(api.app, raise_app_exceptions=changes.pop("raises", True))
+    async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
+        return await http.request(method, path, headers=headers, **changes)
+
+
+@pytest.mark.requirement("R-6750-07", "R-9470-01")
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize(
+    ("method", "path", "status", "told"),
+    [
+        ("GET", "/read", 200, "alice"),
+        ("GET", "/read-plainly", 200, "alice"),
+        ("GET", "/v2/read", 200, "alice"),
+        ("GET", "/orders", 200, "alice"),
+        ("GET", "/anybody", 200, "alice"),
+        ("GET", "/files/a.txt", 200, "file"),
+        ("GET", "/write", 403, 'scope="orders:read orders:write"'),
+        ("POST", "/orders", 403, 'scope="orders:write"'),
+        ("GET", "/secrets/a.txt", 403, 'scope="secrets"'),
+        ("GET", "/vault", 401, 'acr_values="urn:loa:2", max_age="60"'),
+    ],
+    ids=lambda value: str(value).strip("/"),
+)
+async def test_a_route_gets_what_it_asks_for(serve, layers, method, path, status, told):
+    answer = await _send(serve(layers), path, method)
+    assert answer.status_code == status
+    assert told in (answer.text if status == 200 else answer.headers["www-authenticate"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/open", 200), ("/anybody", 200), ("/none", 404), ("/read", 401), ("/files/a.txt", 401), ("/vault", 401)],
+    ids=str,
+)
+async def test_where_routes_ask_the_others_are_open(serve, path, status):
+    assert (await call(serve(protect="routes").app, http_scope(path=path))).status == status
+
+
+@pytest.mark.parametrize(
+    ("middleware", "path", "status"),
+    [
+        pytest.param([], "/then-starlettes", 403, id="below-ours"),
+        pytest.param([Middleware(AuthenticationMiddleware, backend=DPoPBackend())], "/starlettes", 200, id="backend"),
+    ],
+)
+async def test_starlettes_own_decorator_sees_the_caller(serve, middleware, path, status):
+    assert (await _send(serve(middleware), path)).status_code == status
+
+
+async def test_starlettes_own_decorator_alone_is_an_error_of_the_app_where_routes_ask(serve):
+    assert (await _send(serve(protect="routes"), "/starlettes", raises=False)).status_code == 500
+    assert (await _send(serve(protect="everything"), "/starlettes")).status_code == 200
+
+
+async def test_a_backend_lets_nobody_pass_as_nobody_and_rejects_bad_credentials(serve):
+    api = serve([Middleware(AuthenticationMiddleware, backend=DPoPBackend())], protect="routes")
+    assert (await call(api.app, http_scope(path="/open"))).status == 200
+    assert (await call(api.app, http_scope(path="/starlettes"))).status == 403
+    answer = await api.request(path="/open", nonce=None)
+    assert (answer.status, 'error="use_dpop_nonce"' in answer.one("www-authenticate")) == (401, True)
+
+
+@pytest.mark.requirement("R-CORS-01", "R-CORS-02")
+async def test_cors_inside_works_where_routes_ask(serve):
+    api = serve([Middleware(CORSMiddleware, allow_origins=["*"], allow_headers=["*"])], protect="routes")
+    asked = [("origin", "https://app.example"), ("access-control-request-method", "GET")]
+    assert (await call(api.app, http_scope("OPTIONS", "/read", asked))).status == 200
+    answer = await call(api.app, http_scope(path="/read", headers=asked[:1]))
+    assert (answer.status, answer.one("access-control-allow-origin")) == (401, "*")
+    assert answer.one("access-control-expose-headers") == "DPoP-Nonce, WWW-Authenticate"
+
+
+async def test_a_websocket_asks_before_it_is_accepted(serve):
+    api = serve()
+    http = TestClient(api.app, base_url=PUBLIC_URL)
+    with http.websocket_connect("/chat", headers=await api.fields(path="wss://rs.example/chat")) as websocket:
+        assert websocket.receive_text() == "alice"
+    headers = await api.fields(path="wss://rs.example/denied-chat")
+    with pytest.raises(WebSocketDenialResponse) as denied, http.websocket_connect("/denied-chat", headers=headers):
+        pass
+    assert (denied.value.status_code, 'scope="orders:write"' in denied.value.headers["www-authenticate"]) == (403, True)
+
+
+async def test_an_endpoint_without_a_connection_cannot_ask():
+    @requires("orders:read")
+    async def endpoint():
+        """It can't know who is calling."""
+
+    with pytest.raises(TypeError, match="requires"):
+        await endpoint()
+
+
+async def test_the_state_of_a_request_that_was_made_before_the_ask_has_the_caller(serve):
+    async def dispatch(request, call_next):
+        response = await call_next(request)
+        response.headers["x-caller"] = Request(request.scope).state.dpop.subject
+        return response
+
+    answer = await _send(serve([Middleware(BaseHTTPMiddleware, dispatch=dispatch)]), "/read")
+    assert answer.headers["x-caller"] == "alice"
+
+
+@pytest.mark.requirement("R-8-04", "R-8-06")
+@pytest.mark.parametrize("path", ["/read", "/files/a.txt", "/write", "/vault"])
+async def test_a_newer_nonce_goes_out_with_the_response(serve, clock, path):
+    api = serve()
+    older = await api.authenticator.challenge_nonce()
+    clock.advance(60)
+    answer = await call(api.app, http_scope(path=path, headers=(await api.fields(path=path, nonce=older)).items()))
+    newer = await api.authenticator.challenge_nonce()
+    assert answer.all("dpop-nonce") == ([] if answer.status == 403 else [newer])

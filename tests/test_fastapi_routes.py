@@ -1,0 +1,549 @@
+"""FastAPI routes that ask who is calling: `Security(DPoP(), scopes=[...])`."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated
+
+import httpx2
+import pytest
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Security, WebSocket
+from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
+from fastapi.testclient import TestClient
+from openapi_spec_validator import validate
+from pydantic import BaseModel
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.testclient import WebSocketDenialResponse
+
+from dpop_asgi import Caller, DPoPMiddleware
+from dpop_asgi.fastapi import DPoP, DPoPCaller, authenticate, needs, scopes_of, unprotected_routes
+from dpop_asgi.starlette import Protected, requires
+from tests.support.api import PUBLIC_URL, Api, call, http_scope
+from tests.support.challenges import checked_challenges
+from tests.support.decisions import CountingStore
+
+Reader = Annotated[Caller, Security(DPoP(), scopes=["orders:read"])]
+Writer = Annotated[Caller, Security(DPoP(), scopes=["orders:write"])]
+Anybody = Annotated[Caller | None, Security(DPoP(auto_error=False))]
+
+
+class Order(BaseModel):
+    number: int
+
+
+def _plain(caller: Reader):
+    return caller.subject
+
+
+async def _nested(subject: Annotated[str, Depends(_plain)], caller: DPoPCaller):
+    return subject, caller.subject
+
+
+def _subject(caller: DPoPCaller):
+    return caller.subject
+
+
+done = []
+router = APIRouter()
+
+
+@router.get("/who")
+async def who(caller: DPoPCaller):
+    return caller.subject
+
+
+@router.get("/plain")
+def plain(caller: Reader):
+    return caller.subject
+
+
+@router.get("/nested")
+async def nested(subjects: Annotated[tuple, Depends(_nested)], again: Reader):
+    assert set(subjects) == {again.subject}
+    return again.subject
+
+
+@router.post("/orders")
+async def create(order: Order, caller: Writer):
+    return order.number
+
+
+@router.post("/notes")
+async def note(order: Order, caller: Reader):
+    return order.number
+
+
+@router.get("/both", dependencies=[Security(DPoP(), scopes=["a:b"])])
+async def both(caller: Writer):
+    return caller.subject
+
+
+@router.get("/vault")
+async def vault(caller: Annotated[Caller, Security(DPoP(acr_values="urn:loa:2", max_age=60))]):
+    return caller.subject
+
+
+@router.get("/anybody")
+async def anybody(caller: Anybody):
+    return caller and caller.subject
+
+
+@router.get("/by-hand")
+async def by_hand(request: Request):
+    return (await authenticate(request, "orders:read")).subject
+
+
+@router.get("/stream")
+async def stream(caller: Reader):
+    return StreamingResponse(iter([b"ali", b"ce"]))
+
+
+@router.get("/file")
+async def file(caller: Reader):
+    return FileResponse(__file__)
+
+
+@router.get("/redirect")
+async def redirect(caller: Reader):
+    return RedirectResponse("/who")
+
+
+@router.get("/teapot")
+async def teapot(caller: Reader):
+    raise HTTPException(418, "alice")
+
+
+@router.get("/background")
+async def background(caller: Reader, tasks: BackgroundTasks):
+    tasks.add_task(done.append, caller.subject)
+    return caller.subject
+
+
+@router.get("/open")
+async def public():
+    return "open"
+
+
+@router.websocket("/chat")
+async def chat(websocket: WebSocket, caller: Reader):
+    await websocket.accept()
+    await websocket.send_text(caller.subject)
+    await websocket.close()
+
+
+@router.websocket("/denied-chat")
+async def denied_chat(websocket: WebSocket, caller: Writer):
+    await websocket.accept()
+
+
+def make_app(**options):
+    app = FastAPI(responses=DPoP.responses, **options)
+    app.include_router(router)
+    app.include_router(router, prefix="/scoped", dependencies=[Security(DPoP(), scopes=["orders:read"])])
+    sub = FastAPI()
+    sub.include_router(router)
+    app.mount("/sub", sub)
+    return app
+
+
+@pytest.fixture
+def store(clock):
+    return CountingStore(clock)
+
+
+@pytest.fixture(params=["added", "wrapped"])
+def make(request, issuer, client, clock, store):
+    """The app behind a middleware that was added to it, or that is around it."""
+
+    def make(app=None, **options):
+        app = app or make_app()
+        api = Api(app, issuer, client, clock, **{"protect": "routes", "store": store, **options})
+        if request.param == "added":
+            app.add_middleware(DPoPMiddleware, authenticator=api.authenticator, public_url=PUBLIC_URL, protect="routes")
+            api.app = app
+        return api
+
+    return make
+
+
+async def _send(api, path, method="GET", *, credentials=True, nonce=..., **request):
+    changes = {} if nonce is ... else {"nonce": nonce}
+    headers = await api.fields(method, path, **changes) if credentials else {}
+    transport = httpx2.ASGITransport(api.app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
+        return await http.request(method, path, headers={**headers, **request.pop("headers", {})}, **request)
+
+
+PASSES = ["/who", "/plain", "/nested", "/anybody", "/by-hand", "/background", "/stream"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/scoped", "/sub"])
+@pytest.mark.parametrize("path", PASSES)
+async def test_a_route_knows_who_is_calling_and_the_proof_is_used_once(make, store, prefix, path):
+    answer = await _send(make(), prefix + path)
+    assert (answer.status_code, answer.text.strip('"')) == (200, "alice")
+    assert len(store.proofs) == 1
+
+
+@pytest.mark.parametrize("prefix", ["", "/scoped", "/sub"])
+@pytest.mark.parametrize("path", [*PASSES, "/vault", "/both", "/open", "/none"])
+async def test_what_does_not_ask_is_open(make, prefix, path):
+    answer = await _send(make(), prefix + path, credentials=False)
+    is_open = path in {"/anybody", "/open"} and prefix != "/scoped"
+    assert answer.status_code == (404 if path == "/none" else 200 if is_open else 401)
+    if answer.status_code == 401:
+        assert answer.headers["www-authenticate"].startswith("DPoP algs=")
+        assert answer.headers["dpop-nonce"]
+
+
+@pytest.mark.requirement("R-6750-07", "R-9470-01", "R-9470-02")
+@pytest.mark.parametrize(
+    ("method", "path", "status", "told"),
+    [
+        ("GET", "/both", 403, 'scope="a:b orders:write"'),
+        ("GET", "/scoped/both", 403, 'scope="orders:read a:b orders:write"'),
+        ("POST", "/orders", 403, 'scope="orders:write"'),
+        ("GET", "/vault", 401, 'acr_values="urn:loa:2", max_age="60"'),
+        ("GET", "/sub/both", 403, 'scope="a:b orders:write"'),
+    ],
+    ids=str,
+)
+async def test_one_response_names_all_that_is_needed_and_no_proof_is_used_up(make, store, method, path, status, told):
+    answer = await _send(make(), path, method, json={"number": 1})
+    assert (answer.status_code, told in answer.headers["www-authenticate"]) == (status, True)
+    assert store.proofs == []
+
+
+async def test_where_fastapi_keeps_it_elsewhere_each_dependency_asks_for_its_part(make, monkeypatch):
+    monkeypatch.setattr("dpop_asgi.fastapi.security.needs_of", lambda _: None)
+    api = make()
+    assert (await _send(api, "/nested")).text == '"alice"'
+    answer = await _send(api, "/both")
+    assert (answer.status_code, 'scope="a:b"' in answer.headers["www-authenticate"]) == (403, True)
+
+
+def test_what_a_route_needs_is_not_guessed():
+    assert needs.needs_of({}) is needs.needs_of({"route": object()}) is needs.needs_of_dependant(object()) is None
+
+
+@pytest.mark.requirement("R-8-06")
+@pytest.mark.parametrize("path", ["/who", "/stream", "/file", "/redirect", "/teapot", "/plain", "/vault", "/sub/who"])
+async def test_a_newer_nonce_goes_out_with_every_kind_of_response(make, clock, path):
+    api = make()
+    older = await api.authenticator.challenge_nonce()
+    clock.advance(60)
+    answer = await _send(api, path, nonce=older)
+    assert answer.headers.get_list("dpop-nonce") == [await api.authenticator.challenge_nonce()]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+# Bodies
+
+
+def _untouched_after(reads):
+    async def receive():
+        reads.append(True)
+        return {"type": "http.request", "body": b"{", "more_body": False}
+
+    return receive
+
+
+def _behind_base_http_middleware():
+    app = make_app()
+    app.add_middleware(BaseHTTPMiddleware, dispatch=_pass_on)
+    return app
+
+
+async def _pass_on(request, call_next):
+    return await call_next(request)
+
+
+@pytest.mark.requirement("R-6750-02")
+@pytest.mark.parametrize("make_app", [make_app, _behind_base_http_middleware])
+@pytest.mark.parametrize("path", ["/orders", "/scoped/orders", "/sub/orders"])
+async def test_malformed_json_of_nobody_is_401_and_no_byte_of_it_is_read(make, make_app, path):
+    api, reads = make(make_app()), []
+    scope = http_scope("POST", path, [("content-type", "application/json"), ("content-length", "1")])
+    assert ((await call(api.app, scope, _untouched_after(reads))).status, reads) == (401, [])
+
+
+async def test_a_scope_that_is_lacking_is_told_before_the_body_is_read(make):
+    api, reads = make(), []
+    sent = {**await api.fields("POST", "/orders"), "content-type": "application/json"}
+    answer = await call(api.app, http_scope("POST", "/orders", sent.items()), _untouched_after(reads))
+    assert (answer.status, reads) == (403, [])
+
+
+async def test_malformed_json_of_a_caller_is_422(make):
+    assert (await _send(make(), "/notes", "POST", json={"number": "x"})).status_code == 422
+    assert (await _send(make(), "/notes", "POST", json={"number": 1})).text == "1"
+
+
+async def test_an_upload_may_outlive_its_nonce(make, clock):
+    api = make()
+    parts = [b'{"num', b'ber": 7}']
+
+    async def receive():
+        clock.advance(200)
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    sent = {**await api.fields("POST", "/notes"), "content-type": "application/json"}
+    answer = await call(api.app, http_scope("POST", "/notes", sent.items()), receive)
+    assert (answer.status, answer.body) == (200, b"7")
+
+
+# What an app makes of a rejection
+
+
+def _raising(status):
+    async def handle(request, error):
+        raise HTTPException(status) from None
+
+    return handle
+
+
+def _saying(status):
+    async def handle(request, error):
+        return RedirectResponse("/login") if status == 303 else StreamingResponse(iter([b"swallowed"]), status)
+
+    return handle
+
+
+async def _catch_all(request, call_next):
+    try:
+        return await call_next(request)
+    except Exception:  # noqa: BLE001 - as apps do it
+        return StreamingResponse(iter([b"swallowed"]), 200)
+
+
+async def _swallow_in_a_dependency():
+    with suppress(Exception):
+        yield
+
+
+async def _turn_into_500():
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - as apps do it
+        raise HTTPException(500) from None
+
+
+async def _swallow(request: Request):
+    try:
+        await authenticate(request, "orders:write")
+    except HTTPException:
+        return "swallowed"
+
+
+def _handlers(**handlers):
+    kinds = {"e401": 401, "e403": 403, "http": HTTPException, "any": Exception}
+    return lambda: _needing(FastAPI(exception_handlers={kinds[name]: handle for name, handle in handlers.items()}))
+
+
+def _needing(app):
+    @app.get("/needs")
+    async def needing(caller: Writer):
+        return "reached"
+
+    return app
+
+
+def _with_layer(dispatch):
+    app = _needing(FastAPI())
+    app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
+    return app
+
+
+def _swallowing():
+    app = FastAPI()
+    app.get("/needs")(_swallow)
+    return app
+
+
+APPS = {
+    "plain": lambda: _needing(FastAPI()),
+    "handler-for-401-and-403": _handlers(e401=_saying(200), e403=_saying(200)),
+    "handler-for-403-that-redirects": _handlers(e401=_saying(303), e403=_saying(303)),
+    "handler-for-http-exceptions": _handlers(http=_saying(200)),
+    "handler-that-raises": _handlers(http=_raising(404)),
+    "handler-for-any-exception": _handlers(any=_saying(200)),
+    "catch-all-middleware": lambda: _with_layer(_catch_all),
+    "yield-dependency-that-swallows": lambda: _needing(FastAPI(dependencies=[Depends(_swallow_in_a_dependency)])),
+    "yield-dependency-that-says-500": lambda: _needing(FastAPI(dependencies=[Depends(_turn_into_500)])),
+    "except-pass": _swallowing,
+}
+
+
+@pytest.mark.requirement("R-7.1-07", "R-6750-07")
+@pytest.mark.parametrize("credentials", [True, False], ids=["403", "401"])
+@pytest.mark.parametrize("make_app", APPS.values(), ids=APPS.keys())
+async def test_a_rejection_decides_the_response_whatever_the_app_makes_of_it(make, make_app, credentials):
+    answer = await _send(make(make_app()), "/needs", credentials=credentials)
+    [challenge] = checked_challenges([(name.encode(), value.encode()) for name, value in answer.headers.multi_items()])
+    code = "insufficient_scope" if credentials else None
+    assert (answer.status_code, challenge.parameters.get("error")) == (403 if credentials else 401, code)
+    assert (answer.headers["cache-control"], "location" in answer.headers) == ("no-store", False)
+    assert b"swallowed" not in answer.content
+
+
+async def test_a_rejection_is_no_error_of_the_app(make, caplog):
+    await _send(make(), "/orders", "POST", json={"number": 1})
+    assert [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}] == []
+
+
+# FastAPI's own test patterns
+
+
+def test_dependency_overrides_replace_all_equal_ones_without_a_middleware():
+    app = make_app()
+    mallory = Caller(subject="mallory", client_id=None, scopes=frozenset(), key_thumbprint=None, token_expires_at=None)
+    app.dependency_overrides[DPoP()] = lambda: mallory
+    http = TestClient(app)
+    assert [http.get(path).json() for path in ("/who", "/nested", "/scoped/plain")] == ["mallory"] * 3
+    assert http.post("/orders", json={"number": 1}).json() == 1
+
+
+async def test_dependency_overrides_of_others_change_nothing(make, store):
+    app = make_app()
+    app.dependency_overrides[_plain] = lambda: "alice"
+    api = make(app)
+    assert (await _send(api, "/nested")).text == '"alice"'
+    assert (await _send(api, "/both")).status_code == 403
+    assert (await _send(api, "/orders", "POST", json={"number": 1})).status_code == 403
+
+
+async def test_a_test_client_and_a_lifespan_work_as_ever(issuer, client, clock):
+    @asynccontextmanager
+    async def lifespan(app):
+        yield {"database": "there"}
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/state")
+    async def state(request: Request, caller: DPoPCaller):
+        return request.state.database, request.state.dpop.subject
+
+    api = Api(app, issuer, client, clock, protect="routes")
+    with TestClient(api.app, base_url=PUBLIC_URL) as http:
+        for _ in range(4):
+            assert http.get("/state", headers=await api.fields(path="/state")).json() == ["there", "alice"]
+            clock.advance(60)
+
+
+async def test_a_background_task_knows_who_was_calling(make):
+    done.clear()
+    await _send(make(), "/background")
+    assert done == ["alice"]
+
+
+async def test_a_websocket_route_asks_before_it_is_accepted(make):
+    api = make()
+    http = TestClient(api.app, base_url=PUBLIC_URL)
+    for path in ("/chat", "/scoped/chat", "/sub/chat"):
+        with http.websocket_connect(path, headers=await api.fields(path=f"wss://rs.example{path}")) as websocket:
+            assert websocket.receive_text() == "alice"
+    headers = await api.fields(path="wss://rs.example/denied-chat")
+    with pytest.raises(WebSocketDenialResponse) as denied, http.websocket_connect("/denied-chat", headers=headers):
+        pass
+    assert (denied.value.status_code, 'scope="orders:write"' in denied.value.headers["www-authenticate"]) == (403, True)
+
+
+def test_without_the_middleware_a_route_is_an_error_and_not_open():
+    with pytest.raises(RuntimeError, match="add_middleware"):
+        TestClient(make_app()).get("/who")
+
+
+async def test_an_event_arrives_while_the_generator_goes_on_and_a_disconnect_ends_it(make):
+    ended, sent, gone = asyncio.Event(), asyncio.Queue(), asyncio.Event()
+    app = FastAPI()
+
+    @app.get("/events")
+    async def events(caller: Reader):
+        async def generate():
+            try:
+                yield b"data: 0\n\n"
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        return StreamingResponse(generate())
+
+    async def receive():
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    api = make(app)
+    scope = http_scope(path="/events", headers=(await api.fields(path="/events")).items())
+    scope["asgi"]["spec_version"] = "2.3"  # what uvicorn says
+    request = asyncio.create_task(api.app(scope, receive, sent.put))
+    assert [(await sent.get())["type"], (await sent.get())["body"]] == ["http.response.start", b"data: 0\n\n"]
+    assert not ended.is_set()
+    gone.set()
+    await request
+    assert ended.is_set()
+
+
+# OpenAPI, and what is open
+
+
+def test_openapi_has_the_scheme_and_the_scopes_and_is_valid():
+    app = make_app()
+    schema = app.openapi()
+    validate(schema)
+    schemes = schema["components"]["securitySchemes"]
+    assert {name: (one["type"], one["scheme"]) for name, one in schemes.items()} == {"DPoP": ("http", "DPoP")}
+    assert {path: schema["paths"][path]["get"].get("security") for path in ("/who", "/plain", "/both", "/open")} == {
+        "/who": [{"DPoP": []}],
+        "/plain": [{"DPoP": ["orders:read"]}],
+        "/both": [{"DPoP": ["a:b", "orders:write"]}],
+        "/open": None,
+    }
+    responses = schema["paths"]["/who"]["get"]["responses"]
+    assert {status: sorted(responses[status]["headers"]) for status in ("401", "403")} == {
+        "401": ["DPoP-Nonce", "WWW-Authenticate"],
+        "403": ["WWW-Authenticate"],
+    }
+    assert json.dumps(responses).count("#/components/schemas/RejectedRequest") == 2
+
+
+def test_what_is_open_is_listed(tmp_path):
+    (tmp_path / "index.html").write_text("hello")
+    app = FastAPI()
+    app.include_router(router, prefix="/api")
+    sub = FastAPI(openapi_url=None)
+    sub.get("/open")(public)
+    sub.get("/who")(who)
+    app.mount("/sub", sub)
+    app.mount("/static", StaticFiles(directory=tmp_path))
+    app.mount("/files", Protected(StaticFiles(directory=tmp_path), "files:read"))
+    app.router.routes.append(Mount("/v2", routes=[Route("/a", public), Route("/b", requires("b")(public))]))
+    app.frontend("/front", directory=tmp_path)
+    assert unprotected_routes(app) == [
+        "GET /openapi.json",
+        "GET /docs",
+        "GET /docs/oauth2-redirect",
+        "GET /redoc",
+        "GET /api/anybody",
+        "GET /api/by-hand",
+        "GET /api/open",
+        "GET /sub/open",
+        "MOUNT /static",
+        "GET /v2/a",
+        "GET /front",
+    ]
+    assert scopes_of(app) == ["a:b", "b", "files:read", "orders:read", "orders:write"]
+
+
+def test_a_scope_that_is_none_is_found_before_the_first_request():
+    app = FastAPI()
+    app.get("/x", dependencies=[Security(DPoP(), scopes=["orders:read orders:write"])])(public)
+    with pytest.raises(ValueError, match=r"^scopes: "):
+        unprotected_routes(app)
+
+
+@pytest.mark.parametrize("options", [{"max_age": 0}, {"acr_values": "a b"}, {"bearer": 1}], ids=repr)
+def test_an_invalid_option_is_rejected_when_it_is_configured(options):
+    with pytest.raises(ValueError, match=f"^{next(iter(options))}: "):
+        DPoP(**options)
