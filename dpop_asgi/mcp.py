@@ -12,6 +12,7 @@ from mcp.server.auth.provider import AccessToken
 from starlette.authentication import AuthCredentials
 from starlette.exceptions import HTTPException
 
+from dpop_asgi.asgi.app_scope import presented_as_bearer
 from dpop_asgi.asgi.gate import ask, token_in
 from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
 from dpop_asgi.asgi.middleware import DPoPMiddleware
@@ -77,6 +78,7 @@ class CallerForMCP:
         scopes: what every request needs.
         tool_scopes: what calls of a tool need besides, by the name of the tool.
         public_paths: as for `DPoPMiddleware`: nothing is asked there.
+        present_as: `bearer` presents the token to the app as `Authorization: Bearer`: FastMCP looks for it.
 
     Attributes:
         app: see above, in the SDK's middleware that shows the caller to tools.
@@ -94,6 +96,7 @@ class CallerForMCP:
         scopes: Iterable[str] = (),
         tool_scopes: Mapping[str, Iterable[str]] = _NO_TOOLS,
         public_paths: Iterable[str] = (),
+        present_as: str | None = None,
     ) -> None:
         self.app: ASGIApp = AuthContextMiddleware(app)
         self.needed: Requirement = Requirement(scopes)
@@ -103,6 +106,8 @@ class CallerForMCP:
         # A client that is told of it would ask for a refresh token, which is none of the resource's business.
         require("scopes", "offline_access" not in self.all_scopes.scopes, "given without offline_access")
         self._public = PublicRequests(public_paths)
+        require("present_as", present_as in {None, "bearer"}, "bearer, or None")
+        self._as_bearer = present_as == "bearer"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point.
@@ -124,7 +129,8 @@ class CallerForMCP:
         ):
             receive = await self._ask_for_tools(scope, receive)
         user = _user_of(caller, token_in(scope))
-        inside = {**scope, "user": user, "auth": AuthCredentials(user.scopes)}
+        headers = presented_as_bearer(scope["headers"]) if self._as_bearer else scope["headers"]
+        inside = {**scope, "headers": headers, "user": user, "auth": AuthCredentials(user.scopes)}
         await self.app(inside, receive, send)
 
     async def _ask_for_tools(self, scope: Scope, receive: Receive) -> Receive:

@@ -1,163 +1,18 @@
-"""MCP servers: the official SDK's server behind ours, called by the official client with `DPoPAuth`."""
+"""Between our middleware and the MCP SDK: who the caller is for the SDK, and what a call needs."""
 
-import asyncio
 import json
-from contextlib import asynccontextmanager
 
-import httpx2
 import pytest
-from mcp import Client as MCPClient
-from mcp.client.streamable_http import streamable_http_client
-from mcp.server.auth.middleware.auth_context import get_access_token
-from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.request_state import authenticated_principal
 
-from dpop_asgi import AccessToken, Authenticator, JWTVerifier, MemoryStore, ResourceMetadata
+from dpop_asgi import AccessToken, DPoPMiddleware, ResourceMetadata
 from dpop_asgi.mcp import CallerForMCP, protect
-from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.support.api import Api, App, call, http_scope
 from tests.support.challenges import checked_challenges
 from tests.support.processes import AUDIENCE
-from tests.support.serving import Served
 
 ORIGIN = "https://rs.example"
 ADDRESS = f"{ORIGIN}/.well-known/oauth-protected-resource/mcp"
-
-
-def _server():
-    server = MCPServer("test")
-
-    @server.tool()
-    def whoami() -> str:
-        token = get_access_token()
-        assert token is not None
-        return f"{token.subject} {token.client_id} {token.claims['cnf']['jkt']}"
-
-    @server.tool()
-    async def announce(ctx: Context) -> str:
-        await ctx.session.send_tool_list_changed()
-        return "announced"
-
-    return server
-
-
-class Scene:
-    """A server on a socket, with a clock that is moved by hand."""
-
-    def __init__(self, **options):
-        self.clock = ManualClock()
-        self.issuer = Issuer("https://id.example.com", audience=AUDIENCE, clock=self.clock)
-        verifier = JWTVerifier(
-            issuer=self.issuer.url, audience=AUDIENCE, jwks=self.issuer.jwks, leeway=1e6, clock=self.clock
-        )
-        authenticator = Authenticator(verify_token=verifier, store=MemoryStore(clock=self.clock), clock=self.clock)
-        self.served = Served(protect(_server().streamable_http_app(**options), authenticator), lifespan="on")
-        self.url = f"{self.served.url}/mcp"
-
-    @asynccontextmanager
-    async def http(self, sub, **claims):
-        """A client of `sub`, and the statuses that it has seen."""
-        client, seen = Client(clock=self.clock), []
-        token = self.issuer.access_token(client, claims={"sub": sub, **claims})
-
-        async def see(response):
-            seen.append(response.status_code)
-
-        hooks = {"response": [see]}
-        async with httpx2.AsyncClient(auth=client.auth(token), event_hooks=hooks, timeout=60, trust_env=False) as http:
-            yield http, seen, client.thumbprint
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["stateful", "stateless"])
-def scene(request):
-    scene = Scene(stateless_http=request.param)
-    with scene.served:
-        yield scene
-
-
-@pytest.fixture(scope="module")
-def stateful():
-    scene = Scene(stateless_http=False)
-    with scene.served:
-        yield scene
-
-
-@pytest.mark.requirement("R-MCP-10")
-@pytest.mark.parametrize("mode", ["legacy", "auto"])
-async def test_tools_see_the_caller_while_nonces_rotate(scene, mode):
-    async with (
-        scene.http("alice") as (http, seen, thumbprint),
-        MCPClient(streamable_http_client(scene.url, http_client=http), mode=mode) as client,
-    ):
-        assert {tool.name for tool in (await client.list_tools()).tools} == {"whoami", "announce"}
-        for _ in range(3):
-            scene.clock.advance(60)
-            [content] = (await client.call_tool("whoami", {})).content
-            assert content.text == f"alice demo-client {thumbprint}"
-    # The stream is opened while the first request waits for its nonce, so there may be two challenges.
-    assert 1 <= seen.count(401) <= 2
-    assert 401 not in seen[4:]
-
-
-async def test_a_stream_outlives_the_nonce_that_it_was_opened_with(stateful):
-    changed = asyncio.Event()
-
-    async def notice(message):
-        if getattr(message, "method", None) == "notifications/tools/list_changed":
-            changed.set()
-
-    async with (
-        stateful.http("alice") as (http, _, _),
-        MCPClient(
-            streamable_http_client(stateful.url, http_client=http), mode="legacy", message_handler=notice
-        ) as client,
-    ):
-        for _ in range(3):
-            stateful.clock.advance(60)
-            await client.list_tools()
-        await client.call_tool("announce", {})
-        await asyncio.wait_for(changed.wait(), 60)
-
-
-# Sessions
-
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": "2025-06-18",
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
-LIST = {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
-ACCEPT = {"Accept": "application/json, text/event-stream"}
-
-
-@pytest.mark.parametrize(
-    ("owner", "other"),
-    [
-        pytest.param({"sub": "alice"}, {"sub": "bob"}, id="another-user-of-the-same-client"),
-        pytest.param({"sub": "alice"}, {"sub": "alice", "client_id": "other"}, id="another-client-of-the-same-user"),
-    ],
-)
-async def test_a_session_belongs_to_the_caller_who_opened_it(stateful, owner, other):
-    async with stateful.http(**owner) as (alice, _, _), stateful.http(**other) as (bob, _, _):
-        opened = await alice.post(stateful.url, json=INITIALIZE, headers=ACCEPT)
-        session = {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
-        uses = [
-            await bob.post(stateful.url, json=LIST, headers=session),
-            await bob.get(stateful.url, headers=session),
-            await bob.get(stateful.url, headers={**session, "Last-Event-ID": "1"}),
-            await bob.delete(stateful.url, headers=session),
-        ]
-        assert [response.status_code for response in uses] == [404] * 4
-        assert (await alice.post(stateful.url, json=LIST, headers=session)).status_code == 200
-        assert (await alice.delete(stateful.url, headers=session)).status_code == 200
-
-
-# In process: who the SDK takes the caller for
 
 
 class Principals(App):
@@ -300,6 +155,16 @@ async def test_all_scopes_that_a_call_needs_are_named_at_once(make, issuer, gran
     told = challenge.parameters
     assert (answer.status, api.inner.scopes) == (403, [])
     assert (challenge.scheme, told["scope"], told["resource_metadata"]) == ("DPoP", needed, ADDRESS)
+
+
+@pytest.mark.parametrize(("present_as", "scheme"), [(None, b"DPoP"), ("bearer", b"Bearer")])
+async def test_the_token_can_be_shown_as_bearer(make, present_as, scheme):
+    api = make()
+    api.app = DPoPMiddleware(
+        CallerForMCP(api.inner, present_as=present_as), authenticator=api.authenticator, public_url=ORIGIN
+    )
+    await api.request("GET", "/mcp")
+    assert dict(api.inner.scopes[0]["headers"])[b"authorization"] == scheme + b" " + api.token.encode()
 
 
 async def test_only_what_is_public_is_open(make):
