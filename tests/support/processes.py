@@ -177,7 +177,7 @@ def patient_with(url: str) -> dict[str, object]:
 class ResourceServer:
     """`uvicorn examples.resource_server:app` as a user starts it.
 
-    `http` is the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or `asyncio`), `settings`
+    `app` is another example, `http` the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or `asyncio`), `settings`
     the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how often.
     """
 
@@ -185,6 +185,7 @@ class ResourceServer:
         self,
         issuer: Issuer,
         *,
+        app: str = "resource_server",
         http: str = "auto",
         loop: str = "auto",
         workers: int = 1,
@@ -193,6 +194,7 @@ class ResourceServer:
     ):
         self.port = port or free_port()
         self.issuer = issuer
+        self._app = app
         self._implementations = ["--http", http, "--loop", loop]
         self._workers = workers
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
@@ -204,7 +206,7 @@ class ResourceServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "uvicorn", "examples.resource_server:app", "--port", str(self.port)]
+        command = [sys.executable, "-m", "uvicorn", f"examples.{self._app}:app", "--port", str(self.port)]
         command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         command += ["--h11-max-incomplete-event-size", "131072"]
@@ -217,7 +219,8 @@ class ResourceServer:
     def _answers(self) -> bool:
         if self._process is not None and not self._process.running():
             raise RuntimeError(self._process.log)
-        return listens(self.port) and answers(f"{self.url}/public")
+        is_open = "/public" if self._app == "resource_server" else "/.well-known/oauth-protected-resource"
+        return listens(self.port) and answers(f"{self.url}{is_open}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
