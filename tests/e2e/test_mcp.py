@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import runpy
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 
 import httpx2
@@ -18,6 +21,8 @@ from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.support.challenges import checked_challenges
 from tests.support.processes import AUDIENCE, ROOT
 from tests.support.serving import Served
+
+CLIENTS = ROOT / "tests" / "e2e" / "clients"
 
 
 def _server():
@@ -193,3 +198,15 @@ async def test_a_token_without_a_scope_is_told_which_one_in_an_example(example, 
         refused = await http.post(example, json=CALL, headers=ACCEPT)
     assert refused.status_code == 403
     assert 'scope="orders:read"' in refused.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("scenario", ["auth/dpop", "auth/dpop-nonce"])
+def test_the_client_passes_the_official_conformance_scenarios(node, tmp_path, scenario):
+    """With a browser that shows nothing and follows every redirect."""
+    command = [node, CLIENTS / "node_modules" / ".bin" / "conformance", "client", "--scenario", scenario]
+    command += ["--command", f"{sys.executable} {ROOT / 'examples' / 'mcp_client.py'}", "--timeout", "120000"]
+    browser = f"{sys.executable} {CLIENTS / 'browser.py'} %s"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BROWSER": browser}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0 failed, 0 warnings" in done.stderr

@@ -177,8 +177,9 @@ def patient_with(url: str) -> dict[str, object]:
 class ResourceServer:
     """`uvicorn examples.resource_server:app` as a user starts it.
 
-    `app` is another example, `http` the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or `asyncio`), `settings`
-    the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how often.
+    `app` is another example, `http` the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or
+    `asyncio`), `settings` the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how
+    often.
     """
 
     def __init__(
