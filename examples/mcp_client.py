@@ -2,8 +2,8 @@
 
     python examples/mcp_client.py https://api.example.com/mcp
 
-The server says where to get a token, and a browser opens for the user to sign in. The authorization server has to register
-clients by itself (RFC 7591), unless CLIENT_ID is given. docs/client.md has clients that need no user.
+The server says where to get a token, and a browser opens for the user to sign in. The authorization server has to
+register clients by itself (RFC 7591), unless CLIENT_ID is given. docs/client.md has clients that need no user.
 """
 
 import asyncio
