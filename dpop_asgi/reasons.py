@@ -77,7 +77,7 @@ class Reason(StrEnum):
     TOKEN_AUDIENCE = "token_audience", "The access token is for another audience"
     TOKEN_EXPIRED = "token_expired", "The access token has expired"
     TOKEN_NOT_YET_VALID = "token_not_yet_valid", "The access token is not valid yet"
-    TOKEN_INACTIVE = "token_inactive", "The access token is not active: it has expired, or was revoked or never issued"
+    TOKEN_INACTIVE = "token_inactive", "The access token is not active: expired or revoked or never issued"
     TOKEN_REJECTED = "token_rejected", "The access token is not valid"
 
     BINDING_MISSING = "binding_missing", "The access token is not bound to a DPoP key"
@@ -89,3 +89,7 @@ class Reason(StrEnum):
 
     SCOPE_INSUFFICIENT = "scope_insufficient", "The access token lacks a required scope"
     AUTHENTICATION_INSUFFICIENT = "authentication_insufficient", "The user must sign in again or in a stronger way"
+
+    DPOP_JKT_MALFORMED = "dpop_jkt_malformed", "dpop_jkt must be the base64url SHA-256 thumbprint of a key"
+    DPOP_JKT_MISMATCH = "dpop_jkt_mismatch", "dpop_jkt is not the thumbprint of the DPoP proof's key"
+    GRANT_KEY_MISMATCH = "grant_key_mismatch", "The grant is bound to a DPoP key that the request does not prove"

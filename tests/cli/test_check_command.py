@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 
-from dpop_asgi.settings import VARIABLES
+from dpop_asgi.cli.check.configuration import DEFAULTS
+from dpop_asgi.settings import VARIABLES, Settings
+from tests.support.processes import AUDIENCE
 
 
 def _run(environment, *arguments):
@@ -55,3 +57,13 @@ def test_the_command_prints_json_and_exits_with_0(planted):
 
 def test_an_option_that_does_not_exist_is_a_usage_error():
     assert _run({}, "--yaml").returncode == 2
+
+
+def test_the_defaults_in_the_table_are_those_in_effect():
+    needed = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": AUDIENCE}
+    known = {name: value for name, value in DEFAULTS.items() if name in VARIABLES.values()}
+    implicit, explicit = (
+        Settings.from_environment(environment).authenticator for environment in (needed, {**needed, **known})
+    )
+    for option in ("mode", "proof_policy", "nonce_policy", "on_store_failure", "namespace"):
+        assert getattr(explicit, option) == getattr(implicit, option)

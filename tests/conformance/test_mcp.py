@@ -17,7 +17,7 @@ from dpop_asgi.core.encoding import b64url_encode
 from dpop_asgi.testing import Client
 from tests.conformance.judge import ALGORITHMS, challenges, errors
 from tests.conformance.peer import Peer
-from tests.support.processes import NO_ROTATION
+from tests.support.processes import NO_ROTATION, MCPServer
 
 DPOP_CHALLENGE = re.compile(r"(?:^|,)\s*dpop(?:\s|$|,)", re.IGNORECASE)
 PROBE = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {}}).encode()
@@ -76,7 +76,7 @@ def symmetric(probe):
 
 @pytest.fixture(params=[("httptools", NO_ROTATION), ("h11", 0)], ids=["nonces", "no-nonces"])
 def probe(request, make_peer):
-    return make_peer(*request.param, kind=Probe, app="mcp_server")
+    return make_peer(*request.param, kind=Probe, example=MCPServer)
 
 
 @pytest.fixture

@@ -41,6 +41,10 @@ class Planted:
         for name in [name for name, value in metadata.items() if value is None]:
             del page[name]
 
+    def announce_by_openid(self):
+        """At the second address only."""
+        self.website.pages["/.well-known/openid-configuration"] = self.website.pages.pop(METADATA)
+
     def introspect(self, status=200, **answer):
         """Opaque tokens are introspected; of all the endpoint says the same, or else that none is active."""
         self.set(INTROSPECTION_CLIENT_ID="api", INTROSPECTION_CLIENT_SECRET="hunter2")

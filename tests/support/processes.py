@@ -177,25 +177,26 @@ def patient_with(url: str) -> dict[str, object]:
 class ResourceServer:
     """`uvicorn examples.resource_server:app` as a user starts it.
 
-    `app` is another example, `http` the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or
-    `asyncio`), `settings` the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how
-    often.
+    `http` is the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or `asyncio`), `settings`
+    the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how often.
     """
+
+    example, open_path = "resource_server", "/public"
 
     def __init__(
         self,
-        issuer: Issuer,
+        issuer: "Issuer | AuthorizationServer",
         *,
-        app: str = "resource_server",
         http: str = "auto",
         loop: str = "auto",
         workers: int = 1,
         port: int | None = None,
+        app: str | None = None,
         **settings: Any,
     ):
         self.port = port or free_port()
         self.issuer = issuer
-        self._app = app
+        self._app = app or f"examples.{self.example}:app"
         self._implementations = ["--http", http, "--loop", loop]
         self._workers = workers
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
@@ -207,21 +208,20 @@ class ResourceServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "uvicorn", f"examples.{self._app}:app", "--port", str(self.port)]
+        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port)]
         command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         command += ["--h11-max-incomplete-event-size", "131072"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
         given = {f"DPOP_{name.upper()}": str(value) for name, value in self._settings.items()}
         self._process = Process(command, environment={**kept, **given})
-        wait_until(self._answers, "the resource server does not answer")
+        wait_until(self._answers, f"the {self.example} does not answer")
         return self
 
     def _answers(self) -> bool:
         if self._process is not None and not self._process.running():
             raise RuntimeError(self._process.log)
-        is_open = "/public" if self._app == "resource_server" else "/.well-known/oauth-protected-resource"
-        return listens(self.port) and answers(f"{self.url}{is_open}")
+        return listens(self.port) and answers(f"{self.url}{self.open_path}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
@@ -250,3 +250,19 @@ class ResourceServer:
         self.stop()
         if self._process is not None:
             self._process.output.unlink(missing_ok=True)
+
+
+class MCPServer(ResourceServer):
+    """`uvicorn examples.mcp_server:app`."""
+
+    example, open_path = "mcp_server", "/.well-known/oauth-protected-resource"
+
+
+class AuthorizationServer(ResourceServer):
+    """`uvicorn examples.authorization_server:app`, which is its own issuer."""
+
+    example, open_path = "authorization_server", "/jwks"
+    audience = AUDIENCE
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(self, port=free_port(), **settings)

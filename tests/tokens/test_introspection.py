@@ -213,7 +213,7 @@ async def test_an_endpoint_that_has_moved_is_found_again(found_endpoint, make_op
     [
         pytest.param({"introspection_endpoint": ...}, "no introspection_endpoint", id="none"),
         pytest.param({"introspection_endpoint": 5}, "no introspection_endpoint", id="a-number"),
-        pytest.param({"issuer": "https://other.example"}, "has issuer", id="of-another-issuer"),
+        pytest.param({"issuer": "https://other.example"}, "instead of", id="of-another-issuer"),
         pytest.param({"introspection_endpoint": "http://id.example/i"}, "plain http", id="plain-http"),
     ],
 )

@@ -43,7 +43,12 @@ class IssuerSeen:
 
 
 async def look_at_issuer(environment: Mapping[str, str], clock: Clock) -> IssuerSeen:
-    """Fetch the metadata and the keys of the configured issuer, which is valid."""
+    """Fetch the metadata and the keys of the configured issuer, which is valid; twice if the first time fails."""
+    seen = await _look(environment, clock)
+    return await _look(environment, clock) if seen.keys is None else seen
+
+
+async def _look(environment: Mapping[str, str], clock: Clock) -> IssuerSeen:
     seen = IssuerSeen(value_of(environment, "DPOP_ISSUER"), value_of(environment, "DPOP_JWKS_URI"))
     asked_at = clock()
 

@@ -59,13 +59,18 @@ async def look_at_store(store: Store, namespace: str, clock: Clock) -> StoreSeen
 
 
 async def _round_trip(store: Store, namespace: str) -> float:
-    """Seconds, in the middle of several calls; the first, which has to connect, isn't counted."""
-    seconds = []
-    for _ in range(_ROUND_TRIPS + 1):
-        start = time.perf_counter()
-        await store.put_if_absent(f"{namespace}:check:{secrets.token_hex(8)}", "", ttl=_TTL_SECONDS)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+    """Seconds, in the middle of several calls. The first, which has to connect, isn't counted, and may fail once."""
+    try:
+        await _call(store, namespace)
+    except StoreError:
+        await _call(store, namespace)
+    return statistics.median([await _call(store, namespace) for _ in range(_ROUND_TRIPS)])
+
+
+async def _call(store: Store, namespace: str) -> float:
+    start = time.perf_counter()
+    await store.put_if_absent(f"{namespace}:check:{secrets.token_hex(8)}", "", ttl=_TTL_SECONDS)
+    return time.perf_counter() - start
 
 
 def _ahead(servers: list[dict[str, str]], asked_at: float, arrived_at: float) -> Iterator[Ahead]:

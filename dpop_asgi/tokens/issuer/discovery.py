@@ -15,6 +15,9 @@ from dpop_asgi.core.strict_json import shown
 from dpop_asgi.tokens.issuer.http import connect_timeout, http_client, json_in
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
+# Some issuers have their keys as a JWK Set only (RFC 7517 §8.5.2).
+_ACCEPT_KEYS = {"accept": "application/json, application/jwk-set+json"}
+
 _USER = re.compile(r"//[^/?#]*@")
 
 # How long a key set counts as fresh; `Cache-Control: max-age` is respected within these bounds.
@@ -22,15 +25,10 @@ _DEFAULT_FRESH_SECONDS = 300.0
 _FRESH_BOUNDS = (60.0, 86_400.0)
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])")
 
-
 _Get = Callable[[str], Awaitable[tuple[dict[str, Any], Mapping[str, str]]]]
 
 # Called with each document of an issuer: its URL, its content, and the response headers.
 Observe = Callable[[str, Mapping[str, Any], Mapping[str, str]], None]
-
-
-def unobserved(_url: str, _document: Mapping[str, Any], _headers: Mapping[str, str]) -> None:
-    """The default of `observe`."""
 
 
 async def fetch_keys(
@@ -39,7 +37,7 @@ async def fetch_keys(
     *,
     insecure_http_hosts: Collection[str],
     seconds: float,
-    observe: Observe = unobserved,
+    observe: Observe | None = None,
 ) -> tuple[KeySet, float]:
     """The key set at `jwks_uri`, or at the URL in the issuer's metadata, and for how many seconds it is fresh.
 
@@ -61,15 +59,14 @@ async def fetch_address(issuer: str, member: str, *, insecure_http_hosts: Collec
     """The URL that the issuer's metadata gives as `member`, such as `introspection_endpoint`.
 
     Raises:
-        ValueError: If there is none; the message tells what is wrong at each address.
-        TimeoutError, httpx2.HTTPError: As for `fetch_keys`.
+        ValueError, TimeoutError, httpx2.HTTPError: As `fetch_keys`; the message says what is wrong at each address.
     """
     async with _session(seconds) as get:
         return str((await _metadata(get, issuer, member, insecure_http_hosts))[member])
 
 
 @asynccontextmanager
-async def _session(seconds: float, observe: Observe = unobserved) -> AsyncIterator[_Get]:
+async def _session(seconds: float, observe: Observe | None = None) -> AsyncIterator[_Get]:
     async with asyncio.timeout(seconds) as limit, http_client() as http:
         yield partial(_get, http, limit, observe=observe)
 
@@ -107,15 +104,16 @@ def _check_metadata(url: str, document: Mapping[str, Any], issuer: str, member: 
 
 
 async def _get(
-    http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str, *, observe: Observe
+    http: httpx2.AsyncClient, limit: asyncio.Timeout, url: str, *, observe: Observe | None = None
 ) -> tuple[dict[str, Any], Mapping[str, str]]:
     """A JSON object, and the response headers."""
-    async with http.stream("GET", url, timeout=connect_timeout(limit)) as response:
+    async with http.stream("GET", url, headers=_ACCEPT_KEYS, timeout=connect_timeout(limit)) as response:
         if response.status_code != httpx2.codes.OK:
             msg = f"{url} responded with {response.status_code}"
             raise ValueError(msg)
         document = await json_in(response)
-        observe(url, document, response.headers)
+        if observe is not None:
+            observe(url, document, response.headers)
         return document, response.headers
 
 

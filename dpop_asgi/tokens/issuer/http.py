@@ -20,10 +20,9 @@ _MAX_VALUES = 10_000
 
 # A single coding: several layers could take minutes to decode before they yield the first byte.
 _CONTENT_CODINGS = frozenset({"", "identity", "gzip"})
-# Some issuers have their keys as a JWK Set only (RFC 7517 §8.5.2).
-_ACCEPT = "application/json, application/jwk-set+json"
 # Some firewalls reject unknown HTTP clients.
 _HEADERS = {
+    "accept": "application/json",
     "accept-encoding": "gzip",
     "user-agent": f"dpop-asgi/{version('dpop-asgi')}",
 }
@@ -32,11 +31,9 @@ _HEADERS = {
 _CONNECT_SHARE = 0.45
 
 
-def http_client(*, accept: str = _ACCEPT, **options: Any) -> httpx2.AsyncClient:  # noqa: ANN401 - of httpx2
+def http_client(**options: Any) -> httpx2.AsyncClient:  # noqa: ANN401 - of httpx2
     """A client that trusts the configured URL only: no redirects, no proxies of the environment."""
-    return httpx2.AsyncClient(
-        follow_redirects=False, trust_env=False, verify=tls(), headers={"accept": accept, **_HEADERS}, **options
-    )
+    return httpx2.AsyncClient(follow_redirects=False, trust_env=False, verify=tls(), headers=_HEADERS, **options)
 
 
 async def json_in(response: httpx2.Response, *, max_bytes: int = _MAX_DOCUMENT_BYTES) -> dict[str, Any]:

@@ -218,7 +218,7 @@ class IntrospectionEndpoint:
     def _client(self) -> httpx2.AsyncClient:
         loop = asyncio.get_running_loop()
         if self._http is None or self._loop is not loop:
-            self._http, self._loop = http_client(limits=_LIMITS, accept="application/json"), loop
+            self._http, self._loop = http_client(limits=_LIMITS), loop
         return self._http
 
 

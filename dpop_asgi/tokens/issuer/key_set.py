@@ -56,15 +56,19 @@ class KeySet:
                 # Many issuers publish one for encryption, too.
                 continue
             try:
-                known.append((members, _imported(members)))
+                known.append((members, import_key(members)))
             except ValueError as error:
                 kid = shown(members.get("kid")) if isinstance(members, dict) else None
                 logger.warning("the key with kid %r in the issuer's key set is ignored: %s", kid, error)
         return known
 
 
-def _imported(members: object) -> jwk.PublicKey:
-    """The key; the error of one that can't be used says why."""
+def import_key(members: object) -> jwk.PublicKey:
+    """The key that these members of a key set are.
+
+    Raises:
+        ValueError: If it can't verify tokens; the message says why.
+    """
     if not isinstance(members, dict):
         msg = f"it is {json_type(members)}, not an object"
         raise ValueError(msg)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.single_flight import SingleFlight
-from dpop_asgi.tokens.issuer.discovery import Observe, check_address, fetch_keys, unobserved
+from dpop_asgi.tokens.issuer.discovery import Observe, check_address, fetch_keys
 from dpop_asgi.tokens.issuer.http import cause_of, tls
 from dpop_asgi.tokens.issuer.key_set import KeySet
 
@@ -50,7 +50,7 @@ class RemoteKeys:
         max_stale_seconds: float,
         insecure_http_hosts: Collection[str],
         clock: Clock,
-        observe: Observe = unobserved,
+        observe: Observe | None = None,
     ) -> None:
         option = "issuer" if jwks_uri is None else "jwks_uri"
         check_address(option, jwks_uri or issuer, insecure_http_hosts=insecure_http_hosts)
