@@ -137,6 +137,17 @@ CALL = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "o
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
+async def _uses(http, url, session):
+    """The statuses of every kind of use of a session."""
+    uses = [
+        await http.post(url, json=LIST, headers=session),
+        await http.get(url, headers=session),
+        await http.get(url, headers={**session, "Last-Event-ID": "1"}),
+        await http.delete(url, headers=session),
+    ]
+    return [response.status_code for response in uses]
+
+
 @pytest.mark.parametrize(
     ("owner", "other"),
     [
@@ -148,13 +159,7 @@ async def test_a_session_belongs_to_the_caller_who_opened_it(stateful, owner, ot
     async with stateful.http(**owner) as (alice, _, _), stateful.http(**other) as (bob, _, _):
         opened = await alice.post(stateful.url, json=INITIALIZE, headers=ACCEPT)
         session = {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
-        uses = [
-            await bob.post(stateful.url, json=LIST, headers=session),
-            await bob.get(stateful.url, headers=session),
-            await bob.get(stateful.url, headers={**session, "Last-Event-ID": "1"}),
-            await bob.delete(stateful.url, headers=session),
-        ]
-        assert [response.status_code for response in uses] == [404] * 4
+        assert await _uses(bob, stateful.url, session) == [404] * 4
         assert httpx2.post(stateful.url, json=LIST, headers=session, trust_env=False).status_code == 401
         assert (await alice.post(stateful.url, json=LIST, headers=session)).status_code == 200
         assert (await alice.delete(stateful.url, headers=session)).status_code == 200
@@ -189,6 +194,20 @@ async def test_an_example_serves_the_caller_and_tells_others_where_to_go(example
     [challenge] = checked_challenges([(b"www-authenticate", challenged.headers["www-authenticate"].encode())])
     document = httpx2.get(challenge.parameters["resource_metadata"], trust_env=False).json()
     assert (document["resource"], document["scopes_supported"]) == (example, ["orders:read"])
+
+
+@pytest.mark.parametrize("example", ["fastmcp_server"], indirect=True)
+async def test_a_session_of_fastmcp_belongs_to_the_caller(example, issuer_server):
+    def http(sub):
+        client = Client()
+        token = issuer_server.issuer.access_token(client, claims={"sub": sub, "scope": "orders:read"})
+        return httpx2.AsyncClient(auth=client.auth(token), trust_env=False, timeout=60)
+
+    async with http("alice") as alice, http("bob") as bob:
+        opened = await alice.post(example, json=INITIALIZE, headers=ACCEPT)
+        session = {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+        assert await _uses(bob, example, session) == [404] * 4
+        assert (await alice.delete(example, headers=session)).status_code == 200
 
 
 async def test_a_token_without_a_scope_is_told_which_one_in_an_example(example, issuer_server):
