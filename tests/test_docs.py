@@ -81,7 +81,11 @@ CODE = [
     for number, source in _blocks(page, "python")
 ]
 # What begins with its imports is a program; anything else is an excerpt.
-PROGRAMS = [block for block in CODE if re.match(r"(from|import) ", block.values[2])]
+# The code on this page is an app and its tests, which pytest runs.
+TESTED_PAGE = "docs/testing.md"
+PROGRAMS = [
+    block for block in CODE if re.match(r"(from|import) ", block.values[2]) and block.values[0] != TESTED_PAGE
+]
 PROTECTED = [block for block in PROGRAMS if "authenticator=" in block.values[2]]
 
 
@@ -116,6 +120,14 @@ def test_programs_run_and_so_do_the_tests_in_them(run, page, number, source):
     for name, value in list(names.items()):
         if name.startswith("test_"):
             value()
+
+
+def test_the_tests_on_the_page_about_testing_pass(pytester):
+    app, plugins, *tests = (source for _, source in _blocks(TESTED_PAGE, "python"))
+    pytester.makepyfile(shop=app, conftest=plugins, test_shop="\n\n".join(tests))
+    pytester.makepyprojecttoml('[tool.pytest]\nfilterwarnings = ["error"]\nanyio_mode = "auto"')
+    ran = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    ran.assert_outcomes(passed="\n".join(tests).count("def test_"))
 
 
 @pytest.mark.parametrize(("page", "number", "source"), PROTECTED)
