@@ -2,17 +2,20 @@
 
 from dpop_asgi.asgi.middleware import DPoPMiddleware
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
+from dpop_asgi.asgi.token_endpoint import TokenEndpointDPoP, dpop_from
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.credentials import IncomingRequest
+from dpop_asgi.core.key_binding import check_grant_key, requested_key
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
 from dpop_asgi.errors import (
     DPoPError,
     InsufficientAuthentication,
     InsufficientScope,
+    InvalidGrant,
     InvalidProof,
     InvalidRequest,
     InvalidToken,
@@ -25,6 +28,7 @@ from dpop_asgi.errors import (
     UseNonce,
 )
 from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.proof_verifier import ProofVerifier, VerifiedProof
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
@@ -45,6 +49,7 @@ __all__ = [
     "InsufficientAuthentication",
     "InsufficientScope",
     "IntrospectionVerifier",
+    "InvalidGrant",
     "InvalidProof",
     "InvalidRequest",
     "InvalidToken",
@@ -55,6 +60,7 @@ __all__ = [
     "NoncePolicy",
     "Observer",
     "ProofPolicy",
+    "ProofVerifier",
     "Reason",
     "RedisStore",
     "Refusal",
@@ -63,9 +69,14 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreUnavailable",
+    "TokenEndpointDPoP",
     "TokenVerifier",
     "TokensByShape",
     "TrustedIssuer",
     "UseNonce",
+    "VerifiedProof",
     "caller_from",
+    "check_grant_key",
+    "dpop_from",
+    "requested_key",
 ]

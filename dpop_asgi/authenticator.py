@@ -4,9 +4,7 @@ Cheap checks run before expensive ones, local before remote, and nothing is stor
 `_decide` numbers them as docs/security.md does ("What is checked, in this order").
 """
 
-import re
 import time
-from functools import partial
 from typing import get_args
 
 from dpop_asgi.core.access_token import check_binding, check_unbound
@@ -17,26 +15,19 @@ from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_creden
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import Mode, OnStoreFailure, ProofPolicy
 from dpop_asgi.core.ports import Clock, Observer, Store, TokenVerifier
-from dpop_asgi.core.proof import CACHED_HEADERS, ProofReader
+from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.errors import DPoPError, InvalidToken, Reason, Refusal
-from dpop_asgi.nonces import NoncePolicy, NonceWindows
-from dpop_asgi.observers import CheckedObserver
+from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.own_checks import AllowBearer, AlsoCheck, OwnChecks
-from dpop_asgi.recorder import Recorder, check_alive
-from dpop_asgi.self_check import SelfCheck
+from dpop_asgi.proof_state import REMEMBER_FOR, ProofState
+from dpop_asgi.recorder import check_alive
 from dpop_asgi.verifier import CheckedVerifier
-
-# So that keys stay below the 200 characters of the `Store` contract.
-_NAMESPACE = re.compile(r"[\x20-\x7E]{1,100}")
-
-# The default `max_age`: nonces can be switched off, or live longer, without a used proof being accepted again.
-_REMEMBER_FOR = 300.0
 
 _PROOF_POLICY = ProofPolicy()
 _NONCE_POLICY = NoncePolicy()
 
 
-class Authenticator:
+class Authenticator(ProofState):
     """Verifies the proof and the token of a request. It knows neither ASGI nor Redis.
 
     Args:
@@ -72,47 +63,29 @@ class Authenticator:
         mode: Mode = "required",
         namespace: str = "dpop",
         cached_keys: int = CACHED_HEADERS,
-        remember_for: float = _REMEMBER_FOR,
+        remember_for: float = REMEMBER_FOR,
         on_store_failure: OnStoreFailure = "refuse",
         observer: Observer | None = None,
         also_check: AlsoCheck | None = None,
         allow_bearer: AllowBearer | None = None,
         clock: Clock = time.time,
     ) -> None:
-        require("store", hasattr(store, "put_if_absent"), "something with a put_if_absent")
-        require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
-        require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
         require("mode", mode in get_args(Mode), "required or mixed")
-        require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
-        require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
-        require("remember_for", 0 <= remember_for < float("inf"), "a number of seconds of at least 0")
-        require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
-        require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
-        self.mode: Mode = mode
-        self.proof_policy = proof_policy
-        self.nonce_policy = nonces
-        self.store = store
-        self.verify_token = verify_token
-        self.on_store_failure: OnStoreFailure = on_store_failure
-        self._verifier = CheckedVerifier(verify_token, clock=clock)
-        self._tell = CheckedObserver(observer)
-        self._own = OwnChecks(also_check, allow_bearer, mixed=mode == "mixed")
-        self._clock = clock
-        self.namespace = namespace
-        self._reader = ProofReader(proof_policy, cached=cached_keys)
-        windows = partial(NonceWindows, namespace=namespace, clock=clock, required=on_store_failure == "refuse")
-        remember_for = max(remember_for, proof_policy.max_age)
-        settings = f"max_age={proof_policy.max_age:g} remember_for={remember_for:g}"
-        self._nonces = windows(store, nonces, settings=settings) if nonces else None
-        self._recorder = Recorder(
-            store,
-            self._nonces,
+        super().__init__(
+            store=store,
+            proof_policy=proof_policy,
+            nonces=nonces,
             namespace=namespace,
+            cached_keys=cached_keys,
             remember_for=remember_for,
             on_store_failure=on_store_failure,
+            observer=observer,
             clock=clock,
         )
-        self.self_check: SelfCheck = SelfCheck(store, clock=clock)
+        self.mode: Mode = mode
+        self.verify_token = verify_token
+        self._verifier = CheckedVerifier(verify_token, clock=clock)
+        self._own = OwnChecks(also_check, allow_bearer, mixed=mode == "mixed")
 
     async def authenticate(self, request: IncomingRequest, needed: Requirement | None = None) -> Caller:
         """Run every check on `request`.
@@ -194,24 +167,9 @@ class Authenticator:
         self._tell("accepted")
         return Caller.of(token)
 
-    async def challenge_nonce(self, rejection: Refusal | None = None) -> str | None:
-        """The `DPoP-Nonce` for a challenge; `None` while nonces are off.
-
-        Args:
-            rejection: why the client is challenged. The new nonce is on the same master as the client's own.
-
-        Raises:
-            StoreError: If no nonce is known and the store does not respond.
-        """
-        if self._nonces is None:
-            return None
-        return await self._nonces.to_issue(self._clock(), tag=rejection and rejection.facts.get("tag"))
-
     def replacement_nonce(self, caller: Caller) -> str | None:
         """The `DPoP-Nonce` for a response to `caller`, or `None` if its own is the newest (RFC 9449 §8.2)."""
-        if self._nonces is None or caller.nonce is None:
-            return None
-        return self._nonces.replacement_for(caller.nonce, self._clock())
+        return self._replacement_for(caller.nonce)
 
     def seconds_left(self, caller: Caller) -> float | None:
         """How long the caller's token is valid, below 0 within the verifier's leeway; `None` if it doesn't expire."""
@@ -224,9 +182,7 @@ class Authenticator:
             StoreError: If the store does not accept values.
             IssuerUnavailable: If the issuer's keys are not known and can't be fetched.
         """
-        await self.store.put_if_absent(f"{self.namespace}:ready:v1", "1", ttl=1.0)
-        if self._nonces is not None:
-            await self._nonces.ensure(self._clock())
+        await super().ready()
         await self._verifier.ready()
 
     async def aclose(self) -> None:
@@ -234,4 +190,4 @@ class Authenticator:
         try:
             await self._verifier.aclose()
         finally:
-            await self.store.aclose()
+            await super().aclose()

@@ -7,6 +7,7 @@
     └── Refusal                       the request is rejected
         ├── MissingCredentials        401, no error code
         ├── InvalidRequest            400 invalid_request
+        ├── InvalidGrant              400 invalid_grant, at token endpoints
         ├── InvalidToken              401 invalid_token
         ├── InvalidProof              401 invalid_dpop_proof
         ├── UseNonce                  401 use_dpop_nonce
@@ -101,6 +102,12 @@ class InvalidProof(Refusal):
     """The DPoP proof fails a check of RFC 9449 §4.3."""
 
     code: ClassVar[str | None] = "invalid_dpop_proof"
+
+
+class InvalidGrant(Refusal):
+    """The authorization code or refresh token is bound to another key: at token endpoints (RFC 6749 §5.2)."""
+
+    code: ClassVar[str | None] = "invalid_grant"
 
 
 class UseNonce(Refusal):

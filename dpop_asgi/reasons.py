@@ -89,3 +89,7 @@ class Reason(StrEnum):
 
     SCOPE_INSUFFICIENT = "scope_insufficient", "The access token lacks a required scope"
     AUTHENTICATION_INSUFFICIENT = "authentication_insufficient", "The user must sign in again or in a stronger way"
+
+    DPOP_JKT_MALFORMED = "dpop_jkt_malformed", "dpop_jkt must be the base64url SHA-256 thumbprint of a key"
+    DPOP_JKT_MISMATCH = "dpop_jkt_mismatch", "dpop_jkt is not the thumbprint of the DPoP proof's key"
+    GRANT_KEY_MISMATCH = "grant_key_mismatch", "The grant is bound to a DPoP key that the request does not prove"

@@ -13,6 +13,8 @@ from tests.support.proofs import TOKEN
 
 # What a route asks for, beyond the decision.
 OF_THE_ROUTE = {Reason.SCOPE_INSUFFICIENT, Reason.AUTHENTICATION_INSUFFICIENT}
+# What an authorization server asks for.
+OF_THE_GRANT = {Reason.DPOP_JKT_MALFORMED, Reason.DPOP_JKT_MISMATCH, Reason.GRANT_KEY_MISMATCH}
 
 OTHER_KEY = PrivateKey.generate()
 
@@ -86,7 +88,7 @@ def test_every_reason_is_covered_by_a_test():
     single = {Reason.BEARER_NOT_ACCEPTED, Reason.BOUND_TOKEN_AS_BEARER, Reason.NONCE_EXPIRED, Reason.NONCE_SUPERSEDED}
     single.add(Reason.TOKEN_INACTIVE)  # tokens/test_introspection.py
     covered = {fault.reason for fault in FAULTS} | TOKENS.keys() | TARGETS.keys() | single
-    assert sorted(set(Reason) - covered) == sorted(OF_THE_ROUTE)
+    assert sorted(set(Reason) - covered) == sorted(OF_THE_ROUTE | OF_THE_GRANT)
 
 
 @pytest.mark.requirement("R-4.3-13", "R-4.3-14")

@@ -139,6 +139,7 @@ REQUIREMENTS = {
     "R-FAPI-04": "tokens do not come in the query",
     "R-FAPI-05": "no unconstrained token passes",
     "R-FAPI-09": "answers have a Date",
+    "R-11.9-01": "a code or refresh token is bound to a key",
     "R-11.10-01": "other thumbprint members are not jkt",
     "R-11.4-01": "nothing is left to untrusted code",
     "R-11.5-01": "other signed JWTs are no proofs",

@@ -7,6 +7,7 @@ from dpop_asgi.core.policy import Mode, Scheme
 from dpop_asgi.errors import (
     InsufficientAuthentication,
     InsufficientScope,
+    InvalidGrant,
     InvalidProof,
     InvalidRequest,
     InvalidToken,
@@ -15,11 +16,11 @@ from dpop_asgi.errors import (
     UseNonce,
 )
 
-UNAUTHORIZED = 401
+BAD_REQUEST, UNAUTHORIZED = 400, 401
 _STATUS: dict[type, int] = {
     **dict.fromkeys((MissingCredentials, InvalidToken, InvalidProof, UseNonce), UNAUTHORIZED),
     InsufficientAuthentication: UNAUTHORIZED,
-    InvalidRequest: 400,
+    **dict.fromkeys((InvalidRequest, InvalidGrant), BAD_REQUEST),
     InsufficientScope: 403,
 }
 
@@ -118,6 +119,17 @@ def status_of(refusal: Refusal) -> int:
         if kind in _STATUS:
             return _STATUS[kind]
     return UNAUTHORIZED
+
+
+def token_error(refusal: Refusal, *, nonce: str | None) -> ErrorResponse:
+    """The response of a token or PAR endpoint (RFC 6749 §5.2, RFC 9449 §5, §8): no challenge, and 400 for every error.
+
+    Args:
+        refusal: why.
+        nonce: the value for `DPoP-Nonce`, `None` while nonces are off.
+    """
+    content = {"error": refusal.code or "invalid_request", "error_description": refusal.description}
+    return _response(BAD_REQUEST, content, [] if nonce is None else [(b"dpop-nonce", nonce.encode("ascii"))])
 
 
 def unavailable() -> ErrorResponse:

@@ -22,7 +22,9 @@ _CLAIMS = {
     **dict.fromkeys(("jti", "htm", "htu", "ath", "nonce"), _TEXT),
     **dict.fromkeys(("iat", "exp", "nbf"), _NUMBER),
 }
-_REQUIRED = ("jti", "htm", "htu", "iat", "ath")
+# §4.2: `ath` as soon as there is an access token.
+CLAIMS = ("jti", "htm", "htu", "iat")
+CLAIMS_WITH_TOKEN = (*CLAIMS, "ath")
 _TIMES = ("iat", "exp", "nbf")
 # So that a line of the log has room for two URIs; and to write long ones takes longer than to compare them.
 _SHOWN_CHARACTERS = 900
@@ -67,7 +69,9 @@ def header_failures(header: Mapping[str, Any], policy: ProofPolicy) -> Iterator[
         yield InvalidProof(Reason.KEY_UNFIT)
 
 
-def claim_failures(claims: Mapping[str, Any], *, required: tuple[str, ...] = _REQUIRED) -> Iterator[InvalidProof]:
+def claim_failures(
+    claims: Mapping[str, Any], *, required: tuple[str, ...] = CLAIMS_WITH_TOKEN
+) -> Iterator[InvalidProof]:
     """Which checks claims fail by themselves (item 3; RFC 9449 §4.2)."""
     for name in required:
         if name not in claims:

@@ -84,9 +84,18 @@ class Credentials:
         Raises:
             InvalidProof: If there isn't exactly one.
         """
-        if len(self.proofs) != 1:
-            raise InvalidProof(Reason.PROOF_REPEATED if self.proofs else Reason.PROOF_MISSING)
-        return self.proofs[0]
+        return only_proof(self.proofs)
+
+
+def only_proof(proofs: list[bytes]) -> bytes:
+    """The one proof among the `DPoP` headers of a request (RFC 9449 §4.3 item 1).
+
+    Raises:
+        InvalidProof: If there isn't exactly one.
+    """
+    if len(proofs) != 1:
+        raise InvalidProof(Reason.PROOF_REPEATED if proofs else Reason.PROOF_MISSING)
+    return proofs[0]
 
 
 def read_credentials(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:

@@ -6,7 +6,14 @@ from typing import Any
 
 from dpop_asgi.core import jwk
 from dpop_asgi.core.bounded_cache import BoundedCache
-from dpop_asgi.core.checks import ProofContext, claim_failures, header_failures, request_failures
+from dpop_asgi.core.checks import (
+    CLAIMS,
+    CLAIMS_WITH_TOKEN,
+    ProofContext,
+    claim_failures,
+    header_failures,
+    request_failures,
+)
 from dpop_asgi.core.encoding import b64url_decode, split_jws
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.strict_json import strict_json_object
@@ -87,10 +94,12 @@ class ProofReader:
     Args:
         policy: the numbers.
         cached: the number of headers that are cached.
+        has_token: whether proofs come with an access token, and must have its hash (`ath`).
     """
 
-    def __init__(self, policy: ProofPolicy, *, cached: int = CACHED_HEADERS) -> None:
+    def __init__(self, policy: ProofPolicy, *, cached: int = CACHED_HEADERS, has_token: bool = True) -> None:
         self._policy = policy
+        self._required = CLAIMS_WITH_TOKEN if has_token else CLAIMS
         self._headers: BoundedCache[bytes, ProofHeader] = BoundedCache(cached)
         self._segments: dict[str, bytes] = {}
 
@@ -109,7 +118,7 @@ class ProofReader:
             proof = Proof(header, strict_json_object(raw_claims), signing_input, raw_signature)
         except (ValueError, RecursionError):
             raise InvalidProof(Reason.PROOF_REPEATED if b"," in value else Reason.PROOF_MALFORMED) from None
-        for failure in claim_failures(proof.claims):
+        for failure in claim_failures(proof.claims, required=self._required):
             raise failure
         return proof
 

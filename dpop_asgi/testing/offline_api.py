@@ -20,6 +20,9 @@ from dpop_asgi.testing.signing_client import AsyncSigningClient, SignedIn, Signi
 from dpop_asgi.testing.without_proofs import WithoutProofs
 from dpop_asgi.tokens.jwt import JWTVerifier
 
+# What an authenticator calls that tests don't replace: observer and checks.
+_KEPT = frozenset({"_tell", "_observer", "_own"})
+
 
 class OfflineAPI:
     """An app in whose `Authenticator` the issuer, the store and the clock are those of a test, until it is closed.
@@ -135,7 +138,7 @@ def _offline(authenticator: Authenticator, verify_token: TokenVerifier, clock: C
         on_store_failure=authenticator.on_store_failure,
         clock=clock,
     )
-    kept = {name: value for name, value in vars(authenticator).items() if name in {"_tell", "_own"}}
+    kept = {name: value for name, value in vars(authenticator).items() if name in _KEPT}
     return {**vars(twin), **kept}
 
 

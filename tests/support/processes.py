@@ -181,18 +181,22 @@ class ResourceServer:
     the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how often.
     """
 
+    example, open_path = "resource_server", "/public"
+
     def __init__(
         self,
-        issuer: Issuer,
+        issuer: "Issuer | AuthorizationServer",
         *,
         http: str = "auto",
         loop: str = "auto",
         workers: int = 1,
         port: int | None = None,
+        app: str | None = None,
         **settings: Any,
     ):
         self.port = port or free_port()
         self.issuer = issuer
+        self._app = app or f"examples.{self.example}:app"
         self._implementations = ["--http", http, "--loop", loop]
         self._workers = workers
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
@@ -204,20 +208,20 @@ class ResourceServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "uvicorn", "examples.resource_server:app", "--port", str(self.port)]
+        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port)]
         command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         command += ["--h11-max-incomplete-event-size", "131072"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
         given = {f"DPOP_{name.upper()}": str(value) for name, value in self._settings.items()}
         self._process = Process(command, environment={**kept, **given})
-        wait_until(self._answers, "the resource server does not answer")
+        wait_until(self._answers, f"the {self.example} does not answer")
         return self
 
     def _answers(self) -> bool:
         if self._process is not None and not self._process.running():
             raise RuntimeError(self._process.log)
-        return listens(self.port) and answers(f"{self.url}/public")
+        return listens(self.port) and answers(f"{self.url}{self.open_path}")
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         if self._process is not None:
@@ -246,3 +250,13 @@ class ResourceServer:
         self.stop()
         if self._process is not None:
             self._process.output.unlink(missing_ok=True)
+
+
+class AuthorizationServer(ResourceServer):
+    """`uvicorn examples.authorization_server:app`, which is its own issuer."""
+
+    example, open_path = "authorization_server", "/jwks"
+    audience = AUDIENCE
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(self, port=free_port(), **settings)

@@ -1,0 +1,108 @@
+"""What a server knows about proofs: the nonces that they must have, and which of them were used."""
+
+import re
+from functools import partial
+from typing import get_args
+
+from dpop_asgi.core.options import require
+from dpop_asgi.core.policy import OnStoreFailure, ProofPolicy
+from dpop_asgi.core.ports import Clock, Observer, Store
+from dpop_asgi.core.proof import ProofReader
+from dpop_asgi.errors import Refusal
+from dpop_asgi.nonces import NoncePolicy, NonceWindows
+from dpop_asgi.observers import CheckedObserver
+from dpop_asgi.recorder import Recorder
+from dpop_asgi.self_check import SelfCheck
+
+# So that keys stay below the 200 characters of the `Store` contract.
+_NAMESPACE = re.compile(r"[\x20-\x7E]{1,100}")
+
+# The default `max_age`: nonces can be switched off, or live longer, without a used proof being accepted again.
+REMEMBER_FOR = 300.0
+
+
+class ProofState:
+    """The half of a decision that is the same with and without an access token.
+
+    `Authenticator`, which is for resource servers, and `ProofVerifier`, for token endpoints, document the options.
+
+    Raises:
+        ValueError: If an option is invalid; the message names it.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        proof_policy: ProofPolicy,
+        nonces: NoncePolicy | None,
+        namespace: str,
+        cached_keys: int,
+        remember_for: float,
+        on_store_failure: OnStoreFailure,
+        observer: Observer | None,
+        clock: Clock,
+        has_token: bool = True,
+    ) -> None:
+        require("store", hasattr(store, "put_if_absent"), "something with a put_if_absent")
+        require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
+        require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
+        require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
+        require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
+        require("remember_for", 0 <= remember_for < float("inf"), "a number of seconds of at least 0")
+        require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
+        require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
+        self.proof_policy: ProofPolicy = proof_policy
+        self.nonce_policy: NoncePolicy | None = nonces
+        self.store: Store = store
+        self.on_store_failure: OnStoreFailure = on_store_failure
+        self.namespace: str = namespace
+        self._tell = CheckedObserver(observer)
+        self._clock = clock
+        self._reader = ProofReader(proof_policy, cached=cached_keys, has_token=has_token)
+        windows = partial(NonceWindows, namespace=namespace, clock=clock, required=on_store_failure == "refuse")
+        remember_for = max(remember_for, proof_policy.max_age)
+        settings = f"max_age={proof_policy.max_age:g} remember_for={remember_for:g}"
+        self._nonces = windows(store, nonces, settings=settings) if nonces else None
+        self._recorder = Recorder(
+            store,
+            self._nonces,
+            namespace=namespace,
+            remember_for=remember_for,
+            on_store_failure=on_store_failure,
+            clock=clock,
+        )
+        self.self_check: SelfCheck = SelfCheck(store, clock=clock)
+
+    async def challenge_nonce(self, rejection: Refusal | None = None) -> str | None:
+        """The `DPoP-Nonce` for a challenge; `None` while nonces are off.
+
+        Args:
+            rejection: why the client is challenged. The new nonce is on the same master as the client's own.
+
+        Raises:
+            StoreError: If no nonce is known and the store does not respond.
+        """
+        if self._nonces is None:
+            return None
+        return await self._nonces.to_issue(self._clock(), tag=rejection and rejection.facts.get("tag"))
+
+    def _replacement_for(self, nonce: str | None) -> str | None:
+        """The `DPoP-Nonce` for a response to a proof with `nonce`, or `None` if that is the newest (RFC 9449 §8.2)."""
+        if self._nonces is None or nonce is None:
+            return None
+        return self._nonces.replacement_for(nonce, self._clock())
+
+    async def ready(self) -> None:
+        """For readiness probes: prepare everything so that the next request doesn't get a 503.
+
+        Raises:
+            StoreError: If the store does not accept values.
+        """
+        await self.store.put_if_absent(f"{self.namespace}:ready:v1", "1", ttl=1.0)
+        if self._nonces is not None:
+            await self._nonces.ensure(self._clock())
+
+    async def aclose(self) -> None:
+        """Release what the store itself opened."""
+        await self.store.aclose()

@@ -1,0 +1,109 @@
+"""The decision at token and PAR endpoints, where there is no access token yet: which key does the client hold?
+
+The checks are those of `Authenticator`, in the same order, without the ones that are about the access token.
+"""
+
+import time
+from dataclasses import dataclass, field
+
+from dpop_asgi.core.checks import ProofContext
+from dpop_asgi.core.credentials import IncomingRequest, only_proof
+from dpop_asgi.core.policy import ProofPolicy
+from dpop_asgi.core.ports import Clock, Observer, Store
+from dpop_asgi.errors import DPoPError, Refusal
+from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.proof_state import REMEMBER_FOR, ProofState
+from dpop_asgi.recorder import check_alive
+
+_PROOF_POLICY = ProofPolicy()
+_NONCE_POLICY = NoncePolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedProof:
+    """What an accepted proof says.
+
+    Attributes:
+        key_thumbprint: of the key that the client holds (RFC 7638, SHA-256, base64url): `cnf.jkt` of bound tokens.
+        nonce: the server nonce in the proof; `None` without nonces.
+    """
+
+    key_thumbprint: str
+    nonce: str | None = field(default=None, repr=False)
+
+
+class ProofVerifier(ProofState):
+    """Verifies the proofs of requests to an authorization server, which have no access token (RFC 9449 §5, §10.1).
+
+    Args:
+        store: shared by all workers: a `RedisStore`, or a `MemoryStore` for a single process.
+        proof_policy: the limits for proofs.
+        nonces: how nonces rotate; `None` switches them off.
+        namespace: prefix of the keys in the store. It isn't shared with a resource server on another origin, whose
+            nonces are its own (RFC 9449 §9).
+        observer: called with each `Decision`.
+        clock: seconds since the epoch.
+
+    Raises:
+        ValueError: If an option is invalid; the message names it.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        proof_policy: ProofPolicy = _PROOF_POLICY,
+        nonces: NoncePolicy | None = _NONCE_POLICY,
+        namespace: str = "dpop-as",
+        observer: Observer | None = None,
+        clock: Clock = time.time,
+    ) -> None:
+        super().__init__(
+            store=store,
+            proof_policy=proof_policy,
+            nonces=nonces,
+            namespace=namespace,
+            # The client isn't authenticated yet: anyone could fill a cache.
+            cached_keys=0,
+            remember_for=REMEMBER_FOR,
+            on_store_failure="refuse",
+            observer=observer,
+            clock=clock,
+            has_token=False,
+        )
+
+    async def verify(self, request: IncomingRequest) -> VerifiedProof:
+        """Run every check on the one proof of `request`, and record it as used.
+
+        Raises:
+            Refusal: If a check fails; the first one decides.
+            StoreError: If the store can't tell whether the proof is new, or which nonces are valid.
+        """
+        self.self_check.start()
+        try:
+            verified = await self._decide(request)
+        except Refusal as refusal:
+            self._tell("refused", refusal.reason)
+            raise
+        except DPoPError:
+            self._tell("unavailable")
+            raise
+        self._tell("accepted")
+        return verified
+
+    async def _decide(self, request: IncomingRequest) -> VerifiedProof:
+        proof = self._reader.read(only_proof([value for name, value in request.headers if name == b"dpop"]))
+        target_uri, now = request.resolved_uri(), self._clock()
+        last_instant = proof.check(ProofContext(request.method, target_uri, None, now, self.proof_policy))
+        nonce = None
+        if self._nonces is not None:
+            nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)
+        thumbprint = proof.verify_signature()
+        await self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)
+        # Again: while a slow store responded, the proof may have expired, and the store may have forgotten it.
+        check_alive(self._clock(), last_instant, nonce)
+        return VerifiedProof(thumbprint, None if nonce is None else nonce.value)
+
+    def replacement_nonce(self, proof: VerifiedProof) -> str | None:
+        """The `DPoP-Nonce` for a response to this proof, or `None` if its own is the newest (RFC 9449 §8.2)."""
+        return self._replacement_for(proof.nonce)

@@ -1,0 +1,459 @@
+"""The authorization server's half: RFC 9449 §5, §8 and §10.1."""
+
+import asyncio
+import logging
+from typing import Annotated
+
+import pytest
+from fastapi import Depends, FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount, Route
+
+from dpop_asgi import (
+    InvalidGrant,
+    MemoryStore,
+    NoncePolicy,
+    ProofPolicy,
+    ProofVerifier,
+    Reason,
+    TokenEndpointDPoP,
+    check_grant_key,
+    dpop_from,
+)
+from dpop_asgi.asgi.target_uri import RequestURL
+from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES, signed
+from tests.conformance.rows import row
+from tests.support.api import App
+from tests.support.challenges import NQCHAR
+from tests.support.decisions import CountingStore
+from tests.support.token_endpoint import AS_URL, PATH, TokenServer, error_of
+
+# A token endpoint has no token that these could be the hash of.
+OF_THE_TOKEN = {"ath ''", "ath '\\ud800'", "ath 'not-the-right-hash'", "ath padded", "ath in hex"}
+HOSTILE = {**SHAPES, **HEADERS, **{name: make for name, make in CLAIMS.items() if name not in OF_THE_TOKEN}}
+
+
+@pytest.fixture
+def make_server(clock, client):
+    def make_server(inner=None, **options):
+        return TokenServer(clock, client, inner, **options)
+
+    return make_server
+
+
+@pytest.fixture
+def server(make_server):
+    return make_server()
+
+
+# What is accepted
+
+
+@pytest.mark.requirement("R-4.2-12", "R-9-02")
+async def test_the_endpoint_gets_the_thumbprint_of_the_key(server, client):
+    assert (await server.request()).status == 200
+    assert server.inner.seen == [client.thumbprint]
+
+
+async def test_a_request_without_a_proof_is_passed_on(server):
+    answer = await server.send()
+    assert (answer.status, answer.all("dpop-nonce"), server.inner.seen) == (200, [], [None])
+
+
+@pytest.mark.parametrize("ath", ["", "not-the-right-hash"])
+async def test_there_is_no_token_that_ath_could_be_wrong_for(server, ath):
+    assert (await server.request(claims={"ath": ath})).status == 200
+
+
+async def test_only_the_paths_of_the_endpoints_are_looked_at(make_server):
+    server = make_server(paths=["/token", "/par"])
+    assert (await server.send("no proof", path="/userinfo")).status == 200
+    assert error_of(await server.send("no proof", path="/par")) == "invalid_dpop_proof"
+    with pytest.raises(LookupError, match="TokenEndpointDPoP"):
+        dpop_from(HTTPConnection(server.inner.scopes[0]))
+
+
+@pytest.mark.parametrize("path", ["/token/", "//token", "/%74oken?x", "/TOKEN"])
+async def test_a_path_that_a_router_takes_for_an_endpoint_is_never_an_unchecked_one(make_server, path):
+    server = make_server(paths=["/token"], required=True)
+    answer = await server.send(path=path)
+    if answer.status == 200:
+        with pytest.raises(LookupError):
+            dpop_from(HTTPConnection(server.inner.scopes[0]))
+    else:
+        assert error_of(answer) == "invalid_dpop_proof"
+
+
+# What is not
+
+
+@pytest.mark.requirement(
+    "R-4.3-02", "R-4.2-01", "R-4.2-02", "R-4.2-04", "R-4.2-05", "R-4.2-06", "R-4.2-07", "R-4.2-10", "R-4.2-11",
+    "R-4.3-04", "R-4.3-05", "R-4.1-03", "R-4.1-04",
+)  # fmt: skip
+@pytest.mark.parametrize("make", [row(make, name=name) for name, make in HOSTILE.items()])
+async def test_a_hostile_proof_is_rejected(server, make):
+    await server.learn()
+    server.proof = lambda method="GET", **changes: TokenServer.proof(server, method, **changes)
+    value = make(server).encode("utf-8", "surrogatepass").decode("latin-1")
+    assert error_of(await server.send(value, method="GET")) == "invalid_dpop_proof"
+    assert server.inner.scopes == []
+    assert (await server.send(signed(server), method="GET")).status == 200
+
+
+REJECTED = {
+    "without-jti": ({"without": ["jti"]}, Reason.CLAIM_MISSING),
+    "without-htm": ({"without": ["htm"]}, Reason.CLAIM_MISSING),
+    "without-htu": ({"without": ["htu"]}, Reason.CLAIM_MISSING),
+    "without-iat": ({"without": ["iat"]}, Reason.CLAIM_MISSING),
+    "without-typ": ({"without": ["typ"]}, Reason.PROOF_TYPE),
+    "token-as-proof": ({"header": {"typ": "at+jwt"}}, Reason.PROOF_TYPE),
+    "other-method": ({"claims": {"htm": "GET"}}, Reason.METHOD_MISMATCH),
+    "other-endpoint": ({"uri": f"{AS_URL}/par"}, Reason.TARGET_MISMATCH),
+    "other-server": ({"uri": "https://rs.example/token"}, Reason.TARGET_MISMATCH),
+    "http": ({"uri": "http://as.example/token"}, Reason.TARGET_MISMATCH),
+    "old": ({"claims": {"iat": 1_700_000_000 - 303}}, Reason.ISSUED_TOO_EARLY),
+    "of-the-future": ({"claims": {"iat": 1_700_000_000 + 61}}, Reason.ISSUED_IN_FUTURE),
+    "expired": ({"claims": {"exp": 1_700_000_000 - 3600}}, Reason.PROOF_EXPIRED),
+}
+
+
+@pytest.mark.requirement(
+    "R-4.3-03", "R-4.3-06", "R-4.3-08", "R-4.3-12", "R-4.3-15", "R-4.3-17", "R-11.1-01", "R-FAPI-01", "R-11.5-01"
+)
+@pytest.mark.parametrize(("changes", "reason"), [pytest.param(*of, id=name) for name, of in REJECTED.items()])
+async def test_a_proof_is_rejected(server, caplog, changes, reason):
+    caplog.set_level(logging.INFO, "dpop_asgi")
+    assert error_of(await server.request(**changes)) == "invalid_dpop_proof"
+    assert caplog.records[-1].dpop_reason == reason
+
+
+@pytest.mark.requirement("R-4.3-01")
+async def test_more_than_one_proof_is_rejected(server):
+    await server.learn()
+    one, other = server.proof(), server.proof()
+    for proofs in [(one, other), (one, one), (f"{one}, {other}",)]:
+        assert error_of(await server.send(*proofs)) == "invalid_dpop_proof"
+    assert (await server.send(one)).status == 200
+
+
+async def test_a_proof_may_be_required(make_server):
+    server = make_server(required=True)
+    assert error_of(await server.send()) == "invalid_dpop_proof"
+    assert (await server.request()).status == 200
+
+
+@pytest.mark.requirement("R-4.3-13")
+@pytest.mark.parametrize("hosts", [[], ["as.example:8443"]])
+async def test_a_host_that_is_not_served_is_rejected(make_server, hosts):
+    server = make_server(public_url=None, target_uri=RequestURL(allowed_hosts=hosts))
+    assert error_of(await server.request()) == "invalid_request"
+
+
+async def test_without_a_url_only_this_machine_is_served(make_server):
+    server = make_server(public_url=None)
+    assert error_of(await server.request()) == "invalid_request"
+
+
+@pytest.mark.requirement("R-4.2-03")
+async def test_an_algorithm_that_is_not_listed_is_rejected(make_server):
+    server = make_server(proof_policy=ProofPolicy(algorithms=("PS256",)))
+    assert error_of(await server.request()) == "invalid_dpop_proof"
+
+
+async def test_head_gets_no_body(server):
+    answer = await server.send("no proof", method="HEAD")
+    assert (answer.status, answer.body) == (400, b"")
+
+
+# Nonces
+
+
+@pytest.mark.requirement("R-9-02", "R-8-01", "R-8-03", "R-9-04", "R-11.3-01")
+@pytest.mark.parametrize("nonce", [None, "", "wrong", "w" * 22, "\u20ac"])
+async def test_a_proof_without_a_good_nonce_is_challenged_with_one(server, nonce):
+    challenged = await server.request(nonce=nonce)
+    assert error_of(challenged) == "use_dpop_nonce"
+    assert NQCHAR.fullmatch(challenged.one("dpop-nonce"))
+    assert server.inner.scopes == []
+    assert (await server.request(nonce=challenged.one("dpop-nonce"))).status == 200
+
+
+@pytest.mark.requirement("R-9-03")
+async def test_the_nonces_of_a_resource_server_are_not_those_of_the_token_endpoint(make_server, make_api, clock):
+    store = MemoryStore(clock=clock)
+    server, api = make_server(store=store), make_api(store=store)
+    own, of_the_api = await server.verifier.challenge_nonce(), await api.authenticator.challenge_nonce()
+    assert error_of(await server.request(nonce=of_the_api)) == "use_dpop_nonce"
+    assert (await api.request(nonce=own)).status == 401
+    assert ((await server.request(nonce=own)).status, (await api.request(nonce=of_the_api)).status) == (200, 200)
+
+
+@pytest.mark.requirement("R-8-04", "R-8-05", "R-8-06", "R-8-07", "R-9449-NS")
+@pytest.mark.parametrize("status", [200, 201, 400, 401, 500])
+async def test_an_older_nonce_is_answered_with_the_newer_one_whatever_the_endpoint_answers(make_server, clock, status):
+    server = make_server(App(status, [("cache-control", "max-age=60"), ("DPoP-Nonce", "of-the-endpoint")]))
+    nonce = await server.verifier.challenge_nonce()
+    clock.advance(60.0)
+    answer = await server.request(nonce=nonce)
+    assert (answer.status, answer.one("cache-control")) == (status, "no-store")
+    newer = answer.one("dpop-nonce")
+    assert newer == await server.verifier.challenge_nonce()
+    again = await server.request(nonce=newer)
+    assert (again.all("dpop-nonce"), again.one("cache-control")) == ([], "max-age=60")
+    clock.advance(120.0)
+    assert error_of(await server.request(nonce=newer)) == "use_dpop_nonce"
+
+
+@pytest.mark.requirement("R-9-01", "R-9-06")
+async def test_without_nonces_none_is_issued(make_server):
+    server = make_server(nonces=None)
+    assert (await server.request(nonce="whatever")).all("dpop-nonce") == []
+    assert error_of(await server.send("no proof"), nonces=False) == "invalid_dpop_proof"
+
+
+# Single use
+
+
+@pytest.mark.requirement("R-11.1-04", "R-7.3-01")
+async def test_a_proof_is_used_once(server):
+    await server.learn()
+    proof = server.proof()
+    answers = await asyncio.gather(*(server.send(proof) for _ in range(20)))
+    assert sorted(answer.status for answer in answers) == [200] + [400] * 19
+    assert error_of(await server.send(proof)) == "invalid_dpop_proof"
+    assert len(server.inner.scopes) == 1
+
+
+@pytest.mark.requirement("R-9-07", "R-11.1-04")
+async def test_workers_with_one_store_agree(make_server, clock):
+    store = MemoryStore(clock=clock)
+    one, other = make_server(store=store), make_server(store=store)
+    await one.learn()
+    proof = one.proof()
+    assert (await other.send(proof)).status == 200
+    assert error_of(await one.send(proof)) == "invalid_dpop_proof"
+
+
+@pytest.mark.requirement("R-11.1-05", "R-11.1-08")
+async def test_a_jti_is_used_for_its_key_and_endpoint_and_by_accepted_proofs_only(server, other_client):
+    same = {"claims": {"jti": "the-same"}}
+    assert error_of(await server.request(nonce=None, **same)) == "use_dpop_nonce"
+    assert (await server.request(**same)).status == 200
+    assert error_of(await server.request(**same)) == "invalid_dpop_proof"
+    assert (await server.request(path="/par", **same)).status == 200
+    assert (await server.request(client=other_client, **same)).status == 200
+
+
+@pytest.mark.requirement("R-11.1-06")
+async def test_a_used_proof_is_remembered_as_long_as_it_could_be_accepted(make_server, clock):
+    server = make_server(nonces=NoncePolicy(period=3600))
+    await server.learn()
+    proof = server.proof(claims={"iat": int(clock()) + 60})
+    assert (await server.send(proof)).status == 200
+    clock.advance(359.0)
+    assert error_of(await server.send(proof)) == "invalid_dpop_proof"
+
+
+@pytest.mark.requirement("R-7.1-06", "R-4.3-12")
+async def test_a_proof_for_one_server_is_of_no_use_at_the_other(make_server, make_api, clock):
+    """On one store and in one namespace, with nonces that both accept."""
+    store = MemoryStore(clock=clock)
+    server, api = make_server(store=store, namespace="dpop"), make_api(store=store)
+    await server.learn()
+    for path in ("/r", PATH):
+        fields = await api.fields("POST", path, nonce=server.nonce)
+        assert error_of(await server.send(fields["DPoP"])) == "invalid_dpop_proof"
+    assert (await api.request("POST", without=["DPoP"], also=[("DPoP", server.proof())])).status == 401
+    assert (await server.request()).status == 200
+
+
+# While the store is away
+
+
+@pytest.mark.requirement("R-9-08")
+async def test_while_the_store_is_away_no_proof_is_accepted(make_server, clock, caplog):
+    store = CountingStore(clock, down=True)
+    server = make_server(store=store)
+    caplog.set_level(logging.INFO, "dpop_asgi")
+    for proof in (server.proof(nonce="x" * 22), "no proof"):
+        answer = await server.send(proof)
+        assert (answer.status, answer.one("retry-after"), answer.all("dpop-nonce")) == (503, "1", [])
+    assert "unavailable: the store is down" in caplog.text
+    store.down = False
+    assert (await server.request()).status == 200
+    store.down = True
+    assert (await server.request()).status == 503
+    assert error_of(await server.request(nonce=None)) == "use_dpop_nonce"
+    assert len(server.inner.scopes) == 1
+    assert (await server.send()).status == 200, "without a proof there is nothing to look up"
+
+
+# Rejections by the endpoint itself
+
+
+async def _grant(request):
+    check_grant_key("x" * 43, dpop_from(request))
+
+
+async def _grouped(request):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_grant(request))
+
+
+def _wrapped(make_server, endpoint):
+    return make_server(Starlette(routes=[Route(PATH, endpoint, methods=["POST"])]))
+
+
+def _added(make_server, endpoint, kind=Starlette):
+    server = make_server()
+    app = kind(routes=[Route(PATH, endpoint, methods=["POST"])])
+    app.add_middleware(TokenEndpointDPoP, verifier=server.verifier, public_url=AS_URL)
+    server.app = app
+    return server
+
+
+def _of_the_route(make_server, endpoint):
+    server = make_server()
+    guard = Middleware(TokenEndpointDPoP, verifier=server.verifier, public_url=AS_URL)
+    server.app = Starlette(routes=[Route(PATH, endpoint, methods=["POST"], middleware=[guard])])
+    return server
+
+
+def _mounted(make_server, endpoint):
+    """In an app that is mounted below a prefix, which the client's proof has and `paths` has, too."""
+    server = make_server()
+    inner = Starlette(routes=[Route("/token", endpoint, methods=["POST"])])
+    inner.add_middleware(TokenEndpointDPoP, verifier=server.verifier, public_url=AS_URL, paths=[f"/as{PATH}"])
+    server.app = Starlette(routes=[Mount("/as", inner)])
+    request, send = server.request, server.send
+    server.request = lambda: request(path=f"/as{PATH}")
+    server.send = lambda *proofs, path=f"/as{PATH}", **more: send(*proofs, path=path, **more)
+    return server
+
+
+def _fastapi(make_server, endpoint):
+    return _added(make_server, endpoint, FastAPI)
+
+
+async def test_dpop_from_is_a_dependency(make_server, client):
+    server = make_server(app := FastAPI())
+
+    @app.post(PATH)
+    async def token(key: Annotated[str | None, Depends(dpop_from)]):
+        return key
+
+    assert [(await server.request()).body, (await server.send()).body] == [f'"{client.thumbprint}"'.encode(), b"null"]
+
+
+@pytest.mark.requirement("R-11.9-01")
+@pytest.mark.parametrize("build", [_wrapped, _added, _of_the_route, _mounted, _fastapi])
+@pytest.mark.parametrize("endpoint", [_grant, _grouped])
+async def test_a_grant_that_is_bound_to_another_key_is_rejected(make_server, build, endpoint):
+    server = build(make_server, endpoint)
+    assert error_of(await server.request()) == "invalid_grant"
+    assert error_of(await server.send()) == "invalid_grant"
+
+
+async def test_other_errors_of_the_endpoint_are_not_hidden(make_server):
+    async def fails(scope, receive, send):
+        raise ZeroDivisionError
+
+    async def late(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise InvalidGrant(Reason.GRANT_KEY_MISMATCH)
+
+    async def both(scope, receive, send):
+        raise ExceptionGroup("both", [InvalidGrant(Reason.GRANT_KEY_MISMATCH), ZeroDivisionError()])
+
+    for app, kind in [(fails, ZeroDivisionError), (late, InvalidGrant), (both, ExceptionGroup)]:
+        with pytest.raises(kind):
+            await make_server(app).request()
+
+
+# Around it
+
+
+@pytest.mark.requirement("R-CORS-01", "R-CORS-03")
+async def test_scripts_on_other_origins_can_read_the_nonce(make_server, clock):
+    server = make_server(App(headers=[("Access-Control-Expose-Headers", "X-Request-Id")]))
+    nonce = await server.verifier.challenge_nonce()
+    clock.advance(60.0)
+    origin = [("origin", "https://app.example")]
+    answer = await server.send(server.proof(nonce=nonce), also=origin)
+    assert answer.one("access-control-expose-headers") == "X-Request-Id, DPoP-Nonce, WWW-Authenticate"
+    answer = await server.send(server.proof(nonce="old"), also=origin)
+    assert "DPoP-Nonce" in answer.one("access-control-expose-headers")
+    assert (await server.send(also=origin)).one("access-control-expose-headers") == "X-Request-Id"
+
+
+async def test_decisions_are_observed(make_server, clock):
+    seen = []
+    server = make_server(observer=seen.append)
+    await server.request()
+    await server.request(nonce=None)
+    assert [(one.outcome, one.reason) for one in seen] == [("accepted", None), ("refused", Reason.NONCE_MISSING)]
+
+
+async def test_the_store_is_closed_when_the_server_shuts_down(make_server, clock):
+    closed = []
+
+    class Closing(MemoryStore):
+        async def aclose(self):
+            closed.append(True)
+
+    async def app(scope, receive, send):
+        await send({"type": "lifespan.startup.complete"})
+        assert closed == []
+        await send({"type": "lifespan.shutdown.complete"})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    await make_server(app, store=Closing(clock=clock)).app({"type": "lifespan"}, None, send)
+    assert (closed, sent) == ([True], ["lifespan.startup.complete", "lifespan.shutdown.complete"])
+
+
+async def test_it_is_ready_when_its_store_is(make_server, clock):
+    store = CountingStore(clock)
+    await make_server(store=store).verifier.ready()
+    assert {call.key.split(":")[0] for call in store.calls} == {"dpop-as"}
+
+
+async def test_what_is_no_http_request_is_not_looked_at(server):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append(scope)
+
+    server.app.app = app
+    await server.app({"type": "websocket", "path": PATH, "headers": [(b"dpop", b"x")]}, None, None)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("verifier", None),
+        ("paths", ["token"]),
+        ("required", "yes"),
+        ("public_url", "http://as.example"),
+        ("target_uri", asyncio.sleep),
+    ],
+)
+def test_a_wrong_option_is_named(client, clock, option, value):
+    verifier = ProofVerifier(store=MemoryStore(clock=clock), clock=clock)
+    with pytest.raises(ValueError, match=f"^{option}: "):
+        TokenEndpointDPoP(App(), **{"verifier": verifier, option: value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("store", None), ("proof_policy", {}), ("nonces", 60), ("namespace", ""), ("namespace", "\n")]
+)
+def test_a_wrong_option_of_the_verifier_is_named(clock, option, value):
+    with pytest.raises(ValueError, match=f"^{option}: "):
+        ProofVerifier(**{"store": MemoryStore(clock=clock), option: value})
