@@ -252,6 +252,12 @@ class ResourceServer:
             self._process.output.unlink(missing_ok=True)
 
 
+class MCPServer(ResourceServer):
+    """`uvicorn examples.mcp_server:app`."""
+
+    example, open_path = "mcp_server", "/.well-known/oauth-protected-resource"
+
+
 class AuthorizationServer(ResourceServer):
     """`uvicorn examples.authorization_server:app`, which is its own issuer."""
 
