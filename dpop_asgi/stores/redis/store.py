@@ -15,7 +15,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoPermissionError, RedisError
 
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import Clock
+from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError, Superseded
 from dpop_asgi.stores.redis.cluster import Cluster
 from dpop_asgi.stores.redis.errors import failure
@@ -101,6 +101,11 @@ class RedisStore:
             return await mine.route.call(("SET", key, value, "NX", "GET", "PX", milliseconds))
         except RedisError as error:
             raise failure(error) from None
+
+    def health(self) -> list[Health]:
+        """See `dpop_asgi.core.ports.Monitored`. The circuit breakers tell: of a cluster, all must be closed."""
+        opened = [mine.route.is_failing for mine in list(self._per_loop.values())]
+        return [Health("store", "redis", not any(opened))] if opened else []
 
     async def findings(self, clock: Clock) -> list[str]:
         """What an operator should fix, a sentence each. The ACL must allow `INFO`.
