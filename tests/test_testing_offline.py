@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 
 import pytest
 from starlette.applications import Starlette
@@ -38,6 +39,16 @@ async def _hello(websocket):
     await authenticate(websocket)
     await websocket.accept()
     await websocket.send_text(caller_from(websocket).subject)
+
+
+def _lifespan_that_fills(ran):
+    @asynccontextmanager
+    async def lifespan(_):
+        ran.append("begun")
+        yield
+        ran.append("ended")
+
+    return lifespan
 
 
 ROUTES = [
@@ -112,6 +123,16 @@ def test_options_stay_and_everything_comes_back():
         assert http.get("/whoami", headers={"Authorization": "Bearer x"}, auth=None).status_code == 401
         assert REASONS == ["token_malformed"]
     assert vars(authenticator) == before
+
+
+def test_the_lifespan_runs_in_a_with_block():
+    ran = []
+    app = Starlette(routes=ROUTES, lifespan=_lifespan_that_fills(ran))
+    with OfflineAPI(DPoPMiddleware(app, authenticator=_authenticator(), public_url=URL)) as api:
+        for number, http in enumerate([api.client(), api.without_proofs(make_caller())], 1):
+            with http:
+                assert http.get("/whoami").status_code == 200
+            assert ran == ["begun", "ended"] * number
 
 
 def test_a_client_signs_in_again_with_the_same_key():

@@ -32,7 +32,6 @@ class LoggedDecision:
     scheme: str | None
     client: str | None
     time: str | None
-    after_acceptance: bool
 
 
 def decisions_in(lines: Iterable[str]) -> Iterator[LoggedDecision | None]:
@@ -96,7 +95,6 @@ def _read(found: dict[str, Any]) -> LoggedDecision:
         scheme=_one_of(_SCHEMES, found.get("scheme")),
         client=_name(found.get("client_id")),
         time=_name(found.get("time")),
-        after_acceptance=found.get("after_acceptance") is True,
     )
 
 
