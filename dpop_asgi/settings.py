@@ -121,7 +121,7 @@ def _verifier(environment: Mapping[str, str]) -> TokenVerifier:
         "cached_tokens": _number(environment, "cached_tokens", int, CACHED_TOKENS),
         "insecure_http_hosts": _listed(environment, "insecure_http_hosts") or (),
     }
-    jwt = JWTVerifier(**common, jwks_uri=_given(environment, "jwks_uri"), types=_token_types(environment))
+    jwt = JWTVerifier(**common, jwks_uri=_given(environment, "jwks_uri"), types=token_types(environment))
     if not any(_given(environment, option) for option in ("client_id", "client_secret", "endpoint")):
         _warn_of_ignored(environment, "cache_seconds", because="client_id")
         return jwt
@@ -135,8 +135,8 @@ def _verifier(environment: Mapping[str, str]) -> TokenVerifier:
     return TokensByShape(jwt=jwt, opaque=opaque)
 
 
-def _token_types(environment: Mapping[str, str]) -> tuple[str | None, ...]:
-    """`none` stands for a token without `typ`."""
+def token_types(environment: Mapping[str, str]) -> tuple[str | None, ...]:
+    """`DPOP_TOKEN_TYPES`: `none` stands for a token without `typ`."""
     listed = _listed(environment, "types")
     return DEFAULT_TYPES if listed is None else tuple(None if typ.lower() == "none" else typ for typ in listed)
 

@@ -37,16 +37,9 @@ async def resource(request: Request) -> Response:
     )
 
 
-@requires("orders:read")
-async def orders(request: Request) -> Response:
-    """The same, for tokens with the scope `orders:read`."""
-    return await resource(request)
-
-
-@requires(acr_values="urn:example:loa:2")
-async def vault(request: Request) -> Response:
-    """The same, for users whose authentication was strong enough (step-up, RFC 9470)."""
-    return await resource(request)
+# The same for a token with this scope, and for a user who has signed in in this way.
+orders = requires("orders:read")(resource)
+vault = requires(acr_values="urn:example:loa:2")(resource)
 
 
 async def files(request: Request) -> Response:

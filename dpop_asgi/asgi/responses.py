@@ -1,6 +1,6 @@
 """Responses: the app's own messages with a nonce added, or the response to a rejection."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from enum import Enum
 
@@ -31,7 +31,7 @@ class _State(Enum):
     REPLACED = "the response to a rejection was sent; messages from the app are dropped"
 
 
-class _Responder(Gate):
+class _Responder(Gate, ABC):
     """Responds to one request.
 
     Args:

@@ -11,6 +11,9 @@ logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 _POLICY_VIOLATION = 1008
 _BEGINS = frozenset({"http.response.start", "websocket.accept"})
+# Whole, whatever follows.
+_WHOLE = frozenset({"websocket.close", "http.response.pathsend"})
+_PARTS = frozenset({"http.response.body", "http.response.zerocopysend"})
 
 
 class TokenLifetime:
@@ -49,7 +52,7 @@ class TokenLifetime:
         elif kind == "http.response.body" and self._owed is not None:
             self._owed -= len(message.get("body", b""))
         await self._responder.send(message)
-        if kind == "websocket.close" or (kind == "http.response.body" and not message.get("more_body")):
+        if kind in _WHOLE or (kind in _PARTS and not message.get("more_body")):
             self._kind = ""
             if not self._timeout.expired():
                 self._timeout.reschedule(None)

@@ -1,7 +1,10 @@
 """The commands and their options."""
 
 import asyncio
+import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Annotated
 
@@ -13,6 +16,11 @@ from dpop_asgi.cli.demo.run import run
 from dpop_asgi.cli.demo.run import serve as serve_until_stopped
 from dpop_asgi.cli.demo.screen import error, survive_poor_encodings
 from dpop_asgi.cli.demo.servers import CannotRun, exit_on_signals
+from dpop_asgi.cli.explain.run import Options
+from dpop_asgi.cli.explain.run import explain as explain_request
+from dpop_asgi.cli.prove import keygen as write_key
+from dpop_asgi.cli.prove import prove as make_proof
+from dpop_asgi.cli.unusable import Unusable
 
 app: typer.Typer = typer.Typer(
     name="dpop-asgi",
@@ -77,3 +85,90 @@ def check(
     report = asyncio.run(examine_quietly(os.environ))
     (print_json if as_json else print_report)(report)
     raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def explain(
+    *,
+    proof: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROOF|FILE|-",
+            show_default=False,
+            help="A proof, a file, or standard input: a proof, the output of curl -v, a curl command, an HTTP request, "
+            "or a HAR file.",
+        ),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="The method of the request.", show_default=False)] = None,
+    url: Annotated[str | None, typer.Option(help="The URL of the request, as the server has it.")] = None,
+    token: Annotated[str | None, typer.Option(help="The access token.", show_default=False)] = None,
+    nonce: Annotated[str | None, typer.Option(help="The DPoP-Nonce that the server issued last.")] = None,
+    jwks: Annotated[str | None, typer.Option(metavar="FILE|URL", help="The issuer's keys.")] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="The server's store: redis://… It is only read.")
+    ] = None,
+    now: Annotated[
+        float | None, typer.Option(metavar="EPOCH", help="The time to judge at, instead of that of the request or now.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find out why a request is rejected: every check, what it compares, and what to change.
+
+    The limits are those of the server's DPOP_* environment variables, where they are set. Nothing is sent to the
+    server, and tokens, proofs and keys are never shown in full. Exits with 1 if a check fails.
+    """
+    survive_poor_encodings()
+    options = Options(
+        proof=proof, method=method, url=url, token=token, nonce=nonce, jwks=jwks, store=store, now=now, as_json=as_json
+    )
+    with _usage_errors():
+        raise typer.Exit(explain_request(options))
+
+
+@app.command()
+def prove(
+    *,
+    key: Annotated[str, typer.Option(metavar="FILE", help="The private key: JWK or PEM.", show_default=False)],
+    url: Annotated[str, typer.Option(help="The URL of the request.", show_default=False)],
+    method: Annotated[str, typer.Option(help="The method of the request.")] = "GET",
+    token: Annotated[
+        str | None, typer.Option(help="The access token, or @FILE; without it, the proof is for a token endpoint.")
+    ] = None,
+    nonce: Annotated[str | None, typer.Option(help="The DPoP-Nonce that the server issued last.")] = None,
+    curl: Annotated[bool, typer.Option("--curl", help="Print a whole curl command, with the token in it.")] = False,
+) -> None:
+    """Make a proof for one request. It can be used once, and only for a short time."""
+    with _usage_errors():
+        proof = make_proof(
+            key,
+            url,
+            method=method,
+            token=token,
+            nonce=nonce,
+            as_curl=curl,
+            ask_password=lambda: str(typer.prompt("Password of the key", hide_input=True, err=True)),
+        )
+        typer.echo(proof)
+
+
+@app.command()
+def keygen(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the private key.", show_default=False)],
+    *,
+    alg: Annotated[str, typer.Option(metavar="ALG", help="The algorithm of its proofs.")] = "ES256",
+) -> None:
+    """Make a private key, and print its thumbprint and its public JWK.
+
+    It is written as JWK, or as PEM if the name ends in .pem. Only you can read the file, and none is overwritten.
+    """
+    with _usage_errors():
+        typer.echo(json.dumps(write_key(file, alg), indent=2))
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except Unusable as reason:
+        error(str(reason))
+        raise typer.Exit(2) from None

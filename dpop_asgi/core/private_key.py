@@ -60,6 +60,11 @@ class PrivateKey:
         return dict(self._key.as_dict(private=True))
 
     @property
+    def private_pem(self) -> bytes:
+        """The private key as PEM (PKCS #8), not encrypted."""
+        return bytes(self._key.as_pem(private=True))
+
+    @property
     def thumbprint(self) -> str:
         """RFC 7638 SHA-256 thumbprint."""
         return str(self._key.thumbprint())

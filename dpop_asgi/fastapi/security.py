@@ -63,14 +63,15 @@ class DPoP(Asking):
         self.scheme_name: str = scheme_name
         self.model: HTTPBase = HTTPBase(scheme="DPoP", description=description)
         self._options = (needed, auto_error, scheme_name, description)
+        self._hash = hash(self._options)  # FastAPI looks for it in dictionaries several times per request
 
     def __eq__(self, other: object) -> bool:
         """Whether the options are the same."""
-        return type(other) is type(self) and other._options == self._options
+        return other is self or (type(other) is type(self) and other._options == self._options)
 
     def __hash__(self) -> int:
         """Of the options."""
-        return hash(self._options)
+        return self._hash
 
     async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Caller | None:
         """The caller; `None` only without `auto_error`.

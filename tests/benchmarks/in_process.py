@@ -8,6 +8,7 @@ from dpop_asgi.client import DPoPAuth, Key
 from tests.benchmarks import cores
 from tests.benchmarks.bench import Bench, run, worker
 from tests.benchmarks.clients import PlainAuth, signed_requests
+from tests.benchmarks.fastapi_routes import as_bearer, asking, bearer
 from tests.benchmarks.figures import Spread, Table
 from tests.benchmarks.material import FastClient, FastIssuer, Fields, OpaqueIssuer, fields_of
 from tests.benchmarks.rounds import CHUNK, UNIT, VERIFY, Row, in_turn, requests, verifications
@@ -27,6 +28,10 @@ BOUNDS = {ACCEPTED: 1.5, INTROSPECTED: 1.5, FIRST: 3.4, CHALLENGE: 0.3, COLD_CHA
 
 # Against PLAIN_CLIENT: 30 µs where a signature takes 35, and httpx2 another 10 around it.
 CLIENT_BOUND = 1.65
+FASTAPI = 'FastAPI: Security(DPoP(), scopes=[...]) with protect="routes"'
+FASTAPI_BEARER = "FastAPI: HTTPBearer and one raw verification"
+
+FASTAPI_BOUND = 1.6
 
 _GARBAGE_BYTES = 65_536
 
@@ -39,6 +44,10 @@ async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
     first = requests(app, fields_of(warm, 64, now=now, nonce=nonce), status=200)
     await first.run(first.arrived(0))
     opaque = await introspected(issuer, count, now=now)
+    fastapi = asking(issuer.jwks)
+    asked = await nonce_of(fastapi, warm[0].fields(now=now, nonce=None))
+    first = requests(fastapi, fields_of(warm, 64, now=now, nonce=asked), status=200)
+    await first.run(first.arrived(0))
     new = [FastClient(issuer, now=now) for _ in range(2 * count)]
     accepted = list(fields_of(warm, count, now=now, nonce=nonce))
     return {
@@ -52,6 +61,8 @@ async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
         GARBAGE: requests(app, _garbage(accepted[0][0], count), status=401),
         PLAIN_CLIENT: signed_requests(PlainAuth(), count),
         CLIENT: signed_requests(DPoPAuth(accepted[0][0].decode().removeprefix("DPoP "), key=Key.generate()), count),
+        FASTAPI: requests(fastapi, fields_of(warm, count, now=now, nonce=asked), status=200),
+        FASTAPI_BEARER: requests(bearer(), map(as_bearer, accepted), status=200),
     }
 
 
@@ -95,6 +106,8 @@ def run_section(bench: Bench) -> None:
         bench.results.add(SECTION, name, Spread.of_ratios(pooled[name], pooled[VERIFY]), UNIT, at_most=bound)
     added = Spread.of_ratios(pooled[CLIENT], pooled[PLAIN_CLIENT])
     bench.results.add(SECTION, CLIENT, added, "plain requests", at_most=CLIENT_BOUND)
+    ratio = Spread.of_ratios(pooled[FASTAPI], pooled[FASTAPI_BEARER])
+    bench.results.add(SECTION, FASTAPI, ratio, f"times {FASTAPI_BEARER}", at_most=FASTAPI_BOUND)
     bench.results.tables.append(table("One request in process", pooled))
 
 

@@ -9,10 +9,12 @@ import threading
 
 import pytest
 
+from dpop_asgi.cli.explain.run import explain
 from tests.support import children
 from tests.support.introspected import IntrospectionServer
 from tests.support.planted import Planted
 from tests.support.processes import PATIENCE, RedisServer, wait_until
+from tests.support.situations import Situation
 
 
 class Command:
@@ -98,6 +100,31 @@ def nothing_is_left_of():
                 assert probe.connect_ex(("127.0.0.1", port)) != 0, port
 
     return _check
+
+
+@pytest.fixture
+def no_settings(monkeypatch):
+    """Without the settings of a server that may be in the environment."""
+    for name in [name for name in os.environ if name.startswith("DPOP_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def situation(client, issuer, clock, monkeypatch, no_settings):
+    monkeypatch.setenv("DPOP_ISSUER", issuer.url)
+    monkeypatch.setenv("DPOP_AUDIENCE", issuer.audience)
+    return Situation(client, issuer, clock)
+
+
+@pytest.fixture
+def explained(capsys, no_settings):
+    """Runs the command in this process: its exit code, and what it printed."""
+
+    def run(options):
+        code = explain(options)
+        return code, capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(scope="module")

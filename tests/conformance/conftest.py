@@ -33,8 +33,8 @@ def start(issuer_server):
     with ExitStack() as stack:
 
         @cache
-        def start(**settings):
-            running.append(stack.enter_context(ResourceServer(issuer_server.issuer, **settings)))
+        def start(example=ResourceServer, **settings):
+            running.append(stack.enter_context(example(issuer_server.issuer, **settings)))
             return running[-1]
 
         yield start

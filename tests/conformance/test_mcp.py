@@ -2,7 +2,7 @@
 
 As there: the probes are JSON-RPC posts to a loopback address; the tokens have neither `jti` nor `client_id` nor `kid`;
 the newest nonce of any answer goes into every proof; "refuse" is 401 with a DPoP challenge that is not about the nonce;
-and nothing counts unless a correct request was accepted before.
+and nothing counts unless a correct request was accepted before. The server is examples/mcp_server.py.
 """
 
 import hmac
@@ -17,6 +17,7 @@ from dpop_asgi.core.encoding import b64url_encode
 from dpop_asgi.testing import Client
 from tests.conformance.judge import ALGORITHMS, challenges, errors
 from tests.conformance.peer import Peer
+from tests.support.processes import NO_ROTATION, MCPServer
 
 DPOP_CHALLENGE = re.compile(r"(?:^|,)\s*dpop(?:\s|$|,)", re.IGNORECASE)
 PROBE = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {}}).encode()
@@ -27,7 +28,7 @@ class Probe(Peer):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
-        self.method = "POST"
+        self.method, self.path = "POST", "/mcp"
         self.host = f"localhost:{self.server.port}"
         self.origin = f"http://{self.host}"
         self.token = self.mint()
@@ -73,9 +74,9 @@ def symmetric(probe):
     return f"{signing_input}.{b64url_encode(hmac.digest(b'a random secret', signing_input.encode(), 'sha256'))}"
 
 
-@pytest.fixture
-def probe(matrix, make_peer):
-    return make_peer(*matrix, kind=Probe)
+@pytest.fixture(params=[("httptools", NO_ROTATION), ("h11", 0)], ids=["nonces", "no-nonces"])
+def probe(request, make_peer):
+    return make_peer(*request.param, kind=Probe, example=MCPServer)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from tests.support.connections import Http
-from tests.support.load import SteadyClient, all_go_on, wait_for_workers
+from tests.support.load import SteadyClient, all_go_on, each_asks, wait_for_workers
 from tests.support.processes import AUDIENCE, RedisServer, ResourceServer
 
 PAUSE = 0.05
@@ -39,7 +39,7 @@ async def test_servers_agree_on_new_nonces_when_redis_has_lost_everything(redis,
     async with Http() as http:
         origins = [running.url, restarted.url]
         clients = [SteadyClient(http, *origins, issuer=issuer_server.issuer, public_url=AUDIENCE) for _ in range(10)]
-        await all_go_on(clients, seconds=0.5, pause=PAUSE)
+        await each_asks(clients, times=2)
         before = {client.nonce for client in clients}
         await asyncio.to_thread(_lose_everything, redis)
         await asyncio.to_thread(restarted.stop)
@@ -47,6 +47,6 @@ async def test_servers_agree_on_new_nonces_when_redis_has_lost_everything(redis,
         await all_go_on(clients, seconds=1.5, pause=PAUSE)
         for client in clients:
             client.answers.clear()
-        await all_go_on(clients, seconds=1.0, pause=PAUSE)
+        await each_asks(clients, times=5)
     assert [{answer.status for answer in client.answers} for client in clients] == [{200}] * len(clients)
     assert before & {client.nonce for client in clients} == set()

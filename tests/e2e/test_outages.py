@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.busy import Watch, patient
 from tests.support.connections import Http
-from tests.support.load import Answer, SteadyClient, all_go_on, wait_for_workers
+from tests.support.load import Answer, SteadyClient, all_go_on, each_asks, wait_for_workers
 from tests.support.processes import RedisServer, ResourceServer
 
 # The window lasts for (lookahead - 1) periods at least without Redis: longer than it is away here.
@@ -99,8 +99,8 @@ async def _observe(redis, breaks, refusing, accepting, issuer, period, machine):
             [SteadyClient(http, accepting.url, issuer=issuer) for _ in range(10)],
         )
         steady = observed.refusing + observed.accepting
-        # Connections, keys of the issuer and nonces are there before the watch begins.
-        await all_go_on(steady, seconds=0.5, pause=PAUSE)
+        # Connections, keys of the issuer and nonces are there before the watch begins: a challenge, and 200.
+        await each_asks(steady, times=2)
         for client in steady:
             client.answers.clear()
         async with asyncio.TaskGroup() as tasks:

@@ -1,6 +1,7 @@
 """A master fails or hands over under load, and returns: every answer meanwhile, and when what happened."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -82,12 +83,14 @@ class Observed:
 
     Attributes:
         machine: how busy it was meanwhile.
+        settled_at: from when on everything is as before, as busy as the machine was until then.
     """
 
     sheets: list[Sheet]
     moments: Moments
     glances: list[Use]
     machine: Watch
+    settled_at: float = math.inf
 
     @property
     def uses(self) -> list[Use]:
@@ -106,9 +109,15 @@ class Observed:
     @property
     def late(self) -> list[Sheet]:
         """The proofs from when everything was as before, as far as the servers had time for them."""
-        after = self.moments.known + self.machine.allows(RECOVERY)
         used = [sheet for sheet in self.sheets if sheet.uses]
-        return [sheet for sheet in used if all(use.asked_at > after and self.is_fair(use) for use in sheet.uses)]
+        return [
+            sheet for sheet in used if all(use.asked_at > self.settled_at and self.is_fair(use) for use in sheet.uses)
+        ]
+
+    def is_settled(self) -> bool:
+        """Whether enough proofs were sent when everything was as before."""
+        self.settled_at = self.moments.known + self.machine.allows(RECOVERY)
+        return len(self.late) >= _LATE
 
     @property
     def doubles(self) -> list[Sheet]:
@@ -175,7 +184,7 @@ async def observe(succession: Succession, happen: Callable[[Succession], None], 
             await asyncio.sleep(machine.allows(SECONDS_AFTER) / 2)
             observed = Observed(barrage.sheets, moments, barrage.glances, machine)
             # The busier the machine turns out to be, the later it is as before, and the fewer requests are fair.
-            await asyncio.to_thread(wait_until, lambda: len(observed.late) >= _LATE, "nothing is as before")
+            await asyncio.to_thread(wait_until, observed.is_settled, "nothing is as before")
             done.set()
         await barrage.send_again([sheet for sheet in barrage.sheets if sheet.accepted])
     return observed

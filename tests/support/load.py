@@ -107,6 +107,12 @@ async def all_go_on(clients: Iterable[SteadyClient], *, seconds: float, pause: f
             tasks.create_task(client.go_on(until=until, pause=pause))
 
 
+async def each_asks(clients: Iterable[SteadyClient], *, times: int) -> None:
+    """All at once, however busy the machine is: a new client is challenged, and then accepted."""
+    for _ in range(times):
+        await asyncio.gather(*(client.ask() for client in clients))
+
+
 def _be_accepted(server: ResourceServer) -> None:
     """As a new client: a challenge, and a proof that a worker marks as used."""
     client, nonce = Client(), None

@@ -191,10 +191,12 @@ class ResourceServer:
         loop: str = "auto",
         workers: int = 1,
         port: int | None = None,
+        app: str | None = None,
         **settings: Any,
     ):
         self.port = port or free_port()
         self.issuer = issuer
+        self._app = app or f"examples.{self.example}:app"
         self._implementations = ["--http", http, "--loop", loop]
         self._workers = workers
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
@@ -206,7 +208,7 @@ class ResourceServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "uvicorn", f"examples.{self.example}:app", "--port", str(self.port)]
+        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port)]
         command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         command += ["--h11-max-incomplete-event-size", "131072"]
@@ -248,6 +250,12 @@ class ResourceServer:
         self.stop()
         if self._process is not None:
             self._process.output.unlink(missing_ok=True)
+
+
+class MCPServer(ResourceServer):
+    """`uvicorn examples.mcp_server:app`."""
+
+    example, open_path = "mcp_server", "/.well-known/oauth-protected-resource"
 
 
 class AuthorizationServer(ResourceServer):

@@ -18,6 +18,7 @@ from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError, Superseded
 from dpop_asgi.stores.redis.cluster import Cluster
+from dpop_asgi.stores.redis.connection import Command
 from dpop_asgi.stores.redis.errors import failure
 from dpop_asgi.stores.redis.health import INFO, facts_of, findings
 from dpop_asgi.stores.redis.incarnation import FENCE_OFF, Reply
@@ -98,9 +99,12 @@ class RedisStore:
     async def _set(self, key: str, value: str, milliseconds: int) -> Reply:
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         try:
-            return await mine.route.call(("SET", key, value, "NX", "GET", "PX", milliseconds))
+            return await mine.route.call(self._command(key, value, milliseconds))
         except RedisError as error:
             raise failure(error) from None
+
+    def _command(self, key: str, value: str, milliseconds: int) -> Command:
+        return ("SET", key, value, "NX", "GET", "PX", milliseconds)
 
     def health(self) -> list[Health]:
         """See `dpop_asgi.core.ports.Monitored`. The circuit breakers tell: of a cluster, all must be closed."""

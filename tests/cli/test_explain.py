@@ -1,0 +1,178 @@
+"""`dpop-asgi explain` names the cause of a rejection, and nothing else."""
+
+import json
+import random
+from itertools import combinations
+
+import pytest
+
+from dpop_asgi import NoncePolicy, Reason, Refusal
+from dpop_asgi.cli.explain.case import Case, Rules
+from dpop_asgi.cli.explain.causes.advice import CAUSES, advice
+from dpop_asgi.cli.explain.examine import examine
+from dpop_asgi.cli.explain.findings import Check
+from dpop_asgi.cli.explain.message import Message
+from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS
+from tests.support.decisions import Resource
+from tests.support.faults import FAULTS, Draft, combinable
+from tests.support.situations import NONCE, SITUATIONS, Situation
+
+TABLE = [pytest.param(*row, id=name) for name, row in SITUATIONS.items()]
+
+
+@pytest.mark.parametrize(("breaks", "reasons", "cause"), TABLE)
+def test_the_cause_is_named_and_nothing_else_and_no_secret(
+    situation, explained, tmp_path, monkeypatch, breaks, reasons, cause
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    situation.claims = {"jti": "the-jti-that-nobody-may-see"}
+    breaks(situation)
+    code, printed = explained(situation.options(tmp_path))
+    report = json.loads(printed)
+    assert (code, report["accepted"], report["failed"]) == (1, False, reasons)
+    failed = [check for check in report["checks"] if check["outcome"] == "fail"]
+    assert cause in failed[0]["cause"]
+    assert all(check["cause"] and check["fix"] and check["section"] for check in failed)
+
+    code, text = explained(situation.options(tmp_path, as_json=False))
+    assert code == 1
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert f"Rejected: {', '.join(reasons)}." in " ".join(text.split())
+    assert _secrets(situation, printed + text) == []
+
+
+def test_in_mixed_mode_a_token_under_bearer_needs_no_proof(situation, explained, tmp_path, monkeypatch):
+    monkeypatch.setenv("DPOP_MODE", "mixed")
+    situation.authorization, situation.edit = "Bearer {token}", lambda _: ""
+    assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == ["bound_token_as_bearer"]
+
+
+def test_the_settings_of_the_server_are_used(situation, explained, tmp_path, monkeypatch):
+    monkeypatch.setenv("DPOP_TOKEN_TYPES", "at+jwt,JWT")
+    monkeypatch.setenv("DPOP_PROOF_MAX_AGE", "30")
+    monkeypatch.setenv("DPOP_ALGORITHMS", "PS256")
+    monkeypatch.setenv("DPOP_NONCE_PERIOD", "0")
+    situation.token_changes = {"header": {"typ": "JWT"}}
+    situation.claims, situation.nonce = {"iat": int(situation.clock.now) - 31}, None
+    failed = json.loads(explained(situation.options(tmp_path))[1])["failed"]
+    assert failed == ["proof_algorithm", "issued_too_early"]
+
+
+def _secrets(situation, printed):
+    """What may not be shown, of what was. Claims that the table sets to short words are no secrets."""
+    printed = "".join(printed.split())
+    private = [value for name, value in situation.client.key.private_jwk.items() if name not in {"kty", "crv", "e"}]
+    signed = [part for whole in (situation.token, situation.proof) for part in whole.split(".") if len(part) > 20]
+    words = [situation.nonce or NONCE, "the-jti-that-nobody-may-see", "hunter2", *private, *signed]
+    return [word for word in words if word in printed]
+
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    1e300,
+    10**18,
+    "",
+    [],
+    {},
+    "x" * 300,
+    "\x1b[31m",
+    "é",
+    "\ud800",
+    "https://[::1]:99999/",
+    "a\nb",
+]
+PLACES = [
+    *(("claims", name) for name in ("jti", "htm", "htu", "iat", "ath", "nonce", "exp", "nbf")),
+    *(("header", name) for name in ("typ", "alg", "jwk", "crit")),
+    *(("jwk", name) for name in ("kty", "crv", "x", "y", "d")),
+    *(("token claims", name) for name in ("iss", "aud", "exp", "nbf", "cnf", "sub")),
+    *(("token header", name) for name in ("typ", "alg", "kid")),
+]
+
+
+@pytest.mark.parametrize("with_jwks", [True, False])
+def test_whatever_is_in_a_proof_or_a_token_is_explained(
+    client, issuer, clock, explained, tmp_path, seed, with_jwks, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    for part, name in PLACES:
+        value = random.Random(f"{seed} {part} {name} {with_jwks}").choice(ODD)
+        case = Situation(client, issuer, clock)
+        if part in {"claims", "header"}:
+            setattr(case, part, {name: value})
+        elif part == "jwk":
+            case.header = {"jwk": {**client.key.public_jwk, name: value}}
+        else:
+            case.token_changes = {part.removeprefix("token "): {name: value}}
+        changes = {} if with_jwks else {"jwks": None}
+        code, printed = explained(case.options(tmp_path, as_json=False, **changes))
+        assert code in {0, 1}
+        assert printed.replace("\n", "").isprintable(), (part, name, value)
+
+
+def test_a_correct_request_fails_nothing(situation, explained, tmp_path):
+    code, printed = explained(situation.options(tmp_path))
+    report = json.loads(printed)
+    assert [check["reason"] for check in report["checks"] if check["outcome"] != "pass"] == ["proof_replayed"]
+    assert (code, report["accepted"], report["failed"]) == (0, None, [])
+    text = explained(situation.options(tmp_path, as_json=False))[1]
+    assert "Nothing fails.\nNot known: replay." in text
+
+
+def test_every_check_of_the_middleware_is_listed_once_and_has_a_cause():
+    listed = [reason for topic in (*TOPICS, ON_THE_SERVER) for reason in topic.reasons]
+    assert sorted(listed) == sorted(Reason)
+    assert {reason for topic in TOPICS for reason in topic.reasons} <= CAUSES.keys()
+    case = Case(message=Message(source="a test"), rules=Rules(), now=0.0)
+    for reason in ON_THE_SERVER.reasons:
+        assert all(advice(case, Check(reason=reason, outcome="fail", section="")))
+
+
+# In the words of the middleware
+
+
+async def _both(clock, client, faults):
+    """Why the middleware rejects a request with these faults, and what `explain` finds in the same request."""
+    resource, draft = Resource(clock, client, nonces=NoncePolicy()), Draft()
+    for fault in faults:
+        fault.add(draft)
+    request = await draft.of(resource)
+    values = {
+        name: tuple(value.decode("latin-1") for known, value in request.headers if known == name)
+        for name in (b"authorization", b"dpop")
+    }
+    message = Message(
+        source="a test",
+        method=request.method,
+        url=request.target_uri,
+        authorizations=values[b"authorization"],
+        proofs=values[b"dpop"],
+    )
+    server_nonce = await resource.authenticator.challenge_nonce()
+    checks = await examine(Case(message=message, rules=Rules(), now=clock.now, server_nonce=server_nonce))
+    with pytest.raises(Refusal) as rejected:
+        await resource.authenticator.authenticate(request)
+    return rejected.value.reason, [check.reason for check in checks if check.outcome == "fail"]
+
+
+# Of the others only the server knows, or the token, which is opaque here.
+VISIBLE = [fault for fault in FAULTS if fault.touches not in {"token", "binding", "spent"}]
+
+
+async def test_the_first_failure_is_what_the_middleware_says(clock, client):
+    for fault in VISIBLE:
+        reason, failed = await _both(clock, client, [fault])
+        assert (fault.name, failed) == (fault.name, [reason])
+
+
+async def test_of_two_faults_the_first_is_what_the_middleware_says(clock, client):
+    # Whether a point is on its curve is checked late, and listed with the other checks of the key.
+    early = [fault for fault in VISIBLE if fault.name != "off-the-curve"]
+    pairs = [pair for pair in combinations(early, 2) if combinable(*pair)]
+    assert len(pairs) > 300
+    for pair in pairs:
+        reason, failed = await _both(clock, client, pair)
+        assert failed[0] == reason, [fault.name for fault in pair]
