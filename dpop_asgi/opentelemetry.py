@@ -32,11 +32,11 @@ _REASONS = frozenset(Reason)
 _BOUND = {None: "unknown", True: "true", False: "false"}
 
 # Seconds. A store in the same data centre responds within a millisecond; its timeout is 0.25 by default, that of an
-# issuer 3. Clocks are accepted from 60 seconds ahead to 300 behind.
+# issuer 3. Clocks are accepted from 60 seconds ahead to 300 behind. Histograms take no values below 0.
 _STORE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 _TOKEN_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 3.0)
-_OFFSET_SECONDS = (-60.0, -30.0, -10.0, -5.0, -2.0, -1.0, 0.0, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-_AGE_SECONDS = (-30.0, 0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0, 105.0, 120.0, 300.0)
+_OFFSET_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_AGE_SECONDS = (15.0, 30.0, 45.0, 60.0, 75.0, 90.0, 105.0, 120.0, 300.0)
 
 
 class Telemetry:
@@ -73,7 +73,7 @@ class Telemetry:
         self._clock_offset = histogram(
             "dpop.clock.offset",
             "s",
-            "From the iat of an accepted proof until it arrived",
+            "Between the iat of an accepted proof and its arrival",
             explicit_bucket_boundaries_advisory=_OFFSET_SECONDS,
         )
         self._nonce_age = histogram(
@@ -94,7 +94,7 @@ class Telemetry:
         availability = "Whether the last calls succeeded: 1 or 0"
         for kind in ("store", "issuer"):
             meter.create_observable_gauge(
-                f"dpop.{kind}.available", [partial(self._observe_health, kind, _available)], "1", availability
+                f"dpop.{kind}.available", [partial(self._observe_health, kind, _available)], "", availability
             )
         meter.create_observable_gauge(
             "dpop.issuer.keys.age", [partial(self._observe_health, "issuer", _age)], "s", "Since the keys were fetched"
@@ -127,9 +127,10 @@ class Telemetry:
             self._store_seconds.record(decision.store_seconds, {"dpop.outcome": decision.outcome})
         # Of accepted proofs only: anybody can invent an `iat`.
         if is_accepted and decision.clock_offset is not None:
-            self._clock_offset.record(decision.clock_offset)
+            offset = decision.clock_offset
+            self._clock_offset.record(abs(offset), {"dpop.clock": "ahead" if offset < 0 else "behind"})
         if is_accepted and decision.nonce_age is not None:
-            self._nonce_age.record(decision.nonce_age)
+            self._nonce_age.record(max(decision.nonce_age, 0.0))
 
     def _observe_decisions(self, _: CallbackOptions) -> Iterable[Observation]:
         # A copy: this is another thread.

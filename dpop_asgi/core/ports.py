@@ -212,7 +212,7 @@ class Decision(NamedTuple):
 
 
 class Observer(Protocol):
-    """Called with each decision: once per request, and again if a route rejects it afterwards.
+    """Called once per request, and for each further ask that is rejected (`protect="routes"`).
 
     Exceptions are logged and otherwise ignored.
     """
