@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from dpop_asgi.core.ports import Clock, Decision
 
@@ -30,10 +31,9 @@ class DecisionLog:
         """See `Observer`."""
         if not self._logger.isEnabledFor(logging.INFO):
             return
-        now = datetime.fromtimestamp(self._clock(), UTC)
         client_id = decision.client_id
         record = {
-            "time": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+            "time": _utc(int(self._clock())),
             "outcome": decision.outcome,
             "reason": decision.reason,
             "scheme": decision.scheme,
@@ -42,6 +42,11 @@ class DecisionLog:
             "after_acceptance": decision.after_acceptance or None,
         }
         self._logger.info("%s", json.dumps({name: value for name, value in record.items() if value is not None}))
+
+
+@lru_cache(1)
+def _utc(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 log_decisions: DecisionLog = DecisionLog()
