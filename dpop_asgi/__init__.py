@@ -11,6 +11,7 @@ from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.key_binding import check_grant_key, requested_key
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
+from dpop_asgi.decision_log import DecisionLog, log_decisions
 from dpop_asgi.errors import (
     DPoPError,
     InsufficientAuthentication,
@@ -45,6 +46,7 @@ __all__ = [
     "DPoPError",
     "DPoPMiddleware",
     "Decision",
+    "DecisionLog",
     "IncomingRequest",
     "InsufficientAuthentication",
     "InsufficientScope",
@@ -78,5 +80,6 @@ __all__ = [
     "caller_from",
     "check_grant_key",
     "dpop_from",
+    "log_decisions",
     "requested_key",
 ]

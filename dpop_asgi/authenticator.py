@@ -7,7 +7,7 @@ Cheap checks run before expensive ones, local before remote, and nothing is stor
 import time
 from typing import get_args
 
-from dpop_asgi.core.access_token import check_binding, check_unbound
+from dpop_asgi.core.access_token import AccessToken, check_binding, check_unbound
 from dpop_asgi.core.authorization import Requirement, authorize
 from dpop_asgi.core.caller import Caller, shared_claims
 from dpop_asgi.core.checks import ProofContext
@@ -18,6 +18,7 @@ from dpop_asgi.core.ports import Clock, Observer, Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.errors import DPoPError, InvalidToken, Reason, Refusal
 from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.observers import Seen
 from dpop_asgi.own_checks import AllowBearer, AlsoCheck, OwnChecks
 from dpop_asgi.proof_state import REMEMBER_FOR, ProofState
 from dpop_asgi.recorder import check_alive
@@ -100,14 +101,16 @@ class Authenticator(ProofState):
             IssuerUnavailable: If the issuer's keys are not known.
         """
         self.self_check.start()
-        try:
+        if self._observer is None:
             return await self._decide(request, needed)
-        except Refusal as refusal:
-            self._tell("refused", refusal.reason)
+        seen = Seen(self._observer, request)
+        try:
+            caller = await self._decide(request, needed, seen)
+        except DPoPError as error:
+            seen.rejected(error)
             raise
-        except DPoPError:
-            self._tell("unavailable")
-            raise
+        seen.accepted(replay_checked=caller.replay_checked)
+        return caller
 
     def authorize(self, caller: Caller, needed: Requirement) -> None:
         """Check that a caller who was accepted before may do more. The proof isn't needed again.
@@ -120,15 +123,18 @@ class Authenticator(ProofState):
                 raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
             authorize(needed, caller.scopes, shared_claims(caller), self._clock())
         except Refusal as refusal:
-            self._tell("refused", refusal.reason)
+            if self._observer is not None:
+                self._observer.rejected_later(caller, refusal)
             raise
 
-    async def _decide(self, request: IncomingRequest, needed: Requirement | None) -> Caller:
+    async def _decide(self, request: IncomingRequest, needed: Requirement | None, seen: Seen | None = None) -> Caller:
         credentials = read_credentials(request.headers)  # 1
         if credentials.scheme == "Bearer":
-            return await self._bearer(request, credentials, needed)
+            return await self._bearer(request, credentials, needed, seen)
         proof = self._reader.read(credentials.proof())  # 2
         target_uri, now, before = request.resolved_uri(), self._clock(), request.outer_caller
+        if seen is not None:
+            seen.read(proof, now)
         token_hash = credentials.token_hash
         last_instant = proof.check(  # 3
             ProofContext(request.method, target_uri, token_hash, now, self.proof_policy, request.websocket)
@@ -137,7 +143,9 @@ class Authenticator(ProofState):
         if self._nonces is not None and (before is None or before.nonce is None):
             nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)  # 4
         thumbprint = proof.verify_signature()  # 5
-        token = self._verifier.cached_token(token_hash) or await self._verifier(credentials.token)  # 6
+        token = self._verifier.cached_token(token_hash) or await self._verified(credentials, seen)  # 6
+        if seen is not None:
+            seen.nonce, seen.token = nonce, token
         check_binding(token, thumbprint)  # 7
         self._reader.remember(proof)
         if needed is not None:
@@ -146,26 +154,33 @@ class Authenticator(ProofState):
             await self._own.also_check(request, proof.claims, thumbprint, token)
         is_recorded = True
         if before is None or before.key_thumbprint is None or not before.replay_checked:
-            is_recorded = await self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)  # 9
+            recording = self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)  # 9
+            is_recorded = await (recording if seen is None else seen.recording(recording))
             # Again: while a slow store responded, the proof may have expired, and the store may have forgotten that it
             # was used. The token may have expired too.
             check_alive(self._clock(), last_instant, nonce)
             self._verifier.check_alive(token)
-        self._tell("accepted", replay_checked=is_recorded)
         return Caller.of(token, nonce=nonce, proof_claims=proof.claims, replay_checked=is_recorded)
 
-    async def _bearer(self, request: IncomingRequest, credentials: Credentials, needed: Requirement | None) -> Caller:
+    async def _bearer(
+        self, request: IncomingRequest, credentials: Credentials, needed: Requirement | None, seen: Seen | None
+    ) -> Caller:
         """RFC 9449 §7.2: during a migration, unbound tokens are accepted under Bearer, bound ones never."""
         if self.mode == "required" or not (needed is None or needed.bearer):
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
-        token = await self._verifier(credentials.token)
+        token = await self._verified(credentials, seen)
+        if seen is not None:
+            seen.token = token
         check_unbound(token)
         self._own.check_bearer(token)
         if needed is not None:
             authorize(needed, token.scopes, token.claims, self._clock())
         await self._own.also_check(request, None, None, token)
-        self._tell("accepted")
         return Caller.of(token)
+
+    async def _verified(self, credentials: Credentials, seen: Seen | None) -> AccessToken:
+        verification = self._verifier(credentials.token)
+        return await (verification if seen is None else seen.verifying(verification))
 
     def replacement_nonce(self, caller: Caller) -> str | None:
         """The `DPoP-Nonce` for a response to `caller`, or `None` if its own is the newest (RFC 9449 §8.2)."""

@@ -57,7 +57,7 @@ class ProofState:
         self.store: Store = store
         self.on_store_failure: OnStoreFailure = on_store_failure
         self.namespace: str = namespace
-        self._tell = CheckedObserver(observer)
+        self._observer = None if observer is None else CheckedObserver(observer)
         self._clock = clock
         self._reader = ProofReader(proof_policy, cached=cached_keys, has_token=has_token)
         windows = partial(NonceWindows, namespace=namespace, clock=clock, required=on_store_failure == "refuse")

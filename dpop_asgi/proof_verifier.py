@@ -10,8 +10,9 @@ from dpop_asgi.core.checks import ProofContext
 from dpop_asgi.core.credentials import IncomingRequest, only_proof
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Clock, Observer, Store
-from dpop_asgi.errors import DPoPError, Refusal
+from dpop_asgi.errors import DPoPError
 from dpop_asgi.nonces import NoncePolicy
+from dpop_asgi.observers import Seen
 from dpop_asgi.proof_state import REMEMBER_FOR, ProofState
 from dpop_asgi.recorder import check_alive
 
@@ -80,26 +81,31 @@ class ProofVerifier(ProofState):
             StoreError: If the store can't tell whether the proof is new, or which nonces are valid.
         """
         self.self_check.start()
+        if self._observer is None:
+            return await self._decide(request)
+        seen = Seen(self._observer, request, has_token=False)
         try:
-            verified = await self._decide(request)
-        except Refusal as refusal:
-            self._tell("refused", refusal.reason)
+            verified = await self._decide(request, seen)
+        except DPoPError as error:
+            seen.rejected(error)
             raise
-        except DPoPError:
-            self._tell("unavailable")
-            raise
-        self._tell("accepted")
+        seen.accepted()
         return verified
 
-    async def _decide(self, request: IncomingRequest) -> VerifiedProof:
+    async def _decide(self, request: IncomingRequest, seen: Seen | None = None) -> VerifiedProof:
         proof = self._reader.read(only_proof([value for name, value in request.headers if name == b"dpop"]))
         target_uri, now = request.resolved_uri(), self._clock()
+        if seen is not None:
+            seen.read(proof, now)
         last_instant = proof.check(ProofContext(request.method, target_uri, None, now, self.proof_policy))
         nonce = None
         if self._nonces is not None:
             nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)
         thumbprint = proof.verify_signature()
-        await self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)
+        recording = self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)
+        if seen is not None:
+            seen.nonce, recording = nonce, seen.recording(recording)
+        await recording
         # Again: while a slow store responded, the proof may have expired, and the store may have forgotten it.
         check_alive(self._clock(), last_instant, nonce)
         return VerifiedProof(thumbprint, None if nonce is None else nonce.value)

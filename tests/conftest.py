@@ -16,6 +16,8 @@ from tests.support.processes import AUDIENCE, RedisServer
 from tests.support.serving import IssuerServer
 from tests.support.website import Website
 
+pytest_plugins = ["dpop_asgi.testing.pytest", "pytester"]
+
 # The same examples in every run, however busy the machine is; `python3 -m tests --explore` tries others, and more.
 _whatever_it_takes = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("repeat", derandomize=True, **_whatever_it_takes)

@@ -83,7 +83,13 @@ CODE = [
     for number, source in _blocks(page, "python")
 ]
 # What begins with its imports is a program; anything else is an excerpt.
-PROGRAMS = [block for block in CODE if re.match(r"(from|import) ", block.values[2])]
+# The code on these pages belongs together.
+TESTED_PAGE, MIGRATION = "docs/testing.md", "docs/migration.md"
+PROGRAMS = [
+    block
+    for block in CODE
+    if re.match(r"(from|import) ", block.values[2]) and block.values[0] not in (TESTED_PAGE, MIGRATION)
+]
 PROTECTED = [block for block in PROGRAMS if "authenticator=" in block.values[2]]
 
 
@@ -118,6 +124,21 @@ def test_programs_run_and_so_do_the_tests_in_them(run, page, number, source):
     for name, value in list(names.items()):
         if name.startswith("test_"):
             value()
+
+
+def test_the_tests_on_the_page_about_testing_pass(pytester):
+    app, plugins, *tests = (source for _, source in _blocks(TESTED_PAGE, "python"))
+    pytester.makepyfile(shop=app, conftest=plugins, test_shop="\n\n".join(tests))
+    pytester.makepyprojecttoml('[tool.pytest]\nfilterwarnings = ["error"]\nanyio_mode = "auto"')
+    ran = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    ran.assert_outcomes(passed="\n".join(tests).count("def test_"))
+
+
+def test_the_migration_runs_step_by_step(run, monkeypatch):
+    for attribute, value in (("handlers", []), ("propagate", True), ("level", logging.NOTSET)):
+        monkeypatch.setattr(logging.getLogger("dpop_asgi.decisions"), attribute, value)
+    names = run(MIGRATION, 1, "\n".join(source for _, source in _blocks(MIGRATION, "python")))
+    names["test_bearer_is_still_accepted"]()
 
 
 @pytest.mark.parametrize(("page", "number", "source"), PROTECTED)

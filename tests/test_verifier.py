@@ -7,7 +7,7 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from dpop_asgi import AccessToken, Authenticator, Decision, IssuerUnavailable, JWTVerifier, MemoryStore, Reason
+from dpop_asgi import AccessToken, Authenticator, IssuerUnavailable, JWTVerifier, MemoryStore, Reason
 from dpop_asgi.testing import Issuer
 from tests.support.decisions import CountingStore, Resource
 from tests.support.proofs import TOKEN
@@ -124,7 +124,7 @@ async def test_a_verifier_that_returns_no_token_lets_nobody_in_and_is_reported_o
         with pytest.raises(IssuerUnavailable, match=f"^verify_token {fault}: ") as unavailable:
             await resource.accept(BEARER if scheme == "Bearer" else None)
         assert TOKEN not in str(unavailable.value)
-    assert decisions == [Decision("unavailable")] * 3
+    assert [(decision.outcome, decision.unavailable) for decision in decisions] == [("unavailable", "issuer")] * 3
     [record] = caplog.records
     assert (record.levelno, TOKEN in record.getMessage()) == (logging.ERROR, False)
     assert resource.store.calls == []

@@ -51,6 +51,11 @@ class PublicURL:
             raise ValueError(msg)
         self._only = next(iter(self._bases.values())) if len(given) == 1 else None
 
+    @property
+    def first_base(self) -> str:
+        """A URL that clients call, for tests: the first of those given, without a slash at its end."""
+        return next(iter(self._bases.values()))
+
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
         return (self._only or self.base_of(scope)) + path_of(scope)
@@ -102,6 +107,12 @@ class RequestURL:
             raise ValueError(msg)
         self.is_configured: bool = bool(allowed) or self._proxies.any
         self._read = x_forwarded if forwarded == "x-forwarded" else rfc7239
+
+    @property
+    def first_base(self) -> str:
+        """A URL that clients call, for tests: at one of the allowed hosts, or on this machine."""
+        host = min(self._allowed["https"], default=None)
+        return "http://localhost" if host is None else f"https://{host}"
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""

@@ -20,6 +20,7 @@ from dpop_asgi.cli.explain.run import Options
 from dpop_asgi.cli.explain.run import explain as explain_request
 from dpop_asgi.cli.prove import keygen as write_key
 from dpop_asgi.cli.prove import prove as make_proof
+from dpop_asgi.cli.report.run import report as report_log
 from dpop_asgi.cli.unusable import Unusable
 
 app: typer.Typer = typer.Typer(
@@ -163,6 +164,23 @@ def keygen(
     """
     with _usage_errors():
         typer.echo(json.dumps(write_key(file, alg), indent=2))
+
+
+@app.command()
+def report(
+    logfile: Annotated[
+        str, typer.Argument(metavar="LOGFILE|-", help="The log of the API, or standard input.", show_default=False)
+    ],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Count clients by scheme, and rejections by reason: which clients still send Bearer tokens?
+
+    Reads what the observer log_decisions logs. Exits with 1 if a client is left on Bearer, else with 0.
+    """
+    survive_poor_encodings()
+    with _usage_errors():
+        raise typer.Exit(report_log(logfile, as_json=as_json))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import os
 import time
 
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import Clock
+from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError
 from dpop_asgi.stores.workers import several_workers
 
@@ -104,6 +104,10 @@ class MemoryStore:
                 "so clients are challenged again and again, and a proof can be replayed on another worker. "
                 "Use RedisStore."
             )
+
+    def health(self) -> list[Health]:
+        """See `dpop_asgi.core.ports.Monitored`: whether there is room."""
+        return [Health("store", "memory", len(self._values) < self._max_entries)]
 
     async def aclose(self) -> None:
         """Nothing to release: used proofs are kept when the app restarts in the same process."""

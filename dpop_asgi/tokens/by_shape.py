@@ -6,7 +6,7 @@ import re
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import Closeable, Readiness, TokenVerifier, TrustsIssuers
+from dpop_asgi.core.ports import Closeable, Health, Monitored, Readiness, TokenVerifier, TrustsIssuers
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.verifier import cache_of
 
@@ -43,6 +43,11 @@ class TokensByShape:
         verifiers = (self._jwt, self._opaque)
         named = [issuer for verifier in verifiers if isinstance(verifier, TrustsIssuers) for issuer in verifier.issuers]
         return tuple(dict.fromkeys(named))
+
+    def health(self) -> list[Health]:
+        """See `dpop_asgi.core.ports.Monitored`: that of both verifiers, as far as they tell."""
+        verifiers = (self._jwt, self._opaque)
+        return [health for verifier in verifiers if isinstance(verifier, Monitored) for health in verifier.health()]
 
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""

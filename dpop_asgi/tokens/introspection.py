@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.credentials import MAX_AUTHORIZATION_BYTES
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import host_names, require
-from dpop_asgi.core.ports import Clock
+from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import client_authentication
@@ -104,6 +104,7 @@ class IntrospectionVerifier:
             timeout=timeout,
             insecure_http_hosts=_insecure_hosts(insecure_http_hosts),
         )
+        self.health: Callable[[], list[Health]] = self._endpoint.health  # see `dpop_asgi.core.ports.Monitored`
         self._issuer = issuer
         self._audiences = frozenset(audiences)
         self._require_audience = require_audience

@@ -13,7 +13,7 @@ from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken, malformed
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import host_names, require
-from dpop_asgi.core.ports import Clock
+from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.core.strict_json import shown
 from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.issuer.key_set import KeySet, StaticKeys
@@ -104,6 +104,10 @@ class JWTVerifier:
     def issuers(self) -> tuple[str, ...]:
         """The identifiers of the trusted issuers."""
         return tuple(self._trusted)
+
+    def health(self) -> list[Health]:
+        """See `dpop_asgi.core.ports.Monitored`: one for each issuer whose keys were fetched."""
+        return [health for source in self._sources.values() for health in source.health()]
 
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dpop_asgi import log_decisions
 from tests.support.transcript import Search, everything_logged
 from tests.support.watched import WatchedApi
 
@@ -14,4 +15,5 @@ def search():
 
 @pytest.fixture
 def make_api(issuer, client, clock, search):
-    return lambda **options: search.watch(WatchedApi(issuer, client, clock, **options))
+    observed = {"observer": log_decisions}
+    return lambda **options: search.watch(WatchedApi(issuer, client, clock, **observed | options))

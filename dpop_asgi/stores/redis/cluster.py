@@ -49,6 +49,11 @@ class Cluster:
         self._refreshing = SingleFlight(self._fetch_map)
         self._refresh_not_before = 0.0
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether calls to one of the masters fail without being tried."""
+        return any(pipeline.is_failing for pipeline, _ in list(self._pipelines.values()))
+
     async def call(self, command: Command) -> Reply:
         """The reply, from the node that has the key (the command's second word). See `Pipeline.call`."""
         try:

@@ -64,6 +64,11 @@ class Pipeline:
         self._is_closed = False
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether calls fail without being tried."""
+        return self._breaker.is_open
+
     async def call(self, command: Command) -> Any:  # noqa: ANN401 - whatever the command returns
         """The reply to `command`.
 

@@ -43,6 +43,11 @@ class SingleServer:
         borrowed = Borrowed(self._pool.get_available_connection, self._pool.release, self._pool.ensure_connection)
         return RedisConnection(borrowed.acquire, borrowed.release, owned=self._owned, fence=fence)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether calls fail without being tried."""
+        return self._pipeline.is_failing
+
     async def call(self, command: Command) -> Reply:
         """The reply. See `Pipeline.call`."""
         if self._watch is not None:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoPermissionError, RedisError
 
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import Clock
+from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError, Superseded
 from dpop_asgi.stores.redis.cluster import Cluster
 from dpop_asgi.stores.redis.connection import Command
@@ -105,6 +105,11 @@ class RedisStore:
 
     def _command(self, key: str, value: str, milliseconds: int) -> Command:
         return ("SET", key, value, "NX", "GET", "PX", milliseconds)
+
+    def health(self) -> list[Health]:
+        """See `dpop_asgi.core.ports.Monitored`. The circuit breakers tell: of a cluster, all must be closed."""
+        opened = [mine.route.is_failing for mine in list(self._per_loop.values())]
+        return [Health("store", "redis", not any(opened))] if opened else []
 
     async def findings(self, clock: Clock) -> list[str]:
         """What an operator should fix, a sentence each. The ACL must allow `INFO`.

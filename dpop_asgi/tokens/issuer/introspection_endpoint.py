@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 
 from dpop_asgi.circuit_breaker import CircuitBreaker
+from dpop_asgi.core.ports import Health
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.single_flight import SingleFlight
@@ -125,6 +126,11 @@ class IntrospectionEndpoint:
             self._outage_log.succeeded()
             return answer
         raise self._failed(cause, due_to_token=due_to_token)
+
+    def health(self) -> list[Health]:
+        """See `dpop_asgi.core.ports.Monitored`."""
+        is_used = self._http is not None
+        return [Health("issuer", self._issuer or self._name, not self._breaker.is_open)] if is_used else []
 
     async def locate(self) -> None:
         """Find the endpoint, unless it is known.

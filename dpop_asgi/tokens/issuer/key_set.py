@@ -7,6 +7,7 @@ from typing import Any
 
 from dpop_asgi.core import jwk
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
+from dpop_asgi.core.ports import Health
 from dpop_asgi.core.strict_json import json_type, shown
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -133,6 +134,10 @@ class StaticKeys:
     def current(self, _now: float) -> KeySet:
         """The configured keys."""
         return self._keys
+
+    def health(self) -> list[Health]:
+        """See `dpop_asgi.core.ports.Monitored`: nothing is called."""
+        return []
 
     async def key_set(self) -> KeySet:
         """The configured keys."""

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Collection
 
-from dpop_asgi.core.ports import Clock
+from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import IssuerUnavailable
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.discovery import Observe, check_address, fetch_keys
@@ -81,6 +81,12 @@ class RemoteKeys:
         if self._is_due(_COOL_DOWN_SECONDS):
             self.fetching.start()
         return self._known
+
+    def health(self) -> list[Health]:
+        """See `dpop_asgi.core.ports.Monitored`: whether the last fetch succeeded. Known keys remain in use if not."""
+        age = None if self._known is None else self._clock() - self._fresh_from
+        was_fetched = self._fetched_at > -math.inf
+        return [Health("issuer", self._issuer, self._failure is None, age)] if was_fetched else []
 
     async def key_set(self) -> KeySet:
         """The known keys, fetched first if necessary.

@@ -1,0 +1,1 @@
+"""`dpop-asgi report`: which clients use DPoP, and which still Bearer."""

@@ -1,0 +1,243 @@
+"""An app under test keeps its options, needs no network, and does without proofs only where pytest runs."""
+
+import os
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.testclient import WebSocketDenialResponse
+
+from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, RedisStore, caller_from
+from dpop_asgi.starlette import authenticate, requires, token_from
+from dpop_asgi.testing import Issuer, ManualClock, OfflineAPI, WithoutProofs, make_caller
+
+URL = "https://api.example.com"
+REASONS = []
+
+
+async def _whoami(request):
+    caller = await authenticate(request)
+    return JSONResponse([caller.subject, caller.client_id, sorted(caller.scopes)])
+
+
+@requires("orders:read", acr_values="urn:example:loa:2")
+async def _orders(request):
+    return JSONResponse([caller_from(request).subject, token_from(request)])
+
+
+async def _greet(request):
+    caller = await authenticate(request, optional=True)
+    return JSONResponse(None if caller is None else caller.subject)
+
+
+async def _hello(websocket):
+    await authenticate(websocket)
+    await websocket.accept()
+    await websocket.send_text(caller_from(websocket).subject)
+
+
+def _lifespan_that_fills(ran):
+    @asynccontextmanager
+    async def lifespan(_):
+        ran.append("begun")
+        yield
+        ran.append("ended")
+
+    return lifespan
+
+
+ROUTES = [
+    Route("/whoami", _whoami, methods=["GET", "POST"]),
+    Route("/orders", _orders),
+    Route("/greet", _greet),
+    WebSocketRoute("/hello", _hello),
+]
+
+
+def _authenticator(**options):
+    """As in production: neither the issuer nor the store can be reached from here."""
+    verify = JWTVerifier(issuer="https://issuer.invalid", audience=URL)
+    observer = lambda decision: REASONS.append(decision.reason)  # noqa: E731 - an option
+    return Authenticator(verify_token=verify, store=RedisStore("redis://store.invalid"), observer=observer, **options)
+
+
+def _app(protect="routes", authenticator=None, **options):
+    options = {"public_url": URL, "authenticator": authenticator or _authenticator(), "protect": protect, **options}
+    return Starlette(routes=ROUTES, middleware=[Middleware(DPoPMiddleware, **options)])
+
+
+def _wrapped(**options):
+    return DPoPMiddleware(Starlette(routes=ROUTES), authenticator=_authenticator(), **options)
+
+
+@pytest.mark.parametrize(
+    ("app", "base_url"),
+    [
+        pytest.param(_app(), URL, id="added to the app"),
+        pytest.param(_app("everything"), URL, id="asks by itself"),
+        pytest.param(_wrapped(public_url=URL), URL, id="around the app"),
+        pytest.param(_wrapped(public_url=[f"{URL}:8443", URL]), f"{URL}:8443", id="several public URLs"),
+        pytest.param(_wrapped(public_url=f"{URL}/shop"), f"{URL}/shop", id="a proxy strips a prefix"),
+        pytest.param(_wrapped(allowed_hosts=["b.example", "a.example"]), "https://a.example", id="allowed hosts"),
+        pytest.param(_wrapped(), "http://localhost", id="this machine only"),
+    ],
+)
+def test_the_middleware_is_found_and_its_url_is_signed(app, base_url):
+    with OfflineAPI(app) as api:
+        assert api.base_url == base_url
+        assert api.client("a b").get("/whoami").json() == ["alice", "demo-client", ["a", "b"]]
+        with api.client().websocket_connect("/hello?x=1") as websocket:
+            assert websocket.receive_text() == "alice"
+
+
+def test_a_mounted_app_is_found():
+    app = Starlette(routes=[Mount("/v2", _app())])
+    with OfflineAPI(app) as api:
+        assert api.client().get("/v2/whoami").status_code == 200
+
+
+def test_what_cannot_be_found_out_is_named():
+    with pytest.raises(ValueError, match=r"^app: there is no DPoPMiddleware"):
+        OfflineAPI(Starlette())
+    app = DPoPMiddleware(Starlette(), authenticator=_authenticator(), target_uri=lambda _: URL)
+    with pytest.raises(ValueError, match=r"^base_url: "):
+        OfflineAPI(app)
+
+
+def test_options_stay_and_everything_comes_back():
+    allowed = []
+    authenticator = _authenticator(mode="mixed", nonces=None, allow_bearer=lambda token: allowed.append(token) or True)
+    before = dict(vars(authenticator))
+    with OfflineAPI(_app(authenticator=authenticator)) as api:
+        http = api.client()
+        assert http.get("/whoami").history == []
+        bearer = {"Authorization": f"Bearer {api.issuer.access_token()}"}
+        assert http.get("/whoami", headers=bearer, auth=None).status_code == 200
+        assert len(allowed) == 1
+        REASONS.clear()
+        assert http.get("/whoami", headers={"Authorization": "Bearer x"}, auth=None).status_code == 401
+        assert REASONS == ["token_malformed"]
+    assert vars(authenticator) == before
+
+
+def test_the_lifespan_runs_in_a_with_block():
+    ran = []
+    app = Starlette(routes=ROUTES, lifespan=_lifespan_that_fills(ran))
+    with OfflineAPI(DPoPMiddleware(app, authenticator=_authenticator(), public_url=URL)) as api:
+        for number, http in enumerate([api.client(), api.without_proofs(make_caller())], 1):
+            with http:
+                assert http.get("/whoami").status_code == 200
+            assert ran == ["begun", "ended"] * number
+
+
+def test_a_client_signs_in_again_with_the_same_key():
+    with OfflineAPI(_app()) as api:
+        http = api.client()
+        first = http.token
+        assert http.get("/orders").status_code == 401
+        assert http.sign_in("orders:read", claims={"acr": "urn:example:loa:2"}) == http.token != first
+        assert http.get("/orders").json() == ["alice", http.token]
+        assert api.client(key=http.client).client is http.client
+
+
+async def test_an_async_client_signs_as_well():
+    with OfflineAPI(
+        _app(), issuer=Issuer("https://b.example", audience="b", clock=(c := ManualClock())), clock=c
+    ) as api:
+        async with api.async_client() as http:
+            assert (await http.get("/whoami")).json() == ["alice", "demo-client", []]
+            http.sign_in("a", claims={"sub": "bob"})
+            assert (await http.post("/whoami")).json() == ["bob", "demo-client", ["a"]]
+
+
+def test_a_handshake_that_is_rejected_stays_rejected():
+    with OfflineAPI(_app()) as api:
+        http = api.client()
+        api.clock.advance(4000)
+        for auth in ({}, {"auth": None}):
+            with pytest.raises(WebSocketDenialResponse) as denied, http.websocket_connect("/hello", **auth):
+                pass
+            assert denied.value.status_code == 401
+            assert "use_dpop_nonce" not in denied.value.headers["WWW-Authenticate"]
+
+
+# Without proofs
+
+
+def test_without_proofs_scopes_and_step_up_are_still_checked(dpop_without_proofs, caplog):
+    app = _app()
+    strong = make_caller("bob", scopes="orders:read", acr="urn:example:loa:2")
+    assert dpop_without_proofs(app, strong).get("/orders").json() == ["bob", "no-token-was-sent"]
+    assert dpop_without_proofs(app, make_caller(scopes="orders:read")).get("/orders").status_code == 401
+    weak = dpop_without_proofs(app, make_caller(acr="urn:example:loa:2")).get("/orders")
+    assert weak.status_code == 401 or "insufficient_scope" in weak.headers["WWW-Authenticate"]
+    assert "accepted without proof and token" in caplog.text
+
+
+@pytest.mark.parametrize("protect", ["routes", "everything"])
+def test_without_proofs_every_kind_of_route_gets_its_caller(dpop_without_proofs, protect):
+    http = dpop_without_proofs(_app(protect), make_caller("bob", client_id="c", scopes="a"))
+    assert http.get("/whoami", headers={"Authorization": "Basic x", "DPoP": "y"}).json() == ["bob", "c", ["a"]]
+    assert http.get("/greet").json() == "bob"
+    with http.websocket_connect("/hello") as websocket:
+        assert websocket.receive_text() == "bob"
+
+
+def test_other_clients_of_the_same_app_are_judged_as_ever(dpop_api):
+    api = dpop_api(_app("everything"))
+    assert api.without_proofs(make_caller()).get("/whoami").status_code == 200
+    assert api.client().get("/whoami", auth=None).status_code == 401
+    assert api.client().get("/whoami").json()[0] == "alice"
+
+
+def test_a_caller_may_have_come_under_bearer():
+    assert make_caller(key_thumbprint=None).key_thumbprint is None
+    assert make_caller().key_thumbprint
+
+
+OUTSIDE = """
+from starlette.applications import Starlette
+from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore
+from dpop_asgi.testing import WithoutProofs, make_caller
+import pytest, dpop_asgi.testing.pytest   # to be importable is not to be running
+
+verify = JWTVerifier(issuer="https://id.example.com", audience="a", jwks={"keys": []})
+app = DPoPMiddleware(Starlette(), authenticator=Authenticator(verify_token=verify, store=MemoryStore()))
+for options in ({}, {"outside_pytest": 1}, {"outside_pytest": True}):
+    try:
+        WithoutProofs(app, make_caller(), **options)
+    except RuntimeError as refused:
+        print(refused)
+    else:
+        print("accepted")
+"""
+
+
+def test_outside_pytest_nothing_but_the_code_can_do_without_proofs():
+    names = ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "PYTEST_PLUGINS", "DPOP_TESTING", "DPOP_OUTSIDE_PYTEST")
+    environment = {**os.environ, **dict.fromkeys(names, "1")}
+    ran = subprocess.run([sys.executable, "-c", OUTSIDE], env=environment, capture_output=True, text=True, check=True)
+    by_environment, by_what_is_true, by_code = ran.stdout.splitlines()
+    assert by_environment == by_what_is_true
+    assert by_environment.startswith("WithoutProofs accepts every request")
+    assert by_code == "accepted"
+    assert "This is for tests only" in ran.stderr
+
+
+def test_pytest_without_the_plugin_does_not_do_without_proofs(monkeypatch):
+    monkeypatch.setattr("dpop_asgi.testing.without_proofs._pytest_runs", [])
+    with pytest.raises(RuntimeError, match=r"dpop_asgi\.testing.pytest"):
+        WithoutProofs(_app(), make_caller())
+
+
+def test_the_plugin_works_as_long_as_pytest_runs(pytester):
+    """A run inside another, as here, ends alone."""
+    pytester.makeconftest('pytest_plugins = ["dpop_asgi.testing.pytest"]')
+    pytester.makepyfile("def test(dpop_client, dpop_issuer, dpop_clock):\n    assert dpop_issuer._clock is dpop_clock")
+    pytester.runpytest_inprocess("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    assert WithoutProofs(_app(), make_caller())
