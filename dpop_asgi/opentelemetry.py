@@ -54,7 +54,7 @@ class Telemetry:
         ValueError: If an option is invalid; the message names it.
     """
 
-    def __init__(self, *watched: object, meter_provider: MeterProvider | None = None, sample: int = 20) -> None:
+    def __init__(self, *watched: object, meter_provider: MeterProvider | None = None, sample: int = 50) -> None:
         require("sample", type(sample) is int and sample >= 1, "a whole number of at least 1")
         self._sample = sample
         self._accepted = 0
