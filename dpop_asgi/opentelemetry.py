@@ -17,9 +17,9 @@ from dpop_asgi.errors import Reason
 try:
     from opentelemetry import metrics, trace
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
-except ImportError as error:
-    msg = "dpop_asgi.opentelemetry needs the OpenTelemetry API: pip install 'dpop-asgi[opentelemetry]'"
-    raise ImportError(msg) from error
+except ImportError as _error:
+    _ADVICE = "dpop_asgi.opentelemetry needs the OpenTelemetry API: pip install 'dpop-asgi[opentelemetry]'"
+    raise ImportError(_ADVICE) from _error
 
 __all__ = ["Telemetry"]
 

@@ -234,6 +234,8 @@ def promtool() -> str:
         return shutil.which("promtool") or "promtool"
     packages = CACHE / "prometheus" / "packages"
     packages.mkdir(parents=True, exist_ok=True)
+    if IS_ROOT:
+        run("apt-get", "update", advice=advice)
     run("apt-get", "download", "prometheus", cwd=packages, advice=advice)
     for package in packages.glob("*.deb"):
         run("dpkg-deb", "--extract", package, CACHE / "prometheus", advice=advice)
