@@ -17,9 +17,9 @@ from dpop_asgi.errors import Reason
 try:
     from opentelemetry import metrics, trace
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
-except ImportError as error:
-    msg = "dpop_asgi.opentelemetry needs the OpenTelemetry API: pip install 'dpop-asgi[opentelemetry]'"
-    raise ImportError(msg) from error
+except ImportError as _error:
+    _ADVICE = "dpop_asgi.opentelemetry needs the OpenTelemetry API: pip install 'dpop-asgi[opentelemetry]'"
+    raise ImportError(_ADVICE) from _error
 
 __all__ = ["Telemetry"]
 
@@ -54,7 +54,7 @@ class Telemetry:
         ValueError: If an option is invalid; the message names it.
     """
 
-    def __init__(self, *watched: object, meter_provider: MeterProvider | None = None, sample: int = 20) -> None:
+    def __init__(self, *watched: object, meter_provider: MeterProvider | None = None, sample: int = 50) -> None:
         require("sample", type(sample) is int and sample >= 1, "a whole number of at least 1")
         self._sample = sample
         self._accepted = 0

@@ -48,6 +48,7 @@ def set_up() -> dict[str, str]:
         "ALL_TESTS_MUST_RUN": "1",  # nothing is missing: no test has a reason to be skipped
         "NODE": str(node),
         "REDIS_SERVER": redis_server(),
+        "PROMTOOL": promtool(),
     }
 
 
@@ -215,6 +216,30 @@ def unpack_redis() -> None:
     start = home / "redis-server"
     start.write_text(f"#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{home}/root/usr/bin/redis-server' \"$@\"\n")
     start.chmod(0o755)
+
+
+# Prometheus, whose promtool runs the alert rules of docs/observability.md
+
+
+def promtool() -> str:
+    """The path of promtool; fetched if there is none, and not installed: the package would start a server."""
+    unpacked = CACHE / "prometheus" / "usr" / "bin" / "promtool"
+    found = os.environ.get("PROMTOOL") or shutil.which("promtool") or (str(unpacked) if unpacked.exists() else None)
+    if found:
+        return found
+    advice = "Install Prometheus, or set PROMTOOL to the path of its promtool, and run this again."
+    say("fetching prometheus, for its promtool")
+    if shutil.which("brew"):
+        run("brew", "install", "prometheus", advice=advice)
+        return shutil.which("promtool") or "promtool"
+    packages = CACHE / "prometheus" / "packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    if IS_ROOT:
+        run("apt-get", "update", advice=advice)
+    run("apt-get", "download", "prometheus", cwd=packages, advice=advice)
+    for package in packages.glob("*.deb"):
+        run("dpkg-deb", "--extract", package, CACHE / "prometheus", advice=advice)
+    return str(unpacked)
 
 
 # Stamps

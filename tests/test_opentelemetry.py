@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 from itertools import product
+from pathlib import Path
 from types import SimpleNamespace
 
+import httpx2
 import pytest
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
@@ -16,7 +18,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, make_asgi_app
 from prometheus_client.exposition import generate_latest
 
 from dpop_asgi import Decision, JWTVerifier, MemoryStore, Reason
@@ -24,7 +26,8 @@ from dpop_asgi.core.jwk import KEY_TYPES
 from dpop_asgi.core.ports import Health
 from dpop_asgi.opentelemetry import Telemetry
 from tests.support.api import Api, App
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, Process, free_port, wait_until
+from tests.support.serving import Served
 
 ACCEPTED = Decision(
     "accepted", scheme="DPoP", bound=True, algorithm="ES256", client_id="shop", nonce_age=7.0, clock_offset=1.5,
@@ -274,6 +277,36 @@ def promtool():
     if found is None:
         pytest.skip("no promtool: run the tests by `python3 -m tests`, which installs one")
     return found
+
+
+async def test_prometheus_scrapes_an_api(promtool, tmp_path, issuer, client, clock):
+    reader = PrometheusMetricReader()
+    provider = MeterProvider([reader])
+    api = Api(App(), issuer, client, clock, observer=Telemetry(meter_provider=provider))
+    await api.request()
+    await api.anonymous()
+    port = free_port()
+    with Served(make_asgi_app()) as exporter:
+        targets = f"scrape_configs: [{{job_name: api, static_configs: [{{targets: ['127.0.0.1:{exporter.port}']}}]}}]"
+        (tmp_path / "prometheus.yml").write_text("global: {scrape_interval: 1s}\n" + targets)
+        program = shutil.which("prometheus", path=str(Path(promtool).parent))
+        where = [f"--storage.tsdb.path={tmp_path}", f"--web.listen-address=127.0.0.1:{port}"]
+        server = Process([program, f"--config.file={tmp_path / 'prometheus.yml'}", *where])
+        try:
+            wait_until(lambda: len(_asked(port, "dpop_decisions_total")) == 2, "Prometheus has not scraped")
+            series = _asked(port, 'dpop_decisions_total{dpop_reason="authorization_missing"}')
+        finally:
+            server.stop()
+            provider.shutdown()
+    assert [point["value"][1] for point in series] == ["1"]
+
+
+def _asked(port, query):
+    try:
+        answer = httpx2.get(f"http://127.0.0.1:{port}/api/v1/query", params={"query": query})
+    except httpx2.TransportError:
+        return []
+    return answer.json()["data"]["result"] if answer.status_code == 200 else []
 
 
 def _series(labels, increase, name="dpop_decisions_total"):

@@ -2,21 +2,27 @@
 
 import secrets
 import time
+from typing import Any
 
-from dpop_asgi import MemoryStore
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from dpop_asgi import DPoPMiddleware, JWTVerifier, MemoryStore
 from dpop_asgi.client import DPoPAuth, Key
+from dpop_asgi.opentelemetry import Telemetry
 from tests.benchmarks import cores
 from tests.benchmarks.bench import Bench, run, worker
 from tests.benchmarks.clients import PlainAuth, signed_requests
 from tests.benchmarks.fastapi_routes import as_bearer, asking, bearer
 from tests.benchmarks.figures import Spread, Table
-from tests.benchmarks.material import FastClient, FastIssuer, Fields, OpaqueIssuer, fields_of
+from tests.benchmarks.material import ISSUER, ORIGIN, FastClient, FastIssuer, Fields, OpaqueIssuer, fields_of
 from tests.benchmarks.rounds import CHUNK, UNIT, VERIFY, Row, in_turn, requests, verifications
-from tests.benchmarks.subjects import App, bare, introspecting, nonce_of, protected
+from tests.benchmarks.subjects import App, bare, behind, introspecting, nonce_of, protected
 
 SECTION = "in process"
 BARE = "bare app, for comparison"
 ACCEPTED = "accepted request, warm client key and token, memory store"
+OBSERVED = "the same, with the metrics of OpenTelemetry"
 INTROSPECTED = "introspected token, remembered"
 FIRST = "first request of a new client: key and token never seen"
 CHALLENGE = "nonce challenge, key seen before"
@@ -24,7 +30,15 @@ COLD_CHALLENGE = "nonce challenge, key never seen"
 GARBAGE = "garbage of 64 KiB in DPoP"
 PLAIN_CLIENT = "client request: one raw P-256 signature in an httpx2.Auth that does nothing else"
 CLIENT = "client request through DPoPAuth, without I/O"
-BOUNDS = {ACCEPTED: 1.5, INTROSPECTED: 1.5, FIRST: 3.4, CHALLENGE: 0.3, COLD_CHALLENGE: 0.42, GARBAGE: 0.2}
+BOUNDS = {
+    ACCEPTED: 1.5,
+    OBSERVED: 1.6,
+    INTROSPECTED: 1.5,
+    FIRST: 3.4,
+    CHALLENGE: 0.3,
+    COLD_CHALLENGE: 0.42,
+    GARBAGE: 0.2,
+}
 
 # Against PLAIN_CLIENT: 30 µs where a signature takes 35, and httpx2 another 10 around it.
 CLIENT_BOUND = 1.65
@@ -54,6 +68,7 @@ async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
         VERIFY: verifications(count),
         BARE: requests(bare, accepted, status=200),
         ACCEPTED: requests(app, accepted, status=200),
+        OBSERVED: await observed_requests(issuer, warm, count, now=now),
         INTROSPECTED: opaque,
         FIRST: requests(app, fields_of(new[:count], count, now=now, nonce=nonce), status=200),
         CHALLENGE: requests(app, fields_of(warm, count, now=now, nonce=None), status=401),
@@ -64,6 +79,22 @@ async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
         FASTAPI: requests(fastapi, fields_of(warm, count, now=now, nonce=asked), status=200),
         FASTAPI_BEARER: requests(bearer(), map(as_bearer, accepted), status=200),
     }
+
+
+def observed(jwks: dict[str, Any]) -> DPoPMiddleware:
+    """The protected app with telemetry, and the SDK that collects it."""
+    store, verifier = MemoryStore(), JWTVerifier(issuer=ISSUER, audience=ORIGIN, jwks=jwks)
+    telemetry = Telemetry(store, verifier, meter_provider=MeterProvider([InMemoryMetricReader()]))
+    return behind(verifier, store, observer=telemetry)
+
+
+async def observed_requests(issuer: FastIssuer, clients: list[FastClient], count: int, *, now: float) -> Row:
+    """As the accepted ones, with a meter of the SDK behind them; there is no span, which costs far more by itself."""
+    app = observed(issuer.jwks)
+    nonce = await nonce_of(app, clients[0].fields(now=now, nonce=None))
+    first = requests(app, fields_of(clients, 64, now=now, nonce=nonce), status=200)
+    await first.run(first.arrived(0))
+    return requests(app, fields_of(clients, count, now=now, nonce=nonce), status=200)
 
 
 async def introspected(issuer: FastIssuer, count: int, *, now: float) -> Row:

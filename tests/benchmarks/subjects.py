@@ -14,6 +14,7 @@ from dpop_asgi import (
     IntrospectionVerifier,
     JWTVerifier,
     MemoryStore,
+    Observer,
     RedisStore,
     Store,
     TokensByShape,
@@ -91,8 +92,14 @@ def introspecting(jwks: dict[str, Any], says: dict[str, dict[str, Any]]) -> DPoP
     return behind(TokensByShape(jwt=JWTVerifier(**known, jwks=jwks), opaque=opaque), MemoryStore())
 
 
-def behind(verify_token: TokenVerifier, store: Store, *, clock: Callable[[], float] = time.time) -> DPoPMiddleware:
-    authenticator = Authenticator(verify_token=verify_token, store=store, clock=clock)
+def behind(
+    verify_token: TokenVerifier,
+    store: Store,
+    *,
+    clock: Callable[[], float] = time.time,
+    observer: Observer | None = None,
+) -> DPoPMiddleware:
+    authenticator = Authenticator(verify_token=verify_token, store=store, clock=clock, observer=observer)
     return DPoPMiddleware(bare, authenticator=authenticator, public_url=ORIGIN)
 
 
