@@ -115,8 +115,9 @@ def explain(
 ) -> None:
     """Find out why a request is rejected: every check, what it compares, and what to change.
 
-    The limits are those of the server's DPOP_* environment variables, where they are set. Nothing is sent to the
-    server, and tokens, proofs and keys are never shown in full. Exits with 1 if a check fails.
+    Uses the limits in the server's DPOP_* environment variables, if they are set. Sends nothing to the server.
+
+    Never shows tokens, proofs or keys in full. Exits with 1 if a check fails.
     """
     survive_poor_encodings()
     options = Options(

@@ -203,7 +203,7 @@ class IntrospectionEndpoint:
             try:
                 return await json_in(response, max_bytes=_MAX_ANSWER_BYTES)
             except (ValueError, RecursionError, httpx2.DecodingError):
-                what = f"its answer is no JSON object, or longer than {_MAX_ANSWER_BYTES} bytes"
+                what = f"its response isn't a JSON object, or is longer than {_MAX_ANSWER_BYTES} bytes"
         raise _Fault(what, due_to_token=True)
 
     async def _fault(self, response: httpx2.Response) -> _Fault:
