@@ -16,7 +16,7 @@ from tests.support.processes import free_port
 from tests.support.website import Page
 
 TOKEN = "opaque-hunter2"
-OTHERWISE = "no JSON object, or longer than 65536 bytes"
+OTHERWISE = "isn't a JSON object, or is longer than 65536 bytes"
 
 
 def _error(status, code):
