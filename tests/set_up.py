@@ -1,4 +1,4 @@
-"""The set-up of a fresh clone: `.venv`, the package with its tools, the JavaScript clients, a Redis server.
+"""The set-up of a fresh clone: `.venv`, the package with its tools, the JavaScript clients, Redis, Chromium.
 
 What was done is not done again. Nothing but the standard library is needed, and any Python can read this.
 """
@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,12 +21,6 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 CACHE = ROOT / ".cache"
 CLIENTS = ROOT / "tests" / "e2e" / "clients"
-REDIS_MAJOR = 7  # the store needs SET with NX and GET together
-REDIS_PROGRAMS = ("redis-server", "valkey-server")
-REDIS_ADVICE = (
-    f"Install Redis {REDIS_MAJOR} or Valkey or newer, or set REDIS_SERVER to the path of its"
-    " redis-server, and run this again."
-)
 IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
@@ -47,7 +42,8 @@ def set_up() -> dict[str, str]:
         "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode"),
         "ALL_TESTS_MUST_RUN": "1",  # nothing is missing: no test has a reason to be skipped
         "NODE": str(node),
-        "REDIS_SERVER": redis_server(),
+        "REDIS_SERVER": REDIS.found(),
+        "CHROMIUM": CHROMIUM.found(),
     }
 
 
@@ -145,51 +141,106 @@ def install_clients() -> Path:
     return node
 
 
-# Redis
+# Programs of the system
 
 
-def redis_server() -> str:
-    """The path of a Redis or Valkey server that is new enough; installed if there is none."""
-    if given := os.environ.get("REDIS_SERVER"):
-        program = shutil.which(given)
-        if not program or not new_enough(program):
-            raise SetupError(f"REDIS_SERVER={given} is not a Redis server {REDIS_MAJOR} or newer.")
-        return str(Path(program).absolute())
-    if found := find_redis():
-        return found
-    say(f"installing redis-server, as none of version {REDIS_MAJOR} or newer was found")
-    install_redis()
-    if found := find_redis():
-        return found
-    raise SetupError(f"The redis-server that was installed is older than {REDIS_MAJOR}.\n{REDIS_ADVICE}")
+@dataclass(frozen=True)
+class Program:
+    """A program that is looked for, and installed if there is none that will do.
+
+    Attributes:
+        variable: of the environment; names the one to use.
+        names: what it may be called.
+        package: Debian's package that brings it.
+        version: finds the major version in what `--version` prints.
+        oldest: the oldest major version that will do.
+        advice: what to do if it can't be installed.
+    """
+
+    variable: str
+    names: tuple[str, ...]
+    package: str
+    version: str
+    oldest: int
+    advice: str
+
+    def found(self) -> str:
+        """Its path; installed if need be."""
+        if given := os.environ.get(self.variable):
+            path = shutil.which(given)
+            if not path or not self.new_enough(path):
+                raise SetupError(f"{self.variable}={given} is not {self.names[0]} {self.oldest} or newer.")
+            return str(Path(path).absolute())
+        if path := self.search():
+            return path
+        say(f"installing {self.package}, as none of version {self.oldest} or newer was found")
+        self.install()
+        if path := self.search():
+            return path
+        raise SetupError(f"The {self.package} that was installed is older than {self.oldest}.\n{self.advice}")
+
+    def search(self) -> str | None:
+        path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+        path += ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", str(CACHE / self.package)]
+        folders = [folder for folder in path if Path(folder) != PYTHON.parent]
+        candidates = (shutil.which(name, path=folder) for folder in folders for name in self.names)
+        return next((found for found in candidates if found and self.new_enough(found)), None)
+
+    def new_enough(self, path: str) -> bool:
+        try:
+            output = run(path, "--version", advice="")
+        except SetupError:
+            return False
+        version = re.search(self.version, output)
+        return version is not None and int(version[1]) >= self.oldest
+
+    def install(self) -> None:
+        if shutil.which("apt-get") and IS_ROOT:
+            apt_install(self.package, self.advice)
+        elif shutil.which("apt-get") and shutil.which("dpkg-deb"):
+            self.unpack()
+        elif shutil.which("brew"):
+            run("brew", "install", self.package.removesuffix("-server"), advice=self.advice)
+        else:
+            raise SetupError(self.advice)
+
+    def unpack(self) -> None:
+        """Without root: fetch the distribution's packages and unpack them under `.cache`."""
+        home = CACHE / self.package
+        shutil.rmtree(home, ignore_errors=True)
+        for folder in ("packages", "state/lists/partial", "cache/archives/partial"):
+            (home / folder).mkdir(parents=True)
+        own = (f"-oDir::State::lists={home}/state/lists", f"-oDir::Cache={home}/cache")
+        run("apt-get", *own, "update", advice=self.advice)
+        plan = ("install", "--simulate", "--no-install-recommends", self.package)
+        missing = re.findall(r"^Inst (\S+)", run("apt-get", *own, *plan, advice=self.advice), re.MULTILINE)
+        run("apt-get", *own, "download", *missing, cwd=home / "packages", advice=self.advice)
+        for package in (home / "packages").glob("*.deb"):
+            run("dpkg-deb", "--extract", package, home / "root", advice=self.advice)
+        shutil.rmtree(home / "packages")
+        libraries = ":".join(sorted({str(file.parent) for file in (home / "root").glob("**/*.so*")}))
+        (program,) = (file for file in (home / "root/usr").glob(f"[bl]i[nb]/**/{self.package}") if is_binary(file))
+        start = home / self.package
+        start.write_text(f"#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{program}' \"$@\"\n")
+        start.chmod(0o755)
 
 
-def find_redis() -> str | None:
-    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    path += ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", str(CACHE / "redis")]
-    folders = [folder for folder in path if Path(folder) != PYTHON.parent]
-    candidates = (shutil.which(name, path=folder) for folder in folders for name in REDIS_PROGRAMS)
-    return next((found for found in candidates if found and new_enough(found)), None)
-
-
-def new_enough(program: str) -> bool:
-    try:
-        output = run(program, "--version", advice="")
-    except SetupError:
-        return False
-    version = re.search(r"\bv=(\d+)", output)
-    return version is not None and int(version[1]) >= REDIS_MAJOR
-
-
-def install_redis() -> None:
-    if shutil.which("apt-get") and IS_ROOT:
-        apt_install("redis-server", REDIS_ADVICE)
-    elif shutil.which("apt-get") and shutil.which("dpkg-deb"):
-        unpack_redis()
-    elif shutil.which("brew"):
-        run("brew", "install", "redis", advice=REDIS_ADVICE)
-    else:
-        raise SetupError(REDIS_ADVICE)
+REDIS = Program(
+    variable="REDIS_SERVER",
+    names=("redis-server", "valkey-server"),
+    package="redis-server",
+    version=r"\bv=(\d+)",
+    oldest=7,  # the store needs SET with NX and GET together
+    advice="Install Redis 7 or Valkey or newer, or set REDIS_SERVER to the path of its redis-server, and run this again.",
+)
+CHROMIUM = Program(
+    variable="CHROMIUM",
+    names=("chromium-headless-shell", "chromium", "google-chrome", "google-chrome-stable", "chromium-browser"),
+    package="chromium-headless-shell",
+    version=r"\b(?:Chromium|Chrome|Shell) (\d+)",
+    oldest=120,  # two years old
+    advice="Install Chromium or Chrome, or set CHROMIUM to its path, and run this again.",
+)
 
 
 def apt_install(package: str, advice: str) -> None:
@@ -198,23 +249,8 @@ def apt_install(package: str, advice: str) -> None:
     run(*install, package, advice=advice, DEBIAN_FRONTEND="noninteractive")
 
 
-def unpack_redis() -> None:
-    """Without root: fetch the distribution's packages and unpack them under `.cache/redis`."""
-    home = CACHE / "redis"
-    shutil.rmtree(home, ignore_errors=True)
-    for folder in ("packages", "state/lists/partial", "cache/archives/partial"):
-        (home / folder).mkdir(parents=True)
-    own = (f"-oDir::State::lists={home}/state/lists", f"-oDir::Cache={home}/cache")
-    run("apt-get", *own, "update", advice=REDIS_ADVICE)
-    plan = ("install", "--simulate", "--no-install-recommends", "redis-server")
-    missing = re.findall(r"^Inst (\S+)", run("apt-get", *own, *plan, advice=REDIS_ADVICE), re.MULTILINE)
-    run("apt-get", *own, "download", *missing, cwd=home / "packages", advice=REDIS_ADVICE)
-    for package in (home / "packages").glob("*.deb"):
-        run("dpkg-deb", "--extract", package, home / "root", advice=REDIS_ADVICE)
-    libraries = ":".join(map(str, (home / "root").glob("**/lib/*-linux-gnu*")))
-    start = home / "redis-server"
-    start.write_text(f"#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{home}/root/usr/bin/redis-server' \"$@\"\n")
-    start.chmod(0o755)
+def is_binary(file: Path) -> bool:
+    return file.is_file() and file.read_bytes()[:4] == b"\x7fELF"
 
 
 # Stamps
