@@ -77,7 +77,9 @@ function isTokenEndpoint(url) {
 async function send(url, request) {
   const headers = new Headers(request.headers), target = absolute(url), asksForToken = isTokenEndpoint(target);
   const known = origins.includes(new URL(target).origin);
-  if (token() && known && !asksForToken && !headers.has("Authorization")) headers.set("Authorization", `DPoP ${token()}`);
+  // Swagger UI remembers a token of its own after signing in; the one in the panel may be newer.
+  const replaceable = /^(DPoP .*)?$/i.test(headers.get("Authorization") ?? "");
+  if (token() && known && !asksForToken && replaceable) headers.set("Authorization", `DPoP ${token()}`);
   begin(request.method ?? "GET", target);
   try {
     const response = await signer.fetch(target, { ...request, headers });
@@ -130,7 +132,7 @@ const plugin = ({ React: { createElement: h } }) => ({
         h("ul", { className: "dpop-steps" }, taken.map(({ text, verdict }, key) => h("li", { key, className: verdict }, text))),
         h(Original, props),
         h("p", { className: "dpop-note" },
-          "The Authorization and DPoP headers are left out: a proof works only once, so this command would be rejected."));
+          "This command would be rejected: its DPoP header is left out, because a proof works only once."));
     },
   },
 });

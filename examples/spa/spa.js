@@ -23,13 +23,16 @@ async function signIn() {
 async function call(as) {
   byId("log").replaceChildren();
   const response = await as.fetch(`${api}/orders`, { headers: token ? { Authorization: `DPoP ${token}` } : {} });
-  say(response.ok ? `The API says: ${await response.text()}` : "The API has refused the request.");
+  const refused = as === signer ? "The API has rejected the request." : "Rejected: the token is useless without its key.";
+  say(response.ok ? `Accepted. The API says: ${await response.text()}` : refused);
 }
 
 /** The browser shows other origins' headers to scripts only if the API exposes them. */
 function log(response) {
   const challenge = response.headers.get("WWW-Authenticate") ?? "none";
-  say(`Response ${response.status}. Challenge: ${challenge}. Nonce: ${response.headers.get("DPoP-Nonce") ?? "as before"}.`);
+  const nonce = response.headers.get("DPoP-Nonce") ?? "as before";
+  const normal = challenge.includes("use_dpop_nonce") ? " This is normal: dpop.js now signs again, with the nonce." : "";
+  say(`Response ${response.status}. Challenge: ${challenge}. Nonce: ${nonce}.${normal}`);
 }
 
 function say(text) {
