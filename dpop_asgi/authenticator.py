@@ -21,6 +21,7 @@ from dpop_asgi.core.proof import CACHED_HEADERS, ProofReader
 from dpop_asgi.errors import DPoPError, InvalidToken, Reason, Refusal
 from dpop_asgi.nonces import NoncePolicy, NonceWindows
 from dpop_asgi.observers import CheckedObserver
+from dpop_asgi.own_checks import AllowBearer, AlsoCheck, OwnChecks
 from dpop_asgi.recorder import Recorder, check_alive
 from dpop_asgi.self_check import SelfCheck
 from dpop_asgi.verifier import CheckedVerifier
@@ -51,6 +52,10 @@ class Authenticator:
         on_store_failure: `refuse` responds with 503; `accept` accepts proofs without recording them, so that only the
             nonce limits their reuse.
         observer: called with each `Decision`.
+        also_check: called with the request, the claims of its proof, the thumbprint of its key (both `None` under
+            Bearer) and its token, before the proof is recorded as used. Async or not, it may raise a `Refusal`, and
+            returns nothing. A captured request can make it run again, so it should be cheap and have no effects.
+        allow_bearer: with `mode="mixed"`, whether an unbound token may still be sent under Bearer.
         clock: seconds since the epoch.
 
     Raises:
@@ -70,6 +75,8 @@ class Authenticator:
         remember_for: float = _REMEMBER_FOR,
         on_store_failure: OnStoreFailure = "refuse",
         observer: Observer | None = None,
+        also_check: AlsoCheck | None = None,
+        allow_bearer: AllowBearer | None = None,
         clock: Clock = time.time,
     ) -> None:
         require("store", hasattr(store, "put_if_absent"), "something with a put_if_absent")
@@ -89,6 +96,7 @@ class Authenticator:
         self.on_store_failure: OnStoreFailure = on_store_failure
         self._verifier = CheckedVerifier(verify_token, clock=clock)
         self._tell = CheckedObserver(observer)
+        self._own = OwnChecks(also_check, allow_bearer, mixed=mode == "mixed")
         self._clock = clock
         self.namespace = namespace
         self._reader = ProofReader(proof_policy, cached=cached_keys)
@@ -145,7 +153,7 @@ class Authenticator:
     async def _decide(self, request: IncomingRequest, needed: Requirement | None) -> Caller:
         credentials = read_credentials(request.headers)  # 1
         if credentials.scheme == "Bearer":
-            return await self._bearer(credentials, needed)
+            return await self._bearer(request, credentials, needed)
         proof = self._reader.read(credentials.proof())  # 2
         target_uri, now, before = request.resolved_uri(), self._clock(), request.outer_caller
         token_hash = credentials.token_hash
@@ -161,6 +169,8 @@ class Authenticator:
         self._reader.remember(proof)
         if needed is not None:
             authorize(needed, token.scopes, token.claims, now)  # 8
+        if self._own.also:
+            await self._own.also_check(request, proof.claims, thumbprint, token)
         is_recorded = True
         if before is None or before.key_thumbprint is None or not before.replay_checked:
             is_recorded = await self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)  # 9
@@ -169,16 +179,18 @@ class Authenticator:
             check_alive(self._clock(), last_instant, nonce)
             self._verifier.check_alive(token)
         self._tell("accepted", replay_checked=is_recorded)
-        return Caller.of(token, nonce=nonce, replay_checked=is_recorded)
+        return Caller.of(token, nonce=nonce, proof_claims=proof.claims, replay_checked=is_recorded)
 
-    async def _bearer(self, credentials: Credentials, needed: Requirement | None) -> Caller:
+    async def _bearer(self, request: IncomingRequest, credentials: Credentials, needed: Requirement | None) -> Caller:
         """RFC 9449 §7.2: during a migration, unbound tokens are accepted under Bearer, bound ones never."""
         if self.mode == "required" or not (needed is None or needed.bearer):
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
         token = await self._verifier(credentials.token)
         check_unbound(token)
+        self._own.check_bearer(token)
         if needed is not None:
             authorize(needed, token.scopes, token.claims, self._clock())
+        await self._own.also_check(request, None, None, token)
         self._tell("accepted")
         return Caller.of(token)
 
@@ -200,6 +212,10 @@ class Authenticator:
         if self._nonces is None or caller.nonce is None:
             return None
         return self._nonces.replacement_for(caller.nonce, self._clock())
+
+    def seconds_left(self, caller: Caller) -> float | None:
+        """How long the caller's token is valid, below 0 within the verifier's leeway; `None` if it doesn't expire."""
+        return None if caller.token_expires_at is None else caller.token_expires_at - self._clock()
 
     async def ready(self) -> None:
         """For readiness probes: prepare everything so that the next request doesn't get a 503.

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dpop_asgi import DPoPMiddleware, StoreError, caller_from
 from dpop_asgi.settings import Settings
+from dpop_asgi.starlette import requires
 
 settings = Settings.from_environment()
 
@@ -34,6 +35,11 @@ async def resource(request: Request) -> Response:
             "jkt": caller.key_thumbprint,
         }
     )
+
+
+# The same for a token with this scope, and for a user who has signed in in this way.
+orders = requires("orders:read")(resource)
+vault = requires(acr_values="urn:example:loa:2")(resource)
 
 
 async def files(request: Request) -> Response:
@@ -79,6 +85,8 @@ v2 = Starlette(routes=[Route("/resource", resource, methods=["GET", "POST"])])
 app = Starlette(
     routes=[
         Route("/resource", resource, methods=["GET", "POST"]),
+        Route("/orders", orders),
+        Route("/vault", vault),
         Route("/files/{path:path}", files),
         Route("/stream", stream),
         WebSocketRoute("/ws", echo),

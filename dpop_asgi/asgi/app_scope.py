@@ -35,7 +35,7 @@ def scope_for_anyone(scope: Scope, gate: Gate) -> Scope:
     forget_caller(scope)
     inside = {**scope, "headers": list(scope["headers"]), GATE_KEY: gate}
     state: Any = scope.get("state", {})
-    if isinstance(state, MutableMapping):
+    if type(state) is dict or isinstance(state, MutableMapping):
         gate.state = inside["state"] = {**state}
     gate.inside = inside
     return inside

@@ -4,7 +4,6 @@ There is one gate for each request. It is in the scope under `GATE_KEY`, by refe
 """
 
 import asyncio
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -35,7 +34,7 @@ _NO_GATE = (
 _NO_CALLER = "no caller: this path is public, no route has asked, or there is no DPoPMiddleware around this app"
 
 
-class Gate(ABC):
+class Gate:  # no ABC: `isinstance` takes longer then
     """Asks the authenticator at most once per request for the caller, and after that only whether the token is enough.
 
     Args:
@@ -48,6 +47,7 @@ class Gate(ABC):
         caller: the caller, once the request is accepted.
         error: why the last ask was rejected. While it is set, it decides the response, whatever the app makes of it.
         needed: what was needed when it was rejected.
+        offers_nonce: whether the response has a nonce although no caller is known.
         inside: the scope of the app, if the request was passed to it before it was accepted.
         state: the app's own copy of the request's state, in that scope.
     """
@@ -56,6 +56,7 @@ class Gate(ABC):
     error: DPoPError | None = None
     needed: Requirement | None = None
     inside: Scope | None = None
+    offers_nonce: bool = False
     state: MutableMapping[str, Any] | None = None
     _lock: asyncio.Lock | None = None
     _rejected: asyncio.Task[Any] | None = None
@@ -65,10 +66,9 @@ class Gate(ABC):
         self.authenticator = authenticator
 
     @property
-    @abstractmethod
     def started(self) -> bool:
         """Whether a response has started, apart from early hints."""
-        ...
+        raise NotImplementedError
 
     async def ask(self, needed: Requirement, *, optional: bool = False) -> Caller | None:
         """Who is calling? Several may ask, one after another or at once: the proof is used once.
@@ -135,12 +135,17 @@ async def ask(
     try:
         caller = await gate.ask(needed, optional=optional)
     except Refusal as refusal:
-        raise kind(status_of(refusal), refusal.description) from refusal
+        raise kind(status_of(refusal), refusal.description) from _bare(refusal)
     except DPoPError as error:
-        raise kind(_UNAVAILABLE, "Please try again shortly") from error
+        raise kind(_UNAVAILABLE, "Please try again shortly") from _bare(error)
     if caller is not None and scope.get(CALLER_KEY) is not caller:
         _show(scope, caller, gate.state)
     return caller
+
+
+def _bare(rejection: DPoPError) -> DPoPError:
+    """Without its traceback, which refers to the gate: a rejection would otherwise wait for the garbage collector."""
+    return rejection.with_traceback(None)
 
 
 def _show(scope: Scope, caller: Caller, own_state: MutableMapping[str, Any] | None) -> None:
@@ -150,7 +155,7 @@ def _show(scope: Scope, caller: Caller, own_state: MutableMapping[str, Any] | No
     if own_state is not None:
         own_state["dpop"] = caller
     state = scope.get("state")
-    if isinstance(state, MutableMapping) and state is not own_state:
+    if state is not own_state and isinstance(state, MutableMapping):
         scope["state"] = {**state, "dpop": caller}
 
 

@@ -3,7 +3,10 @@
 from collections.abc import Iterable
 from operator import itemgetter
 
-from dpop_asgi.asgi.interface import Headers
+from dpop_asgi.asgi.interface import Headers, Message
+from dpop_asgi.authenticator import Authenticator
+from dpop_asgi.core.caller import Caller
+from dpop_asgi.errors import DPoPError
 
 _EXPOSE = b"access-control-expose-headers"
 _EXPOSED = (b"DPoP-Nonce", b"WWW-Authenticate")
@@ -42,6 +45,25 @@ def with_nonce(headers: Iterable[tuple[bytes, bytes]], nonce: str) -> Headers:
     """RFC 9449 §8.2: one nonce, on a response that then must not be cached. The app's own nonces are removed."""
     kept = without(headers, b"dpop-nonce", b"cache-control", b"expires")
     return [*kept, (b"dpop-nonce", nonce.encode("ascii")), (b"cache-control", b"no-store")]
+
+
+def with_newer_nonce(message: Message, caller: Caller, authenticator: Authenticator) -> Headers:
+    """RFC 9449 §8.2: a newer nonce on any response, if there is one. The app's own nonces are removed."""
+    headers: Iterable[tuple[bytes, bytes]] = message.get("headers", ())
+    if caller.nonce is None:
+        return list(headers)
+    nonce = authenticator.replacement_nonce(caller)
+    return without(headers, b"dpop-nonce") if nonce is None else with_nonce(headers, nonce)
+
+
+async def with_any_nonce(message: Message, authenticator: Authenticator) -> Headers:
+    """A nonce for a client that may have none yet; left out while the store is unavailable."""
+    headers = list(message.get("headers", ()))
+    try:
+        nonce = await authenticator.challenge_nonce()
+    except DPoPError:
+        return headers
+    return headers if nonce is None else with_nonce(headers, nonce)
 
 
 def with_exposure(headers: Headers, request_headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -1,25 +1,30 @@
 """The middleware for resource servers: http, websocket and lifespan."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import get_args
+from types import MappingProxyType
+from typing import Literal, get_args
 
 from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_caller, scope_passed_through
 from dpop_asgi.asgi.exception_handlers import register_handlers
 from dpop_asgi.asgi.gate import GATE_KEY, show_user
 from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
 from dpop_asgi.asgi.nesting import accepted_outside
+from dpop_asgi.asgi.path_policy import OPEN, Needed, PathPolicy
 from dpop_asgi.asgi.preflight import Preflights
-from dpop_asgi.asgi.public_paths import EveryRequest, PublicRequests
 from dpop_asgi.asgi.rendering import Renderer
 from dpop_asgi.asgi.responses import HTTPResponder, Responder, WebSocketResponder
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
+from dpop_asgi.asgi.token_lifetime import TokenLifetime, require_max_stream
 from dpop_asgi.authenticator import Authenticator
+from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.credentials import IncomingRequest
-from dpop_asgi.core.options import is_plain_function, require
+from dpop_asgi.core.options import is_plain_function
+from dpop_asgi.core.options import require as fits
 from dpop_asgi.core.policy import Protect
 
+_NOTHING: Mapping[str, Needed] = MappingProxyType({})
 _RESPONDERS: dict[str, type[Responder]] = {"http": HTTPResponder, "websocket": WebSocketResponder}
 
 # redis-py and the store's deadlines depend on asyncio.
@@ -49,6 +54,10 @@ class DPoPMiddleware:
         realm: the protection space named in Bearer challenges.
         protect: `everything` rejects every request without credentials, except to `public_paths`. `routes` asks for
             nothing until a route does (`dpop_asgi.fastapi`, `dpop_asgi.starlette`), and then responds as ever.
+        require: what requests need, by path (as in `public_paths`; the longest decides): a `Requirement`, `required`,
+            `mixed` or `public`. With `protect="routes"`, these paths are asked before the app runs.
+        nonce_paths: paths (as in `public_paths`) whose responses have a nonce although no caller is known.
+        max_stream: `token` ends streams and WebSockets when the caller's token expires.
 
     Raises:
         ValueError: If an option is invalid; the message names it.
@@ -70,32 +79,32 @@ class DPoPMiddleware:
         present_as: str | None = None,
         realm: str = "api",
         protect: Protect = "everything",
+        require: Mapping[str, Needed] = _NOTHING,
+        nonce_paths: Iterable[str] = (),
+        max_stream: Literal["token"] | None = None,
     ) -> None:
-        require("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
-        require("present_as", present_as in {None, "bearer"}, "bearer, or None")
-        require("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
-        require("protect", protect in get_args(Protect), "everything or routes")
-        everything = protect == "everything"
-        public = PublicRequests(public_paths)
-        require(
-            "public_paths", everything or not public.paths, 'empty with protect="routes": no path needs credentials'
-        )
-        require("present_as", everything or present_as is None, 'None with protect="routes"')
+        fits("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
+        fits("present_as", present_as in {None, "bearer"}, "bearer, or None")
+        fits("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
+        fits("protect", protect in get_args(Protect), "everything or routes")
+        fits("present_as", protect == "everything" or present_as is None, 'None with protect="routes"')
         is_plain = target_uri is None or is_plain_function(target_uri)
-        require("target_uri", is_plain, "a function of the scope, and not an async one")
+        fits("target_uri", is_plain, "a function of the scope, and not an async one")
         self.app = app
         self._prepared = False
         self._authenticator = authenticator
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=forwarded)
         sources = [public_url is not None, target_uri is not None, request_url.is_configured]
-        require("public_url", sum(sources) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
+        fits("public_url", sum(sources) <= 1, "given without target_uri, allowed_hosts and trusted_proxies")
         self._target_uri = target_uri or (
             request_url if public_url is None else PublicURL(public_url, insecure_http_hosts=insecure_http_hosts)
         )
-        self._everything = everything
-        self._open = public if everything else EveryRequest()
+        self._policy = PathPolicy(
+            public_paths, require, nonce_paths, everything=protect == "everything", mode=authenticator.mode
+        )
         self._preflights = Preflights(passed=preflights == "pass")
         self._as_bearer = present_as == "bearer"
+        self._ends_streams = require_max_stream(max_stream)
         self._renderer = Renderer(authenticator, realm=realm)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,21 +120,34 @@ class DPoPMiddleware:
         if responder_type is None:
             await self._lifespan(scope, receive, send)
             return
+        request, needed = self._incoming_request(scope), self._policy.needed(scope)
         # Set if this request needs no credentials, as far as this middleware knows.
-        unasked = self.app if self._open.match(scope) else self._preflights.guard(self.app, scope)
-        request = self._incoming_request(scope)
-        if GATE_KEY in scope and self._is_vouched_for(scope, request, is_open=unasked is not None):
+        unasked: ASGIApp | None = None
+        if needed is OPEN:
+            unasked, needed = self.app, None
+        elif scope.get("method") == "OPTIONS":
+            unasked = self._preflights.guard(self.app, scope)
+        if GATE_KEY in scope and self._is_vouched_for(scope, request, needed, is_open=unasked is not None):
             as_bearer = self._as_bearer and unasked is None
             await self.app(scope_passed_through(scope, as_bearer=as_bearer), receive, send)
             return
         responder = responder_type(request, scope, receive, send, self._authenticator, self._renderer.response_to)
+        await self._respond(responder, scope, unasked, needed)
+
+    async def _respond(
+        self, responder: Responder, scope: Scope, unasked: ASGIApp | None, needed: Requirement | None
+    ) -> None:
+        app = unasked or self.app
+        if self._ends_streams:
+            app = TokenLifetime(app, responder)
         try:
             if unasked is not None:
-                await self._pass_unasked(unasked, scope, responder)
+                await self._pass_unasked(app, scope, responder)
             else:
-                responder.caller = await self._authenticator.authenticate(request)
+                responder.needed = needed
+                responder.caller = await self._authenticator.authenticate(responder.request, needed)
                 inside = scope_for_caller(scope, responder.caller, responder, as_bearer=self._as_bearer)
-                await self.app(inside, responder.receive, responder.send)
+                await app(inside, responder.receive, responder.send)
             if responder.error is not None:
                 await responder.decide()
         # Rejections raised by the app get the same response as the middleware's own.
@@ -135,6 +157,7 @@ class DPoPMiddleware:
 
     async def _pass_unasked(self, app: ASGIApp, scope: Scope, responder: Responder) -> None:
         """The app may ask for a caller. Afterwards, middleware outside sees who that was."""
+        responder.offers_nonce = self._policy.offers_nonce(scope)
         try:
             await app(scope_for_anyone(scope, responder), responder.receive, responder.send)
         finally:
@@ -165,15 +188,18 @@ class DPoPMiddleware:
             raise RuntimeError(f"dpop_asgi cannot protect scopes of type {scope['type']!r}, and rejects them")
         await self.app(scope, receive, partial(self._send_lifespan, send))
 
-    def _is_vouched_for(self, scope: Scope, request: IncomingRequest, *, is_open: bool) -> bool:
+    def _is_vouched_for(
+        self, scope: Scope, request: IncomingRequest, needed: Requirement | None, *, is_open: bool
+    ) -> bool:
         """Whether an outer instance has already accepted this request, and this one relies on it."""
         outer = accepted_outside(scope, request)
         if outer is None:
             return False
         # A public path shows the app the caller whom an outer instance has accepted, whoever that is.
-        if is_open and self._everything:
+        if is_open and self._policy.everything:
             return True
-        return request.outer_caller is not None and outer.authenticator is self._authenticator
+        is_ours = outer.authenticator is self._authenticator and needed is None
+        return is_ours and request.outer_caller is not None
 
     def _incoming_request(self, scope: Scope) -> IncomingRequest:
         return IncomingRequest(

@@ -21,29 +21,31 @@ class PublicRequests:
 
     Args:
         paths: as the app's router sees them: decoded, with the mount prefix.
+        option: the name of the option.
 
     Attributes:
         paths: all of them.
 
     Raises:
-        ValueError: If a path doesn't start with `/`, or is a prefix that can't match; the message names `public_paths`.
+        ValueError: If a path doesn't start with `/`, or is a prefix that can't match; the message names
+            the option.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str], *, option: str = "public_paths") -> None:
         if not isinstance(paths, Iterable):
-            msg = f"public_paths: {paths!r} is not a list"
+            msg = f"{option}: {paths!r} is not a list"
             raise ValueError(msg)
         given = (paths,) if isinstance(paths, str) else tuple(paths)
         for path in given:
             if not path.startswith("/"):
-                msg = f"public_paths: {path!r} does not start with /"
+                msg = f"{option}: {path!r} does not start with /"
                 raise ValueError(msg)
         self.paths: frozenset[str] = frozenset(given)
         # "/" alone is the front page; as a prefix it would make everything public.
         self._prefixes = tuple(path for path in given if path.endswith("/") and path != "/")
         for prefix in self._prefixes:
             if not _is_plain(prefix):
-                msg = f"public_paths: {prefix!r} is a prefix with characters that aren't allowed in public paths"
+                msg = f"{option}: {prefix!r} is a prefix with characters that aren't allowed in public paths"
                 raise ValueError(msg)
 
     def match(self, scope: Mapping[str, Any]) -> bool:

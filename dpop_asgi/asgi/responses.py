@@ -1,15 +1,14 @@
 """Responses: the app's own messages with a nonce added, or the response to a rejection."""
 
-from abc import abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from enum import Enum
 
 from dpop_asgi.asgi.gate import Gate, is_own
-from dpop_asgi.asgi.headers import of_another_body, with_exposure, with_nonce, without
+from dpop_asgi.asgi.headers import of_another_body, with_any_nonce, with_exposure, with_newer_nonce
 from dpop_asgi.asgi.interface import Headers, Message, Receive, Scope, Send
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
 from dpop_asgi.authenticator import Authenticator
-from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.challenge import ErrorResponse
 from dpop_asgi.core.credentials import IncomingRequest, scheme_of
 from dpop_asgi.core.policy import Scheme
@@ -32,7 +31,7 @@ class _State(Enum):
     REPLACED = "the response to a rejection was sent; messages from the app are dropped"
 
 
-class _Responder(Gate):
+class _Responder(Gate, ABC):
     """Responds to one request.
 
     Args:
@@ -141,7 +140,7 @@ class HTTPResponder(_Responder):
             if rejection is not None:
                 await self.replace(await self.response_to(rejection))
                 return
-            message = self._with_headers(message)
+            message = await self._with_first_nonce(message) if self.offers_nonce else self._with_headers(message)
             self._state = _State.STARTED
         await self._send(message)
 
@@ -151,7 +150,14 @@ class HTTPResponder(_Responder):
         elif self.caller is None:
             return message
         else:
-            headers = _with_newer_nonce(message, self.caller, self.authenticator)
+            headers = with_newer_nonce(message, self.caller, self.authenticator)
+        return {**message, "headers": with_exposure(headers, self._scope["headers"])}
+
+    async def _with_first_nonce(self, message: Message) -> Message:
+        message = self._with_headers(message)
+        if self.caller is not None or self._state is _State.RENDERED:
+            return message
+        headers = await with_any_nonce(message, self.authenticator)
         return {**message, "headers": with_exposure(headers, self._scope["headers"])}
 
     async def decide(self) -> None:
@@ -191,7 +197,9 @@ class WebSocketResponder(_Responder):
         if message["type"] == "websocket.accept":
             self._is_open = True
             if self.caller is not None:
-                message = {**message, "headers": _with_newer_nonce(message, self.caller, self.authenticator)}
+                message = {**message, "headers": with_newer_nonce(message, self.caller, self.authenticator)}
+            elif self.offers_nonce:
+                message = {**message, "headers": await with_any_nonce(message, self.authenticator)}
         elif message["type"] == "websocket.close":
             self._is_open = False
         self._state = _State.STARTED
@@ -224,12 +232,3 @@ class WebSocketResponder(_Responder):
 
 
 Responder = HTTPResponder | WebSocketResponder
-
-
-def _with_newer_nonce(message: Message, caller: Caller, authenticator: Authenticator) -> Headers:
-    """RFC 9449 §8.2: a newer nonce on any response, if there is one. The app's own nonces are removed."""
-    headers: Iterable[tuple[bytes, bytes]] = message.get("headers", ())
-    if caller.nonce is None:
-        return list(headers)
-    nonce = authenticator.replacement_nonce(caller)
-    return without(headers, b"dpop-nonce") if nonce is None else with_nonce(headers, nonce)

@@ -22,6 +22,7 @@ class Caller:
         token_expires_at: seconds since the epoch.
         nonce_age: seconds since the slot of its nonce began, below 0 for the next slot; `None` without nonces.
         nonce: the server nonce in the proof; `None` without nonces.
+        proof_claims: the claims of its proof; `None` for a Bearer token in mixed mode.
         replay_checked: `False` if the proof was accepted while the store was unavailable (`on_store_failure="accept"`).
     """
 
@@ -32,11 +33,19 @@ class Caller:
     token_expires_at: float | None
     nonce_age: float | None = None
     nonce: str | None = field(default=None, repr=False)
+    proof_claims: Mapping[str, Any] | None = field(default=None, repr=False)
     replay_checked: bool = True
     _claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, token: AccessToken, *, nonce: AcceptedNonce | None = None, replay_checked: bool = True) -> Self:
+    def of(
+        cls,
+        token: AccessToken,
+        *,
+        nonce: AcceptedNonce | None = None,
+        proof_claims: Mapping[str, Any] | None = None,
+        replay_checked: bool = True,
+    ) -> Self:
         """The caller with this token, and with this nonce in its proof."""
         return cls(
             subject=token.subject,
@@ -46,6 +55,7 @@ class Caller:
             token_expires_at=token.expires_at,
             nonce_age=None if nonce is None else nonce.age,
             nonce=None if nonce is None else nonce.value,
+            proof_claims=proof_claims,
             replay_checked=replay_checked,
             _claims=token.claims,
         )

@@ -141,7 +141,10 @@ class Decision:
 
 
 class Observer(Protocol):
-    """Called once per request. Exceptions are logged and otherwise ignored."""
+    """Called once per request, and for each further ask that is rejected (`protect="routes"`).
+
+    Exceptions are logged and otherwise ignored.
+    """
 
     def __call__(self, decision: Decision, /) -> None:
         """Count, log or trace; must not block."""

@@ -56,21 +56,22 @@ class DPoP(Asking):
         description: str = _DESCRIPTION,
     ) -> None:
         needed = Requirement((), acr_values, max_age, bearer)
-        self.acr_values = needed.acr_values
-        self.max_age = max_age
-        self.bearer = bearer
-        self.auto_error = auto_error
+        self.acr_values: tuple[str, ...] = needed.acr_values
+        self.max_age: int | None = max_age
+        self.bearer: bool = bearer
+        self.auto_error: bool = auto_error
         self.scheme_name: str = scheme_name
         self.model: HTTPBase = HTTPBase(scheme="DPoP", description=description)
         self._options = (needed, auto_error, scheme_name, description)
+        self._hash = hash(self._options)  # FastAPI looks for it in dictionaries several times per request
 
     def __eq__(self, other: object) -> bool:
         """Whether the options are the same."""
-        return type(other) is type(self) and other._options == self._options
+        return other is self or (type(other) is type(self) and other._options == self._options)
 
     def __hash__(self) -> int:
         """Of the options."""
-        return hash(self._options)
+        return self._hash
 
     async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Caller | None:
         """The caller; `None` only without `auto_error`.

@@ -6,6 +6,7 @@ import time
 from dpop_asgi import MemoryStore
 from tests.benchmarks import cores
 from tests.benchmarks.bench import Bench, run, worker
+from tests.benchmarks.fastapi_routes import as_bearer, asking, bearer
 from tests.benchmarks.figures import Spread, Table
 from tests.benchmarks.material import FastClient, FastIssuer, Fields, fields_of
 from tests.benchmarks.rounds import CHUNK, UNIT, VERIFY, Row, in_turn, requests, verifications
@@ -18,7 +19,11 @@ FIRST = "first request of a new client: key and token never seen"
 CHALLENGE = "nonce challenge, key seen before"
 COLD_CHALLENGE = "nonce challenge, key never seen"
 GARBAGE = "garbage of 64 KiB in DPoP"
+FASTAPI = 'FastAPI: Security(DPoP(), scopes=[...]) with protect="routes"'
+FASTAPI_BEARER = "FastAPI: HTTPBearer and one raw verification"
 BOUNDS = {ACCEPTED: 1.5, FIRST: 3.4, CHALLENGE: 0.3, COLD_CHALLENGE: 0.42, GARBAGE: 0.2}
+
+FASTAPI_BOUND = 1.6
 
 _GARBAGE_BYTES = 65_536
 
@@ -30,6 +35,10 @@ async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
     nonce = await nonce_of(app, warm[0].fields(now=now, nonce=None))
     first = requests(app, fields_of(warm, 64, now=now, nonce=nonce), status=200)
     await first.run(first.arrived(0))
+    fastapi = asking(issuer.jwks)
+    asked = await nonce_of(fastapi, warm[0].fields(now=now, nonce=None))
+    first = requests(fastapi, fields_of(warm, 64, now=now, nonce=asked), status=200)
+    await first.run(first.arrived(0))
     new = [FastClient(issuer, now=now) for _ in range(2 * count)]
     accepted = list(fields_of(warm, count, now=now, nonce=nonce))
     return {
@@ -40,6 +49,8 @@ async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
         CHALLENGE: requests(app, fields_of(warm, count, now=now, nonce=None), status=401),
         COLD_CHALLENGE: requests(app, fields_of(new[count:], count, now=now, nonce=None), status=401),
         GARBAGE: requests(app, _garbage(accepted[0][0], count), status=401),
+        FASTAPI: requests(fastapi, fields_of(warm, count, now=now, nonce=asked), status=200),
+        FASTAPI_BEARER: requests(bearer(), map(as_bearer, accepted), status=200),
     }
 
 
@@ -70,6 +81,8 @@ def run_section(bench: Bench) -> None:
                 pooled.setdefault(name, []).extend(seconds)
     for name, bound in BOUNDS.items():
         bench.results.add(SECTION, name, Spread.of_ratios(pooled[name], pooled[VERIFY]), UNIT, at_most=bound)
+    ratio = Spread.of_ratios(pooled[FASTAPI], pooled[FASTAPI_BEARER])
+    bench.results.add(SECTION, FASTAPI, ratio, f"times {FASTAPI_BEARER}", at_most=FASTAPI_BOUND)
     bench.results.tables.append(table("One request in process", pooled))
 
 

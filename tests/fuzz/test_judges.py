@@ -98,7 +98,7 @@ def every_path_of_the_app(monkeypatch):
 
 def every_path_that_begins_alike(monkeypatch):
     monkeypatch.setattr(
-        PublicRequests, "match", lambda self, scope: scope["path"].startswith(tuple(self._exact) or ("\0",))
+        PublicRequests, "match", lambda self, scope: scope["path"].startswith(tuple(self.paths) or ("\0",))
     )
 
 

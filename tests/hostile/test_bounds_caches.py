@@ -128,7 +128,7 @@ async def test_answers_are_kept_by_reason_and_not_by_request(api):
     for number in range(100):
         for changes in ({"claims": {"ath": str(number)}}, {"claimed": f"/{number}"}, {"token": str(number)}):
             await api.reason(**changes)
-    assert len(api.app._challenger._rendered) == 3
+    assert len(api.app._renderer._challenger._rendered) == 3
 
 
 async def test_the_window_holds_no_more_than_it_promises(clock, client):

@@ -185,3 +185,4 @@ class Api:
 
 
 _DECISION = ("verify_token", "store", "proof_policy", "nonces", "mode", "namespace", "on_store_failure", "observer")
+_DECISION += ("also_check", "allow_bearer")

@@ -189,10 +189,12 @@ class ResourceServer:
         loop: str = "auto",
         workers: int = 1,
         port: int | None = None,
+        app: str = "examples.resource_server:app",
         **settings: Any,
     ):
         self.port = port or free_port()
         self.issuer = issuer
+        self._app = app
         self._implementations = ["--http", http, "--loop", loop]
         self._workers = workers
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
@@ -204,7 +206,7 @@ class ResourceServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "uvicorn", "examples.resource_server:app", "--port", str(self.port)]
+        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port)]
         command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         command += ["--h11-max-incomplete-event-size", "131072"]

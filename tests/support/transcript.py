@@ -122,9 +122,9 @@ class Search:
         """Hear the exceptions of an app's authenticator as well."""
         decide = api.authenticator.authenticate
 
-        async def authenticate(request: Any) -> Any:
+        async def authenticate(request: Any, needed: Any = None) -> Any:
             try:
-                return await decide(request)
+                return await decide(request, needed)
             except Exception as error:
                 self.transcript.hear(error)
                 self.reasons.add(getattr(error, "reason", type(error)))

@@ -1,0 +1,100 @@
+"""A stream or a WebSocket ends when its token does."""
+
+import asyncio
+
+import pytest
+
+from tests.support.api import App, connect, handshake, http_scope, whole_answer
+
+
+def _streaming(*headers, before=0.0, chunks=(b"a",), ends=False, after=None):
+    """Sends the headers after a while, then chunks; it never ends by itself, unless told so, and may go on after it."""
+
+    async def app(scope, receive, send):
+        await asyncio.sleep(before)
+        await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
+        for chunk in chunks:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if not ends:
+            await asyncio.Event().wait()
+        await send({"type": "http.response.body", "body": b""})
+        if after is not None:
+            await asyncio.sleep(0.05)
+            after.append(True)
+
+    return app
+
+
+@pytest.fixture
+def send(make_api, clock):
+    """The messages to a client whose token expires a moment after the request came in."""
+
+    async def send(inner, *, left=0.02, **options):
+        api = make_api(inner, **{"max_stream": "token", **options})
+        token = api.issuer.access_token(api.client, claims={"exp": clock.now + left})
+        messages = []
+
+        async def sending(message):
+            messages.append(message)
+
+        await api.app(http_scope(headers=(await api.fields(token=token)).items()), None, sending)
+        return messages
+
+    return send
+
+
+async def test_a_stream_ends_cleanly(send):
+    assert whole_answer(await send(_streaming())).body == b"a"
+
+
+async def test_within_the_leeway_it_ends_at_once(send):
+    assert whole_answer(await send(_streaming(), left=-2.0)).body == b"a"
+
+
+async def test_a_body_of_which_a_part_is_missing_is_broken_off(send):
+    *_, last = await send(_streaming((b"content-length", b"5")))
+    assert last["more_body"] is True
+
+
+async def test_a_body_that_was_sent_is_whole(send):
+    assert whole_answer(await send(_streaming((b"content-length", b"1")))).body == b"a"
+
+
+async def test_a_slow_handler_and_a_background_task_go_on(send):
+    after = []
+    assert whole_answer(await send(_streaming(before=0.05, ends=True, after=after))).body == b"a"
+    assert after == [True]
+
+
+async def test_a_response_that_is_sent_at_once_is_whole_even_within_the_leeway(send):
+    assert whole_answer(await send(App(chunks=(b"a", b"b")), left=-2.0)).body == b"ab"
+
+
+async def test_an_error_of_the_app_is_its_own(send):
+    async def app(scope, receive, send):
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await send(app)
+
+
+async def test_a_token_that_does_not_expire_ends_nothing(make_api, revocable):
+    api = make_api(_streaming(ends=True), verify_token=revocable[0], max_stream="token")
+    assert (await api.request()).body == b"a"
+
+
+async def test_a_websocket_is_closed(make_api, clock):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.Event().wait()
+
+    api = make_api(app, max_stream="token")
+    token = api.issuer.access_token(api.client, claims={"exp": clock.now + 0.02})
+    sent = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws", token=token)).items()))
+    assert sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "token_expired"}
+
+
+async def test_requests_without_a_caller_have_no_end(make_api):
+    api = make_api(_streaming(ends=True), max_stream="token", public_paths=["/r"])
+    assert (await api.anonymous()).body == b"a"
