@@ -231,7 +231,7 @@ REDIS = Program(
     package="redis-server",
     version=r"\bv=(\d+)",
     oldest=7,  # the store needs SET with NX and GET together
-    advice="Install Redis 7 or Valkey or newer, or set REDIS_SERVER to the path of its redis-server, and run this again.",
+    advice="Install Redis 7 or Valkey or newer, or set REDIS_SERVER to the path of its server, and run this again.",
 )
 CHROMIUM = Program(
     variable="CHROMIUM",

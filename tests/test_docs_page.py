@@ -67,13 +67,13 @@ class Shop:
     async def orders(self, caller: Reader) -> str:
         return f"orders of {caller.subject}"
 
-    async def create(self, order: dict[str, int], caller: Writer) -> dict[str, int]:
+    async def create(self, order: dict[str, int], _: Writer) -> dict[str, int]:
         return order
 
-    async def vault(self, caller: Annotated[Caller, Security(DPoP(acr_values="urn:loa:2", max_age=60))]) -> str:
+    async def vault(self, _: Annotated[Caller, Security(DPoP(acr_values="urn:loa:2", max_age=60))]) -> str:
         return "gold"
 
-    async def authorize(self, redirect_uri: str, state: str, dpop_jkt: str, code_challenge: str):
+    async def authorize(self, redirect_uri: str, state: str, dpop_jkt: str):
         self.asked.append(dpop_jkt)
         return RedirectResponse(f"{redirect_uri}?code=once&state={state}")
 
@@ -132,9 +132,8 @@ def try_out(page, operation, status):
     page.run("document.querySelector('#dpop-log').replaceChildren()")
     page.run(f"document.querySelector('{block} .btn-clear')?.click()")
     page.click(f"{block} .execute")
-    page.until(
-        f"document.querySelector('{block} .live-responses-table .response .response-col_status')?.innerText.includes('{status}')"
-    )
+    shown = f"{block} .live-responses-table .response .response-col_status"
+    page.until(f"document.querySelector('{shown}')?.innerText.includes('{status}')")
     page.until("document.querySelector('#dpop-log li') && !document.querySelector('.loading-container')")
     return page.run("[...document.querySelectorAll('#dpop-log li')].map(step => step.innerText)")
 
@@ -201,7 +200,8 @@ def test_the_key_is_the_same_after_a_reload_and_cannot_be_read(page, shop):
         page.run("""new Promise(resolve => {
         indexedDB.open("dpop-keys").onsuccess = ({target}) =>
             target.result.transaction("keys").objectStore("keys").get("docs").onsuccess = ({target}) =>
-                crypto.subtle.exportKey("jwk", target.result.privateKey).then(() => "read", problem => problem.name).then(resolve);
+                crypto.subtle.exportKey("jwk", target.result.privateKey)
+                    .then(() => "read", problem => problem.name).then(resolve);
     })""")
         == "InvalidAccessError"
     )
@@ -318,7 +318,7 @@ def test_invalid_options_are_named(option, options):
 
 
 def test_an_app_without_a_description_has_no_page():
-    with pytest.raises(ValueError, match="^app: "):
+    with pytest.raises(ValueError, match=r"^app: "):
         docs_page(FastAPI(openapi_url=None))
 
 

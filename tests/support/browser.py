@@ -117,7 +117,8 @@ class Page:
         """As if it were typed."""
         self.run(
             f"{{ const field = document.querySelector({json.dumps(selector)});"
-            f" Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), 'value').set.call(field, {json.dumps(text)});"
+            " const { set } = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(field), 'value');"
+            f" set.call(field, {json.dumps(text)});"
             " field.dispatchEvent(new Event('input', { bubbles: true })); }"
         )
 
