@@ -3,7 +3,8 @@
     DPOP_ISSUER=https://id.example.com DPOP_AUDIENCE=https://api.example.com \
         uvicorn examples.fastapi_app:app
 
-docs/configuration.md lists the variables, docs/fastapi.md explains the rest. /docs and /openapi.json are open.
+docs/configuration.md lists the variables, docs/fastapi.md explains the rest. /openapi.json is open, and so is
+/docs, which signs what is tried out.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from fastapi import FastAPI, Response, Security, WebSocket, WebSocketDisconnect
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
 from dpop_asgi import Caller, DPoPMiddleware, StoreError
-from dpop_asgi.fastapi import DPoP, DPoPCaller
+from dpop_asgi.fastapi import DPoP, DPoPCaller, docs_page
 from dpop_asgi.settings import Settings
 
 settings = Settings.from_environment()
@@ -24,7 +25,8 @@ Reader = Annotated[Caller, Security(DPoP(), scopes=["orders:read"])]
 Writer = Annotated[Caller, Security(DPoP(), scopes=["orders:write"])]
 Strong = Annotated[Caller, Security(DPoP(acr_values="urn:example:loa:2"))]
 
-app = FastAPI(title="Orders", responses=DPoP.responses)
+app = FastAPI(title="Orders", docs_url=None, responses=DPoP.responses)
+docs_page(app)
 v2 = FastAPI(title="Orders, version 2", responses=DPoP.responses)
 app.mount("/v2", v2)
 app.add_middleware(

@@ -11,7 +11,8 @@ import os
 import sys
 
 from tests.parts import FOR_ALL, explore, run_all
-from tests.set_up import PYTHON, SetupError, say, set_up
+from tests.programs import PYTHON, SetupError, say
+from tests.set_up import set_up
 
 
 def main(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ import signal
 import time
 from typing import Any
 
-from tests.set_up import PYTHON, say
+from tests.programs import PYTHON, say
 from tests.support import children
 
 # What is promised in seconds, of real servers: it waits more than it computes.

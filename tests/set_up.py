@@ -1,4 +1,4 @@
-"""The set-up of a fresh clone: `.venv`, the package with its tools, the JavaScript clients, a Redis server.
+"""The set-up of a fresh clone: `.venv`, the package with its tools, the JavaScript clients, Redis, Chromium.
 
 What was done is not done again. Nothing but the standard library is needed, and any Python can read this.
 """
@@ -9,28 +9,26 @@ import hashlib
 import importlib.util
 import os
 import platform
-import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
-CACHE = ROOT / ".cache"
-CLIENTS = ROOT / "tests" / "e2e" / "clients"
-REDIS_MAJOR = 7  # the store needs SET with NX and GET together
-REDIS_PROGRAMS = ("redis-server", "valkey-server")
-REDIS_ADVICE = (
-    f"Install Redis {REDIS_MAJOR} or Valkey or newer, or set REDIS_SERVER to the path of its"
-    " redis-server, and run this again."
+from tests.programs import (
+    CACHE,
+    CHROMIUM,
+    IS_ROOT,
+    PYTHON,
+    REDIS,
+    ROOT,
+    VENV,
+    SetupError,
+    apt_install,
+    promtool,
+    run,
+    say,
 )
-IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
-
-class SetupError(Exception):
-    """The set-up cannot go on; the message says what to do."""
+CLIENTS = ROOT / "tests" / "e2e" / "clients"
 
 
 def set_up() -> dict[str, str]:
@@ -47,33 +45,10 @@ def set_up() -> dict[str, str]:
         "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode"),
         "ALL_TESTS_MUST_RUN": "1",  # nothing is missing: no test has a reason to be skipped
         "NODE": str(node),
-        "REDIS_SERVER": redis_server(),
+        "REDIS_SERVER": REDIS.found(),
+        "CHROMIUM": CHROMIUM.found(),
         "PROMTOOL": promtool(),
     }
-
-
-def say(message: str) -> None:
-    print(f"tests: {message}", flush=True)
-
-
-def run(*command: str | Path, advice: str, cwd: Path = ROOT, **variables: str) -> str:
-    """Run a command quietly; when it fails, show what it printed and what to do."""
-    try:
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            env={**os.environ, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-    except OSError as error:
-        raise SetupError(f"{error}\n{advice}") from error
-    if done.returncode != 0:
-        raise SetupError(f"{done.stdout}\nThis failed: {' '.join(map(str, command))}\n{advice}")
-    return done.stdout
 
 
 # Python
@@ -144,102 +119,6 @@ def install_clients() -> Path:
         run(node, npm, "install", *flags, cwd=CLIENTS, advice=advice)
         stamp.write_text(wanted)
     return node
-
-
-# Redis
-
-
-def redis_server() -> str:
-    """The path of a Redis or Valkey server that is new enough; installed if there is none."""
-    if given := os.environ.get("REDIS_SERVER"):
-        program = shutil.which(given)
-        if not program or not new_enough(program):
-            raise SetupError(f"REDIS_SERVER={given} is not a Redis server {REDIS_MAJOR} or newer.")
-        return str(Path(program).absolute())
-    if found := find_redis():
-        return found
-    say(f"installing redis-server, as none of version {REDIS_MAJOR} or newer was found")
-    install_redis()
-    if found := find_redis():
-        return found
-    raise SetupError(f"The redis-server that was installed is older than {REDIS_MAJOR}.\n{REDIS_ADVICE}")
-
-
-def find_redis() -> str | None:
-    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    path += ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", str(CACHE / "redis")]
-    folders = [folder for folder in path if Path(folder) != PYTHON.parent]
-    candidates = (shutil.which(name, path=folder) for folder in folders for name in REDIS_PROGRAMS)
-    return next((found for found in candidates if found and new_enough(found)), None)
-
-
-def new_enough(program: str) -> bool:
-    try:
-        output = run(program, "--version", advice="")
-    except SetupError:
-        return False
-    version = re.search(r"\bv=(\d+)", output)
-    return version is not None and int(version[1]) >= REDIS_MAJOR
-
-
-def install_redis() -> None:
-    if shutil.which("apt-get") and IS_ROOT:
-        apt_install("redis-server", REDIS_ADVICE)
-    elif shutil.which("apt-get") and shutil.which("dpkg-deb"):
-        unpack_redis()
-    elif shutil.which("brew"):
-        run("brew", "install", "redis", advice=REDIS_ADVICE)
-    else:
-        raise SetupError(REDIS_ADVICE)
-
-
-def apt_install(package: str, advice: str) -> None:
-    install = ("apt-get", "-oDPkg::Lock::Timeout=120", "install", "--yes", "--no-install-recommends")
-    run("apt-get", "update", advice=advice)
-    run(*install, package, advice=advice, DEBIAN_FRONTEND="noninteractive")
-
-
-def unpack_redis() -> None:
-    """Without root: fetch the distribution's packages and unpack them under `.cache/redis`."""
-    home = CACHE / "redis"
-    shutil.rmtree(home, ignore_errors=True)
-    for folder in ("packages", "state/lists/partial", "cache/archives/partial"):
-        (home / folder).mkdir(parents=True)
-    own = (f"-oDir::State::lists={home}/state/lists", f"-oDir::Cache={home}/cache")
-    run("apt-get", *own, "update", advice=REDIS_ADVICE)
-    plan = ("install", "--simulate", "--no-install-recommends", "redis-server")
-    missing = re.findall(r"^Inst (\S+)", run("apt-get", *own, *plan, advice=REDIS_ADVICE), re.MULTILINE)
-    run("apt-get", *own, "download", *missing, cwd=home / "packages", advice=REDIS_ADVICE)
-    for package in (home / "packages").glob("*.deb"):
-        run("dpkg-deb", "--extract", package, home / "root", advice=REDIS_ADVICE)
-    libraries = ":".join(map(str, (home / "root").glob("**/lib/*-linux-gnu*")))
-    start = home / "redis-server"
-    start.write_text(f"#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{home}/root/usr/bin/redis-server' \"$@\"\n")
-    start.chmod(0o755)
-
-
-# Prometheus, whose promtool runs the alert rules of docs/observability.md
-
-
-def promtool() -> str:
-    """The path of promtool; fetched if there is none, and not installed: the package would start a server."""
-    unpacked = CACHE / "prometheus" / "usr" / "bin" / "promtool"
-    found = os.environ.get("PROMTOOL") or shutil.which("promtool") or (str(unpacked) if unpacked.exists() else None)
-    if found:
-        return found
-    advice = "Install Prometheus, or set PROMTOOL to the path of its promtool, and run this again."
-    say("fetching prometheus, for its promtool")
-    if shutil.which("brew"):
-        run("brew", "install", "prometheus", advice=advice)
-        return shutil.which("promtool") or "promtool"
-    packages = CACHE / "prometheus" / "packages"
-    packages.mkdir(parents=True, exist_ok=True)
-    if IS_ROOT:
-        run("apt-get", "update", advice=advice)
-    run("apt-get", "download", "prometheus", cwd=packages, advice=advice)
-    for package in packages.glob("*.deb"):
-        run("dpkg-deb", "--extract", package, CACHE / "prometheus", advice=advice)
-    return str(unpacked)
 
 
 # Stamps

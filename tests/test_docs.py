@@ -30,6 +30,7 @@ from tests.support.faults import FAULTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "dpop_asgi"
+SOURCES = {".py", ".html", ".css", ".js"}
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
     for folder in ("", "docs", ".github", "tests")
@@ -274,7 +275,7 @@ def _mapped():
 
 
 def test_the_map_shows_every_module_and_nothing_else():
-    modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.*") if path.suffix in SOURCES}
     modules -= {path for path in modules if path.endswith(("/__init__.py", "__main__.py"))}
     folders = {f"{parent}/" for path in modules for parent in map(str, Path(path).parents) if parent != "."}
     mapped = set(_mapped())

@@ -3,5 +3,6 @@
 from dpop_asgi.asgi.exception_handlers import rejection_handler
 from dpop_asgi.fastapi.routes import scopes_of, unprotected_routes
 from dpop_asgi.fastapi.security import DPoP, DPoPCaller, authenticate
+from dpop_asgi.fastapi.signing_docs import docs_page
 
-__all__ = ["DPoP", "DPoPCaller", "authenticate", "rejection_handler", "scopes_of", "unprotected_routes"]
+__all__ = ["DPoP", "DPoPCaller", "authenticate", "docs_page", "rejection_handler", "scopes_of", "unprotected_routes"]

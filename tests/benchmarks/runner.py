@@ -50,7 +50,7 @@ def run(bench: Bench, sections: Iterable[str], console: Console) -> None:
 def main(arguments: list[str]) -> int:
     """Measure, show, write; 0 when every bound holds, of which small sizes are no judge; 2 when a section failed."""
     given = parse(arguments)
-    bench = Bench(given.quick, given.repeat or (1 if given.quick else 5), set_up.redis_server())
+    bench = Bench(given.quick, given.repeat or (1 if given.quick else 5), set_up.REDIS.found())
     chosen = [name for name in SECTIONS if name in (given.only or SECTIONS)]
     settings = {"quick": bench.quick, "repeat": bench.repeat, "sections": chosen}
     bench.results.settings.update(settings, **{"load before": os.getloadavg()[0]})

@@ -13,7 +13,7 @@ from tests.fence.crowd import Crowd
 from tests.fence.events import ANY_NUMBER, EVENTS, Event
 from tests.fence.observation import Observation, observe
 from tests.fence.stages import Stage
-from tests.set_up import redis_server
+from tests.programs import REDIS
 from tests.support.serving import IssuerServer
 from tests.support.topologies import ClusterTopology, SentinelTopology
 
@@ -90,7 +90,7 @@ def main() -> int:
     observed: list[Observation] = []
     with IssuerServer() as server:
         for kind in dict.fromkeys(event.stage for event in chosen):
-            with _stage(kind, redis_server(), server.issuer) as stage:
+            with _stage(kind, REDIS.found(), server.issuer) as stage:
                 here = [event for event in chosen if event.stage == kind]
                 observed += asyncio.run(_runs(here, stage, server.issuer, given))
     by_event = {event: [run for run in observed if run.event == event.name] for event in chosen}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from tests.set_up import find_redis
+from tests.programs import REDIS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Options:
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Self:
-        redis = os.environ.get("REDIS_SERVER") or find_redis()
+        redis = os.environ.get("REDIS_SERVER") or REDIS.search()
         if redis is None:
             raise SystemExit("soak: no redis-server: `python3 -m tests --setup-only` installs one")
         given = {name: value for name, value in vars(arguments).items() if name not in {"minutes", "json"}}
