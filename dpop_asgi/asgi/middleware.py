@@ -25,6 +25,7 @@ from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.options import is_plain_function
 from dpop_asgi.core.options import require as fits
 from dpop_asgi.core.policy import Protect
+from dpop_asgi.errors import InvalidRequest
 
 _NOTHING: Mapping[str, Needed] = MappingProxyType({})
 _RESPONDERS: dict[str, type[Responder]] = {"http": HTTPResponder, "websocket": WebSocketResponder}
@@ -171,7 +172,10 @@ class DPoPMiddleware:
         published = self._metadata.answer_to(scope)
         if published is not None:
             return published, None
-        needed = self._policy.needed(scope)
+        try:
+            needed = self._policy.needed(scope)
+        except InvalidRequest as rejection:
+            return partial(_rejects, rejection), None
         if needed is OPEN:
             return self.app, None
         return (self._preflights.guard(self.app, scope) if scope.get("method") == "OPTIONS" else None), needed
@@ -236,3 +240,7 @@ class DPoPMiddleware:
         if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
             await self._authenticator.aclose()
         await send(message)
+
+
+async def _rejects(rejection: InvalidRequest, *_: object) -> None:
+    raise rejection
