@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_caller, scope_passed_through
 from dpop_asgi.asgi.exception_handlers import register_handlers
-from dpop_asgi.asgi.gate import GATE_KEY, show_user
+from dpop_asgi.asgi.gate import GATE_KEY, Gate, show_user
 from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
 from dpop_asgi.asgi.metadata_endpoint import MetadataEndpoint
 from dpop_asgi.asgi.nesting import accepted_outside
@@ -141,7 +141,8 @@ class DPoPMiddleware:
         request = self._incoming_request(scope)
         if GATE_KEY in scope and self._is_vouched_for(scope, request, needed, is_open=unasked is not None):
             as_bearer = self._as_bearer and unasked is None
-            await (unasked or self.app)(scope_passed_through(scope, as_bearer=as_bearer), receive, send)
+            app = self._limited(unasked or self.app, scope[GATE_KEY])
+            await app(scope_passed_through(scope, as_bearer=as_bearer), receive, send)
             return
         responder = responder_type(request, scope, receive, send, self._authenticator, self._renderer.response_to)
         await self._respond(responder, scope, unasked, needed)
@@ -149,9 +150,7 @@ class DPoPMiddleware:
     async def _respond(
         self, responder: Responder, scope: Scope, unasked: ASGIApp | None, needed: Requirement | None
     ) -> None:
-        app = unasked or self.app
-        if self._ends_streams:
-            app = TokenLifetime(app, responder)
+        app = self._limited(unasked or self.app, responder)
         try:
             if unasked is not None:
                 await self._pass_unasked(app, scope, responder)
@@ -166,6 +165,9 @@ class DPoPMiddleware:
         except Exception as error:
             if not await self._handles(error, scope, responder):
                 raise
+
+    def _limited(self, app: ASGIApp, gate: Gate) -> ASGIApp:
+        return TokenLifetime(app, gate) if self._ends_streams else app
 
     def _asked(self, scope: Scope) -> tuple[ASGIApp | None, Requirement | None]:
         """What responds without credentials, as far as this middleware knows; if nothing, what the caller needs."""
