@@ -50,6 +50,7 @@ class Gate:  # no ABC: `isinstance` takes longer then
         offers_nonce: whether the response has a nonce although no caller is known.
         inside: the scope of the app, if the request was passed to it before it was accepted.
         state: the app's own copy of the request's state, in that scope.
+        when_accepted: called once the caller is known, if a route asks.
     """
 
     caller: Caller | None = None
@@ -58,6 +59,7 @@ class Gate:  # no ABC: `isinstance` takes longer then
     inside: Scope | None = None
     offers_nonce: bool = False
     state: MutableMapping[str, Any] | None = None
+    when_accepted: Callable[[], None] | None = None
     _lock: asyncio.Lock | None = None
     _rejected: asyncio.Task[Any] | None = None
 
@@ -103,6 +105,8 @@ class Gate:  # no ABC: `isinstance` takes longer then
         async with self._lock:
             if self.caller is None:
                 self.caller = await self.authenticator.authenticate(self.request, needed)
+                if self.when_accepted is not None:
+                    self.when_accepted()
                 return self.caller
         self.authenticator.authorize(self.caller, needed)
         return self.caller

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from dpop_asgi.asgi.app_scope import forget_caller, scope_for_anyone, scope_for_caller, scope_passed_through
 from dpop_asgi.asgi.exception_handlers import register_handlers
-from dpop_asgi.asgi.gate import GATE_KEY, show_user
+from dpop_asgi.asgi.gate import GATE_KEY, Gate, show_user
 from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
 from dpop_asgi.asgi.metadata_endpoint import MetadataEndpoint
 from dpop_asgi.asgi.nesting import accepted_outside
@@ -25,6 +25,7 @@ from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.options import is_plain_function
 from dpop_asgi.core.options import require as fits
 from dpop_asgi.core.policy import Protect
+from dpop_asgi.errors import InvalidRequest
 
 _NOTHING: Mapping[str, Needed] = MappingProxyType({})
 _RESPONDERS: dict[str, type[Responder]] = {"http": HTTPResponder, "websocket": WebSocketResponder}
@@ -140,7 +141,8 @@ class DPoPMiddleware:
         request = self._incoming_request(scope)
         if GATE_KEY in scope and self._is_vouched_for(scope, request, needed, is_open=unasked is not None):
             as_bearer = self._as_bearer and unasked is None
-            await (unasked or self.app)(scope_passed_through(scope, as_bearer=as_bearer), receive, send)
+            app = self._limited(unasked or self.app, scope[GATE_KEY])
+            await app(scope_passed_through(scope, as_bearer=as_bearer), receive, send)
             return
         responder = responder_type(request, scope, receive, send, self._authenticator, self._renderer.response_to)
         await self._respond(responder, scope, unasked, needed)
@@ -148,9 +150,7 @@ class DPoPMiddleware:
     async def _respond(
         self, responder: Responder, scope: Scope, unasked: ASGIApp | None, needed: Requirement | None
     ) -> None:
-        app = unasked or self.app
-        if self._ends_streams:
-            app = TokenLifetime(app, responder)
+        app = self._limited(unasked or self.app, responder)
         try:
             if unasked is not None:
                 await self._pass_unasked(app, scope, responder)
@@ -166,12 +166,18 @@ class DPoPMiddleware:
             if not await self._handles(error, scope, responder):
                 raise
 
+    def _limited(self, app: ASGIApp, gate: Gate) -> ASGIApp:
+        return TokenLifetime(app, gate) if self._ends_streams else app
+
     def _asked(self, scope: Scope) -> tuple[ASGIApp | None, Requirement | None]:
         """What responds without credentials, as far as this middleware knows; if nothing, what the caller needs."""
         published = self._metadata.answer_to(scope)
         if published is not None:
             return published, None
-        needed = self._policy.needed(scope)
+        try:
+            needed = self._policy.needed(scope)
+        except InvalidRequest as rejection:
+            return partial(_rejects, rejection), None
         if needed is OPEN:
             return self.app, None
         return (self._preflights.guard(self.app, scope) if scope.get("method") == "OPTIONS" else None), needed
@@ -236,3 +242,7 @@ class DPoPMiddleware:
         if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
             await self._authenticator.aclose()
         await send(message)
+
+
+async def _rejects(rejection: InvalidRequest, *_: object) -> None:
+    raise rejection

@@ -1,5 +1,6 @@
 """What requests need, by path: `protect`, `public_paths` and `require` of the middleware."""
 
+import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final, Literal
@@ -8,10 +9,17 @@ from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.core.authorization import ANY_CALLER, Requirement
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import Mode
+from dpop_asgi.errors import InvalidRequest, Reason
 
 Needed = Requirement | Literal["required", "mixed", "public"]
 
 _DPOP_ONLY = Requirement(bearer=False)
+
+# What serves files leaves out empty and dot segments (and a backslash is a slash on Windows): the file would be below
+# another path than the one that decides. Escaped slashes are slashes by now, so the check of the target URI sees less.
+_UNSETTLED = re.compile(r"//|/\.|\\")
+_DOT_SEGMENT = re.compile(r"/\.\.?(?:/|\Z)")
+_SLASHES = re.compile(r"[/\\]+")
 
 
 class _Access(Enum):
@@ -62,7 +70,11 @@ class PathPolicy:
         self._nonces = PublicRequests(nonce_paths, option="nonce_paths")
 
     def needed(self, scope: Mapping[str, Any]) -> Requirement | _Access | None:
-        """What this request needs: something besides a valid token, no more than that (`None`), or nothing (`OPEN`)."""
+        """What this request needs: something besides a valid token, no more than that (`None`), or nothing (`OPEN`).
+
+        Raises:
+            InvalidRequest: See `RequiredPaths.of`.
+        """
         if self._required is not None:
             needed = self._required.of(scope)
             if needed is not None:
@@ -106,7 +118,20 @@ class RequiredPaths:
         ]
 
     def of(self, scope: Mapping[str, Any]) -> Requirement | None:
-        """What this request needs; `None` if nothing is said about it, or it is public."""
+        """What this request needs; `None` if nothing is said about it, or it is public.
+
+        Raises:
+            InvalidRequest: If the path has dot segments, or needs something else without its empty segments.
+        """
+        shown: str = scope["path"]
+        needed = self._of(scope)
+        if _UNSETTLED.search(shown) is not None:
+            settled = _SLASHES.sub("/", shown)
+            if _DOT_SEGMENT.search(settled) is not None or self._of({**scope, "path": settled}) != needed:
+                raise InvalidRequest(Reason.TARGET_MALFORMED)
+        return needed
+
+    def _of(self, scope: Mapping[str, Any]) -> Requirement | None:
         shown: str = scope["path"]
         for path, needed, loose in self._rules:
             if loose is not None:

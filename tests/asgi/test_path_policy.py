@@ -1,6 +1,9 @@
 """What requests need, by path, and which responses have a nonce although nobody is known."""
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from dpop_asgi import NoncePolicy, Requirement
 from tests.support.api import App, call, http_scope
@@ -43,6 +46,34 @@ async def test_the_longest_path_decides_what_is_needed(make_api, protect, path, 
     assert answer.status == status
     if status == 403:
         assert checked_challenges(answer.headers)[0].parameters["scope"] == "orders:write"
+
+
+@pytest.mark.parametrize(
+    ("path", "statuses"),
+    [
+        ("/files/secret/a", (401, 403)),
+        ("/files/secret//a", (401, 403)),
+        ("/files//secret/a", (400, 400)),
+        ("/files/%2Fsecret/a", (400, 400)),
+        ("/files/x/../secret/a", (400, 400)),
+        ("/files/x%2F..%2Fsecret%2Fa", (400, 400)),
+        ("/files/.%2Fsecret/a", (400, 400)),
+        ("/files/x%5C..%5Csecret%5Ca", (400, 400)),
+        ("/files/../directory/secret/a", (400, 400)),
+        ("/files/.open//a", (200, 200)),
+    ],
+    ids=str,
+)
+async def test_a_path_to_the_same_file_needs_the_same(make_api, tmp_path, path, statuses):
+    """What serves files leaves out empty and dot segments, so they must not lead past `require`."""
+    directory = tmp_path / "directory"
+    for name in ("secret", ".open"):
+        (directory / name).mkdir(parents=True)
+        (directory / name / "a").write_text("x")
+    app = Starlette(routes=[Mount("/files", StaticFiles(directory=directory))])
+    api = make_api(app, protect="routes", require={"/files/secret/": WRITE})
+    answers = await api.anonymous(path=path), await api.request(path=path)
+    assert tuple(answer.status for answer in answers) == statuses
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """A stream or a WebSocket ends when its token does."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
+from starlette.requests import HTTPConnection
 
-from tests.support.api import App, connect, handshake, http_scope, whole_answer
+from dpop_asgi.starlette import authenticate
+from tests.support.api import PUBLIC_URL, App, connect, handshake, http_scope, whole_answer
 
 
 def _streaming(*headers, before=0.0, chunks=(b"a",), ends=False, after=None):
@@ -93,6 +96,41 @@ async def test_a_websocket_is_closed(make_api, clock):
     token = api.issuer.access_token(api.client, claims={"exp": clock.now + 0.02})
     sent = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws", token=token)).items()))
     assert sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "token_expired"}
+
+
+async def test_a_websocket_is_closed_although_the_route_asks_after_it_is_open(make_api, clock):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await authenticate(HTTPConnection(scope))
+        await asyncio.sleep(1.0)
+        await send({"type": "websocket.send", "text": "late"})
+
+    api = make_api(app, max_stream="token", protect="routes")
+    token = api.issuer.access_token(api.client, claims={"exp": clock.now + 0.02})
+    sent = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws", token=token)).items()))
+    assert sent[1:] == [{"type": "websocket.close", "code": 1008, "reason": "token_expired"}]
+
+
+async def test_an_app_that_goes_on_although_it_is_cancelled_sends_nothing_more(send):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await send({"type": "http.response.body", "body": b"late", "more_body": True})
+        await send({"type": "http.response.body", "body": b"later"})
+
+    assert whole_answer(await send(app)).body == b"a"
+
+
+@pytest.mark.parametrize("protect", ["everything", "routes"])
+async def test_it_ends_inside_another_instance_too(make_api, clock, protect):
+    api = make_api(_streaming(chunks=(b"a",), ends=False))
+    inner = api.wrap(api.inner, public_url=PUBLIC_URL, max_stream="token", protect=protect)
+    api.wrap(inner, public_url=PUBLIC_URL)
+    token = api.issuer.access_token(api.client, claims={"exp": clock.now + 0.02})
+    assert (await asyncio.wait_for(api.request(token=token), 5.0)).body == b"a"
 
 
 async def test_requests_without_a_caller_have_no_end(make_api):
