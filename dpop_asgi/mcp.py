@@ -168,19 +168,24 @@ def _user_of(caller: Caller | None, token: str) -> AuthenticatedUser:
 
 
 async def _read(receive: Receive) -> tuple[list[Message], bytes | None]:
-    """The messages of a body, and the body; `None` if it is too long or doesn't end."""
-    messages: list[Message] = []
+    """What was received, the body in one piece, and the body; `None` if it is too long or doesn't end.
+
+    In one piece: a body of many tiny parts would take a hundred times its length.
+    """
     body = bytearray()
-    while True:
+    more = True
+    while more and len(body) <= _MOST_BYTES:
         message = await receive()
-        messages.append(message)
         if message["type"] != "http.request":
-            return messages, None
+            return [_part(body, more=True), message], None
         body += message.get("body", b"")
-        if len(body) > _MOST_BYTES:
-            return messages, None
-        if not message.get("more_body", False):
-            return messages, bytes(body)
+        more = message.get("more_body", False)
+    is_whole = not more and len(body) <= _MOST_BYTES
+    return [_part(body, more=more)], bytes(body) if is_whole else None
+
+
+def _part(body: bytearray, *, more: bool) -> Message:
+    return {"type": "http.request", "body": bytes(body), "more_body": more}
 
 
 async def _next_of(messages: list[Message], receive: Receive) -> Message:

@@ -18,6 +18,7 @@ from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import client_authentication
 from dpop_asgi.tokens.issuer.introspection_endpoint import MAX_CALLS, IntrospectionEndpoint
+from dpop_asgi.tokens.token_types import check_kind, check_no_id_token
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -31,9 +32,6 @@ _REJECTED_TOKENS = 1024
 
 # Some calls are kept for tokens that were active before, so that whoever sends invented ones doesn't hold others up.
 _CALLS_FOR_NEW_TOKENS = MAX_CALLS * 3 // 4
-
-# What issuers call tokens that an endpoint knows, but that are no access tokens.
-_OTHER_TOKENS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token"})
 
 
 @dataclass(slots=True)  # hot path: a frozen dataclass is slower to create
@@ -206,14 +204,15 @@ class IntrospectionVerifier:
     def _token_in(self, answer: dict[str, Any], now: float) -> AccessToken:
         if answer.pop("active", None) is not True:
             raise InvalidToken(Reason.TOKEN_INACTIVE)
-        if any(str(answer.get(name)).lower() in _OTHER_TOKENS for name in ("token_type", "token_use", "typ")):
-            raise InvalidToken(Reason.TOKEN_TYPE)
+        check_kind(answer)
         issuer = answer.get("iss")
         if issuer is not None and self._issuer not in (None, issuer):
             raise InvalidToken(Reason.TOKEN_ISSUER, expected=(self._issuer,))
         self._check_audience(answer.get("aud"))
         token = AccessToken.from_claims(answer, leeway=self._leeway)
         _check_token_type(token)
+        if token.key_thumbprint is None:
+            check_no_id_token(answer, None)
         not_before = answer.get("nbf")
         if now >= token.good_until:
             raise InvalidToken(Reason.TOKEN_EXPIRED, exp=token.expires_at, now=now)

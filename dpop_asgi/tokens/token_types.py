@@ -1,4 +1,4 @@
-"""The `typ` of signed access tokens: it keeps other JWTs of an issuer, ID tokens above all, from passing as one."""
+"""The `typ` of access tokens: it keeps other JWTs of an issuer, ID tokens above all, from passing as one."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -18,6 +18,11 @@ _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*(/[a-z0-9][a-z0-9!#$&^_.+-]*)?", 
 
 # OpenID Connect Core §3.1.3.6, §3.3.2.11: the hashes are defined for ID tokens only, and so is the nonce of a login.
 _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
+
+# What issuers call tokens that an introspection endpoint knows, but that are no access tokens, and where they say it.
+_OTHER_TOKENS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token"})
+_KINDS = ("token_type", "token_use", "typ")
+_URN = "urn:ietf:params:oauth:token-type:"  # RFC 8693 §3
 
 _OR_OPTION = "or list it in the option types (DPOP_TOKEN_TYPES), which accepts it for DPoP-bound tokens"
 _HINTS = {
@@ -55,6 +60,16 @@ def wrong_type(typ: str | None, accepted: tuple[str | None, ...]) -> InvalidToke
     """The rejection of a type; for usual ones the log says how to change it."""
     hint = {"hint": _HINTS[typ]} if typ in _HINTS else {}
     return InvalidToken(Reason.TOKEN_TYPE, expected=accepted, received=shown(typ), **hint)
+
+
+def check_kind(answer: Mapping[str, Any]) -> None:
+    """Reject what an introspection endpoint calls another token than an access token.
+
+    Raises:
+        InvalidToken: If it is one.
+    """
+    if any(str(answer.get(name)).lower().removeprefix(_URN) in _OTHER_TOKENS for name in _KINDS):
+        raise InvalidToken(Reason.TOKEN_TYPE)
 
 
 def check_no_id_token(claims: Mapping[str, Any], typ: str | None) -> None:

@@ -110,6 +110,12 @@ R = Reason
         pytest.param({"token_type": ..., "token_use": "refresh_token"}, R.TOKEN_TYPE, id="refresh-token-of-hydra"),
         pytest.param({"token_type": ..., "typ": "Refresh"}, R.TOKEN_TYPE, id="refresh-token-of-keycloak"),
         pytest.param({"token_type": ..., "typ": "ID"}, R.TOKEN_TYPE, id="id-token-of-keycloak"),
+        pytest.param(
+            {"token_type": "urn:ietf:params:oauth:token-type:id_token", "cnf": ...},
+            R.TOKEN_TYPE,
+            id="id-token-as-a-urn",
+        ),
+        pytest.param({"token_type": ..., "cnf": ..., "at_hash": "x"}, R.TOKEN_TYPE, id="claims-of-an-id-token"),
     ],
 )
 async def test_an_answer_that_does_not_fit_is_a_rejection(
