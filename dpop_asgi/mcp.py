@@ -22,6 +22,7 @@ from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.options import require
+from dpop_asgi.core.strict_json import unique_members
 from dpop_asgi.errors import InvalidToken, Reason
 
 __all__ = ["CallerForMCP", "protect"]
@@ -195,7 +196,7 @@ async def _next_of(messages: list[Message], receive: Receive) -> Message:
 def _called_tools(body: bytes | None) -> set[str] | None:
     """The names of the tools that a JSON-RPC message calls; `None` if two parsers might read it differently."""
     try:
-        read: object = None if body is None else json.loads(body.decode("utf-8"), object_pairs_hook=_object)
+        read: object = None if body is None else json.loads(body.decode("utf-8"), object_pairs_hook=unique_members)
     except (ValueError, RecursionError):
         read = None
     called = set[str]()
@@ -209,11 +210,3 @@ def _called_tools(body: bytes | None) -> set[str] | None:
                 return None
             called.add(name)
     return called
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        msg = "a name twice"
-        raise ValueError(msg)
-    return members

@@ -5,13 +5,14 @@ Everything here works with `protect="everything"` and with `protect="routes"`.
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import wraps
-from typing import Any, Literal, overload
+from typing import Any
 
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from dpop_asgi.asgi.asking import Authenticate
 from dpop_asgi.asgi.exception_handlers import rejection_handler
 from dpop_asgi.asgi.gate import NEEDED, ask, caller_in, token_in
 from dpop_asgi.asgi.interface import ASGIApp, Receive, Scope, Send
@@ -49,56 +50,7 @@ def token_from(connection: HTTPConnection) -> str:
     return token_in(connection.scope)
 
 
-@overload
-async def authenticate(
-    connection: HTTPConnection,
-    scopes: str | Iterable[str] = (),
-    *,
-    acr_values: str | Iterable[str] = (),
-    max_age: int | None = None,
-    bearer: bool = True,
-    optional: Literal[False] = False,
-) -> Caller: ...
-
-
-@overload
-async def authenticate(
-    connection: HTTPConnection,
-    scopes: str | Iterable[str] = (),
-    *,
-    acr_values: str | Iterable[str] = (),
-    max_age: int | None = None,
-    bearer: bool = True,
-    optional: bool,
-) -> Caller | None: ...
-
-
-async def authenticate(
-    connection: HTTPConnection,
-    scopes: str | Iterable[str] = (),
-    *,
-    acr_values: str | Iterable[str] = (),
-    max_age: int | None = None,
-    bearer: bool = True,
-    optional: bool = False,
-) -> Caller | None:
-    """Who is calling, and is that enough? Ask as often as you like: the proof is used once.
-
-    Args:
-        connection: the request or the WebSocket. Ask before it is accepted, and before the body is read.
-        scopes: see `Requirement`.
-        acr_values: see `Requirement`.
-        max_age: see `Requirement`.
-        bearer: see `Requirement`.
-        optional: whether `None` is returned if no usable credentials were sent. Others are still rejected.
-
-    Raises:
-        HTTPException: If the request is rejected. The response is the middleware's, whatever becomes of the exception.
-        ValueError: If an option is invalid; the message names it.
-        RuntimeError: If there is no `DPoPMiddleware` around the app.
-    """
-    needed = Requirement(scopes, acr_values, max_age, bearer)
-    return await ask(connection.scope, needed, kind=HTTPException, optional=optional)
+authenticate: Authenticate = Authenticate(HTTPException)
 
 
 def requires(

@@ -143,7 +143,12 @@ def _decode(decoder: json.JSONDecoder, text: str) -> object:
     return value
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `object_pairs_hook`: the members of an object, each with a name of its own.
+
+    Raises:
+        ValueError: If two have the same name.
+    """
     members = dict(pairs)
     if len(members) != len(pairs):
         msg = "a duplicate name"
@@ -174,7 +179,7 @@ def _finite_float(digits: str, longest: int = _LONGEST_FLOAT) -> float:
 def _decoders(parse_int: Callable[[str], int], parse_float: Callable[[str], float]) -> _Decoders:
     """One that keeps the last of several members with one name, and one that rejects them."""
     numbers = partial(json.JSONDecoder, parse_constant=_no_constant, parse_int=parse_int, parse_float=parse_float)
-    return numbers(), numbers(object_pairs_hook=_unique)
+    return numbers(), numbers(object_pairs_hook=unique_members)
 
 
 _SHORT_NUMBERS = _decoders(_bounded_int, _finite_float)

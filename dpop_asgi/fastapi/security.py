@@ -1,13 +1,14 @@
 """The dependency that asks who is calling."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal, overload
+from typing import Annotated, Any, ClassVar
 
 from fastapi import HTTPException, Security
 from fastapi.openapi.models import HTTPBase
 from fastapi.security import SecurityScopes
 from starlette.requests import HTTPConnection
 
+from dpop_asgi.asgi.asking import Authenticate
 from dpop_asgi.asgi.gate import ask, readers
 from dpop_asgi.asgi.interface import Scope
 from dpop_asgi.core.authorization import Requirement
@@ -91,48 +92,7 @@ class DPoP(Asking):
 DPoPCaller = Annotated[Caller, Security(DPoP())]
 
 
-@overload
-async def authenticate(
-    connection: HTTPConnection,
-    scopes: str | Iterable[str] = (),
-    *,
-    acr_values: str | Iterable[str] = (),
-    max_age: int | None = None,
-    bearer: bool = True,
-    optional: Literal[False] = False,
-) -> Caller: ...
-
-
-@overload
-async def authenticate(
-    connection: HTTPConnection,
-    scopes: str | Iterable[str] = (),
-    *,
-    acr_values: str | Iterable[str] = (),
-    max_age: int | None = None,
-    bearer: bool = True,
-    optional: bool,
-) -> Caller | None: ...
-
-
-async def authenticate(
-    connection: HTTPConnection,
-    scopes: str | Iterable[str] = (),
-    *,
-    acr_values: str | Iterable[str] = (),
-    max_age: int | None = None,
-    bearer: bool = True,
-    optional: bool = False,
-) -> Caller | None:
-    """As `dpop_asgi.starlette.authenticate`, but raises FastAPI's own `HTTPException`.
-
-    Raises:
-        HTTPException: If the request is rejected. The response is the middleware's, whatever becomes of the exception.
-        ValueError: If an option is invalid; the message names it.
-        RuntimeError: If there is no `DPoPMiddleware` around the app.
-    """
-    needed = Requirement(scopes, acr_values, max_age, bearer)
-    return await ask(connection.scope, needed, kind=HTTPException, optional=optional)
+authenticate: Authenticate = Authenticate(HTTPException)
 
 
 async def _ask_before_the_body(scope: Scope) -> None:

@@ -1,7 +1,6 @@
 """Opaque access tokens: the issuer is asked about them (RFC 7662, RFC 9449 §6.2)."""
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -12,15 +11,19 @@ from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.credentials import MAX_AUTHORIZATION_BYTES
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import host_names, require
+from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import client_authentication
+from dpop_asgi.tokens.issuer.discovery import insecure_hosts
 from dpop_asgi.tokens.issuer.introspection_endpoint import MAX_CALLS, IntrospectionEndpoint
 from dpop_asgi.tokens.token_types import check_kind, check_no_id_token
 
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+_READ_SECRETS = (
+    "tokens and client_secret are sent to {} over plain http: anyone on the network path can read them and respond in"
+    " its place"
+)
 
 # The number of answers to remember, about 2 KB each.
 REMEMBERED_TOKENS = 4096
@@ -100,7 +103,7 @@ class IntrospectionVerifier:
             endpoint,
             authenticate=client_authentication(client_id, client_secret, private_key, clock=clock),
             timeout=timeout,
-            insecure_http_hosts=_insecure_hosts(insecure_http_hosts),
+            insecure_http_hosts=insecure_hosts(insecure_http_hosts, _READ_SECRETS),
         )
         self.health: Callable[[], list[Health]] = self._endpoint.health  # see `dpop_asgi.core.ports.Monitored`
         self._issuer = issuer
@@ -134,10 +137,8 @@ class IntrospectionVerifier:
 
     def cached_token(self, token_hash: str) -> AccessToken | None:
         """The token with this base64url SHA-256, if the endpoint was asked recently and it is still valid."""
-        known = self._cache.get(token_hash)
-        if known is None or not known.good_from <= self._clock() < known.good_until:
-            return None
-        return known.token
+        known = self._remembered(self._cache, token_hash)
+        return None if known is None else known.token
 
     async def ready(self) -> None:
         """Find the endpoint, unless it is known. It isn't called.
@@ -234,14 +235,3 @@ def _check_token_type(token: AccessToken) -> None:
     is_bound = token.key_thumbprint is not None
     if token_type is not None and (str(token_type).lower() == "dpop") != is_bound:
         raise InvalidToken(Reason.BINDING_MALFORMED if is_bound else Reason.BINDING_MISSING, claim="token_type")
-
-
-def _insecure_hosts(hosts: Iterable[str]) -> frozenset[str]:
-    names = host_names("insecure_http_hosts", hosts)
-    if names:
-        logger.warning(
-            "insecure_http_hosts: tokens and client_secret are sent to %s over plain http: anyone on the network path "
-            "can read them and respond in its place",
-            ", ".join(sorted(names)),
-        )
-    return names

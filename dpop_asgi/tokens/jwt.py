@@ -1,7 +1,6 @@
 """Signed access tokens (RFC 9068)."""
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -12,17 +11,18 @@ from typing import Any
 from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken, malformed
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import host_names, require
+from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.core.strict_json import shown
 from dpop_asgi.errors import InvalidToken, Reason
+from dpop_asgi.tokens.issuer.discovery import insecure_hosts
 from dpop_asgi.tokens.issuer.key_set import KeySet, StaticKeys
 from dpop_asgi.tokens.issuer.remote_keys import RemoteKeys
 from dpop_asgi.tokens.signed_token import MOST_CANDIDATES, SignedToken
 from dpop_asgi.tokens.token_types import DEFAULT_TYPES, check_bound_unless_typed, check_no_id_token, wrong_type
 from dpop_asgi.tokens.trusted_issuer import DEFAULT_ALGORITHMS, TrustedIssuer, trusted_issuers
 
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+_FORGED_KEYS = "keys of {} are fetched over plain http: anyone who can respond in its place can sign tokens"
 
 # Of the audiences of a token that is for others, in the log.
 _SHOWN_AUDIENCES = 3
@@ -89,7 +89,7 @@ class JWTVerifier:
             require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
         require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
-        hosts = _insecure_hosts(insecure_http_hosts)
+        hosts = insecure_hosts(insecure_http_hosts, _FORGED_KEYS)
         source = partial(
             _source, timeout=timeout, max_stale_seconds=max_stale_seconds, insecure_http_hosts=hosts, clock=clock
         )
@@ -174,17 +174,6 @@ class JWTVerifier:
     def _remember(self, token_hash: str, verified: _Verified) -> None:
         if self._cache_seconds:
             self._cache.keep(token_hash, verified)
-
-
-def _insecure_hosts(hosts: Iterable[str]) -> frozenset[str]:
-    names = host_names("insecure_http_hosts", hosts)
-    if names:
-        logger.warning(
-            "insecure_http_hosts: keys of %s are fetched over plain http: anyone who can respond in its place can "
-            "sign tokens",
-            ", ".join(sorted(names)),
-        )
-    return names
 
 
 def _source(trusted: TrustedIssuer, **options: Any) -> RemoteKeys | StaticKeys:  # noqa: ANN401 - of RemoteKeys

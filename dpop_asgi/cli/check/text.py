@@ -2,6 +2,8 @@
 
 import re
 
+from dpop_asgi.cli.printable import printable as without_control_characters
+
 # Up to the last @, as a password may contain one. Of a comma-separated list too much may be hidden, never too little.
 _CREDENTIALS = re.compile(r"//[^\s'\"]*@")
 _QUERY = re.compile(r"(://[^\s'\"?]*)\?[^\s'\"]*")
@@ -28,7 +30,7 @@ def printable(text: str, *, longest: int = _LONGEST) -> str:
     """Text that somebody else sent, safe to print: without secrets and control characters, and not long."""
     # Much more than is printed, so that no secret is cut in two; not all, as the patterns may take the square of it.
     hidden = without_secrets(text[:_LONGEST_READ])
-    shown = "".join(character if character.isprintable() else "?" for character in hidden[:longest])
+    shown = without_control_characters(hidden[:longest])
     return shown if len(hidden) <= longest else f"{shown}…"
 
 

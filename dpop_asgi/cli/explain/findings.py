@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dpop_asgi.cli.explain.message import printable
 from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS, Topic
+from dpop_asgi.cli.printable import printable
 from dpop_asgi.errors import Reason, Refusal
 
 Outcome = Literal["pass", "fail", "unknown"]

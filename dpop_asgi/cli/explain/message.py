@@ -15,11 +15,6 @@ def shortened(value: str) -> str:
     return f"{value[:_SHOWN]}…" if len(value) > 2 * _SHOWN else f"{value[: len(value) // 2]}…"
 
 
-def printable(text: str) -> str:
-    """Without control characters, which would reach the terminal."""
-    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
     """The response to the request, if it was pasted too.

@@ -12,9 +12,9 @@ from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.causes.times import date
 from dpop_asgi.cli.explain.examine import verdict
 from dpop_asgi.cli.explain.findings import Check
-from dpop_asgi.cli.explain.message import printable
 from dpop_asgi.cli.explain.table import HTU, ON_THE_SERVER, TOKEN, TOPICS, Topic
 from dpop_asgi.cli.explain.words import compared, difference, missing, passed
+from dpop_asgi.cli.printable import printable
 
 _MARKS = {"pass": Text("ok", "green"), "fail": Text("FAIL", "bold red"), "unknown": Text("?", "yellow")}
 _DOCS = "docs/errors.md"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from dpop_asgi.cli.printable import printable
 from dpop_asgi.cli.unusable import Unusable
 from dpop_asgi.core.policy import Scheme
 from dpop_asgi.core.ports import Outcome
@@ -106,4 +107,4 @@ def _name(value: object) -> str | None:
     """Logs are written by others, and have names in them that clients may have chosen."""
     if not isinstance(value, str) or not value:
         return None
-    return "".join(character if character.isprintable() else "?" for character in value[:_LONGEST_NAME])
+    return printable(value[:_LONGEST_NAME])

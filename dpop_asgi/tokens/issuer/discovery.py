@@ -1,8 +1,9 @@
 """Fetches an issuer's keys (RFC 8414, OpenID Connect Discovery), and decides which responses to trust."""
 
 import asyncio
+import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,9 +12,12 @@ from urllib.parse import urlsplit
 import httpx2
 
 from dpop_asgi.core.htu import is_loopback, normalise
+from dpop_asgi.core.options import host_names
 from dpop_asgi.core.strict_json import shown
 from dpop_asgi.tokens.issuer.http import connect_timeout, http_client, json_in
 from dpop_asgi.tokens.issuer.key_set import KeySet
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # Some issuers have their keys as a JWK Set only (RFC 7517 §8.5.2).
 _ACCEPT_KEYS = {"accept": "application/json, application/jwk-set+json"}
@@ -122,6 +126,18 @@ def _fresh_seconds(headers: Mapping[str, str]) -> float:
     if max_age is None:
         return _DEFAULT_FRESH_SECONDS
     return min(max(float(max_age[1]), _FRESH_BOUNDS[0]), _FRESH_BOUNDS[1])
+
+
+def insecure_hosts(names: Iterable[str], warning: str) -> frozenset[str]:
+    """The hosts that `insecure_http_hosts` names. If there are any, the log has `warning`, with them in its braces.
+
+    Raises:
+        ValueError: If one isn't a host name; the message names the option.
+    """
+    hosts = host_names("insecure_http_hosts", names)
+    if hosts:
+        logger.warning("insecure_http_hosts: %s", warning.format(", ".join(sorted(hosts))))
+    return hosts
 
 
 def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str], loopback: bool = True) -> None:

@@ -4,7 +4,7 @@ from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.causes import claims, credentials, key, nonce, proof, target, times, token
 from dpop_asgi.cli.explain.causes.kinds import Advice, Causes
 from dpop_asgi.cli.explain.findings import Check
-from dpop_asgi.cli.explain.message import printable
+from dpop_asgi.cli.printable import printable
 
 CAUSES: Causes = {
     **credentials.CAUSES,
