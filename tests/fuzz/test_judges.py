@@ -15,7 +15,7 @@ from dpop_asgi.core.checks import request_failures
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import UsedProofs
-from dpop_asgi.tokens import introspection
+from dpop_asgi.tokens import introspection, token_types
 from dpop_asgi.tokens.issuer import http
 from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.tokens.signed_token import SignedToken
@@ -85,7 +85,7 @@ def every_token_type(monkeypatch):
 
 
 def every_kind_of_token(monkeypatch):
-    monkeypatch.setattr(introspection, "_OTHER_TOKENS", frozenset())
+    monkeypatch.setattr(token_types, "_OTHER_TOKENS", frozenset())
 
 
 def every_json(monkeypatch):
