@@ -2,11 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
+from tests.support import processes
 from tests.support.processes import ROOT, wait_until
 
 TESTS = """
@@ -46,3 +48,15 @@ def test_servers_end_with_the_pytest_that_has_started_them(redis_binary, tmp_pat
         running.send_signal(how)
         running.stdout.read()
     wait_until(lambda: not _runs(server), "the server goes on")
+
+
+def test_a_port_that_is_not_given_away_is_not_claimed(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind((processes.HOST, 0))
+        port, free = taken.getsockname()[1], processes.free_port()
+        refused, kept = (socket.socket(type=socket.SOCK_DGRAM) for _ in range(2))
+        monkeypatch.setattr(processes, "_claim", {port: refused, free: kept}.get)
+        drawn = iter([port, free])
+        monkeypatch.setattr(processes.random, "randrange", lambda *_: next(drawn))
+        assert processes.free_port() == free
+    assert (refused.fileno(), kept.fileno() >= 0) == (-1, True)

@@ -38,9 +38,13 @@ def free_port() -> int:
     """
     while True:
         port = random.randrange(10_000, 20_000)
-        if (claim := _claim(port)) and _is_free(port) and _is_free(port + BUS):
+        claim = _claim(port)
+        if claim is None:
+            continue
+        if _is_free(port) and _is_free(port + BUS):
             _claims.append(claim)
             return port
+        claim.close()
 
 
 def _claim(port: int) -> socket.socket | None:
