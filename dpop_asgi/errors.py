@@ -17,6 +17,7 @@
 Nothing in this module knows HTTP: `dpop_asgi.core.challenge` gives each its status.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -57,6 +58,13 @@ class IssuerUnavailable(DPoPError):
     """The issuer's keys, or its answer about a token, are not known and can't be fetched now. The response is 503."""
 
 
+class _Facts(dict[str, object]):
+    """Names and values, in one line of a log. JSON, since values may be a client's: no line can be forged."""
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={json.dumps(value, default=repr)}" for name, value in self.items())
+
+
 class Refusal(DPoPError):
     """The request is rejected.
 
@@ -74,7 +82,7 @@ class Refusal(DPoPError):
     def __init__(self, reason: Reason, **facts: object) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.facts = facts
+        self.facts: dict[str, object] = _Facts(facts)
 
     @property
     def description(self) -> str:
