@@ -131,9 +131,10 @@ def names(option: str, given: str | Iterable[str]) -> tuple[str, ...]:
         ValueError: If one is not a scope-token (RFC 6749 §3.3); the message has the `option`.
     """
     listed = (given,) if isinstance(given, str) else tuple(given)
-    if not all(_SCOPE_TOKEN.fullmatch(name) for name in listed):
-        msg = f"{option}: one of {listed!r} is not a scope-token"
-        raise ValueError(msg)
+    for name in listed:
+        if not _SCOPE_TOKEN.fullmatch(name):
+            msg = f"{option}: {name!r} has a space or another character that can't be in a name (RFC 6749 §3.3)"
+            raise ValueError(msg)
     return listed
 
 
