@@ -17,6 +17,7 @@
 Nothing in this module knows HTTP: `dpop_asgi.core.challenge` gives each its status.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -57,6 +58,13 @@ class IssuerUnavailable(DPoPError):
     """The issuer's keys, or its answer about a token, are not known and can't be fetched now. The response is 503."""
 
 
+class _Facts(dict[str, object]):
+    """Names and values, in one line of a log. JSON, since values may be a client's: no line can be forged."""
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={json.dumps(value, default=repr)}" for name, value in self.items())
+
+
 class Refusal(DPoPError):
     """The request is rejected.
 
@@ -74,7 +82,7 @@ class Refusal(DPoPError):
     def __init__(self, reason: Reason, **facts: object) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.facts = facts
+        self.facts: dict[str, object] = _Facts(facts)
 
     @property
     def description(self) -> str:
@@ -123,9 +131,10 @@ def names(option: str, given: str | Iterable[str]) -> tuple[str, ...]:
         ValueError: If one is not a scope-token (RFC 6749 §3.3); the message has the `option`.
     """
     listed = (given,) if isinstance(given, str) else tuple(given)
-    if not all(_SCOPE_TOKEN.fullmatch(name) for name in listed):
-        msg = f"{option}: one of {listed!r} is not a scope-token"
-        raise ValueError(msg)
+    for name in listed:
+        if not _SCOPE_TOKEN.fullmatch(name):
+            msg = f"{option}: {name!r} has a space or another character that can't be in a name (RFC 6749 §3.3)"
+            raise ValueError(msg)
     return listed
 
 

@@ -4,7 +4,7 @@ import re
 from functools import partial
 from typing import get_args
 
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.policy import OnStoreFailure, ProofPolicy
 from dpop_asgi.core.ports import Clock, Observer, Store
 from dpop_asgi.core.proof import ProofReader
@@ -44,12 +44,13 @@ class ProofState:
         clock: Clock,
         has_token: bool = True,
     ) -> None:
-        require("store", hasattr(store, "put_if_absent"), "something with a put_if_absent")
+        is_store = hasattr(store, "put_if_absent") and not isinstance(store, type)
+        require("store", is_store, "a RedisStore, a MemoryStore, or another object with an async put_if_absent")
         require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
         require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
         require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
         require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
-        require("remember_for", 0 <= remember_for < float("inf"), "a number of seconds of at least 0")
+        require_seconds("remember_for", remember_for)
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
         require("on_store_failure", on_store_failure == "refuse" or nonces, "refuse while nonces are off")
         self.proof_policy: ProofPolicy = proof_policy

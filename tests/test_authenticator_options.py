@@ -21,6 +21,9 @@ class _AsyncCall:
     [
         pytest.param({"verify_token": None}, "verify_token", id="no-verifier"),
         pytest.param({"verify_token": "jwt"}, "verify_token", id="a-name-for-a-verifier"),
+        pytest.param({"store": "redis://localhost"}, "store", id="a-URL-for-a-store"),
+        pytest.param({"store": MemoryStore}, "store", id="a-class-for-a-store"),
+        pytest.param({"remember_for": "300"}, "remember_for", id="a-text-for-seconds"),
         pytest.param({"mode": "Required"}, "mode", id="mode-in-other-case"),
         pytest.param({"mode": "bearer"}, "mode", id="mode-unknown"),
         pytest.param({"mode": None}, "mode", id="mode-none"),

@@ -38,8 +38,8 @@ class Proxies:
                 continue
             try:
                 self._networks.append(ip_network(entry))
-            except ValueError as error:
-                msg = f"trusted_proxies: {error}"
+            except ValueError:
+                msg = f"trusted_proxies: {entry!r} is not a network such as 10.0.0.0/8 (bits after the prefix are 0)"
                 raise ValueError(msg) from None
 
     @property

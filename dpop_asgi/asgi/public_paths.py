@@ -40,6 +40,9 @@ class PublicRequests:
             if not path.startswith("/"):
                 msg = f"{option}: {path!r} does not start with /"
                 raise ValueError(msg)
+            if path.endswith("*") or "{" in path:
+                msg = f"{option}: {path!r} is a pattern; for all paths below one, end it with /"
+                raise ValueError(msg)
         self.paths: frozenset[str] = frozenset(given)
         # "/" alone is the front page; as a prefix it would make everything public.
         self._prefixes = tuple(path for path in given if path.endswith("/") and path != "/")

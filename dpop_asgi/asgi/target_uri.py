@@ -177,8 +177,8 @@ def _base(url: str, insecure: Collection[str]) -> str:
     _require_no_pattern("public_url", urlsplit(base or "").netloc)
     if base is None or "?" in url or "#" in url or not _may_have_scheme(base, insecure):
         msg = (
-            f"public_url: {url!r} is not an https URL without query; http is only for this machine (RFC 9449 §2)"
-            " and the hosts in insecure_http_hosts"
+            f"public_url: {url!r} is not an https URL without query, such as https://api.example.com. Plain http is"
+            " accepted only for this machine and the hosts in insecure_http_hosts"
         )
         raise ValueError(msg)
     return base.rstrip("/")

@@ -22,6 +22,9 @@ from dpop_asgi.cli.prove import keygen as write_key
 from dpop_asgi.cli.prove import prove as make_proof
 from dpop_asgi.cli.report.run import report as report_log
 from dpop_asgi.cli.unusable import Unusable
+from dpop_asgi.core.jwk import KEY_TYPES
+
+_ALGORITHMS = ", ".join(KEY_TYPES)
 
 app: typer.Typer = typer.Typer(
     name="dpop-asgi",
@@ -102,7 +105,7 @@ def explain(
     ] = None,
     method: Annotated[str | None, typer.Option(help="The method of the request.", show_default=False)] = None,
     url: Annotated[str | None, typer.Option(help="The URL of the request, as the server has it.")] = None,
-    token: Annotated[str | None, typer.Option(help="The access token.", show_default=False)] = None,
+    token: Annotated[str | None, typer.Option(help="The access token, or @FILE.", show_default=False)] = None,
     nonce: Annotated[str | None, typer.Option(help="The DPoP-Nonce that the server issued last.")] = None,
     jwks: Annotated[str | None, typer.Option(metavar="FILE|URL", help="The issuer's keys.")] = None,
     store: Annotated[
@@ -117,7 +120,7 @@ def explain(
 
     Uses the limits in the server's DPOP_* environment variables, if they are set. Sends nothing to the server.
 
-    Never shows tokens, proofs or keys in full. Exits with 1 if a check fails.
+    Never shows tokens, proofs or keys in full. Exits with 1 if a check fails, with 2 if the input is unusable.
     """
     survive_poor_encodings()
     options = Options(
@@ -157,7 +160,7 @@ def prove(
 def keygen(
     file: Annotated[str, typer.Argument(metavar="FILE", help="Where to write the private key.", show_default=False)],
     *,
-    alg: Annotated[str, typer.Option(metavar="ALG", help="The algorithm of its proofs.")] = "ES256",
+    alg: Annotated[str, typer.Option(metavar="ALG", help=f"The algorithm of its proofs: {_ALGORITHMS}.")] = "ES256",
 ) -> None:
     """Make a private key, and print its thumbprint and its public JWK.
 
@@ -177,7 +180,8 @@ def report(
 ) -> None:
     """Count clients by scheme, and rejections by reason: which clients still send Bearer tokens?
 
-    Reads what the observer log_decisions logs. Exits with 1 if a client is left on Bearer, else with 0.
+    Reads what the observer log_decisions logs. Exits with 1 if a client is left on Bearer, with 2 if
+    there are no decisions in it, else with 0.
     """
     survive_poor_encodings()
     with _usage_errors():

@@ -49,6 +49,8 @@ def prove(
     if nonce is not None and not is_nonce(nonce):
         raise Unusable("--nonce: must be the value of a DPoP-Nonce header.")
     access_token = None if token is None else token_of(token)
+    if " " in (access_token or ""):
+        raise Unusable("--token: must be the access token alone, without a scheme before it.")
     proof = _key(key_file, ask_password).proof(method, url, access_token, nonce=nonce)
     return _curl(method, url, access_token, proof) if as_curl else proof
 

@@ -47,7 +47,7 @@ class DPoPAuth(httpx2.Auth):
 
     def __init__(self, token: TokenSource, *, key: Key, clock: Clock = time.time) -> None:
         fits = callable(token) or isinstance(token, ClientCredentials) or is_token(token)
-        require("token", fits, "an access token, a function that returns one, or ClientCredentials")
+        require("token", fits, "an access token without its scheme, a function that returns one, or ClientCredentials")
         require("key", isinstance(key, Key), "a Key")
         self._key = key
         self._clock = clock

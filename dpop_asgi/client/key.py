@@ -92,6 +92,7 @@ class Key:
         Raises:
             ValueError: If it isn't a private key for `alg`.
         """
+        require("jwk", isinstance(jwk, Mapping), "a private key as a JWK, a dictionary")
         name = alg or jwk.get("alg") or next((name for name in KEY_TYPES if matches_algorithm(jwk, name)), "")
         require("jwk" if alg is None else "alg", name in KEY_TYPES, f"for one of {' '.join(KEY_TYPES)}")
         try:

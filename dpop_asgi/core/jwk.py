@@ -208,6 +208,7 @@ def check_algorithms(option: str, algorithms: Iterable[str]) -> tuple[str, ...]:
     names = (algorithms,) if isinstance(algorithms, str) else tuple(algorithms)
     unknown = [name for name in names if name not in KEY_TYPES]
     if unknown or not names:
-        msg = f"{option}: {unknown[0] if unknown else 'empty list'!r}; choose from {' '.join(KEY_TYPES)}"
+        wrong = f"{unknown[0]!r} is not supported" if unknown else "the list is empty"
+        msg = f"{option}: {wrong}; choose from {', '.join(KEY_TYPES)}"
         raise ValueError(msg)
     return names

@@ -1,5 +1,6 @@
 """Invalid options raise `ValueError` at construction time; the message names the option."""
 
+import math
 import re
 from collections.abc import Iterable
 from inspect import iscoroutine, iscoroutinefunction
@@ -16,6 +17,17 @@ def require(option: str, fits: object, wanted: str) -> None:
     if not fits:
         msg = f"{option}: must be {wanted}"
         raise ValueError(msg)
+
+
+def require_seconds(option: str, value: object, *, above_zero: bool = False) -> None:
+    """Reject what isn't a finite number of seconds.
+
+    Raises:
+        ValueError: If it is none, negative, or 0 where it has to be `above_zero`.
+    """
+    is_number = isinstance(value, (int, float)) and 0 <= value < math.inf
+    wanted = "above 0" if above_zero else "of at least 0"
+    require(option, is_number and not (above_zero and value == 0), f"a number of seconds {wanted}")
 
 
 def host_names(option: str, hosts: Iterable[str]) -> frozenset[str]:

@@ -7,6 +7,7 @@ from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Closeable, Health, Monitored, Readiness, TokenVerifier, TrustsIssuers
 from dpop_asgi.core.strict_json import strict_json_object
+from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.verifier import cache_of
 
 # RFC 7516 §7.1: five parts.
@@ -32,6 +33,7 @@ class TokensByShape:
         given: dict[str, object] = {"jwt": jwt, "opaque": opaque}
         for option, verifier in given.items():
             require(option, callable(verifier) and not isinstance(verifier, type), "a token verifier")
+        require("opaque", not isinstance(opaque, JWTVerifier), "an IntrospectionVerifier, or another for opaque tokens")
         self._jwt = jwt
         self._opaque = opaque
         self._jwt_cache = cache_of(jwt)

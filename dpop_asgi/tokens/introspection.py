@@ -11,7 +11,7 @@ from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.credentials import MAX_AUTHORIZATION_BYTES
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.single_flight import SingleFlight
@@ -95,9 +95,9 @@ class IntrospectionVerifier:
         audiences = (audience,) if isinstance(audience, str) else tuple(audience or ())
         require("audience", audiences and all(audiences), "one or more audiences, none of them empty")
         for option, value in {"leeway": leeway, "cache_seconds": cache_seconds}.items():
-            require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
+            require_seconds(option, value)
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
-        require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
+        require_seconds("timeout", timeout, above_zero=True)
         self._endpoint = IntrospectionEndpoint(
             issuer,
             endpoint,

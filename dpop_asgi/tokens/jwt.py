@@ -11,7 +11,7 @@ from typing import Any
 from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken, malformed
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.core.strict_json import shown
 from dpop_asgi.errors import InvalidToken, Reason
@@ -83,12 +83,12 @@ class JWTVerifier:
         clock: Clock = time.time,
     ) -> None:
         one = {"issuer": issuer, "audience": audience or (), "jwks_uri": jwks_uri, "jwks": jwks}
-        trusted = trusted_issuers(tuple(issuers), {**one, "algorithms": algorithms, "types": types})
+        trusted = trusted_issuers(issuers, {**one, "algorithms": algorithms, "types": types})
         not_negative = {"leeway": leeway, "cache_seconds": cache_seconds, "max_stale_seconds": max_stale_seconds}
         for option, value in not_negative.items():
-            require(option, 0 <= value < math.inf, "a number of seconds of at least 0")
+            require_seconds(option, value)
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
-        require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
+        require_seconds("timeout", timeout, above_zero=True)
         hosts = insecure_hosts(insecure_http_hosts, _FORGED_KEYS)
         source = partial(
             _source, timeout=timeout, max_stale_seconds=max_stale_seconds, insecure_http_hosts=hosts, clock=clock

@@ -1,6 +1,6 @@
 """An issuer that is trusted, and what its tokens must be like."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,18 +42,23 @@ class TrustedIssuer:
         require("audience", audience and all(audience), "one or more audiences, none of them empty")
         require("issuer", self.issuer, "an issuer identifier, not empty")
         require("jwks", self.jwks is None or self.jwks_uri is None, "given without jwks_uri")
+        jwks: object = self.jwks
+        is_key_set = jwks is None or (isinstance(jwks, Mapping) and isinstance(jwks.get("keys"), list))
+        require("jwks", is_key_set, 'a key set, {"keys": [...]}; for a URL there is jwks_uri')
         object.__setattr__(self, "audience", audience)
         object.__setattr__(self, "algorithms", jwk.check_algorithms("algorithms", self.algorithms))
         object.__setattr__(self, "types", check_types(self.types))
 
 
-def trusted_issuers(several: tuple[TrustedIssuer, ...], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:
-    """`several`, or the single issuer that the options in `one` describe.
+def trusted_issuers(issuers: Iterable[TrustedIssuer], one: Mapping[str, Any]) -> tuple[TrustedIssuer, ...]:
+    """`issuers`, or the single issuer that the options in `one` describe.
 
     Raises:
         ValueError: If there are both or none, or an issuer twice; the message names the option.
     """
-    require("issuer", bool(several) != (one["issuer"] is not None), "a single issuer, or a list in issuers instead")
+    several = (issuers,) if isinstance(issuers, TrustedIssuer) else tuple(issuers)
+    require("issuer", bool(several) != (one["issuer"] is not None), "set, or issuers instead, and not both")
+    require("issuers", all(isinstance(each, TrustedIssuer) for each in several), "a list of TrustedIssuer objects")
     require("issuers", len({each.issuer for each in several}) == len(several), "different from each other")
     defaults = {
         "audience": (),

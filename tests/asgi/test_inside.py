@@ -115,6 +115,11 @@ def test_present_as_something_else_is_rejected_when_it_is_configured(make_api, v
         make_api(present_as=value)
 
 
+def test_a_missing_app_is_named_when_it_is_configured(api):
+    with pytest.raises(ValueError, match=r"^app: "):
+        DPoPMiddleware(None, authenticator=api.authenticator)
+
+
 @pytest.mark.parametrize("value", [None, "authenticator", DPoPMiddleware], ids=repr)
 def test_what_is_no_authenticator_is_rejected_when_it_is_configured(value):
     with pytest.raises(ValueError, match=r"^authenticator: "):

@@ -120,6 +120,8 @@ async def test_where_routes_ask_the_paths_that_need_something_are_asked_first(ma
     [
         pytest.param({"require": ["/a"]}, "require", id="no-mapping"),
         pytest.param({"require": {"a": READ}}, "require", id="no-path"),
+        pytest.param({"require": {"/a/*": READ}}, "require", id="a-pattern"),
+        pytest.param({"require": {"/a/{id}": "required"}}, "require", id="a-route-with-parameters"),
         pytest.param({"require": {"/a": "bearer"}}, "require", id="no-word"),
         pytest.param({"require": {"/a": ["orders:read"]}}, "require", id="a-list"),
         pytest.param({"require": {"/a": "mixed"}}, "require", id="looser-than-the-mode"),

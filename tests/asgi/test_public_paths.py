@@ -148,7 +148,9 @@ async def test_a_nonce_of_the_app_passes_on_an_open_path(api, make_api):
 
 
 @pytest.mark.parametrize(
-    "paths", [["healthz"], [""], ["https://rs.example/healthz"], ["/a", "b"], "healthz", 5], ids=repr
+    "paths",
+    [["healthz"], [""], ["https://rs.example/healthz"], ["/a", "b"], "healthz", 5, ["/docs/*"], "/o/{id}"],
+    ids=repr,
 )
 def test_what_is_no_path_is_rejected_when_it_is_configured(make_api, paths):
     with pytest.raises(ValueError, match=r"^public_paths: "):

@@ -243,6 +243,8 @@ def test_the_exit_code_says_what_was_found(situation, arguments, text, code):
     [
         pytest.param("", {}, "The input is empty", id="nothing"),
         pytest.param("hunter2", {}, "The input isn't a DPoP proof, the output of curl -v", id="a-word"),
+        pytest.param("hunter2.har", {}, "there is no such file", id="no-such-file"),
+        pytest.param("../hunter2", {}, "there is no such file", id="a-path"),
         pytest.param('{"hunter2', {}, "can't be parsed", id="half-json"),
         pytest.param('{"kty": "EC", "d": "hunter2"}', {}, "not a HAR file", id="a-private-key"),
         pytest.param("curl 'hunter2", {}, "cut off", id="half-a-command"),

@@ -103,6 +103,7 @@ def test_an_encrypted_key_asks_for_its_password(run, tmp_path):
         (["prove", "--key", "good.jwk", "--url", URL, "--method", "GET\r\nx"], "--method: must be a method"),
         (["prove", "--key", "good.jwk", "--url", URL, "--nonce", "hunter2 x"], "--nonce: must be the value"),
         (["prove", "--key", "good.jwk", "--url", URL, "--token", "hunter2\nx"], "--token: must be a token"),
+        (["prove", "--key", "good.jwk", "--url", URL, "--token", "DPoP hunter2"], "without a scheme"),
         (["prove", "--key", "good.jwk", "--url", URL, "--token", "@none"], "--token: the file can't be read"),
     ],
 )

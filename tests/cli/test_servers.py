@@ -47,7 +47,7 @@ def test_a_rejection_can_be_read_once_it_is_answered(issuer_server):
     with ExampleServer(settings(issuer_server.issuer)) as server:
         assert server.rejection() is None
         httpx2.get(f"{server.url}/resource")
-        assert server.rejection() == "authorization_missing {'proofs': 0}"
+        assert server.rejection() == "authorization_missing proofs=0"
         assert server.rejection() is None
 
 

@@ -112,6 +112,7 @@ WRONG = {
     "no function": (lambda: Key(PRIVATE.public_jwk, b"signature"), "sign"),
     "a public JWK": (lambda: Key.from_jwk(PRIVATE.public_jwk), "jwk"),
     "a symmetric JWK": (lambda: Key.from_jwk({"kty": "oct", "k": "hunter2hunter2"}), "jwk"),
+    "a JWK as text": (lambda: Key.from_jwk('{"d": "hunter2"}'), "jwk"),
     "a broken JWK": (lambda: Key.from_jwk({**PRIVATE.private_jwk, "d": "hunter2"}), "jwk"),
     "a JWK for another alg": (lambda: Key.from_jwk(PRIVATE.private_jwk, alg="ES384"), "jwk"),
     "an unknown alg for a JWK": (lambda: Key.from_jwk(PRIVATE.private_jwk, alg="HS256"), "alg"),

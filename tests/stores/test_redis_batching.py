@@ -126,7 +126,7 @@ async def test_calls_that_nobody_could_answer_in_time_are_rejected_at_once(proxi
     assert len([answer for answer in answers if "are waiting already" in str(answer)]) == 3
 
 
-@pytest.mark.parametrize("timeout", [pytest.param(value, id=str(value)) for value in (0, -1.0, float("inf"))])
+@pytest.mark.parametrize("timeout", [pytest.param(value, id=str(value)) for value in (0, -1.0, float("inf"), "1")])
 def test_a_deadline_that_is_none_is_rejected_when_the_store_is_made(timeout):
     with pytest.raises(ValueError, match=r"^timeout: "):
         RedisStore("redis://127.0.0.1", timeout=timeout)
@@ -141,6 +141,8 @@ def test_a_deadline_that_is_none_is_rejected_when_the_store_is_made(timeout):
         pytest.param("redis://127.0.0.1:port", id="port-is-a-word"),
         pytest.param("redis://127.0.0.1/0?socket_timeout=soon", id="option-is-a-word"),
         pytest.param("redis://:hunter2@127.0.0.1:99999", id="port-too-large"),
+        pytest.param("redis://:hunter2@127.0.0.1/orders", id="database-is-a-word"),
+        pytest.param("redis://:hunter2@127.0.0.1/0?sockettimeout=1", id="unknown-option"),
     ],
 )
 def test_an_address_that_is_none_is_rejected_when_the_store_is_made(url):

@@ -152,8 +152,13 @@ async def test_own_verifiers_need_nothing_but_to_be_called():
     await both.aclose()
 
 
-@pytest.mark.parametrize("option", ["jwt", "opaque"])
-@pytest.mark.parametrize("verifier", [None, JWTVerifier], ids=["nothing", "a-class"])
+@pytest.mark.parametrize(
+    ("option", "verifier"),
+    [
+        *((option, verifier) for option in ("jwt", "opaque") for verifier in (None, JWTVerifier)),
+        ("opaque", JWTVerifier(issuer="https://id.example", audience="a")),
+    ],
+)
 def test_what_is_no_verifier_is_named(verify, option, verifier):
     with pytest.raises(ValueError, match=f"^{option}: "):
         TokensByShape(**{"jwt": verify, "opaque": verify, option: verifier})

@@ -34,6 +34,8 @@ ONE = TrustedIssuer(**GOOD)
         pytest.param({"jwks_uri": "https://id.example/jwks"}, "jwks", id="keys-and-their-address"),
         pytest.param({"jwks": None, "jwks_uri": "http://id.example/jwks"}, "jwks_uri", id="key-address-without-tls"),
         pytest.param({"jwks": {}}, "jwks", id="no-key-set"),
+        pytest.param({"jwks": "https://id.example/jwks"}, "jwks", id="a-URL-for-keys"),
+        pytest.param({"jwks": [{}]}, "jwks", id="a-list-of-keys"),
         pytest.param({"jwks": {"keys": {}}}, "jwks", id="keys-is-no-list"),
         pytest.param({"jwks": {"keys": [{}] * 101}}, "jwks", id="101-keys"),
         pytest.param({"algorithms": ()}, "algorithms", id="no-algorithm"),
@@ -44,6 +46,7 @@ ONE = TrustedIssuer(**GOOD)
             for types in ((), "", None, ("",), ("none",), ("at+jwt", "JWT "), (5,), 5, ("a/b/c",), ("at+jwt,JWT",), "*")
         ),
         pytest.param({"leeway": -1}, "leeway", id="negative-leeway"),
+        pytest.param({"leeway": "5"}, "leeway", id="a-text-for-seconds"),
         pytest.param({"leeway": float("inf")}, "leeway", id="endless-leeway"),
         pytest.param({"leeway": float("nan")}, "leeway", id="leeway-is-nan"),
         pytest.param({"cache_seconds": -1}, "cache_seconds", id="negative-cache"),
@@ -57,6 +60,7 @@ ONE = TrustedIssuer(**GOOD)
             pytest.param({"insecure_http_hosts": hosts}, "insecure_http_hosts", id=f"X10, {hosts}")
             for hosts in ("keycloak", ["http://keycloak"], ["keycloak:8080"], ["*"], ["*.internal"], [""])
         ),
+        pytest.param({"issuer": None, "issuers": ["https://id.example"]}, "issuers", id="URLs-for-issuers"),
         pytest.param({"issuers": [ONE]}, "issuer", id="one-issuer-and-several"),
         pytest.param({"issuer": None, "issuers": [ONE, ONE]}, "issuers", id="an-issuer-twice"),
     ],

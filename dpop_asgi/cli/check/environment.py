@@ -10,6 +10,14 @@ from dpop_asgi.settings import VARIABLES, Settings
 
 _DOCS = "See docs/configuration.md."
 
+# Required ones, in place of those that are missing or invalid.
+_VALID = {
+    "DPOP_ISSUER": "https://issuer.invalid",
+    "DPOP_AUDIENCE": "unknown",
+    "DPOP_INTROSPECTION_CLIENT_ID": "unknown",
+    "DPOP_INTROSPECTION_CLIENT_SECRET": "unknown",
+}
+
 # FAPI 2.0 §5.3.2.1: so far ahead must be accepted.
 _LEAST_MAX_FUTURE = 10.0
 
@@ -54,11 +62,30 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings | None, list
     """The settings, or `None` if a server could not start with them; and what is wrong with them."""
     with logged_warnings() as records:
         try:
-            settings, problems = Settings.from_environment(environment), []
-        except ValueError as invalid:
-            settings, problems = None, [_invalid(str(invalid))]
+            settings = Settings.from_environment(environment)
+        except ValueError:
+            settings = None
+    with logged_warnings():
+        problems = [] if settings else list(_problems(environment))
     found = [*problems, *map(_warned, records), *(_risks(settings) if settings else ())]
     return settings, found or [ok("settings", "settings_valid", "All settings are valid, known and in use.")]
+
+
+def _problems(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Each setting that a server doesn't start with: one is replaced after the other, until it would start."""
+    left, seen = dict(environment), set[str]()
+    while True:
+        try:
+            Settings.from_environment(left)
+        except ValueError as invalid:
+            variable = str(invalid).partition(":")[0]
+            if variable in seen:
+                return
+            yield _invalid(str(invalid))
+            seen.add(variable)
+            left[variable] = _VALID.get(variable, "")
+        else:
+            return
 
 
 def _invalid(message: str) -> Finding:

@@ -158,7 +158,8 @@ async def _check_store(settings: dict[str, str]) -> None:
             await authenticator.aclose()
     except (StoreError, ValueError) as error:
         store = _without_password(settings["DPOP_STORE"])
-        msg = f"The store {store} cannot be used: {str(error).removeprefix('DPOP_STORE: ')}"
+        advice = " Start it, or leave out --store." if isinstance(error, StoreError) else ""
+        msg = f"The store {store} can't be used: {str(error).removeprefix('DPOP_STORE: ').rstrip('.')}.{advice}"
         raise CannotRun(msg) from error
 
 

@@ -39,7 +39,9 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 def error(message: str) -> None:
     """Print why the command cannot continue."""
-    Console(stderr=True, soft_wrap=True).print(Text.assemble(("dpop-asgi: ", "bold red"), message))
+    console = Console(stderr=True)
+    # A terminal would break lines within words; programs get one line.
+    console.print(Text.assemble(("dpop-asgi: ", "bold red"), message), soft_wrap=not console.is_terminal)
 
 
 class Screen:

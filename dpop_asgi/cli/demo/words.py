@@ -1,5 +1,6 @@
 """Describes a step in text. Headers are shortened, and tokens and proofs cut so that they can't be used."""
 
+import json
 import re
 from typing import Any
 
@@ -59,7 +60,7 @@ def response_headers(step: Step) -> dict[str, Text]:
         news = ("  a new one", "bold magenta") if step.new_nonce and step.look_at == "nonce" else ""
         fields["DPoP-Nonce"] = Text.assemble(head(seen.nonce), news)
     if seen.content and seen.status in _SUCCESS:
-        fields["Echo" if seen.status == _SWITCHING_PROTOCOLS else "Body"] = Text(seen.content)
+        fields["Echo" if seen.status == _SWITCHING_PROTOCOLS else "Body"] = Text(_body(seen.content))
     if seen.log is not None:
         fields["Server log"] = Text(seen.log)
     return fields
@@ -118,10 +119,19 @@ def _claim(name: str, value: object, now: float) -> str:
 
 
 def _challenge(value: str) -> Text:
-    """The challenge with its error highlighted, and only the first algorithm of the list."""
-    text = Text(re.sub(r'algs="(\S+) [^"]*"', r'algs="\1…"', value))
+    """The challenge with its error highlighted. Of the algorithms only the first, of a URL only the origin."""
+    short = re.sub(r'algs="(\S+) [^"]*"', r'algs="\1…"', value)
+    text = Text(re.sub(r'="(https?://[^/"]+)/[^"]*"', r'="\1/…"', short))
     text.highlight_regex(r'error="[^"]*"', "bold yellow")
     return text
+
+
+def _body(content: str) -> str:
+    """JSON with a space after each comma, where lines can break."""
+    try:
+        return json.dumps(json.loads(content), separators=(", ", ":"))
+    except ValueError:
+        return content
 
 
 def _decoded(segment: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ from dpop_asgi.tokens.jwt import JWTVerifier
 
 # A HAR file of a long session.
 _MOST_BYTES = 100_000_000
+# Not what a proof is, or begins with.
+_FILE_NAME = re.compile(r"\S*\.(?:har|http|json|jwt|log|txt)\Z|(?:~|\.{0,2})/|\.{1,2}\Z")
 _TIMEOUT_SECONDS = 5.0
 _STORE_SECONDS = 2.0
 # These aren't used for tokens unless they are set.
@@ -99,7 +102,11 @@ async def _examine(case: Case) -> list[Check]:
 def _input(given: str | None) -> str:
     """The argument, or the file that it names, or standard input."""
     if given is not None and given != "-":
-        return Path(given).read_text("utf-8", "replace") if _is_file(given) else given
+        if _is_file(given):
+            return Path(given).read_text("utf-8", "replace")
+        if _FILE_NAME.match(given):
+            raise Unusable("PROOF|FILE: looks like the name of a file, but there is no such file.")
+        return given
     if sys.stdin.isatty():
         sys.stderr.write("Paste a proof, the output of curl -v, or a HAR entry; then press Ctrl+D.\n")
     return sys.stdin.buffer.read(_MOST_BYTES).decode("utf-8", "replace")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import NoPermissionError, RedisError
 
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError, Superseded
 from dpop_asgi.stores.redis.cluster import Cluster
@@ -65,7 +65,7 @@ class RedisStore:
     SCHEMES: tuple[str, ...] = SCHEMES
 
     def __init__(self, redis: str | Client, *, timeout: float = 0.25, fence: bool = True) -> None:
-        require("timeout", 0 < timeout < math.inf, "a number of seconds above 0")
+        require_seconds("timeout", timeout, above_zero=True)
         if isinstance(redis, str):
             _check_url(redis)
             is_cluster = redis.partition("://")[0].endswith("+cluster")
@@ -181,11 +181,17 @@ class RedisStore:
 def _check_url(url: str) -> None:
     try:
         if url.partition("://")[0] in SCHEMES:
-            make_client(url, timeout=1.0)
+            client = make_client(url, timeout=1.0)
+            if isinstance(client, Redis):
+                # Made, but not connected: it knows its options.
+                client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
             return
-    except ValueError:
+    except (TypeError, ValueError):
         pass
     schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
     # Without the URL and the cause, which may contain a password.
-    msg = f"redis: not a well-formed URL that starts with one of {schemes}"
+    forms = (
+        "redis://HOST:PORT/DATABASE, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DATABASE, redis+cluster://HOST:PORT"
+    )
+    msg = f"redis: not a well-formed URL that starts with one of {schemes}: such as {forms}, with options of redis-py"
     raise ValueError(msg)

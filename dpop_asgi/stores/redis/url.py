@@ -2,7 +2,7 @@
 
 import re
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
@@ -22,6 +22,8 @@ _SEVERAL = re.compile(
     r"rediss?\+(?:sentinel|cluster)://(?P<credentials>[^/?#]*@)?(?P<hosts>[^/?#@]+)"
     r"(?:/(?P<service>[^/?#]*))?(?:/(?P<db>\d+))?(?:\?(?P<options>[^#]*))?"
 )
+
+_DATABASE = re.compile(r"/?\d*")
 
 _SENTINEL_PORT = 26379
 _CLUSTER_PORT = 6379
@@ -50,6 +52,9 @@ def make_client(url: str, *, timeout: float) -> Client:
         return _master(url, defaults, timeout)
     if scheme.endswith("+cluster"):
         return _cluster(url, defaults, timeout)
+    if scheme != "unix" and _DATABASE.fullmatch(urlsplit(url).path) is None:
+        # redis-py would use database 0.
+        raise ValueError
     return Redis.from_url(url, **defaults)
 
 

@@ -161,7 +161,7 @@ def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str]
     if scheme == "https" or (host and host in insecure_http_hosts) or (loopback and is_loopback(host)):
         return
     if not host:
-        msg = f"{option}: {url!r} is not an https URL"
+        msg = f"{option}: {url!r} is not an https URL, such as https://id.example.com"
     elif is_loopback(host):
         msg = f"{option}: {url!r} is on this machine, but its issuer is not"
     else:
