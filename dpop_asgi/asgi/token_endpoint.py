@@ -9,6 +9,7 @@ from starlette.requests import HTTPConnection
 from dpop_asgi.asgi.headers import with_exposure, with_nonce, without
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
+from dpop_asgi.asgi.request_path import routed_paths
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
@@ -72,7 +73,7 @@ class TokenEndpointDPoP:
         """ASGI entry point."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, partial(self._send_lifespan, send))
-        elif scope["type"] == "http" and (not self._paths or scope["path"] in self._paths):
+        elif scope["type"] == "http" and not (self._paths and self._paths.isdisjoint(routed_paths(scope))):
             await self._respond(scope, receive, send)
         else:
             await self.app(scope, receive, send)

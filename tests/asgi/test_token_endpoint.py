@@ -67,6 +67,13 @@ async def test_there_is_no_token_that_ath_could_be_wrong_for(server, ath):
     assert (await server.request(claims={"ath": ath})).status == 200
 
 
+async def test_the_path_of_an_endpoint_is_the_same_with_the_root_path(make_server):
+    """Routers leave it out, so the endpoint would get a request without a proof."""
+    server = make_server(paths=["/token"], required=True)
+    answers = [await server.send(path=path, root_path="/as") for path in ("/token", "/as/token")]
+    assert [answer.status for answer in answers] == [400, 400]
+
+
 async def test_only_the_paths_of_the_endpoints_are_looked_at(make_server):
     server = make_server(paths=["/token", "/par"])
     assert (await server.send("no proof", path="/userinfo")).status == 200
