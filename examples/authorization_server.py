@@ -10,6 +10,7 @@ everything. Codes are in memory: it runs in one process.
 import base64
 import hashlib
 import os
+import re
 import secrets
 import time
 from hmac import compare_digest
@@ -31,7 +32,8 @@ settings = Settings.from_environment()
 ISSUER, AUDIENCE, SCOPES = os.environ["DPOP_ISSUER"], os.environ["DPOP_AUDIENCE"], {"orders:read", "orders:write"}
 # A client without a secret is a public one: its tokens must be bound (RFC 9449 §5).
 CLIENTS = {"demo": "demo-secret", "demo-app": None}
-REDIRECT_URIS = {"http://127.0.0.1:9000/callback"}
+# Programs on the user's machine choose the port when they ask (RFC 8252 §7.3).
+REDIRECT_URI = re.compile(r"http://127\.0\.0\.1:\d{1,5}/callback")
 CODE_LIFE, TOKEN_LIFE, REFRESH_LIFE = 60, 300, 86400  # seconds
 MOST_GRANTS, MOST_BYTES = 10_000, 16_384  # anyone can ask for codes, and send forms
 NO_STORE, PUSHED = {"cache-control": "no-store"}, "urn:ietf:params:oauth:request_uri:"
@@ -107,7 +109,8 @@ async def read(request: Request) -> tuple[dict[str, str], str]:
 
 def agreed(given: dict[str, str], client: str, key: str | None = None) -> Grant:
     """The grant for an authorization request; `key` is that of its proof (RFC 9449 §10, §10.1)."""
-    if client not in CLIENTS or given.get("redirect_uri") not in REDIRECT_URIS or "request_uri" in given:
+    is_known = client in CLIENTS and REDIRECT_URI.fullmatch(given.get("redirect_uri", ""))
+    if not is_known or "request_uri" in given:
         raise error("invalid_request", "Unknown client_id, redirect_uri or request_uri")
     flow = given.get("response_type"), given.get("code_challenge_method")
     if flow != ("code", "S256") or not given.get("code_challenge"):
