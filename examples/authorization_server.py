@@ -25,7 +25,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dpop_asgi import InvalidProof, ProofVerifier, Reason, TokenEndpointDPoP, check_grant_key, dpop_from, requested_key
+from dpop_asgi import (
+    InvalidProof,
+    ProofVerifier,
+    Reason,
+    TokenEndpointDPoP,
+    check_grant_key,
+    record_proof,
+    requested_key,
+)
 from dpop_asgi.settings import Settings
 
 settings = Settings.from_environment()
@@ -121,7 +129,7 @@ def agreed(given: dict[str, str], client: str, key: str | None = None) -> Grant:
 async def par(request: Request) -> Response:
     """Pushed authorization requests (RFC 9126)."""
     given, client = await read(request)
-    name = pushed.keep(agreed(given, client, dpop_from(request)))
+    name = pushed.keep(agreed(given, client, await record_proof(request)))
     return JSONResponse({"request_uri": PUSHED + name, "expires_in": CODE_LIFE}, 201, NO_STORE)
 
 
@@ -138,7 +146,8 @@ async def authorize(request: Request) -> Response:
 async def token(request: Request) -> Response:
     """Client credentials, authorization codes and refresh tokens."""
     given, client = await read(request)
-    key, kind, is_public = dpop_from(request), given.get("grant_type"), CLIENTS[client] is None
+    # Only now, so that those who are no clients can't fill the store.
+    key, kind, is_public = await record_proof(request), given.get("grant_type"), CLIENTS[client] is None
     if is_public and key is None:
         raise InvalidProof(Reason.PROOF_MISSING)
     if kind == "client_credentials" and not is_public:
@@ -197,7 +206,10 @@ routes = [
     Route("/.well-known/oauth-authorization-server", JSONResponse(METADATA)),
 ]
 app = Starlette(routes=routes, exception_handlers={HTTPException: failed})
-public_url, insecure = settings.public_url or ISSUER, settings.insecure_http_hosts
 app.add_middleware(
-    TokenEndpointDPoP, verifier=verifier, public_url=settings.public_url or ISSUER, insecure_http_hosts=insecure
+    TokenEndpointDPoP,
+    verifier=verifier,
+    public_url=settings.public_url or ISSUER,
+    insecure_http_hosts=settings.insecure_http_hosts,
+    record_later=True,
 )
