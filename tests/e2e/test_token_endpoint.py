@@ -152,7 +152,8 @@ def test_a_code_is_redeemed_by_the_client_and_key_that_asked_for_it(visitor, ask
     "changes",
     [
         pytest.param({"redirect_uri": REDIRECT + "?x"}, id="redirect-with-query"),
-        pytest.param({"redirect_uri": "http://127.0.0.1:9001/callback"}, id="redirect-to-another-port"),
+        pytest.param({"redirect_uri": "http://127.0.0.1.evil.example:9000/callback"}, id="redirect-to-another-host"),
+        pytest.param({"redirect_uri": "http://127.0.0.1:9000@evil.example/callback"}, id="redirect-with-userinfo"),
         pytest.param({"redirect_uri": None}, id="no-redirect"),
         pytest.param({"client_id": "nobody"}, id="unknown-client"),
         pytest.param({"code_challenge_method": "plain"}, id="plain-pkce"),
