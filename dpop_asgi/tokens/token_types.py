@@ -22,6 +22,8 @@ _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
 # What issuers call tokens that an introspection endpoint knows, but that are no access tokens, and where they say it.
 _OTHER_TOKENS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token"})
 _KINDS = ("token_type", "token_use", "typ")
+# What they call one that needs no proof (RFC 6750); some name what kind of token it is instead.
+_BEARER = frozenset({"bearer", "access_token"})
 _URN = "urn:ietf:params:oauth:token-type:"  # RFC 8693 §3
 
 _OR_OPTION = "or list it in the option types (DPOP_TOKEN_TYPES), which accepts it for DPoP-bound tokens"
@@ -68,8 +70,17 @@ def check_kind(answer: Mapping[str, Any]) -> None:
     Raises:
         InvalidToken: If it is one.
     """
-    if any(str(answer.get(name)).lower().removeprefix(_URN) in _OTHER_TOKENS for name in _KINDS):
+    if any(_kind(answer.get(name)) in _OTHER_TOKENS for name in _KINDS):
         raise InvalidToken(Reason.TOKEN_TYPE)
+
+
+def is_bearer(token_type: object) -> bool:
+    """Whether an introspection endpoint calls a token one that needs no proof."""
+    return _kind(token_type) in _BEARER
+
+
+def _kind(value: object) -> str:
+    return str(value).lower().removeprefix(_URN)
 
 
 def check_no_id_token(claims: Mapping[str, Any], typ: str | None) -> None:
