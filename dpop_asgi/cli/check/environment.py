@@ -13,6 +13,14 @@ _DOCS = "See docs/configuration.md."
 # FAPI 2.0 §5.3.2.1: so far ahead must be accepted.
 _LEAST_MAX_FUTURE = 10.0
 
+# For the settings that have no default.
+_VALID = {
+    "DPOP_ISSUER": "https://id.example.com",
+    "DPOP_AUDIENCE": "https://api.example.com",
+    "DPOP_INTROSPECTION_CLIENT_ID": "api",
+    "DPOP_INTROSPECTION_CLIENT_SECRET": "secret",
+}
+
 # A warning's beginning, the name of its finding, and what to change; numbers are the arguments of the log record.
 _WARNINGS = (
     ("Unknown setting %s", "unknown_setting", "Remove {0}, or correct its name. It has no effect."),
@@ -51,14 +59,32 @@ def logged_warnings() -> Iterator[list[logging.LogRecord]]:
 
 
 def read_settings(environment: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
-    """The settings, or `None` if a server could not start with them; and what is wrong with them."""
+    """The settings, or `None` if a server could not start with them; and everything that is wrong with them."""
     with logged_warnings() as records:
-        try:
-            settings, problems = Settings.from_environment(environment), []
-        except ValueError as invalid:
-            settings, problems = None, [_invalid(str(invalid))]
+        settings, problem = _read(environment)
+    problems = [] if problem is None else [_invalid(each) for each in _problems(environment, problem)]
     found = [*problems, *map(_warned, records), *(_risks(settings) if settings else ())]
     return settings, found or [ok("settings", "settings_valid", "All settings are valid, known and in use.")]
+
+
+def _read(environment: Mapping[str, str]) -> tuple[Settings | None, str | None]:
+    """The settings, or the first problem."""
+    try:
+        return Settings.from_environment(environment), None
+    except ValueError as invalid:
+        return None, str(invalid)
+
+
+def _problems(environment: Mapping[str, str], problem: str) -> list[str]:
+    """This problem, and those that come after it: each is mended to see the next one."""
+    by_variable: dict[str, str] = {}
+    following: str | None = problem
+    with logged_warnings():
+        while following is not None and (variable := following.partition(":")[0]) not in by_variable:
+            by_variable[variable] = following
+            mended = {each: _VALID.get(each, "") for each in by_variable}
+            _, following = _read({**environment, **mended})
+    return list(by_variable.values())
 
 
 def _invalid(message: str) -> Finding:
