@@ -10,6 +10,7 @@ import pytest
 
 from dpop_asgi import InvalidToken, JWTVerifier, Reason
 from dpop_asgi.testing import Issuer
+from dpop_asgi.tokens.token_types import USUAL_TYPES
 from tests.support.api import Api, App
 
 AUDIENCE = "https://api.example.com"
@@ -107,6 +108,7 @@ async def test_a_token_passes_with_the_documented_setting_and_not_without(make, 
     [line] = caplog.messages
     received = None if shape.typ is None else shape.typ.lower().removeprefix("application/")
     assert line.startswith(f"rejected: token_type {{'expected': ('at+jwt',), 'received': {received!r}, 'hint': ")
+    assert all(usual.switch in line for usual in USUAL_TYPES.values() if usual.typ == shape.typ)
 
 
 @pytest.mark.requirement("R-9068-01")
