@@ -13,7 +13,6 @@ from dpop_asgi.core.credentials import MAX_AUTHORIZATION_BYTES
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Clock, Health
-from dpop_asgi.core.strict_json import shown
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import client_authentication
@@ -241,6 +240,6 @@ def _check_token_type(token: AccessToken) -> None:
         return
     is_dpop, is_bound = str(token_type).lower() == "dpop", token.key_thumbprint is not None
     if not is_bound and not is_dpop and not is_bearer(token_type):
-        raise InvalidToken(Reason.TOKEN_TYPE, expected=("Bearer", "DPoP"), received=shown(token_type))
+        raise InvalidToken(Reason.TOKEN_TYPE, expected=("Bearer", "DPoP"), claim="token_type")
     if is_dpop != is_bound:
         raise InvalidToken(Reason.BINDING_MALFORMED if is_bound else Reason.BINDING_MISSING, claim="token_type")
