@@ -117,9 +117,10 @@ class DPoPAuth(httpx2.Auth):
         """Yields requests to send, and whatever else has to be waited for; the last response is the result."""
         body, token = Body(request), None
         while True:
-            if _stays(request):
+            url = _url(request)
+            if _stays(request, url):
                 token = token or (yield from self._token(request))
-                response = yield from self._signed(request, body, token)
+                response = yield from self._signed(request, url, body, token)
             else:
                 for name in ("Authorization", "DPoP"):
                     request.headers.pop(name, None)
@@ -153,10 +154,10 @@ class DPoPAuth(httpx2.Auth):
             raise ValueError(msg)
         return token
 
-    def _signed(self, request: httpx2.Request, body: Body, token: str) -> Exchange:
+    def _signed(self, request: httpx2.Request, url: str, body: Body, token: str) -> Exchange:
         steps = header_flow(
             request.method,
-            _url(request),
+            url,
             key=self._key,
             nonces=self._nonces,
             access_token=token,
@@ -180,9 +181,9 @@ def _url(request: httpx2.Request) -> str:
     return f"{url.scheme}://{url.netloc.decode()}{url.raw_path.decode()}"
 
 
-def _stays(request: httpx2.Request) -> bool:
+def _stays(request: httpx2.Request, url: str) -> bool:
     """Whether no redirect on the way to this request led to another origin."""
-    origin = target(_url(request))[1]
+    origin = target(url)[1]
     if request.extensions.setdefault(_FIRST_ORIGIN, origin) == origin:
         return True
     # Nor does the first origin get a token again: the other one would choose for which URI.
@@ -193,7 +194,7 @@ def _stays(request: httpx2.Request) -> bool:
 def _stayed(response: httpx2.Response) -> bool:
     """The same of a response to which httpx2 may have followed redirects."""
     hops = (one.request for one in (*response.history, response))
-    return all(_stays(hop) for hop in hops if not isinstance(hop, TokenRequest))
+    return all(_stays(hop, _url(hop)) for hop in hops if not isinstance(hop, TokenRequest))
 
 
 def _waited(flight: Future[Outcome]) -> Outcome:

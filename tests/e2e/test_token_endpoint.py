@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from requests_oauth2client import DPoPKey, OAuth2Client
 
 from dpop_asgi.testing import Client
@@ -60,9 +61,18 @@ def test_oauth4webapi_uses_every_grant(servers, node):
 @pytest.mark.requirement("R-9-02", "R-9-04", "R-11.9-01")
 def test_requests_oauth2client_uses_client_credentials_and_pushed_codes(servers):
     issuer, api = servers
-    key = DPoPKey.generate("ES256")
+    key, challenged = DPoPKey.generate("ES256"), []
+
+    class Wire(HTTPAdapter):
+        def send(self, request, **options):
+            answer = super().send(request, **options)
+            if answer.status_code in {400, 401}:
+                challenged.append(urlsplit(answer.url).path)
+            return answer
+
     with requests.Session() as session:
         session.trust_env = False
+        session.mount("http://", Wire())
         document = session.get(f"{issuer.url}/.well-known/oauth-authorization-server", timeout=HANGS_AFTER).json()
         options = {"client_id": "demo", "client_secret": "demo-secret", "redirect_uri": REDIRECT}
         oauth = OAuth2Client.from_discovery_document(
@@ -76,6 +86,7 @@ def test_requests_oauth2client_uses_client_credentials_and_pushed_codes(servers)
         for subject, token in tokens.items():
             answer = session.get(f"{api.url}/resource", auth=token, timeout=HANGS_AFTER).json()
             assert (answer["sub"], answer["jkt"]) == (subject, key.dpop_jkt)
+    assert challenged == ["/token", "/resource"], "each server challenges once"
 
 
 class Visitor:
