@@ -1,6 +1,7 @@
 """For MCP servers built with the official SDK: their sessions belong to the caller, and their tools see who that is."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -32,6 +33,9 @@ __all__ = ["CallerForMCP", "EventsOfCallers", "protect"]
 
 # What the SDK accepts by default. Who sends more needs the scopes of every tool.
 _MOST_BYTES = 4 * 1024 * 1024
+
+# FastMCP's other name for the tool of an app: which one, only FastMCP knows.
+_ADDRESS = re.compile(r"__[0-9a-f]{12}_")
 
 _NO_TOOLS: Mapping[str, Iterable[str]] = MappingProxyType({})
 
@@ -126,11 +130,8 @@ class CallerForMCP:
             return
         caller = await ask(scope, self.needed, kind=HTTPException)
         # A caller who has all scopes may call any tool: nobody has to look which one it is.
-        if (
-            caller is not None
-            and scope.get("method") == "POST"
-            and not caller.scopes.issuperset(self.all_scopes.scopes)
-        ):
+        is_call = scope.get("method") == "POST"
+        if is_call and caller is not None and not caller.scopes.issuperset(self.all_scopes.scopes):
             receive = await self._ask_for_tools(scope, receive)
         user = _user_of(caller, token_in(scope))
         headers = presented_as_bearer(scope["headers"]) if self._as_bearer else scope["headers"]
@@ -141,7 +142,9 @@ class CallerForMCP:
         """Ask for what the tools need that the body calls. Returns a `receive` that begins with the same body."""
         messages, body = await _read(receive)
         called = _called_tools(body)
-        needed = [each for name, each in self._tools.items() if called is None or name in called]
+        if called is None or any(map(_ADDRESS.match, called - self._tools.keys())):
+            called = {*self._tools}
+        needed = [each for name, each in self._tools.items() if name in called]
         await ask(scope, _all(self.needed, needed), kind=HTTPException)
         return partial(_next_of, messages, receive)
 
@@ -215,15 +218,11 @@ async def _read(receive: Receive) -> tuple[list[Message], bytes | None]:
     while more and len(body) <= _MOST_BYTES:
         message = await receive()
         if message["type"] != "http.request":
-            return [_part(body, more=True), message], None
+            return [{"type": "http.request", "body": bytes(body), "more_body": True}, message], None
         body += message.get("body", b"")
         more = message.get("more_body", False)
     is_whole = not more and len(body) <= _MOST_BYTES
-    return [_part(body, more=more)], bytes(body) if is_whole else None
-
-
-def _part(body: bytearray, *, more: bool) -> Message:
-    return {"type": "http.request", "body": bytes(body), "more_body": more}
+    return [{"type": "http.request", "body": bytes(body), "more_body": more}], bytes(body) if is_whole else None
 
 
 async def _next_of(messages: list[Message], receive: Receive) -> Message:
