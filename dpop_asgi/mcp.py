@@ -1,6 +1,7 @@
 """For MCP servers built with the official SDK: their sessions belong to the caller, and their tools see who that is."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
@@ -18,22 +19,28 @@ from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import require
 from dpop_asgi.core.strict_json import unique_members
 from dpop_asgi.errors import InvalidToken, Reason
 
 try:
-    from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+    from mcp.server.auth.middleware.auth_context import AuthContextMiddleware, get_access_token
     from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-    from mcp.server.auth.provider import AccessToken
+    from mcp.server.auth.provider import AccessToken, principal_components
+    from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
+    from mcp.types import JSONRPCMessage
 except ImportError as _error:
     _ADVICE = "dpop_asgi.mcp needs the 'mcp' extra: pip install 'dpop-asgi[mcp]'"
     raise ImportError(_ADVICE) from _error
 
-__all__ = ["CallerForMCP", "protect"]
+__all__ = ["CallerForMCP", "EventsOfCallers", "protect"]
 
 # What the SDK accepts by default. Who sends more needs the scopes of every tool.
 _MOST_BYTES = 4 * 1024 * 1024
+
+# FastMCP's other name for the tool of an app: which one, only FastMCP knows.
+_ADDRESS = re.compile(r"__[0-9a-f]{12}_")
 
 _NO_TOOLS: Mapping[str, Iterable[str]] = MappingProxyType({})
 
@@ -128,11 +135,8 @@ class CallerForMCP:
             return
         caller = await ask(scope, self.needed, kind=HTTPException)
         # A caller who has all scopes may call any tool: nobody has to look which one it is.
-        if (
-            caller is not None
-            and scope.get("method") == "POST"
-            and not caller.scopes.issuperset(self.all_scopes.scopes)
-        ):
+        is_call = scope.get("method") == "POST"
+        if is_call and caller is not None and not caller.scopes.issuperset(self.all_scopes.scopes):
             receive = await self._ask_for_tools(scope, receive)
         user = _user_of(caller, token_in(scope))
         headers = presented_as_bearer(scope["headers"]) if self._as_bearer else scope["headers"]
@@ -143,9 +147,45 @@ class CallerForMCP:
         """Ask for what the tools need that the body calls. Returns a `receive` that begins with the same body."""
         messages, body = await _read(receive)
         called = _called_tools(body)
-        needed = [each for name, each in self._tools.items() if called is None or name in called]
+        if called is None or any(map(_ADDRESS.match, called - self._tools.keys())):
+            called = {*self._tools}
+        needed = [each for name, each in self._tools.items() if name in called]
         await ask(scope, _all(self.needed, needed), kind=HTTPException)
         return partial(_next_of, messages, receive)
+
+
+class EventsOfCallers(EventStore):
+    """Around an event store, `events`: a caller who resumes a stream gets only what was stored for the same caller.
+
+    The SDK passes on event ids whoever sends them, and the names of streams are the same in all sessions.
+    """
+
+    def __init__(self, events: EventStore) -> None:
+        self._events = events
+
+    async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
+        """See `EventStore`."""
+        return await self._events.store_event(_of_caller() + stream_id, message)
+
+    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
+        """See `EventStore`. Nothing is sent before it is known whose stream it is."""
+        found: list[EventMessage] = []
+
+        async def keep(event: EventMessage) -> None:
+            found.append(event)
+
+        stream_id = await self._events.replay_events_after(last_event_id, keep)
+        if stream_id is None or not stream_id.startswith(own := _of_caller()):
+            return None
+        for event in found:
+            await send_callback(event)
+        return stream_id.removeprefix(own)
+
+
+def _of_caller() -> str:
+    """What the names of a caller's streams begin with: a hash of what the SDK tells callers apart by."""
+    token = get_access_token()
+    return f"{sha256_b64url(json.dumps(token and principal_components(token)))}:"
 
 
 def _all(first: Requirement, others: Iterable[Requirement]) -> Requirement:
@@ -183,15 +223,11 @@ async def _read(receive: Receive) -> tuple[list[Message], bytes | None]:
     while more and len(body) <= _MOST_BYTES:
         message = await receive()
         if message["type"] != "http.request":
-            return [_part(body, more=True), message], None
+            return [{"type": "http.request", "body": bytes(body), "more_body": True}, message], None
         body += message.get("body", b"")
         more = message.get("more_body", False)
     is_whole = not more and len(body) <= _MOST_BYTES
-    return [_part(body, more=more)], bytes(body) if is_whole else None
-
-
-def _part(body: bytearray, *, more: bool) -> Message:
-    return {"type": "http.request", "body": bytes(body), "more_body": more}
+    return [{"type": "http.request", "body": bytes(body), "more_body": more}], bytes(body) if is_whole else None
 
 
 async def _next_of(messages: list[Message], receive: Receive) -> Message:

@@ -145,6 +145,8 @@ TWICE = PUBLIC.replace(b'"name": "whoami"', b'"name": "orders", "name": "whoami"
         pytest.param("tools", b"\xef\xbb\xbf" + PUBLIC, "tools orders:read admin", id="byte-order-mark"),
         pytest.param("tools", SECRET.decode().encode("utf-16"), "tools orders:read admin", id="utf-16"),
         pytest.param("tools", b"[" * 100_000, "tools orders:read admin", id="nested-too-deeply"),
+        pytest.param("tools", _call("__0123456789ab_orders"), "tools orders:read admin", id="fastmcps-other-name"),
+        pytest.param("tools", _call("__whoami"), None, id="a-name-with-underscores"),
         pytest.param("tools", _call(1), "tools orders:read admin", id="name-is-no-text"),
         pytest.param("tools", _call("x" * 5_000_000), "tools orders:read admin", id="too-long"),
     ],

@@ -142,6 +142,10 @@ class HTTPResponder(_Responder):
                 return
             message = await self._with_first_nonce(message) if self.offers_nonce else self._with_headers(message)
             self._state = _State.STARTED
+        elif self.error is not None and self._state is _State.STARTED:
+            # An ask within a stream: what follows isn't for this caller. Servers break off what has no end.
+            self._state = _State.REPLACED
+            return
         await self._send(message)
 
     def _with_headers(self, message: Message) -> Message:

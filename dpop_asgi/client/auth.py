@@ -13,7 +13,7 @@ from dpop_asgi.client.bound_tokens import BoundTokens, Outcome, Step
 from dpop_asgi.client.flow import challenge_error, header_flow
 from dpop_asgi.client.key import Key, target
 from dpop_asgi.client.nonces import Nonces
-from dpop_asgi.client.signed_request import Body, Exchange, sent
+from dpop_asgi.client.signed_request import Body, Exchange, bounded, sent
 from dpop_asgi.client.token_endpoint import ClientCredentials, TokenError, TokenRequest, is_token
 from dpop_asgi.core.options import closed_if_coroutine, require
 from dpop_asgi.core.ports import Clock
@@ -75,7 +75,7 @@ class DPoPAuth(httpx2.Auth):
                 if isinstance(step, httpx2.Request):
                     result = yield step
                     if isinstance(step, TokenRequest):
-                        result.read()
+                        bounded(result).read()
                 elif isinstance(step, Future):
                     result = _waited(step)
                 else:
@@ -102,7 +102,7 @@ class DPoPAuth(httpx2.Auth):
                 if isinstance(step, httpx2.Request):
                     result = yield step
                     if isinstance(step, TokenRequest):
-                        await result.aread()
+                        await bounded(result).aread()
                 elif isinstance(step, Future):
                     result = await _awaited(step)
                 else:

@@ -1,7 +1,7 @@
 """One httpx2 request, sent as often as the flow asks for."""
 
 import io
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import httpx2
 
@@ -9,6 +9,11 @@ from dpop_asgi.client.flow import Response
 
 # What is yielded is a request to send, and what is sent back is its response.
 Exchange = Generator[httpx2.Request, httpx2.Response, httpx2.Response]
+
+# More than what is looked at of any response. A server that sends without end would fill the memory.
+_LONGEST = 131_072
+# Others can stand for a thousand times as much, and several at once for a thousand times that.
+_CODINGS = frozenset({"", "identity", "gzip"})
 
 
 class Body:
@@ -71,4 +76,45 @@ def sent(request: httpx2.Request, body: Body, steps: Generator[dict[str, str], R
             headers = steps.send(response)
         except StopIteration:
             return response
+        # It is read to its end before the second try.
+        bounded(response)
         body.rewind()
+
+
+def bounded(response: httpx2.Response) -> httpx2.Response:
+    """The response, of which no more is read than what errors and tokens have."""
+    if response.headers.get("content-encoding", "").lower() not in _CODINGS:
+        del response.headers["content-encoding"]
+    response.stream = _Start(response.stream)
+    return response
+
+
+class _Start(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """The start of a stream, of either kind."""
+
+    def __init__(self, stream: object) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for part in self._stream:  # type: ignore[attr-defined]
+            yield part
+            size += len(part)
+            if size > _LONGEST:
+                return
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for part in self._stream:  # type: ignore[attr-defined]
+            yield part
+            size += len(part)
+            if size > _LONGEST:
+                return
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()  # type: ignore[attr-defined]
+
+    async def aclose(self) -> None:
+        """Close the stream."""
+        await self._stream.aclose()  # type: ignore[attr-defined]

@@ -88,8 +88,8 @@ def _labels(route: Any, path: str) -> list[str]:  # noqa: ANN401 - a RouteContex
         methods = {method for method in _METHODS if hasattr(route.endpoint, method.lower())}
     else:
         methods = set(getattr(route, "methods", None) or ())
-    if "GET" in methods:
-        methods.discard("HEAD")
+        if "GET" in methods:
+            methods.discard("HEAD")  # the same function
     return [f"{method} {path}" for method in sorted(methods)] or [f"WEBSOCKET {path}"]
 
 

@@ -272,6 +272,25 @@ async def test_asked_after_the_response_began_the_rejection_breaks_it_off(make):
     assert isinstance(raised.value.__cause__, InsufficientScope)
 
 
+@pytest.mark.parametrize("begun", [[b"a"], [b"a", b"b"]], ids=["one-part", "two-parts"])
+async def test_a_rejection_that_a_stream_swallows_breaks_it_off(make, begun):
+    async def inner(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for part in begun:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await _swallow(scope, receive, send)
+        await send({"type": "http.response.body", "body": b"secret", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    api, messages = make(inner), []
+
+    async def send(message):
+        messages.append(message)
+
+    await api.app(http_scope(headers=(await api.fields()).items()), None, send)
+    assert [(each.get("body"), each.get("more_body")) for each in messages[1:]] == [(part, True) for part in begun]
+
+
 async def _nowhere(message):
     pass
 

@@ -68,6 +68,16 @@ def test_what_a_client_may_have_chosen_stays_within_its_line(log):
     assert "\x1b[31mforged" not in shown
 
 
+def test_what_a_client_has_sent_hides_no_decision_in_the_same_line(log):
+    """A formatter may put it first, such as a User-Agent: who is on Bearer would seem to have switched."""
+    log.observer(DPOP._replace(client_id="batch"))
+    forged = log.getvalue()
+    log.observer(BEARER)
+    line = json.dumps({"user_agent": forged, "message": log.getvalue().splitlines()[-1], "copy": forged})
+    assert _read(line)["left"] == ["batch"]
+    assert _read(line)["decisions"] == 2
+
+
 def test_decisions_are_logged_at_level_info(log):
     log.logger.setLevel(logging.WARNING)
     log.observer(BEARER)

@@ -1,16 +1,17 @@
 """`DPoPAuth` in both clients of httpx2: bodies, redirects, and where the token comes from."""
 
 import asyncio
+import gzip
 import io
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from tempfile import TemporaryFile
 
 import httpx2
 import pytest
 
-from dpop_asgi.client import ClientCredentials, DPoPAuth
-from tests.client.peers import API, TOKEN, Peer, Wire, challenge
+from dpop_asgi.client import ClientCredentials, DPoPAuth, TokenError
+from tests.client.peers import API, TOKEN, TOKEN_URL, Peer, Wire, challenge, issued
 
 ORIGIN = "https://api.example.com"
 OK = httpx2.Response(200)
@@ -47,6 +48,51 @@ async def test_a_request_costs_one_signature(send, monkeypatch, key):
     for signatures in (2, 3, 4):
         await send(peer, auth=auth)
         assert len(signed) == signatures
+
+
+class Endless(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A body without end, and how much of it was read."""
+
+    read = 0
+
+    def __iter__(self):
+        while self.read < 10_000_000:
+            self.read += 10_000
+            yield b" " * 10_000
+
+    async def __aiter__(self):
+        for part in self:
+            yield part
+
+
+CREDENTIALS = ClientCredentials(TOKEN_URL, "client", "secret")
+PACKED = gzip.compress(gzip.compress(issued().content))
+
+
+@pytest.mark.parametrize("token", [TOKEN, CREDENTIALS], ids=["challenge-of-an-api", "token-endpoint"])
+async def test_of_a_response_without_end_only_the_beginning_is_read(send, key, token):
+    """Before the second try httpx2 reads the challenge to its end, even if the caller streams responses."""
+    endless, seen = Endless(), []
+
+    def respond(request, _body):
+        seen.append(request.url)
+        if token is CREDENTIALS:
+            return httpx2.Response(200, stream=endless)
+        headers = challenge().headers
+        return httpx2.Response(200) if len(seen) > 1 else httpx2.Response(401, headers=headers, stream=endless)
+
+    with pytest.raises(TokenError) if token is CREDENTIALS else nullcontext():
+        assert (await send(respond, auth=DPoPAuth(token, key=key))).status_code == 200
+    assert 0 < endless.read < 200_000
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "br"])
+async def test_a_token_in_codings_that_can_stand_for_any_length_is_refused(send, key, coding):
+    def respond(_request, _body):
+        return httpx2.Response(200, headers={"content-encoding": coding}, stream=httpx2.ByteStream(PACKED))
+
+    with pytest.raises(TokenError):
+        await send(respond, auth=DPoPAuth(CREDENTIALS, key=key))
 
 
 # Bodies

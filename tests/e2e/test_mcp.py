@@ -13,9 +13,10 @@ from mcp import Client as MCPClient
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.streamable_http import EventMessage, EventStore
 
 from dpop_asgi import Authenticator, JWTVerifier, MemoryStore
-from dpop_asgi.mcp import protect
+from dpop_asgi.mcp import EventsOfCallers, protect
 from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.support.challenges import checked_challenges
 from tests.support.load import HANGS_AFTER
@@ -99,6 +100,63 @@ async def test_tools_see_the_caller_while_nonces_rotate(scene, mode):
     # The stream is opened while the first request waits for its nonce, so there may be two challenges.
     assert 1 <= seen.count(401) <= 2
     assert 401 not in seen[4:]
+
+
+class Events(EventStore):
+    """Numbers them, as a database would."""
+
+    def __init__(self):
+        self.stored = []
+
+    async def store_event(self, stream_id, message):
+        self.stored.append((stream_id, message))
+        return str(len(self.stored))
+
+    async def replay_events_after(self, last_event_id, send_callback):
+        stream_id = self.stored[int(last_event_id) - 1][0]
+        for number, (of, message) in enumerate(self.stored, 1):
+            if of == stream_id and message is not None and number > int(last_event_id):
+                await send_callback(EventMessage(message, str(number)))
+        return stream_id
+
+
+class Session:
+    """A session of one caller, whose event ids anybody can guess."""
+
+    def __init__(self, http, url):
+        self._http, self._url = http, url
+        self._headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
+
+    async def call(self, number, method, **params):
+        body = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+        response = await self._http.post(self._url, json=body, headers=self._headers)
+        self._headers.setdefault("mcp-session-id", response.headers["mcp-session-id"])
+        return response.text
+
+    async def begin(self):
+        about = {"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+        await self.call(1, "initialize", protocolVersion="2025-11-25", **about)
+        return await self.call(2, "tools/call", name="whoami", arguments={})
+
+    async def resumed_after(self, event):
+        """The first event behind this one, if there is any."""
+        headers = {**self._headers, "last-event-id": str(event)}
+        async with self._http.stream("GET", self._url, headers=headers) as response:
+            return await anext((line async for line in response.aiter_lines() if "jsonrpc" in line), None)
+
+
+async def test_a_caller_resumes_no_stream_of_another():
+    events = Events()
+    scene = Scene(stateless_http=False, event_store=EventsOfCallers(events))
+    with scene.served:
+        async with scene.http("alice") as (first, *_), scene.http("bob") as (second, *_):
+            alice, bob = Session(first, scene.url), Session(second, scene.url)
+            assert "alice demo-client" in await alice.begin()
+            # Before its response, each stream has an event without content.
+            begun = len(events.stored) - 1
+            assert "bob demo-client" in await bob.begin()
+            assert [await bob.resumed_after(number) for number in range(1, begun + 1)] == [None] * begun
+            assert "alice demo-client" in await alice.resumed_after(begun)
 
 
 async def test_a_stream_outlives_the_nonce_that_it_was_opened_with(stateful):

@@ -36,10 +36,13 @@ class LoggedDecision:
 
 
 def decisions_in(lines: Iterable[str]) -> Iterator[LoggedDecision | None]:
-    """One for each line: its decision, or `None` if there is none in it."""
+    """The decisions in each line, or `None` if there is none in it.
+
+    A line has one. If it has several, a formatter has put text of a client beside it: then it must not hide the other.
+    """
     for line in lines:
-        found = _decision_in(line[:_LONGEST_LINE], _DEEPEST)
-        yield None if found is None else _read(found)
+        found = [_read(each) for each in _in(line[:_LONGEST_LINE], _DEEPEST)]
+        yield from dict.fromkeys(found) if found else [None]
 
 
 def lines_of(path: str) -> Iterator[str]:
@@ -61,17 +64,13 @@ def lines_of(path: str) -> Iterator[str]:
         raise Unusable(f"LOGFILE: the file can't be read: {error.strerror}.") from None
 
 
-def _decision_in(value: object, depth: int) -> dict[str, Any] | None:
-    """The decision that a text, or a member of an object, is or has in it."""
-    if depth == 0:
-        return None
-    if isinstance(value, str):
-        return next((found for part in _objects(value) if (found := _decision_in(part, depth - 1))), None)
-    if not isinstance(value, dict):
-        return None
-    if _one_of(_OUTCOMES, value.get("outcome")):
-        return value
-    return next((found for part in value.values() if (found := _decision_in(part, depth - 1))), None)
+def _in(value: object, depth: int) -> Iterator[dict[str, Any]]:
+    """The decisions that a text, or a member of an object, is or has in it."""
+    if isinstance(value, dict) and _one_of(_OUTCOMES, value.get("outcome")):
+        yield value
+    elif isinstance(value, str | dict) and depth:
+        for part in _objects(value) if isinstance(value, str) else value.values():
+            yield from _in(part, depth - 1)
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
