@@ -325,8 +325,8 @@ WELL = (
 ALERTS = {
     "none": ("", None),
     "nonces": (_series('dpop_outcome="refused",dpop_reason="nonce_unknown",pod="2"', 600), "DPoPNonceStorm"),
-    "store-503": (_series('dpop_outcome="unavailable",dpop_reason="store"', 6), "DPoPStoreAway"),
-    "store-gauge": ("  - series: 'dpop_store_available{pod=\"2\"}'\n    values: '0x60'\n", "DPoPStoreAway"),
+    "store-503": (_series('dpop_outcome="unavailable",dpop_reason="store"', 6), "DPoPStoreUnavailable"),
+    "store-gauge": ("  - series: 'dpop_store_available{pod=\"2\"}'\n    values: '0x60'\n", "DPoPStoreUnavailable"),
     "clock-refused": (_series('dpop_outcome="refused",dpop_reason="issued_in_future"', 300), "DPoPClockOffset"),
     "clock-accepted": (
         _series('le="30",pod="2"', 90000, "dpop_clock_offset_seconds_bucket")

@@ -56,8 +56,8 @@ DUE_TO_TOKEN = [
     pytest.param(Page(b'{"active": true, "active": false}'), OTHERWISE, id="a-name-twice"),
     pytest.param(Page(b'{"active": true, "exp": NaN}'), OTHERWISE, id="nan"),
     pytest.param(Page(b'{"active": true, "x":' + b"[" * 20_000 + b"]" * 20_000 + b"}"), OTHERWISE, id="nested"),
-    pytest.param(Page({"active": True, "exp": "hunter2"}), "the exp in its answer is malformed", id="exp-is-text"),
-    pytest.param(Page({"active": True, "sub": 5}), "the sub in its answer is malformed", id="sub-is-a-number"),
+    pytest.param(Page({"active": True, "exp": "hunter2"}), "the exp in its response is malformed", id="exp-is-text"),
+    pytest.param(Page({"active": True, "sub": 5}), "the sub in its response is malformed", id="sub-is-a-number"),
 ]
 
 
