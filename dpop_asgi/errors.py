@@ -59,10 +59,10 @@ class IssuerUnavailable(DPoPError):
 
 
 class _Facts(dict[str, object]):
-    """Names and values, in one line of a log. JSON, since values may be a client's: no line can be forged."""
+    """Names and values for a line of a log, each after a space. JSON, so that what clients send can't forge a line."""
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={json.dumps(value, default=repr)}" for name, value in self.items())
+        return "".join(f" {name}={json.dumps(value, default=repr)}" for name, value in self.items())
 
 
 class Refusal(DPoPError):

@@ -174,7 +174,7 @@ def _stored(redis):
         pytest.param(130, {"unused": ["nonce_unknown"], "used": ["nonce_unknown", "proof_replayed"]}, id="too-late"),
     ],
 )
-def test_the_store_tells_the_age_of_the_nonce_and_whether_a_proof_was_used(
+def test_the_store_shows_the_age_of_the_nonce_and_whether_a_proof_was_used(
     redis_server, situation, explained, client, issuer, clock, tmp_path, caplog, passed, failed
 ):
     clock.now = 1_700_000_000 // 60 * 60 + 10

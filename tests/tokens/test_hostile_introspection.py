@@ -132,7 +132,7 @@ async def test_max_answer_bytes(verify, endpoint, size, over):
         assert await verify(TOKEN)
 
 
-async def test_an_endpoint_where_nobody_listens_is_unavailable(make_opaque):
+async def test_an_endpoint_that_refuses_connections_is_unavailable(make_opaque):
     await _fails(make_opaque(endpoint=f"http://127.0.0.1:{free_port()}/i?key=hunter2"), "attempts failed")
 
 
@@ -146,7 +146,7 @@ FALLS = {
 
 
 @pytest.mark.parametrize("fall", FALLS.values(), ids=FALLS)
-async def test_an_endpoint_that_goes_away_and_comes_back(endpoint, make_opaque, breaker_clock, reason_of, fall):
+async def test_an_endpoint_that_fails_and_recovers(endpoint, make_opaque, breaker_clock, reason_of, fall):
     async with FaultProxy(endpoint.port) as proxy:
         verify = make_opaque(endpoint=f"http://127.0.0.1:{proxy.port}{PATH}", timeout=TIMEOUT)
         assert await reason_of(verify, "before") is Reason.TOKEN_INACTIVE
