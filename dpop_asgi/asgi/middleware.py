@@ -223,7 +223,7 @@ class DPoPMiddleware:
         outer = accepted_outside(scope, request)
         if outer is None:
             return False
-        # A public path shows the app the caller whom an outer instance has accepted, whoever that is.
+        # A public path shows the app the caller that an outer instance has accepted, if there is one.
         if is_open and self._policy.everything:
             return True
         is_ours = outer.authenticator is self._authenticator and needed is None
