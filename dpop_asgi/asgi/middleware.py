@@ -89,7 +89,6 @@ class DPoPMiddleware:
         max_stream: Literal["token"] | None = None,
         metadata: ResourceMetadata | Mapping[str, ResourceMetadata] | None = None,
     ) -> None:
-        fits("app", callable(app), "an ASGI app")
         fits("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
         fits("present_as", present_as in {None, "bearer"}, "bearer, or None")
         fits("preflights", preflights in {"refuse", "pass"}, "refuse or pass")

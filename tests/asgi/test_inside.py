@@ -115,11 +115,6 @@ def test_present_as_something_else_is_rejected_when_it_is_configured(make_api, v
         make_api(present_as=value)
 
 
-def test_a_missing_app_is_named_when_it_is_configured(api):
-    with pytest.raises(ValueError, match=r"^app: "):
-        DPoPMiddleware(None, authenticator=api.authenticator)
-
-
 @pytest.mark.parametrize("value", [None, "authenticator", DPoPMiddleware], ids=repr)
 def test_anything_but_an_authenticator_is_rejected_at_construction_time(value):
     with pytest.raises(ValueError, match=r"^authenticator: "):
