@@ -263,6 +263,12 @@ def test_what_cannot_be_used_is_named_without_its_value(no_settings, text, chang
     assert "hunter2" not in str(unusable.value)
 
 
+def test_a_file_that_cannot_be_read_is_named(no_settings):
+    """A file that exists, and that no one can read, not even root."""
+    with pytest.raises(Unusable, match=r"^PROOF\|FILE: the file can't be read"):
+        run_explain(Options(proof="/proc/self/mem"))
+
+
 def test_the_output_in_the_documentation_is_the_real_one(explained, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     printed = explained(Options(proof=str(MESSAGES / "curl-http1.txt")))[1]
