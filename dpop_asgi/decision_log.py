@@ -1,4 +1,4 @@
-"""Logs each decision, for `dpop-asgi report` and for whoever counts clients by scheme."""
+"""Logs each decision, for `dpop-asgi report` and for custom counts of clients by scheme."""
 
 import json
 import logging

@@ -3,7 +3,7 @@
     DPoPError
     ├── StoreError                    the store can't tell: 503
     │   └── StoreUnavailable          it is unavailable: 503, or accepted by `on_store_failure="accept"`
-    ├── IssuerUnavailable             the issuer's keys or its answer about a token can't be fetched: 503
+    ├── IssuerUnavailable             the issuer's keys or its response about a token can't be fetched: 503
     └── Refusal                       the request is rejected
         ├── MissingCredentials        401, no error code
         ├── InvalidRequest            400 invalid_request
@@ -55,14 +55,14 @@ class Superseded(StoreError):
 
 
 class IssuerUnavailable(DPoPError):
-    """The issuer's keys, or its answer about a token, are not known and can't be fetched now. The response is 503."""
+    """The issuer's keys, or its response about a token, are not known and can't be fetched now. The response is 503."""
 
 
 class _Facts(dict[str, object]):
-    """Names and values, in one line of a log. JSON, since values may be a client's: no line can be forged."""
+    """Names and values for a line of a log, each after a space. JSON, so that what clients send can't forge a line."""
 
     def __str__(self) -> str:
-        return " ".join(f"{name}={json.dumps(value, default=repr)}" for name, value in self.items())
+        return "".join(f" {name}={json.dumps(value, default=repr)}" for name, value in self.items())
 
 
 class Refusal(DPoPError):
@@ -119,7 +119,7 @@ class InvalidGrant(Refusal):
 
 
 class UseNonce(Refusal):
-    """The proof has no nonce, or none that is good now (RFC 9449 §9)."""
+    """The proof has no nonce, or none that is valid now (RFC 9449 §9)."""
 
     code: ClassVar[str | None] = "use_dpop_nonce"
 

@@ -116,7 +116,7 @@ class Seen:
         self._observer(self._decision(None, "DPoP" if self._proof is not None else "Bearer", replay_checked))
 
     def rejected(self, error: DPoPError) -> None:
-        """Tell that the request is refused, or that the store or the issuer is unavailable."""
+        """Report that the request is rejected, or that the store or the issuer is unavailable."""
         has_scheme = not isinstance(error, MissingCredentials)
         self._observer(self._decision(error, scheme_of(self._request.headers) if has_scheme else None))
 

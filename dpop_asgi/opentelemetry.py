@@ -125,7 +125,7 @@ class Telemetry:
                 return
         if decision.store_seconds is not None:
             self._store_seconds.record(decision.store_seconds, {"dpop.outcome": decision.outcome})
-        # Of accepted proofs only: anybody can invent an `iat`.
+        # Of accepted proofs only: anyone can invent an `iat`.
         if is_accepted and decision.clock_offset is not None:
             offset = decision.clock_offset
             self._clock_offset.record(abs(offset), {"dpop.clock": "ahead" if offset < 0 else "behind"})

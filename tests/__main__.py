@@ -18,6 +18,9 @@ from tests.set_up import set_up
 
 
 def main(arguments: list[str]) -> int:
+    if arguments in (["-h"], ["--help"]):
+        say(__doc__)
+        return 0
     environment = set_up()
     if arguments == ["--setup-only"]:
         say("ready")

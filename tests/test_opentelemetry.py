@@ -109,7 +109,7 @@ def test_only_counters_are_exact_and_histograms_take_a_sample_of_what_is_accepte
     ]
 
 
-def test_nothing_of_a_refused_proof_but_its_reason_is_in_a_metric():
+def test_nothing_of_a_rejected_proof_but_its_reason_is_in_a_metric():
     """Anybody can invent its `iat`."""
     recorded = Recorded(sample=1)
     recorded.telemetry(Decision("refused", Reason.ISSUED_TOO_EARLY, algorithm="ES256", clock_offset=1e9))
@@ -225,7 +225,7 @@ async def test_what_fails_is_logged_once_and_changes_nothing(part, issuer, clien
     assert sum(count for _, count in recorded.points("dpop.decisions")) == 3
 
 
-def test_a_part_whose_health_cannot_be_told_does_not_hide_decisions(caplog):
+def test_a_part_whose_health_is_unknown_does_not_hide_decisions(caplog):
     class Broken:
         def health(self):
             raise OSError("broken")
@@ -317,8 +317,8 @@ WELL = (
 ALERTS = {
     "none": ("", None),
     "nonces": (_series('dpop_outcome="refused",dpop_reason="nonce_unknown",pod="2"', 600), "DPoPNonceStorm"),
-    "store-503": (_series('dpop_outcome="unavailable",dpop_reason="store"', 6), "DPoPStoreAway"),
-    "store-gauge": ("  - series: 'dpop_store_available{pod=\"2\"}'\n    values: '0x60'\n", "DPoPStoreAway"),
+    "store-503": (_series('dpop_outcome="unavailable",dpop_reason="store"', 6), "DPoPStoreUnavailable"),
+    "store-gauge": ("  - series: 'dpop_store_available{pod=\"2\"}'\n    values: '0x60'\n", "DPoPStoreUnavailable"),
     "clock-refused": (_series('dpop_outcome="refused",dpop_reason="issued_in_future"', 300), "DPoPClockOffset"),
     "clock-accepted": (
         _series('le="30",pod="2"', 90000, "dpop_clock_offset_seconds_bucket")

@@ -226,7 +226,7 @@ def test_what_is_read_suits_the_middleware(public_url):
     """Hosts for keys are none for a public URL that isn't there: the middleware would reject them."""
     settings = _settings(DPOP_INSECURE_HTTP_HOSTS="keycloak", DPOP_PUBLIC_URL=public_url)
     DPoPMiddleware(
-        print,
+        None,
         authenticator=settings.authenticator,
         public_url=settings.public_url,
         insecure_http_hosts=settings.insecure_http_hosts,

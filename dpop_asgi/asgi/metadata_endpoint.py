@@ -135,7 +135,7 @@ def _by_prefix(
 
 @lru_cache(256)
 def _address(resource: str) -> str:
-    """RFC 9728 §3.1: the well-known path stands between host and path."""
+    """RFC 9728 §3.1: the well-known path goes between host and path."""
     parts = urlsplit(resource)
     return f"{parts.scheme}://{parts.netloc}{_WELL_KNOWN}{'' if parts.path == '/' else parts.path}"
 

@@ -89,7 +89,6 @@ class DPoPMiddleware:
         max_stream: Literal["token"] | None = None,
         metadata: ResourceMetadata | Mapping[str, ResourceMetadata] | None = None,
     ) -> None:
-        fits("app", callable(app), "an ASGI app")
         fits("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
         fits("present_as", present_as in {None, "bearer"}, "bearer, or None")
         fits("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
@@ -223,7 +222,7 @@ class DPoPMiddleware:
         outer = accepted_outside(scope, request)
         if outer is None:
             return False
-        # A public path shows the app the caller whom an outer instance has accepted, whoever that is.
+        # A public path shows the app the caller that an outer instance has accepted, if there is one.
         if is_open and self._policy.everything:
             return True
         is_ours = outer.authenticator is self._authenticator and needed is None

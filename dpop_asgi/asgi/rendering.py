@@ -50,7 +50,7 @@ class Renderer:
             if logger.isEnabledFor(logging.INFO):
                 # Truncated: the facts may contain two URIs of 8 KB, and many collectors drop or split lines over 2 KB.
                 reason = error.reason.value
-                logger.info("rejected: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
+                logger.info("rejected: %s%.1900s", reason, error.facts, extra={"dpop_reason": reason})
             try:
                 challenged = status_of(error) == UNAUTHORIZED
                 nonce = await self._authenticator.challenge_nonce(error) if challenged else None

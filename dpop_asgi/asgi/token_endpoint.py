@@ -188,7 +188,7 @@ class _Response:
     async def _rendered(self, error: DPoPError) -> ErrorResponse:
         if isinstance(error, Refusal):
             reason = error.reason.value
-            logger.info("rejected: %s %.1900s", reason, error.facts, extra={"dpop_reason": reason})
+            logger.info("rejected: %s%.1900s", reason, error.facts, extra={"dpop_reason": reason})
             try:
                 return token_error(error, nonce=await self._verifier.challenge_nonce(error))
             except DPoPError as store_error:

@@ -52,7 +52,7 @@ class TokenLifetime:
 
     async def _send(self, send: Send, message: Message) -> None:
         if self._timeout.expired():
-            # The app was told to end, and goes on.
+            # The app was asked to end, and goes on.
             await self._end(send)
             return
         kind = message["type"]

@@ -95,7 +95,9 @@ def _write(path: str, content: bytes) -> None:
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _ONLY_OWNER)
     except FileExistsError:
-        raise Unusable("The file exists. It is not overwritten: a key that is lost can't be restored.") from None
+        raise Unusable(
+            "The file exists. It is not overwritten, as a lost key can't be restored: choose another name."
+        ) from None
     except OSError as error:
         raise Unusable(f"The file can't be written: {error.strerror}.") from None
     with os.fdopen(file, "wb") as opened:

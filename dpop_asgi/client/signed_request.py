@@ -62,7 +62,7 @@ def _parts(stream: object) -> list[object]:
 def sent(request: httpx2.Request, body: Body, steps: Generator[dict[str, str], Response, None]) -> Exchange:
     """Send a request with the headers of each step; returns the last response.
 
-    The response to another request, to which a redirect has led httpx2, is none to this one: it ends here.
+    The response to another request, to which a redirect has led httpx2, isn't one to this request: it ends here.
     """
     headers = next(steps)
     while True:

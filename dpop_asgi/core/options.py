@@ -23,7 +23,7 @@ def require_seconds(option: str, value: object, *, above_zero: bool = False) -> 
     """Reject what isn't a finite number of seconds.
 
     Raises:
-        ValueError: If it is none, negative, or 0 where it has to be `above_zero`.
+        ValueError: If it isn't one, is negative, or is 0 where it has to be `above_zero`.
     """
     is_number = isinstance(value, (int, float)) and 0 <= value < math.inf
     wanted = "above 0" if above_zero else "of at least 0"

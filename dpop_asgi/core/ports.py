@@ -145,7 +145,7 @@ class Closeable(Protocol):
 
 
 class Health(NamedTuple):
-    """Whether something that requests depend on works, as far as the last call to it told. Nothing is called for it.
+    """Whether something that requests depend on works, as far as the last call to it showed. Nothing is called for it.
 
     Attributes:
         kind: the `store`, or an `issuer`.

@@ -54,7 +54,7 @@ export function describeResponse(response, request, before) {
 const EXPLAINED = {
   use_dpop_nonce: () =>
     "this is normal. The server wants its current nonce in the signature, a value that changes every minute or so, so that " +
-    "nobody can sign requests in advance. This response brought the nonce along.",
+    "no one can sign requests in advance. This response brought the nonce along.",
   invalid_token: (told) => `the access token isn't accepted. ${told("error_description") ?? ""}`,
   invalid_dpop_proof: (told) => `the proof isn't accepted. ${told("error_description") ?? ""}`,
   insufficient_scope: (told) => `the token is valid, but lacks a permission. Needed scope: ${told("scope") ?? "unknown"}.`,

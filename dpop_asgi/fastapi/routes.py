@@ -18,7 +18,7 @@ def unprotected_routes(app: object) -> list[str]:
     """The routes that let requests without credentials pass, such as `GET /docs` or `MOUNT /static`.
 
     A route is protected by `DPoP()`, by `requires`, or by `Protected` around it; one that calls `authenticate` itself
-    can't be told from an open one, and is listed. A middleware with `protect="everything"` is not looked at.
+    can't be distinguished from an open one, and is listed. A middleware with `protect="everything"` is not looked at.
 
     Raises:
         ValueError: If a route needs what no caller can have: a scope with a space, say.

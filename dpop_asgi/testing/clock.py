@@ -2,7 +2,7 @@
 
 
 class ManualClock:
-    """A clock that only moves when told to. Pass it wherever there is a `clock` option."""
+    """A clock that only moves when it is advanced. Pass it wherever there is a `clock` option."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now: float = now

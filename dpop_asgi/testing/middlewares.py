@@ -39,7 +39,7 @@ def _middlewares_of(app: ASGIApp) -> list[DPoPMiddleware]:
 
 
 def _found(part: object, seen: set[int]) -> Iterator[DPoPMiddleware]:
-    """From the outside in. What an app was told to add may not have been made yet."""
+    """From the outside in. What `add_middleware` names may not have been made yet."""
     if part is None or id(part) in seen:
         return
     seen.add(id(part))

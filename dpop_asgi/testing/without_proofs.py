@@ -47,7 +47,7 @@ def make_caller(
     key_thumbprint: str | None = _THUMBPRINT,
     **claims: Any,  # noqa: ANN401 - claims are anything
 ) -> Caller:
-    """A `Caller` as routes get it, though nobody has called.
+    """A `Caller` as routes get it, without a request.
 
     Args:
         subject: `sub` of the token.

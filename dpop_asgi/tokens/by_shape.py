@@ -17,7 +17,7 @@ _DOTS_OF_ENCRYPTED = 4
 class TokensByShape:
     """Passes signed tokens to one verifier and all others to another.
 
-    A token is signed if a JSON object with `alg` stands before its first dot, in base64url, and it isn't a JWE. What
+    A token is signed if a JSON object with `alg` comes before its first dot, in base64url, and it isn't a JWE. What
     one verifier rejects is never passed to the other: some endpoints respond to a JWT with an error, and a JWT that is
     rejected here must not be accepted because it is active there, not even with something added to it.
 

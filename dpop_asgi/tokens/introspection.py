@@ -199,7 +199,7 @@ class IntrospectionVerifier:
             expires_at = math.inf if token.expires_at is None else token.expires_at
             return _Outcome(token, None, asked_at, min(expires_at, asked_at + self._cache_seconds))
         if reason is Reason.TOKEN_MALFORMED:
-            raise self._endpoint.complaint(f"the {facts.get('claim', 'content')} in its answer is malformed")
+            raise self._endpoint.complaint(f"the {facts.get('claim', 'content')} in its response is malformed")
         return _Outcome(None, (reason, facts), asked_at, now + min(_REJECTED_SECONDS, self._cache_seconds))
 
     def _token_in(self, answer: dict[str, Any], now: float) -> AccessToken:

@@ -16,7 +16,7 @@ from dpop_asgi.tokens.token_types import normal_type
 _MOST_VALUES = 2000
 # Enough for a token of 16 KB that is full of roles per client or of `authorization_details`: they have 700.
 _MOST_OPENERS = 1000
-# Far below the recursion limits of every supported Python, also for whoever copies the claims.
+# Far below the recursion limits of every supported Python, also for code that copies the claims.
 _MOST_LEVELS = 128
 
 # All tokens signed with one key have the same header. Long ones, such as those with a certificate chain, aren't cached,
@@ -27,7 +27,7 @@ _CACHED_HEADER_BYTES = 1024
 # How many keys are tried for a token without `kid`: each costs a signature check.
 MOST_CANDIDATES = 8
 
-# Beside a `typ` of null, which is none.
+# Beside a `typ` of null, which counts as absent.
 _NO_TYPE = object()
 
 # `typ`, `alg` and `kid` by encoded header, for tokens whose signature was verified.

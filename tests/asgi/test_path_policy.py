@@ -1,4 +1,4 @@
-"""What requests need, by path, and which responses have a nonce although nobody is known."""
+"""What requests need, by path, and which responses have a nonce without a known caller."""
 
 import pytest
 from starlette.applications import Starlette
@@ -172,7 +172,7 @@ CACHED = App(headers=[("cache-control", "public"), ("dpop-nonce", "of-the-app")]
 
 @pytest.mark.requirement("R-8-04", "R-9449-NS")
 @pytest.mark.parametrize("options", [{"public_paths": ["/r"]}, {"protect": "routes"}], ids=["public", "routes"])
-async def test_chosen_responses_have_a_nonce_although_nobody_is_known(make_api, options):
+async def test_chosen_responses_have_a_nonce_without_a_known_caller(make_api, options):
     api = make_api(CACHED, nonce_paths=["/r"], **options)
     answer = await api.anonymous(also=[("origin", "https://app.example")])
     assert answer.all("dpop-nonce") == [await api.authenticator.challenge_nonce()]

@@ -112,13 +112,13 @@ async def test_without_open_paths_everything_needs_credentials(make_api):
     assert (await make_api().anonymous(path="/healthz")).status == 401
 
 
-async def test_an_open_path_tells_the_app_of_no_caller(api):
+async def test_an_open_path_shows_the_app_no_caller(api):
     await api.request(path="/healthz")
     [scope] = api.inner.scopes
     assert not scope.keys() & {"user", "auth", "dpop_asgi.caller"}
 
 
-async def test_an_open_path_tells_the_app_of_no_caller_that_was_there_before(api):
+async def test_an_open_path_hides_a_caller_that_was_there_before(api):
     """X01: of a request on the same connection, or of the same scope before a layer outside changed it."""
     scope = http_scope(headers=(await api.fields()).items(), state={"database": 1})
     assert (await call(api.app, scope)).status == 200
@@ -152,7 +152,7 @@ async def test_a_nonce_of_the_app_passes_on_an_open_path(api, make_api):
     [["healthz"], [""], ["https://rs.example/healthz"], ["/a", "b"], "healthz", 5, ["/docs/*"], "/o/{id}"],
     ids=repr,
 )
-def test_what_is_no_path_is_rejected_when_it_is_configured(make_api, paths):
+def test_an_invalid_path_is_rejected_at_construction_time(make_api, paths):
     with pytest.raises(ValueError, match=r"^public_paths: "):
         make_api(public_paths=paths)
 

@@ -174,7 +174,7 @@ def _stored(redis):
         pytest.param(130, {"unused": ["nonce_unknown"], "used": ["nonce_unknown", "proof_replayed"]}, id="too-late"),
     ],
 )
-def test_the_store_tells_the_age_of_the_nonce_and_whether_a_proof_was_used(
+def test_the_store_shows_the_age_of_the_nonce_and_whether_a_proof_was_used(
     redis_server, situation, explained, client, issuer, clock, tmp_path, caplog, passed, failed
 ):
     clock.now = 1_700_000_000 // 60 * 60 + 10
@@ -261,6 +261,12 @@ def test_what_cannot_be_used_is_named_without_its_value(no_settings, text, chang
         run_explain(Options(proof=text, **changes))
     assert complaint in str(unusable.value)
     assert "hunter2" not in str(unusable.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(no_settings):
+    """A file that exists, and that no one can read, not even root."""
+    with pytest.raises(Unusable, match=r"^PROOF\|FILE: the file can't be read"):
+        run_explain(Options(proof="/proc/self/mem"))
 
 
 def test_the_output_in_the_documentation_is_the_real_one(explained, monkeypatch):

@@ -16,7 +16,7 @@ EXPECTED = Expected(status=401, error="use_dpop_nonce", reason=Reason.NONCE_EXPI
 
 @pytest.fixture
 def step(client, issuer, clock):
-    """A nonce past the window, refused as it has to be."""
+    """A nonce past the window, rejected as it has to be."""
     token = issuer.access_token(client)
     seen = Exchange(
         request_line="GET /orders",
@@ -58,13 +58,13 @@ DISAGREEMENTS = [
 ]
 
 
-def test_a_step_whose_answer_is_as_expected_agrees(step):
+def test_a_step_whose_response_is_as_expected_agrees(step):
     assert step.agrees
     assert exit_code([step, step]) == 0
 
 
 @pytest.mark.parametrize("wrong", DISAGREEMENTS)
-def test_one_wrong_answer_gives_exit_code_1(step, wrong):
+def test_one_wrong_response_gives_exit_code_1(step, wrong):
     other = replace(step, expected=replace(EXPECTED, **wrong))
     assert not other.agrees
     assert exit_code([step, other, step]) == 1
@@ -73,14 +73,14 @@ def test_one_wrong_answer_gives_exit_code_1(step, wrong):
 @pytest.mark.parametrize(
     "nonce", [pytest.param("old-nonce-of-the-client", id="the-same"), pytest.param(None, id="none")]
 )
-def test_an_answer_that_has_to_bring_a_new_nonce_and_does_not_disagrees(step, nonce):
+def test_a_response_that_lacks_a_new_nonce_disagrees(step, nonce):
     received = {**step.seen.received, "dpop-nonce": nonce}
     assert not replace(step, seen=replace(step.seen, received=received)).agrees
 
 
 @pytest.mark.parametrize("wrong", DISAGREEMENTS)
 @pytest.mark.parametrize("width", [80, 160])
-def test_the_table_tells_a_wrong_answer_from_a_right_one(step, wrong, width):
+def test_the_table_marks_a_wrong_response(step, wrong, width):
     steps = [step, replace(step, expected=replace(EXPECTED, **wrong))]
     table = shown(("table", steps), ("verdict", steps, 1.0), width=width)
     assert re.findall(r" (yes|no) *$", table, re.MULTILINE) == ["yes", "no"]
@@ -88,7 +88,7 @@ def test_the_table_tells_a_wrong_answer_from_a_right_one(step, wrong, width):
 
 
 @pytest.mark.parametrize("wrong", DISAGREEMENTS)
-def test_a_wrong_answer_is_marked_where_it_is_shown(step, wrong):
+def test_a_wrong_response_is_marked_where_it_is_shown(step, wrong):
     marked = shown(("step", replace(step, expected=replace(EXPECTED, **wrong))))
     assert marked.splitlines()[-1].startswith("    Expected: ")
     assert "Expected: " not in shown(("step", step))
@@ -116,7 +116,7 @@ def test_no_token_and_no_proof_is_shown_in_full(step):
         assert all(part not in text for part in credential.removeprefix("DPoP ").split("."))
 
 
-def test_a_proof_of_yesterday_is_told_by_its_hours(step):
+def test_the_age_of_an_old_proof_is_shown_in_hours(step):
     assert "iat=now-24h" in shown(("step", replace(step, seen=replace(step.seen, sent_at=step.seen.sent_at + 86_400))))
 
 

@@ -22,7 +22,7 @@ def test_in_an_installed_package_the_example_is_found_inside(tmp_path):
     assert find_example(tmp_path) == ("dpop_asgi.cli.demo.resource_server", tmp_path)
 
 
-def test_an_installation_without_the_example_is_told_where_it_was_looked_for(tmp_path):
+def test_an_installation_without_the_example_gets_the_folders_that_were_searched(tmp_path):
     with pytest.raises(CannotRun) as told:
         find_example(tmp_path)
     assert str(tmp_path / "examples") in str(told.value)
@@ -43,7 +43,7 @@ def test_the_server_runs_in_a_process_of_its_own_until_the_end(issuer_server):
         os.kill(server.pid, 0)
 
 
-def test_a_rejection_can_be_read_once_it_is_answered(issuer_server):
+def test_a_rejection_can_be_read_once_its_response_is_there(issuer_server):
     with ExampleServer(settings(issuer_server.issuer)) as server:
         assert server.rejection() is None
         httpx2.get(f"{server.url}/resource")

@@ -89,6 +89,6 @@ def test_a_key_comes_back_from_its_private_members(algorithm):
         pytest.param(PrivateKey.generate("ES384").private_jwk, id="other-curve"),
     ],
 )
-def test_what_cannot_sign_is_no_private_key(members):
+def test_what_cannot_sign_is_not_a_private_key(members):
     with pytest.raises(ValueError, match="private key"):
         PrivateKey.from_jwk("ES256", members)

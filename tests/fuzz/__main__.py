@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     how_long.add_argument("--executions", type=int, metavar="N", help="of each target")
     how_long.add_argument("--seconds", type=int, default=10, metavar="S", help="for each target")
     parser.add_argument("--repeat", type=Path, metavar="FILE", help="try one input with one target")
-    parser.add_argument("--cost", action="store_true", help="look for dear requests instead")
+    parser.add_argument("--cost", action="store_true", help="look for expensive requests instead")
     parser.add_argument("--seed", type=int, metavar="S", help="of --cost")
     parser.add_argument("--merge", action="store_true", help="renew tests/fuzz/corpus")
     parser.add_argument("--where-possible", action="store_true", help="no error where atheris has no wheel")

@@ -1,4 +1,4 @@
-"""Every bound on what one request may bring: what stands exactly at it passes, what is just over it is refused."""
+"""Every bound on what one request may bring: what is exactly at it passes, what is just over it is rejected."""
 
 import json
 

@@ -86,7 +86,7 @@ HOLDERS = {
     "JWTVerifier": _used_verifier,
     "TrustedIssuer": lambda issuer: TrustedIssuer(issuer=issuer.url, audience="a", jwks=issuer.jwks),
     "Authenticator": _authenticator,
-    "DPoPMiddleware": lambda issuer: DPoPMiddleware(print, authenticator=_authenticator(issuer)),
+    "DPoPMiddleware": lambda issuer: DPoPMiddleware(None, authenticator=_authenticator(issuer)),
     "Settings": _of_the_environment,
     "PrivateKey": lambda issuer: issuer.keys[issuer.kid],
     "Client": lambda issuer: Client(key=issuer.keys[issuer.kid]),

@@ -33,11 +33,11 @@ async def test_200_concurrent_calls_use_one_connection(redis_server, redis_store
         assert connection.info("stats")["total_connections_received"] - before == 1
 
 
-async def test_more_calls_than_a_batch_holds_are_all_answered(redis_store):
+async def test_more_calls_than_a_batch_holds_all_get_a_reply(redis_store):
     assert await _put_many(redis_store, 1000) == ["mine"] * 1000
 
 
-async def test_every_caller_of_a_batch_gets_the_answer_to_its_own_key(redis_store):
+async def test_every_caller_of_a_batch_gets_the_reply_about_its_own_key(redis_store):
     await asyncio.gather(*(redis_store.put_if_absent(f"key-{n}", f"first-{n}", ttl=60.0) for n in range(0, 100, 2)))
     answers = await asyncio.gather(*(redis_store.put_if_absent(f"key-{n}", f"own-{n}", ttl=60.0) for n in range(100)))
     assert answers == [f"own-{n}" if n % 2 else f"first-{n}" for n in range(100)]
@@ -118,7 +118,7 @@ async def test_a_waiter_that_is_cancelled_while_the_reply_is_awaited_does_not_mi
         break
 
 
-async def test_calls_that_nobody_could_answer_in_time_are_rejected_at_once(proxied_store, proxy):
+async def test_calls_that_could_not_be_served_in_time_are_rejected_at_once(proxied_store, proxy):
     proxy.silent = True
     calls = (proxied_store.put_if_absent(f"key-{n}", "mine", ttl=60.0) for n in range(10_003))
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -127,7 +127,7 @@ async def test_calls_that_nobody_could_answer_in_time_are_rejected_at_once(proxi
 
 
 @pytest.mark.parametrize("timeout", [pytest.param(value, id=str(value)) for value in (0, -1.0, float("inf"), "1")])
-def test_a_deadline_that_is_none_is_rejected_when_the_store_is_made(timeout):
+def test_an_invalid_deadline_is_rejected_at_construction_time(timeout):
     with pytest.raises(ValueError, match=r"^timeout: "):
         RedisStore("redis://127.0.0.1", timeout=timeout)
 
@@ -145,14 +145,14 @@ def test_a_deadline_that_is_none_is_rejected_when_the_store_is_made(timeout):
         pytest.param("redis://:hunter2@127.0.0.1/0?sockettimeout=1", id="unknown-option"),
     ],
 )
-def test_an_address_that_is_none_is_rejected_when_the_store_is_made(url):
+def test_an_invalid_address_is_rejected_at_construction_time(url):
     with pytest.raises(ValueError, match=r"^redis: ") as refused:
         RedisStore(url)
     assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("client", [SyncRedis(), None, 5, object()], ids=["sync-client", "none", "number", "object"])
-def test_what_is_no_async_client_is_rejected_when_the_store_is_made(client):
+def test_anything_but_an_async_client_is_rejected_at_construction_time(client):
     with pytest.raises(ValueError, match=r"^redis: "):
         RedisStore(client)
 

@@ -101,13 +101,13 @@ async def test_wrong_credentials_for_introspection_leave_signed_tokens_alone(api
         pytest.param({"claims": {"iat": 0}}, id="iat"),
     ],
 )
-async def test_a_request_with_a_bad_proof_asks_nobody(api, endpoint, changes):
+async def test_a_request_with_a_bad_proof_never_reaches_an_issuer(api, endpoint, changes):
     assert (await api.request(token="opaque", **changes)).status == 401
     assert endpoint.asked == []
 
 
 async def test_a_thousand_requests_with_invented_tokens_hold_no_other_client_up(api, endpoint, client, other_client):
-    """While the endpoint answers none of them: whoever is known is served, without a call."""
+    """While the endpoint responds to none of them: known clients are served, without a call."""
     endpoint.says["known"] = _bound(other_client)
     assert (await api.request(token="known", client=other_client)).status == 200
     endpoint.gate.clear()
@@ -159,7 +159,7 @@ async def test_own_verifiers_need_nothing_but_to_be_called():
         ("opaque", JWTVerifier(issuer="https://id.example", audience="a")),
     ],
 )
-def test_what_is_no_verifier_is_named(verify, option, verifier):
+def test_anything_but_a_verifier_is_named(verify, option, verifier):
     with pytest.raises(ValueError, match=f"^{option}: "):
         TokensByShape(**{"jwt": verify, "opaque": verify, option: verifier})
 

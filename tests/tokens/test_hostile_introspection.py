@@ -59,8 +59,8 @@ DUE_TO_TOKEN = [
     pytest.param(Page(b'{"active": true, "active": false}'), OTHERWISE, id="a-name-twice"),
     pytest.param(Page(b'{"active": true, "exp": NaN}'), OTHERWISE, id="nan"),
     pytest.param(Page(b'{"active": true, "x":' + b"[" * 20_000 + b"]" * 20_000 + b"}"), OTHERWISE, id="nested"),
-    pytest.param(Page({"active": True, "exp": "hunter2"}), "the exp in its answer is malformed", id="exp-is-text"),
-    pytest.param(Page({"active": True, "sub": 5}), "the sub in its answer is malformed", id="sub-is-a-number"),
+    pytest.param(Page({"active": True, "exp": "hunter2"}), "the exp in its response is malformed", id="exp-is-text"),
+    pytest.param(Page({"active": True, "sub": 5}), "the sub in its response is malformed", id="sub-is-a-number"),
 ]
 
 
@@ -135,7 +135,7 @@ async def test_max_answer_bytes(verify, endpoint, size, over):
         assert await verify(TOKEN)
 
 
-async def test_an_endpoint_where_nobody_listens_is_unavailable(make_opaque):
+async def test_an_endpoint_that_refuses_connections_is_unavailable(make_opaque):
     await _fails(make_opaque(endpoint=f"http://127.0.0.1:{free_port()}/i?key=hunter2"), "attempts failed")
 
 
@@ -149,7 +149,7 @@ FALLS = {
 
 
 @pytest.mark.parametrize("fall", FALLS.values(), ids=FALLS)
-async def test_an_endpoint_that_goes_away_and_comes_back(endpoint, make_opaque, breaker_clock, reason_of, fall):
+async def test_an_endpoint_that_fails_and_recovers(endpoint, make_opaque, breaker_clock, reason_of, fall):
     async with FaultProxy(endpoint.port) as proxy:
         verify = make_opaque(endpoint=f"http://127.0.0.1:{proxy.port}{PATH}", timeout=TIMEOUT)
         assert await reason_of(verify, "before") is Reason.TOKEN_INACTIVE

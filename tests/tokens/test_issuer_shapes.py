@@ -140,7 +140,7 @@ async def test_null_in_place_of_a_claim_of_id_tokens_counts_as_absent(make, clie
 
 
 @pytest.mark.parametrize("typ", [None, "", 5, ["JWT"]], ids=repr)
-async def test_a_type_that_is_no_text_is_not_an_absent_one(make, client, typ):
+async def test_a_type_that_is_not_text_does_not_count_as_absent(make, client, typ):
     """`null` included: only a header without `typ` is one without a type."""
     issuer, verify = make(SHAPES["oidc-provider"], "at+jwt", None)
     with pytest.raises(InvalidToken) as refused:

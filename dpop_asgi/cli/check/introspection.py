@@ -1,4 +1,4 @@
-"""Whether opaque tokens can be introspected (RFC 7662), tried with one that nobody issued."""
+"""Whether opaque tokens can be introspected (RFC 7662), tried with one that was never issued."""
 
 import secrets
 from collections.abc import Mapping

@@ -163,7 +163,7 @@ class ExampleServer:
     def rejection(self) -> str | None:
         """Why a request was rejected, according to the `news`: reason and facts, or `unavailable` and the cause."""
         rejections = _REJECTION.findall(self.news())
-        return rejections[-1].rstrip() if rejections else None
+        return rejections[-1] if rejections else None
 
     def _text(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")

@@ -13,7 +13,7 @@ def check_credentials(case: Case, findings: Findings) -> None:
     scheme = _check_authorization(case, findings)
     is_unknown = case.message.authorizations is None and not case.message.proofs
     if is_unknown or (scheme == "Bearer" and case.rules.mode == "mixed"):
-        # Without a proof, or one that nobody looks at.
+        # Without a proof, or one that isn't looked at.
         return
     proofs = [value.encode("utf-8") for value in case.message.proofs]
     findings.note(HEADER, headers=len(proofs))

@@ -36,7 +36,7 @@ class Check:
 
 
 class Findings:
-    """Collects the outcome of each check. What nobody looked at is unknown."""
+    """Collects the outcome of each check. What wasn't looked at is unknown."""
 
     def __init__(self) -> None:
         self._outcomes: dict[Reason, Outcome] = {}

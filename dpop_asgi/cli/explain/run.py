@@ -103,7 +103,10 @@ def _input(given: str | None) -> str:
     """The argument, or the file that it names, or standard input."""
     if given is not None and given != "-":
         if _is_file(given):
-            return Path(given).read_text("utf-8", "replace")
+            try:
+                return Path(given).read_text("utf-8", "replace")
+            except OSError as error:
+                raise Unusable(f"PROOF|FILE: the file can't be read: {error.strerror}.") from None
         if _FILE_NAME.match(given):
             raise Unusable("PROOF|FILE: looks like the name of a file, but there is no such file.")
         return given

@@ -91,7 +91,7 @@ _EXPLANATIONS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], 
 
 
 def explain(error: Exception) -> str:
-    """A message that tells an operator what is wrong, and often what to do."""
+    """A message that says what is wrong, and often what to do."""
     # Redis quotes the arguments of an unknown command, and one of them may be a nonce.
     message = str(error).partition(", with args")[0] or type(error).__name__
     if isinstance(error, ResponseError) and "syntax" in message.lower():

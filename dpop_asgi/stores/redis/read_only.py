@@ -1,4 +1,4 @@
-"""A store for tools that look: it answers as a `RedisStore` does, and writes nothing."""
+"""A store for tools that look: it responds as a `RedisStore` does, and writes nothing."""
 
 from dpop_asgi.stores.redis.connection import Command
 from dpop_asgi.stores.redis.store import RedisStore

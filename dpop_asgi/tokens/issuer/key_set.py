@@ -110,7 +110,7 @@ def _fits(members: dict[str, Any], algorithm: str) -> bool:
 def _canonical(members: dict[str, Any]) -> dict[str, Any]:
     """An RSA key without leading zero bytes and padding, as some issuers write them.
 
-    Clients may not: by its thumbprint a proof's key must be one key. An issuer's keys are not told apart by it.
+    Clients may not: by its thumbprint a proof's key must be one key. An issuer's keys are not distinguished by it.
     """
     if members["kty"] != "RSA":
         return members
