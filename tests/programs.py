@@ -174,7 +174,9 @@ def promtool() -> str:
     packages.mkdir(parents=True, exist_ok=True)
     if IS_ROOT:
         run("apt-get", "update", advice=advice)
-    run("apt-get", "download", "prometheus", cwd=packages, advice=advice)
-    for package in packages.glob("*.deb"):
-        run("dpkg-deb", "--extract", package, CACHE / "prometheus", advice=advice)
+    for name in ("prometheus", "promtool"):  # a package of its own since Debian 14
+        if not unpacked.exists():
+            run("apt-get", "download", name, cwd=packages, advice=advice)
+            for package in packages.glob(f"{name}_*.deb"):
+                run("dpkg-deb", "--extract", package, CACHE / "prometheus", advice=advice)
     return str(unpacked)
