@@ -15,6 +15,7 @@ from dpop_asgi.asgi.nesting import accepted_outside
 from dpop_asgi.asgi.path_policy import OPEN, Needed, PathPolicy
 from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.rendering import Renderer
+from dpop_asgi.asgi.request_path import root_path_inside
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.asgi.responses import HTTPResponder, Responder, WebSocketResponder
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
@@ -114,8 +115,9 @@ class DPoPMiddleware:
             request_url if public_url is None else PublicURL(public_url, insecure_http_hosts=insecure_http_hosts)
         )
         self._target_uri = target_uri or configured
+        everything, root_path = protect == "everything", root_path_inside(app)
         self._policy = PathPolicy(
-            public_paths, require, nonce_paths, everything=protect == "everything", mode=authenticator.mode
+            public_paths, require, nonce_paths, everything=everything, mode=authenticator.mode, root_path=root_path
         )
         self._preflights = Preflights(passed=preflights == "pass")
         self._as_bearer = present_as == "bearer"

@@ -1,12 +1,14 @@
 """What requests need, by path: `protect`, `public_paths` and `require` of the middleware."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from enum import Enum
+from functools import reduce
+from operator import and_
 from typing import Any, Final, Literal
 
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.request_path import routed_paths
+from dpop_asgi.asgi.request_path import all_views
 from dpop_asgi.core.authorization import ANY_CALLER, Requirement
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import Mode
@@ -14,12 +16,14 @@ from dpop_asgi.errors import InvalidRequest, Reason
 
 Needed = Requirement | Literal["required", "mixed", "public"]
 
-_DPOP_ONLY = Requirement(bearer=False)
+# `None` leaves it to the public paths whether anything is needed.
+_WORDS: Mapping[str, Requirement | None] = {"required": Requirement(bearer=False), "mixed": ANY_CALLER, "public": None}
 
 # What serves files leaves out empty and dot segments (and a backslash is a slash on Windows): the file would be below
 # another path than the one that decides. Escaped slashes are slashes by now, so the check of the target URI sees less.
-_UNSETTLED = re.compile(r"//|/\.|\\")
-_DOT_SEGMENT = re.compile(r"/\.\.?(?:/|\Z)")
+# A regular expression that ends in `$`, as those of Starlette's router do, also matches with a line feed at the end.
+_UNSETTLED = re.compile(r"//|/\.|\\|[\x00-\x1f\x7f]")
+_REFUSED = re.compile(r"/\.\.?(?:/|\Z)|[\x00-\x1f\x7f]")
 _SLASHES = re.compile(r"[/\\]+")
 
 
@@ -39,6 +43,7 @@ class PathPolicy:
         nonce_paths: see `DPoPMiddleware`.
         everything: whether requests to all other paths need credentials.
         mode: of the authenticator.
+        root_path: what the app inside will set.
 
     Attributes:
         everything: see above.
@@ -55,9 +60,10 @@ class PathPolicy:
         *,
         everything: bool,
         mode: Mode,
+        root_path: str = "",
     ) -> None:
         public = PublicRequests(public_paths)
-        required = RequiredPaths(needed, mode=mode) if needed else None
+        required = RequiredPaths(needed, mode=mode, root_path=root_path, apart=public.paths) if needed else None
         also_public = () if required is None else required.public
         named = {path for path in public.paths if needed.get(path, "public") != "public"}
         require("require", not named, "public for the public_paths that it names, too")
@@ -92,21 +98,26 @@ class PathPolicy:
 class RequiredPaths:
     """What requests need. The longest path that matches decides; exact ones come first.
 
-    Routers ignore the `root_path` at the beginning of a path, so a path with it also needs what it needs without.
+    Routers redirect `/a` to `/a/`, or serve both: what is needed for one is needed for the other, too, unless something
+    is said about both. The path may be the whole one, or the one without a `root_path`; what is needed for either is.
 
     Args:
         needed: by path, exact or a prefix that ends in `/`: a `Requirement`; `required` (DPoP only); `mixed` (what the
             authenticator's mode accepts); or `public`. Loosening words hold for plain paths only, as in `public_paths`.
         mode: of the authenticator. Nothing here can loosen it.
+        root_path: what the app inside will set.
+        apart: other paths about which something is said.
 
     Attributes:
         public: the paths that are `public`.
 
     Raises:
-        ValueError: If a path or a value is invalid; the message names `require`.
+        ValueError: If a path or a value is invalid, or no caller could meet all of it; the message names `require`.
     """
 
-    def __init__(self, needed: Mapping[str, Needed], *, mode: Mode) -> None:
+    def __init__(
+        self, needed: Mapping[str, Needed], *, mode: Mode, root_path: str = "", apart: Container[str] = ()
+    ) -> None:
         require("require", isinstance(needed, Mapping), "a mapping of paths")
         for path, value in needed.items():
             fits = isinstance(value, Requirement) or value in ("required", "mixed", "public")
@@ -115,42 +126,68 @@ class RequiredPaths:
         PublicRequests(needed, option="require")  # it rejects what is no path
         loose = {path: PublicRequests(path, option="require") for path in needed if needed[path] in ("mixed", "public")}
         self.public: list[str] = [path for path in needed if needed[path] == "public"]
+        self._root_path = root_path
         self._rules = [
-            (path, _DPOP_ONLY if needed[path] == "required" else needed[path], loose.get(path))
+            (path, _meaning(needed[path]), loose.get(path))
             for path in sorted(needed, key=lambda path: (path.endswith("/") and path != "/", -len(path)))
         ]
+        twins = {_twin(path): rule for path, rule, _ in self._rules if rule is not None and path != "/"}
+        self._twins = {path: rule for path, rule in twins.items() if path not in needed and path not in apart}
+        for path in self._twins:
+            try:
+                self._at(path, {"path": path})
+            except ValueError as error:
+                msg = f"require: {path} and what is around it: {error}"
+                raise ValueError(msg) from None
 
     def of(self, scope: Mapping[str, Any]) -> Requirement | None:
         """What this request needs; `None` if nothing is said about it, or it is public.
 
         Raises:
-            InvalidRequest: If the path has dot segments, or needs something else without its empty segments; or if no
-                caller could meet what it needs with and without `root_path`.
+            InvalidRequest: If the path has dot segments or control characters, or needs something else without its
+                empty segments; or if no caller could meet what it needs with and without `root_path`.
         """
         shown: str = scope["path"]
-        needed = self._of(scope)
+        needed = self._of(shown, scope)
         if _UNSETTLED.search(shown) is not None:
             settled = _SLASHES.sub("/", shown)
-            if _DOT_SEGMENT.search(settled) is not None or self._of({**scope, "path": settled}) != needed:
+            if _REFUSED.search(settled) is not None or self._of(settled, {**scope, "path": settled}) != needed:
                 raise InvalidRequest(Reason.TARGET_MALFORMED)
         return needed
 
-    def _of(self, scope: Mapping[str, Any]) -> Requirement | None:
-        needed = None
-        for path in routed_paths(scope):
-            also = self._of_path({**scope, "path": path})
-            try:
-                needed = needed & also if needed and also else needed or also
-            except ValueError:
-                raise InvalidRequest(Reason.TARGET_MALFORMED) from None
-        return needed
+    def _of(self, shown: str, scope: Mapping[str, Any]) -> Requirement | None:
+        if not scope.get("root_path") and not self._root_path:
+            return self._at(shown, scope)
+        views = sorted(all_views(scope, self._root_path))
+        try:
+            return _both(*(self._at(view, scope) for view in views))
+        except ValueError:
+            raise InvalidRequest(Reason.TARGET_MALFORMED) from None
 
-    def _of_path(self, scope: Mapping[str, Any]) -> Requirement | None:
-        shown: str = scope["path"]
+    def _at(self, path: str, scope: Mapping[str, Any]) -> Requirement | None:
+        return _both(self._said(path, scope), self._twins.get(path))
+
+    def _said(self, shown: str, scope: Mapping[str, Any]) -> Requirement | None:
+        at_least: Requirement | None = None
         for path, needed, loose in self._rules:
-            if loose is not None:
-                if loose.match(scope):
-                    return ANY_CALLER if needed == "mixed" else None
-            elif shown == path or (path.endswith("/") and path != "/" and shown.startswith(path)):
-                return needed if isinstance(needed, Requirement) else None
-        return None
+            if loose is not None and loose.match_one(shown, scope):
+                return needed
+            if shown == path or (path.endswith("/") and path != "/" and shown.startswith(path)):
+                if loose is None:
+                    return needed
+                # Not plain: what is around it decides, and if there is nothing, it is not open.
+                at_least = at_least or needed
+        return at_least
+
+
+def _meaning(needed: Needed) -> Requirement | None:
+    return needed if isinstance(needed, Requirement) else _WORDS[needed]
+
+
+def _twin(path: str) -> str:
+    return path[:-1] if path.endswith("/") else path + "/"
+
+
+def _both(*needs: Requirement | None) -> Requirement | None:
+    needed = list(dict.fromkeys(need for need in needs if need is not None))
+    return reduce(and_, needed) if needed else None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dpop_asgi.asgi.request_path import is_shown_to_the_app
+from dpop_asgi.asgi.request_path import is_shown_to_the_app, public_views
 
 # Routers and backends may interpret other characters differently: decode them again, treat them as slashes, or drop
 # them. So below a prefix a path is public only if its segments have nothing but letters and digits (of any script),
@@ -20,7 +20,8 @@ class PublicRequests:
     """Requests to public paths: exact ones, and all plain paths below a prefix that ends in `/`.
 
     Args:
-        paths: as the app's router sees them: decoded, with the mount prefix.
+        paths: as the app's router sees them: decoded, with the prefix of a mount. The `root_path` of a server may be
+            left out.
         option: the name of the option.
 
     Attributes:
@@ -55,12 +56,15 @@ class PublicRequests:
         """Whether the request of `scope` needs no credentials."""
         if not self.paths:
             return False
-        path: str = scope["path"]
+        return any(self.match_one(path, scope) for path in public_views(scope))
+
+    def match_one(self, path: str, scope: Mapping[str, Any]) -> bool:
+        """The same for `path`, one of those that the request of `scope` may have."""
         if path not in self.paths and not (path.startswith(self._prefixes) and _is_plain(path)):
             return False
         sent: bytes = (scope.get("raw_path") or b"").partition(b"?")[0]
         # The router treats an escaped slash as a slash; code that reads the raw path does not.
-        return not sent or (sent.count(b"/") == path.count("/") and is_shown_to_the_app(sent, scope))
+        return not sent or (sent.count(b"/") == scope["path"].count("/") and is_shown_to_the_app(sent, scope))
 
 
 class EveryRequest:

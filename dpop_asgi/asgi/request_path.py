@@ -6,6 +6,7 @@ agree.
 
 import re
 from binascii import a2b_qp
+from collections.abc import Mapping
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -53,15 +54,53 @@ def is_shown_to_the_app(raw: bytes, scope: Scope) -> bool:
     return len(shown) < len(sent) and f"{scope.get('root_path', '')}{shown}".endswith(sent)
 
 
-def routed_paths(scope: Scope) -> list[str]:
-    """The path that the app sees, and what it is for a router that leaves out the beginning that `root_path` names.
+def root_path_inside(app: object) -> str:
+    """The `root_path` that the app sets, behind any middleware: FastAPI's, which its router then leaves out."""
+    seen = set[int]()
+    while app is not None and id(app) not in seen:
+        seen.add(id(app))
+        own: Mapping[str, object] = getattr(app, "__dict__", {})
+        root_path = own.get("root_path")
+        if isinstance(root_path, str):
+            return root_path
+        app = own.get("app")
+    return ""
 
-    Starlette and Django do, and serve a route with it and without it: behind a proxy that strips it, both can arrive.
+
+def server_root_path(scope: Scope) -> str:
+    """Where the server says that the app is. In ASGI `path` begins with it; clients don't choose it.
+
+    A mount of Starlette makes `root_path` longer, and keeps the server's.
+    """
+    root_path: str | None = scope.get("app_root_path", scope.get("root_path"))
+    return (root_path or "").rstrip("/")
+
+
+def public_views(scope: Scope) -> list[str]:
+    """What the path may be called where it is public: whole, or without the `root_path` of the server."""
+    path: str = scope["path"]
+    root_path = server_root_path(scope)
+    return [path, below(root_path, path)] if root_path else [path]
+
+
+def all_views(scope: Scope, inside: str) -> set[str]:
+    """What the path may be called: whole, or without the `root_path` of the server, of a mount or of the app inside.
+
+    Args:
+        scope: of the request.
+        inside: the `root_path` that the app will set.
     """
     path: str = scope["path"]
-    # The second is that of the server, inside a mount.
-    roots = {scope.get("root_path"), scope.get("app_root_path")}
-    return [path, *(path[len(root) :] for root in roots if root and path.startswith(f"{root}/"))]
+    roots = {scope.get("root_path"), scope.get("app_root_path"), inside}
+    return {path, *(below(root, path) for root in roots if root)}
+
+
+def below(root_path: str, path: str) -> str:
+    """The path that a router matches: without `root_path`, where that is its beginning."""
+    if path == root_path:
+        return "/"
+    rest = path.removeprefix(root_path)
+    return rest if rest.startswith("/") else path
 
 
 def _decoded(raw: bytes) -> str:

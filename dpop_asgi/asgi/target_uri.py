@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable
 from urllib.parse import urlsplit
 
 from dpop_asgi.asgi.forwarded import Proxies, Scope, rfc7239, x_forwarded
-from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, path_of
+from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, below, path_of, server_root_path
 from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
 from dpop_asgi.core.options import host_names
 from dpop_asgi.errors import InvalidRequest, Reason
@@ -50,6 +50,7 @@ class PublicURL:
             msg = "public_url: must be at least one URL, and one per host"
             raise ValueError(msg)
         self._only = next(iter(self._bases.values())) if len(given) == 1 else None
+        self._has_prefix = any(urlsplit(base).path for base in bases)
 
     @property
     def first_base(self) -> str:
@@ -58,7 +59,10 @@ class PublicURL:
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
-        return (self._only or self.base_of(scope)) + path_of(scope)
+        base, path = self._only or self.base_of(scope), path_of(scope)
+        root_path = server_root_path(scope) if self._has_prefix else ""
+        # The server puts in front of the path what the proxy has stripped: the prefix would count twice.
+        return base + (below(root_path, path) if root_path and base.endswith(root_path) else path)
 
     def base_of(self, scope: Scope) -> str:
         """The public URL that the request belongs to, without a slash at its end.

@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection
 from dpop_asgi.asgi.headers import with_exposure, with_nonce, without
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
-from dpop_asgi.asgi.request_path import routed_paths
+from dpop_asgi.asgi.request_path import all_views, root_path_inside
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
@@ -59,8 +59,9 @@ class TokenEndpointDPoP:
         target_uri: TargetURI | None = None,
     ) -> None:
         require("verifier", isinstance(verifier, ProofVerifier), "a ProofVerifier")
-        self._paths = frozenset((paths,) if isinstance(paths, str) else paths)
-        require("paths", all(path.startswith("/") for path in self._paths), "a list of paths that start with /")
+        listed = (paths,) if isinstance(paths, str) else tuple(paths)
+        require("paths", all(path.startswith("/") for path in listed), "a list of paths that start with /")
+        self._paths = frozenset(path.rstrip("/") for path in listed)
         require("required", isinstance(required, bool), "True or False")
         require("record_later", isinstance(record_later, bool), "True or False")
         require("public_url", public_url is None or target_uri is None, "given without target_uri")
@@ -78,10 +79,15 @@ class TokenEndpointDPoP:
         """ASGI entry point."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, partial(self._send_lifespan, send))
-        elif scope["type"] == "http" and not (self._paths and self._paths.isdisjoint(routed_paths(scope))):
+        elif scope["type"] == "http" and self._is_endpoint(scope):
             await self._respond(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+    def _is_endpoint(self, scope: Scope) -> bool:
+        # Routers also match a path with a line feed at its end, and redirect or serve one with a slash.
+        views = all_views(scope, root_path_inside(self.app)) if self._paths else ()
+        return not self._paths or any(path.rstrip("/\n") in self._paths for path in views)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = _Response(scope, send, self._verifier)

@@ -119,7 +119,7 @@ def _targets(expected: str, received: str | None) -> dict[str, object]:
     }
     prefix = doubled_prefix(expected, received or "")
     if prefix:
-        facts["hint"] = f"{prefix} is duplicated: public_url has it, and the path too (not stripped, or --root-path)"
+        facts["hint"] = f"{prefix} is duplicated: public_url has it, and the path too: the proxy does not strip it"
     return facts
 
 

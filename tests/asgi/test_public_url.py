@@ -341,7 +341,7 @@ async def test_a_lone_surrogate_is_a_malformed_target(make_api, path, raw_path):
 
 
 async def test_a_prefix_that_appears_twice_is_reported_in_the_log(make_api, caplog):
-    """Y09: a proxy that does not strip it, or a server that puts it in front."""
+    """Y09: a proxy that does not strip it."""
     caplog.set_level("INFO", "dpop_asgi")
     api = make_api(public_url=f"{PUBLIC_URL}/api")
     assert (await api.request(path="/api/r")).status == 401
@@ -378,3 +378,24 @@ async def test_a_root_path_that_the_server_puts_into_the_path_counts_once(api):
     sent = await api.fields(path="/api/r")
     scope = http_scope(path="/api/r", root_path="/api", headers=sent.items())
     assert await _status(api, scope) == 200
+
+
+@pytest.mark.parametrize(
+    ("public_url", "scope", "htu"),
+    [
+        pytest.param("/api", {"path": "/api/r", "root_path": "/api"}, "/api/r", id="stripped-and-put-in-front-again"),
+        pytest.param("/v1/api", {"path": "/api/r", "root_path": "/api/"}, "/v1/api/r", id="a-part-of-it"),
+        pytest.param("/api", {"path": "/r", "root_path": "/api"}, "/api/r", id="stripped-and-told"),
+        pytest.param("/api", {"path": "/api/r"}, "/api/api/r", id="not-told"),
+        pytest.param("/v1", {"path": "/api/r", "root_path": "/api"}, "/v1/api/r", id="another"),
+        pytest.param("/api", {"path": "/apis/r", "root_path": "/api"}, "/api/apis/r", id="a-longer-segment"),
+        pytest.param(
+            "/v2", {"path": "/v2/r", "root_path": "/v2", "app_root_path": ""}, "/v2/v2/r", id="a-mount-is-a-part-of-it"
+        ),
+    ],
+)
+async def test_a_prefix_that_a_proxy_strips_and_the_server_puts_in_front_counts_once(make_api, public_url, scope, htu):
+    """N01: `uvicorn --root-path`."""
+    api = make_api(public_url=PUBLIC_URL + public_url)
+    sent = await api.fields(path=PUBLIC_URL + htu)
+    assert await _status(api, http_scope(headers=sent.items(), **scope)) == 200

@@ -215,15 +215,17 @@ class ResourceServer:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> Self:
-        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port)]
-        command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
-        # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
-        command += ["--h11-max-incomplete-event-size", "131072"]
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
         given = {f"DPOP_{name.upper()}": str(value) for name, value in self._settings.items()}
-        self._process = Process(command, environment={**kept, **given})
+        self._process = Process([sys.executable, "-m", *self._command()], environment={**kept, **given})
         wait_until(self._answers, f"the {self.example} does not answer")
         return self
+
+    def _command(self) -> list[str]:
+        command = ["uvicorn", self._app, "--port", str(self.port)]
+        command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
+        # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
+        return [*command, "--h11-max-incomplete-event-size", "131072"]
 
     def _answers(self) -> bool:
         if self._process is not None and not self._process.running():
