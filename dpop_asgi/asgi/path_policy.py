@@ -136,8 +136,8 @@ class RequiredPaths:
         return needed
 
     def _of(self, scope: Mapping[str, Any]) -> Requirement | None:
-        needed = None
-        for path in routed_paths(scope):
+        needed = self._of_path(scope)
+        for path in routed_paths(scope)[1:]:
             also = self._of_path({**scope, "path": path})
             try:
                 needed = needed & also if needed and also else needed or also

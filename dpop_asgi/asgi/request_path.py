@@ -59,8 +59,12 @@ def routed_paths(scope: Scope) -> list[str]:
     Starlette and Django do, and serve a route with it and without it: behind a proxy that strips it, both can arrive.
     """
     path: str = scope["path"]
+    root = scope.get("root_path")
+    # Hot path: few apps have one.
+    if not root:
+        return [path]
     # The second is that of the server, inside a mount.
-    roots = {scope.get("root_path"), scope.get("app_root_path")}
+    roots = {root, scope.get("app_root_path")}
     return [path, *(path[len(root) :] for root in roots if root and path.startswith(f"{root}/"))]
 
 
