@@ -2,7 +2,7 @@
 
 from dpop_asgi.asgi.middleware import DPoPMiddleware
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
-from dpop_asgi.asgi.token_endpoint import TokenEndpointDPoP, dpop_from
+from dpop_asgi.asgi.token_endpoint import TokenEndpointDPoP, dpop_from, record_proof
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.authorization import Requirement
@@ -29,7 +29,7 @@ from dpop_asgi.errors import (
     UseNonce,
 )
 from dpop_asgi.nonces import NoncePolicy
-from dpop_asgi.proof_verifier import ProofVerifier, VerifiedProof
+from dpop_asgi.proof_verifier import CheckedProof, ProofVerifier, VerifiedProof
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
@@ -42,6 +42,7 @@ __all__ = [
     "AccessToken",
     "Authenticator",
     "Caller",
+    "CheckedProof",
     "Clock",
     "DPoPError",
     "DPoPMiddleware",
@@ -81,5 +82,6 @@ __all__ = [
     "check_grant_key",
     "dpop_from",
     "log_decisions",
+    "record_proof",
     "requested_key",
 ]

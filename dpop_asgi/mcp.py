@@ -6,9 +6,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken
 from starlette.authentication import AuthCredentials
 from starlette.exceptions import HTTPException
 
@@ -24,6 +21,14 @@ from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.options import require
 from dpop_asgi.core.strict_json import unique_members
 from dpop_asgi.errors import InvalidToken, Reason
+
+try:
+    from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+    from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+    from mcp.server.auth.provider import AccessToken
+except ImportError as _error:
+    _ADVICE = "dpop_asgi.mcp needs the 'mcp' extra: pip install 'dpop-asgi[mcp]'"
+    raise ImportError(_ADVICE) from _error
 
 __all__ = ["CallerForMCP", "protect"]
 

@@ -18,7 +18,7 @@ try:
     from opentelemetry import metrics, trace
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
 except ImportError as _error:
-    _ADVICE = "dpop_asgi.opentelemetry needs the OpenTelemetry API: pip install 'dpop-asgi[opentelemetry]'"
+    _ADVICE = "dpop_asgi.opentelemetry needs the 'opentelemetry' extra: pip install 'dpop-asgi[opentelemetry]'"
     raise ImportError(_ADVICE) from _error
 
 __all__ = ["Telemetry"]

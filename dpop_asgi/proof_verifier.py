@@ -4,6 +4,8 @@ The checks are those of `Authenticator`, in the same order, without the ones tha
 """
 
 import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dpop_asgi.core.checks import ProofContext
@@ -31,6 +33,32 @@ class VerifiedProof:
 
     key_thumbprint: str
     nonce: str | None = field(default=None, repr=False)
+
+
+class CheckedProof:
+    """A proof that has passed every check but the last: whether it was used before.
+
+    Attributes:
+        verified: what it says. Nothing may be done for it before `record`.
+        is_recorded: whether it is.
+    """
+
+    def __init__(self, verified: VerifiedProof, record: Callable[[], Awaitable[None]]) -> None:
+        self.verified: VerifiedProof = verified
+        self.is_recorded: bool = False
+        self._record = record
+
+    async def record(self) -> VerifiedProof:
+        """Record it as used, unless that was done.
+
+        Raises:
+            Refusal: If it was used before, or has expired since it was checked.
+            StoreError: If the store can't tell.
+        """
+        if not self.is_recorded:
+            await self._record()
+            self.is_recorded = True
+        return self.verified
 
 
 class ProofVerifier(ProofState):
@@ -80,19 +108,21 @@ class ProofVerifier(ProofState):
             Refusal: If a check fails; the first one decides.
             StoreError: If the store can't tell whether the proof is new, or which nonces are valid.
         """
-        self.self_check.start()
-        if self._observer is None:
-            return await self._decide(request)
-        seen = Seen(self._observer, request, has_token=False)
-        try:
-            verified = await self._decide(request, seen)
-        except DPoPError as error:
-            seen.rejected(error)
-            raise
-        seen.accepted()
-        return verified
+        return await (await self.check(request)).record()
 
-    async def _decide(self, request: IncomingRequest, seen: Seen | None = None) -> VerifiedProof:
+    async def check(self, request: IncomingRequest) -> CheckedProof:
+        """The same in two steps: something else, such as the client's authentication, may come before the record.
+
+        Raises:
+            Refusal: If a check fails; the first one decides.
+            StoreError: If the store can't tell which nonces are valid.
+        """
+        self.self_check.start()
+        seen = None if self._observer is None else Seen(self._observer, request, has_token=False)
+        with _observed(seen):
+            return await self._check(request, seen)
+
+    async def _check(self, request: IncomingRequest, seen: Seen | None) -> CheckedProof:
         proof = self._reader.read(only_proof([value for name, value in request.headers if name == b"dpop"]))
         target_uri, now = request.resolved_uri(), self._clock()
         if seen is not None:
@@ -102,14 +132,30 @@ class ProofVerifier(ProofState):
         if self._nonces is not None:
             nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)
         thumbprint = proof.verify_signature()
-        recording = self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)
-        if seen is not None:
-            seen.nonce, recording = nonce, seen.recording(recording)
-        await recording
-        # Again: while a slow store responded, the proof may have expired, and the store may have forgotten it.
-        check_alive(self._clock(), last_instant, nonce)
-        return VerifiedProof(thumbprint, None if nonce is None else nonce.value)
+
+        async def record() -> None:
+            recording: Awaitable[bool] = self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)
+            with _observed(seen):
+                if seen is not None:
+                    seen.nonce, recording = nonce, seen.recording(recording)
+                await recording
+                # Again: while a slow store responded, the proof may have expired, and the store may have forgotten it.
+                check_alive(self._clock(), last_instant, nonce)
+            if seen is not None:
+                seen.accepted()
+
+        return CheckedProof(VerifiedProof(thumbprint, None if nonce is None else nonce.value), record)
 
     def replacement_nonce(self, proof: VerifiedProof) -> str | None:
         """The `DPoP-Nonce` for a response to this proof, or `None` if its own is the newest (RFC 9449 §8.2)."""
         return self._replacement_for(proof.nonce)
+
+
+@contextmanager
+def _observed(seen: Seen | None) -> Iterator[None]:
+    try:
+        yield
+    except DPoPError as error:
+        if seen is not None:
+            seen.rejected(error)
+        raise

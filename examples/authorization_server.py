@@ -10,6 +10,7 @@ everything. Codes are in memory: it runs in one process.
 import base64
 import hashlib
 import os
+import re
 import secrets
 import time
 from hmac import compare_digest
@@ -24,14 +25,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from dpop_asgi import InvalidProof, ProofVerifier, Reason, TokenEndpointDPoP, check_grant_key, dpop_from, requested_key
+from dpop_asgi import (
+    InvalidProof,
+    ProofVerifier,
+    Reason,
+    TokenEndpointDPoP,
+    check_grant_key,
+    record_proof,
+    requested_key,
+)
 from dpop_asgi.settings import Settings
 
 settings = Settings.from_environment()
 ISSUER, AUDIENCE, SCOPES = os.environ["DPOP_ISSUER"], os.environ["DPOP_AUDIENCE"], {"orders:read", "orders:write"}
 # A client without a secret is a public one: its tokens must be bound (RFC 9449 §5).
 CLIENTS = {"demo": "demo-secret", "demo-app": None}
-REDIRECT_URIS = {"http://127.0.0.1:9000/callback"}
+# Programs on the user's machine choose the port when they ask (RFC 8252 §7.3).
+REDIRECT_URI = re.compile(r"http://127\.0\.0\.1:\d{1,5}/callback")
 CODE_LIFE, TOKEN_LIFE, REFRESH_LIFE = 60, 300, 86400  # seconds
 MOST_GRANTS, MOST_BYTES = 10_000, 16_384  # anyone can ask for codes, and send forms
 NO_STORE, PUSHED = {"cache-control": "no-store"}, "urn:ietf:params:oauth:request_uri:"
@@ -107,7 +117,8 @@ async def read(request: Request) -> tuple[dict[str, str], str]:
 
 def agreed(given: dict[str, str], client: str, key: str | None = None) -> Grant:
     """The grant for an authorization request; `key` is that of its proof (RFC 9449 §10, §10.1)."""
-    if client not in CLIENTS or given.get("redirect_uri") not in REDIRECT_URIS or "request_uri" in given:
+    is_known = client in CLIENTS and REDIRECT_URI.fullmatch(given.get("redirect_uri", ""))
+    if not is_known or "request_uri" in given:
         raise error("invalid_request", "Unknown client_id, redirect_uri or request_uri")
     flow = given.get("response_type"), given.get("code_challenge_method")
     if flow != ("code", "S256") or not given.get("code_challenge"):
@@ -118,7 +129,7 @@ def agreed(given: dict[str, str], client: str, key: str | None = None) -> Grant:
 async def par(request: Request) -> Response:
     """Pushed authorization requests (RFC 9126)."""
     given, client = await read(request)
-    name = pushed.keep(agreed(given, client, dpop_from(request)))
+    name = pushed.keep(agreed(given, client, await record_proof(request)))
     return JSONResponse({"request_uri": PUSHED + name, "expires_in": CODE_LIFE}, 201, NO_STORE)
 
 
@@ -135,7 +146,8 @@ async def authorize(request: Request) -> Response:
 async def token(request: Request) -> Response:
     """Client credentials, authorization codes and refresh tokens."""
     given, client = await read(request)
-    key, kind, is_public = dpop_from(request), given.get("grant_type"), CLIENTS[client] is None
+    # Only now, so that those who are no clients can't fill the store.
+    key, kind, is_public = await record_proof(request), given.get("grant_type"), CLIENTS[client] is None
     if is_public and key is None:
         raise InvalidProof(Reason.PROOF_MISSING)
     if kind == "client_credentials" and not is_public:
@@ -194,7 +206,10 @@ routes = [
     Route("/.well-known/oauth-authorization-server", JSONResponse(METADATA)),
 ]
 app = Starlette(routes=routes, exception_handlers={HTTPException: failed})
-public_url, insecure = settings.public_url or ISSUER, settings.insecure_http_hosts
 app.add_middleware(
-    TokenEndpointDPoP, verifier=verifier, public_url=settings.public_url or ISSUER, insecure_http_hosts=insecure
+    TokenEndpointDPoP,
+    verifier=verifier,
+    public_url=settings.public_url or ISSUER,
+    insecure_http_hosts=settings.insecure_http_hosts,
+    record_later=True,
 )

@@ -2,7 +2,8 @@
 
 They run in three parts (see `parts.py`). With arguments, pytest is run once, with them.
 `--explore` tries random examples, with another seed each time, until one fails or Ctrl+C; paths may follow it.
-`--setup-only` stops before pytest.
+`--wheel` runs all against the wheel, and `--minimum` with the oldest dependencies that are allowed (`installed.py`);
+arguments may follow. `--setup-only` stops before pytest.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
+from tests.installed import run_installed
 from tests.parts import FOR_ALL, explore, run_all
 from tests.programs import PYTHON, SetupError, say
 from tests.set_up import set_up
@@ -24,6 +26,8 @@ def main(arguments: list[str]) -> int:
         say("ready")
     elif arguments[:1] == ["--explore"]:
         return explore(arguments[1:], environment)
+    elif arguments[:1] in (["--wheel"], ["--minimum"]):
+        return run_installed(arguments[1:], environment, oldest=arguments[0] == "--minimum")
     elif all(argument.startswith(FOR_ALL) for argument in arguments):
         return run_all(arguments, environment)
     else:

@@ -12,10 +12,12 @@ from hypothesis import HealthCheck, settings
 from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.parts import LONG, mark, run_together
 from tests.support.collection import COLLECTED, all_collected
-from tests.support.processes import AUDIENCE, RedisServer
+from tests.support.processes import AUDIENCE, PACKAGE, ROOT, RedisServer
 from tests.support.serving import IssuerServer
 from tests.support.website import Website
 
+# They are about the sources, which are not there when an installed package is tested (see tests/installed.py).
+collect_ignore = [] if PACKAGE.parent == ROOT else ["test_architecture.py", "test_distribution.py"]
 pytest_plugins = ["dpop_asgi.testing.pytest", "pytester"]
 
 # The same examples in every run, however busy the machine is; `python3 -m tests --explore` tries others, and more.

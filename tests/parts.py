@@ -1,18 +1,23 @@
 """The parts in which `python3 -m tests` runs everything, and what explores; the standard library is enough.
 
 What mostly computes runs side by side, one more at a time than there are cores: each waits now and then. What is
-promised in seconds, of real servers, waits more than it computes, and runs three at a time. What takes all there is of
-the machine runs one at a time.
+promised in seconds, of real servers, waits more than it computes, and runs three at a time, beside what computes and
+with a better priority. What takes all there is of the machine runs one at a time, at the end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shlex
+import shutil
 import signal
+import subprocess
+import sys
+import tempfile
 import time
-from typing import Any
+from typing import IO, Any
 
 from tests.programs import PYTHON, say
 from tests.support import children
@@ -64,6 +69,8 @@ PARTS = {
     "three at a time": [*WAITING, "-n", "3", *_BY_FILE, "-m", "waits"],
     "one at a time": [*ALONE, "-m", "alone"],
 }
+# What computes gives way.
+NICE = {"side by side": ("nice", "-n", "10")}
 # What all can be given.
 FOR_ALL = ("--cov", "--durations", "-q", "-v", "-x")
 
@@ -86,15 +93,40 @@ def run_together(name: str) -> str:
 def run_all(arguments: list[str], environment: dict[str, str]) -> int:
     """Gives pytest's exit code: the first that is not 0."""
     begin, codes = time.monotonic(), {}
-    for part in PARTS:
-        say(part)
-        codes[part] = _pytest(of_part(part, arguments), environment)
-        if codes[part] and "-x" in arguments:
+    for parts in rounds(arguments):
+        codes |= _run(parts, arguments, environment)
+        if any(codes.values()) and "-x" in arguments:
             break
     failed = [part for part, code in codes.items() if code]
     minutes, seconds = divmod(round(time.monotonic() - begin), 60)
     say(f"{'FAILED: ' + ', '.join(failed) if failed else 'all passed'}, in {minutes}:{seconds:02} minutes")
     return next((code for code in codes.values() if code), 0)
+
+
+def rounds(arguments: list[str]) -> list[list[str]]:
+    """The parts that run at once. Coverage is collected in one file, so that there it is one after another."""
+    *others, last = PARTS
+    return [[part] for part in PARTS] if "--cov" in arguments else [others, [last]]
+
+
+def _run(parts: list[str], arguments: list[str], environment: dict[str, str]) -> dict[str, int]:
+    """Gives pytest's exit codes. What the first part writes is seen at once, that of the others after it."""
+    with contextlib.ExitStack() as files:
+        outputs = {part: files.enter_context(tempfile.TemporaryFile()) for part in parts[1:]}
+        say(", ".join([parts[0], *(f"at the same time {part}" for part in outputs)]))
+        pytests = {
+            part: _pytest(of_part(part, arguments), environment, nice=NICE.get(part, ()), output=outputs.get(part))
+            for part in parts
+        }
+        codes = {}
+        for part, pytest in pytests.items():
+            codes[part] = _exit_code(pytest, *pytests.values())
+            if part in outputs:
+                say(part)
+                outputs[part].seek(0)
+                shutil.copyfileobj(outputs[part], sys.stdout.buffer)
+                sys.stdout.flush()
+        return codes
 
 
 def of_part(part: str, arguments: list[str]) -> list[str]:
@@ -114,18 +146,31 @@ def explore(arguments: list[str], environment: dict[str, str]) -> int:
         chosen = ["--hypothesis-profile=explore", f"--hypothesis-seed={secrets.randbits(32)}"]
         again = ["-m", "explores or hypothesis", *chosen, *arguments]
         say(f"round {passed + 1}; again by: python3 -m tests {shlex.join(again)}")
-        if code := _pytest(["-q", *again], environment):
+        if code := _exit_code(_pytest(["-q", *again], environment)):
             say(f"{passed} rounds passed before this one")
             return code
         passed += 1
 
 
-def _pytest(arguments: list[str], environment: dict[str, str]) -> int:
-    """Gives its exit code. What ends this process ends pytest, and lets it end first what it has started."""
-    pytest = children.start([str(PYTHON), "-m", "pytest", *arguments], env=environment)
-    signal.signal(signal.SIGTERM, lambda number, _: pytest.send_signal(number))
+def _pytest(
+    arguments: list[str], environment: dict[str, str], *, nice: tuple[str, ...] = (), output: IO[bytes] | None = None
+) -> subprocess.Popen[Any]:
+    return children.start(
+        [*nice, str(PYTHON), "-m", "pytest", *arguments], env=environment, stdout=output, stderr=output
+    )
+
+
+def _exit_code(of: subprocess.Popen[Any], *others: subprocess.Popen[Any]) -> int:
+    """What ends this process ends pytest, and lets it end first what it has started."""
+    pytests = (of, *others)
+
+    def tell(number: int) -> None:
+        for pytest in pytests:
+            pytest.send_signal(number)
+
+    signal.signal(signal.SIGTERM, lambda number, _: tell(number))
     while True:
         try:
-            return pytest.wait()
+            return of.wait()
         except KeyboardInterrupt:
-            pytest.send_signal(signal.SIGINT)
+            tell(signal.SIGINT)

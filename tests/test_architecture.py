@@ -8,11 +8,11 @@ from itertools import pairwise
 import pytest
 
 from tests.parts import PARTS, of_part
-from tests.support.processes import ROOT
+from tests.support.processes import PACKAGE, ROOT
 
 LONGEST_FILE = 250
 LONGEST_FUNCTION = 40
-MODULES = sorted((ROOT / "dpop_asgi").rglob("*.py"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
 FILES = [pytest.param(path, id=str(path.relative_to(ROOT))) for path in MODULES]
 
 

@@ -27,9 +27,8 @@ from dpop_asgi import (
 )
 from dpop_asgi.settings import VARIABLES
 from tests.support.faults import FAULTS
+from tests.support.processes import PACKAGE, ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / "dpop_asgi"
 SOURCES = {".py", ".html", ".css", ".js"}
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager, suppress
+from http import HTTPMethod
 from typing import Annotated
 
 import httpx2
@@ -12,6 +13,8 @@ from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
 from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
 from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -538,6 +541,14 @@ def test_what_is_open_is_listed(tmp_path):
         "GET /front",
     ]
     assert scopes_of(app) == ["a:b", "b", "files:read", "orders:read", "orders:write"]
+
+
+def test_each_method_that_starlette_calls_is_listed():
+    """QUERY, too: one that is left out would count as protected."""
+    each = type("Each", (HTTPEndpoint,), {name.lower(): public for name in (*HTTPMethod, "QUERY")})
+    called = each({"type": "http"}, None, None)._allowed_methods
+    listed = unprotected_routes(Starlette(routes=[Route("/a", each)]))
+    assert {label.partition(" ")[0] for label in listed} | {"HEAD"} == {*called}
 
 
 def test_a_scope_that_is_none_is_found_before_the_first_request():

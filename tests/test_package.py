@@ -1,18 +1,30 @@
-"""What is imported, exported and numbered."""
+"""What is imported, exported and numbered, and what the extras bring."""
 
+import pkgutil
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import distribution, packages_distributions, version
 from types import ModuleType
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import dpop_asgi
-from tests.support.processes import ROOT
+from tests.support.processes import PACKAGE, ROOT
 
 EXTRAS = ("fastapi", "rich", "typer", "uvicorn", "websockets")
+# What needs each extra. httpx2 is there without one, which is for who only calls APIs to rely on.
+NEEDING = {
+    "cli": "dpop_asgi.cli.app",
+    "client": "dpop_asgi.client",
+    "fastapi": "dpop_asgi.fastapi",
+    "mcp": "dpop_asgi.mcp",
+    "opentelemetry": "dpop_asgi.opentelemetry",
+}
+OLD_FASTAPI = "import fastapi.routing; del fastapi.routing.iter_route_contexts; import dpop_asgi.fastapi"
 
 
 def test_the_public_names_are_sorted():
@@ -71,4 +83,62 @@ def test_a_server_does_not_import_the_client():
 
 
 def test_the_package_is_marked_as_typed():
-    assert (ROOT / "dpop_asgi" / "py.typed").exists()
+    assert (PACKAGE / "py.typed").exists()
+
+
+# Extras
+
+
+def _brought_by(*extras):
+    """The distributions that pip installs with these extras of ours."""
+    found, left = set(), [("dpop-asgi", frozenset(["", *extras]))]
+    while left:
+        found.add(asked := left.pop())
+        for requirement in map(Requirement, distribution(asked[0]).requires or ()):
+            marker = requirement.marker
+            if marker is None or any(marker.evaluate({"extra": extra}) for extra in asked[1]):
+                needed = canonicalize_name(requirement.name), frozenset(["", *requirement.extras])
+                left += {needed} - found
+    return {name for name, _ in found}
+
+
+def _run_with(extras, statement):
+    """With nothing to import but what the package and these extras bring."""
+    brought = _brought_by(*extras)
+    absent = [name for name, of in packages_distributions().items() if not {*map(canonicalize_name, of)} & brought]
+    program = f"import sys; sys.modules.update(dict.fromkeys({absent})); {statement}"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+@pytest.mark.parametrize(("extra", "module"), NEEDING.items(), ids=NEEDING)
+def test_an_extra_brings_all_that_its_module_imports(extra, module):
+    assert _run_with([extra], f"import {module}").stderr == ""
+
+
+def test_without_any_extra_everything_else_can_be_imported():
+    modules = [module.name for module in pkgutil.walk_packages(dpop_asgi.__path__, "dpop_asgi.")]
+    needing = (*NEEDING.values(), "dpop_asgi.cli", "dpop_asgi.testing.pytest")
+    others = [name for name in modules if not name.startswith(needing) or name.startswith(NEEDING["client"])]
+    assert _run_with([], f"import dpop_asgi, {', '.join(others)}").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("extra", "there", "statement"),
+    [
+        pytest.param("fastapi", [], "import dpop_asgi.fastapi", id="fastapi"),
+        pytest.param("fastapi", ["fastapi"], OLD_FASTAPI, id="an-old-fastapi"),
+        pytest.param("mcp", [], "import dpop_asgi.mcp", id="mcp"),
+        pytest.param("opentelemetry", [], "import dpop_asgi.opentelemetry", id="opentelemetry"),
+        pytest.param("cli", [], "from dpop_asgi.cli import main; main()", id="cli"),
+    ],
+)
+def test_without_its_extra_a_module_says_what_to_install(extra, there, statement):
+    done = _run_with(there, statement)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(f"needs the '{extra}' extra: pip install 'dpop-asgi[{extra}]'")
+
+
+def test_all_is_all_extras_that_users_need():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert extras["all"] == [f"dpop-asgi[{','.join(sorted(NEEDING))}]"]
+    assert extras.keys() == {*NEEDING, "all", "bench", "dev", "tests"}

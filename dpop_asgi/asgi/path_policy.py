@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from dpop_asgi.asgi.public_paths import PublicRequests
+from dpop_asgi.asgi.request_path import routed_paths
 from dpop_asgi.core.authorization import ANY_CALLER, Requirement
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import Mode
@@ -91,6 +92,8 @@ class PathPolicy:
 class RequiredPaths:
     """What requests need. The longest path that matches decides; exact ones come first.
 
+    Routers ignore the `root_path` at the beginning of a path, so a path with it also needs what it needs without.
+
     Args:
         needed: by path, exact or a prefix that ends in `/`: a `Requirement`; `required` (DPoP only); `mixed` (what the
             authenticator's mode accepts); or `public`. Loosening words hold for plain paths only, as in `public_paths`.
@@ -121,7 +124,8 @@ class RequiredPaths:
         """What this request needs; `None` if nothing is said about it, or it is public.
 
         Raises:
-            InvalidRequest: If the path has dot segments, or needs something else without its empty segments.
+            InvalidRequest: If the path has dot segments, or needs something else without its empty segments; or if no
+                caller could meet what it needs with and without `root_path`.
         """
         shown: str = scope["path"]
         needed = self._of(scope)
@@ -132,6 +136,16 @@ class RequiredPaths:
         return needed
 
     def _of(self, scope: Mapping[str, Any]) -> Requirement | None:
+        needed = None
+        for path in routed_paths(scope):
+            also = self._of_path({**scope, "path": path})
+            try:
+                needed = needed & also if needed and also else needed or also
+            except ValueError:
+                raise InvalidRequest(Reason.TARGET_MALFORMED) from None
+        return needed
+
+    def _of_path(self, scope: Mapping[str, Any]) -> Requirement | None:
         shown: str = scope["path"]
         for path, needed, loose in self._rules:
             if loose is not None:

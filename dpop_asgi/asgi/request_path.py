@@ -53,6 +53,17 @@ def is_shown_to_the_app(raw: bytes, scope: Scope) -> bool:
     return len(shown) < len(sent) and f"{scope.get('root_path', '')}{shown}".endswith(sent)
 
 
+def routed_paths(scope: Scope) -> list[str]:
+    """The path that the app sees, and what it is for a router that leaves out the beginning that `root_path` names.
+
+    Starlette and Django do, and serve a route with it and without it: behind a proxy that strips it, both can arrive.
+    """
+    path: str = scope["path"]
+    # The second is that of the server, inside a mount.
+    roots = {scope.get("root_path"), scope.get("app_root_path")}
+    return [path, *(path[len(root) :] for root in roots if root and path.startswith(f"{root}/"))]
+
+
 def _decoded(raw: bytes) -> str:
     """Decodes like `urllib.parse.unquote`, which is too slow for 8 KB of escapes: five times a signature check.
 

@@ -9,16 +9,17 @@ from starlette.requests import HTTPConnection
 from dpop_asgi.asgi.headers import with_exposure, with_nonce, without
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
+from dpop_asgi.asgi.request_path import routed_paths
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.options import is_plain_function, require
 from dpop_asgi.errors import DPoPError, Refusal
-from dpop_asgi.proof_verifier import ProofVerifier, VerifiedProof
+from dpop_asgi.proof_verifier import CheckedProof, ProofVerifier
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
-# The scope key of the `VerifiedProof`, or of `None` for a request without a proof.
+# The scope key of the `CheckedProof`, or of `None` for a request without a proof.
 _PROOF_KEY = "dpop_asgi.verified_proof"
 _SERVER_ERROR = 500
 
@@ -35,6 +36,8 @@ class TokenEndpointDPoP:
         verifier: verifies proofs. Endpoints on one origin share it, since clients keep one nonce per origin.
         paths: of the endpoints, as the router sees them, with the prefix of a mount. Without any, every request.
         required: whether requests without a proof are rejected, too.
+        record_later: whether the endpoint records a proof as used, by `record_proof`, once it has authenticated the
+            client: then nobody else can fill the store.
         public_url: see `DPoPMiddleware`.
         insecure_http_hosts: see `DPoPMiddleware`.
         target_uri: a custom function from the scope to the target URI, instead of `public_url`.
@@ -50,6 +53,7 @@ class TokenEndpointDPoP:
         verifier: ProofVerifier,
         paths: Iterable[str] = (),
         required: bool = False,
+        record_later: bool = False,
         public_url: str | Iterable[str] | None = None,
         insecure_http_hosts: Iterable[str] = (),
         target_uri: TargetURI | None = None,
@@ -58,12 +62,14 @@ class TokenEndpointDPoP:
         self._paths = frozenset((paths,) if isinstance(paths, str) else paths)
         require("paths", all(path.startswith("/") for path in self._paths), "a list of paths that start with /")
         require("required", isinstance(required, bool), "True or False")
+        require("record_later", isinstance(record_later, bool), "True or False")
         require("public_url", public_url is None or target_uri is None, "given without target_uri")
         is_plain = target_uri is None or is_plain_function(target_uri)
         require("target_uri", is_plain, "a function of the scope, and not an async one")
         self.app = app
         self._verifier = verifier
         self._required = required
+        self._record_later = record_later
         self._target_uri = target_uri or (
             RequestURL() if public_url is None else PublicURL(public_url, insecure_http_hosts=insecure_http_hosts)
         )
@@ -72,7 +78,7 @@ class TokenEndpointDPoP:
         """ASGI entry point."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, partial(self._send_lifespan, send))
-        elif scope["type"] == "http" and (not self._paths or scope["path"] in self._paths):
+        elif scope["type"] == "http" and not (self._paths and self._paths.isdisjoint(routed_paths(scope))):
             await self._respond(scope, receive, send)
         else:
             await self.app(scope, receive, send)
@@ -83,7 +89,10 @@ class TokenEndpointDPoP:
             if self._required or any(name == b"dpop" for name, _ in scope["headers"]):
                 target_uri = partial(self._target_uri, scope)
                 request = IncomingRequest(scope["method"], target_uri, scope["headers"])
-                response.proof = await self._verifier.verify(request)
+                proof = await self._verifier.check(request)
+                if not self._record_later:
+                    await proof.record()
+                response.proof = proof
             await self.app({**scope, _PROOF_KEY: response.proof}, receive, response.send)
         except Exception as error:
             if not await response.handles(error):
@@ -104,13 +113,36 @@ def dpop_from(connection: HTTPConnection) -> str | None:
         The thumbprint (RFC 7638, SHA-256, base64url), or `None` if the request has no proof.
 
     Raises:
-        LookupError: If there is no `TokenEndpointDPoP` around this endpoint: a proof would not be verified.
+        LookupError: If there is no `TokenEndpointDPoP` around this endpoint: a proof would not be verified; or if the
+            proof is to be recorded later, and isn't yet.
     """
+    proof = _proof_of(connection)
+    if proof is not None and not proof.is_recorded:
+        msg = "the proof isn't recorded yet: call `await record_proof(request)` once the client is authenticated"
+        raise LookupError(msg)
+    return None if proof is None else proof.verified.key_thumbprint
+
+
+async def record_proof(connection: HTTPConnection) -> str | None:
+    """Record the proof of this request as used, unless it is. Returns what `dpop_from` returns.
+
+    For `record_later`: nothing may be done for the request before.
+
+    Raises:
+        Refusal: If the proof was used before, or has expired. The response is the middleware's.
+        StoreError: If the store can't tell.
+        LookupError: If there is no `TokenEndpointDPoP` around this endpoint.
+    """
+    proof = _proof_of(connection)
+    return None if proof is None else (await proof.record()).key_thumbprint
+
+
+def _proof_of(connection: HTTPConnection) -> CheckedProof | None:
     if _PROOF_KEY not in connection.scope:
         msg = "no TokenEndpointDPoP around this endpoint, or its path is not one of its paths"
         raise LookupError(msg)
-    proof: VerifiedProof | None = connection.scope[_PROOF_KEY]
-    return None if proof is None else proof.key_thumbprint
+    proof: CheckedProof | None = connection.scope[_PROOF_KEY]
+    return proof
 
 
 class _Response:
@@ -121,7 +153,7 @@ class _Response:
     """
 
     def __init__(self, scope: Scope, send: Send, verifier: ProofVerifier) -> None:
-        self.proof: VerifiedProof | None = None
+        self.proof: CheckedProof | None = None
         self._scope = scope
         self._send = send
         self._verifier = verifier
@@ -171,9 +203,9 @@ class _Response:
         body = b"" if self._scope["method"] == "HEAD" else response.body
         await self._send({"type": "http.response.body", "body": body})
 
-    def _with_nonce(self, headers: Headers, proof: VerifiedProof) -> Headers:
+    def _with_nonce(self, headers: Headers, proof: CheckedProof) -> Headers:
         """RFC 9449 §8.2: a newer nonce on any response to a proof, which then must not be cached."""
-        if proof.nonce is None:
+        if proof.verified.nonce is None:
             return headers
-        nonce = self._verifier.replacement_nonce(proof)
+        nonce = self._verifier.replacement_nonce(proof.verified)
         return without(headers, b"dpop-nonce") if nonce is None else with_nonce(headers, nonce)

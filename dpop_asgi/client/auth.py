@@ -23,8 +23,6 @@ _Steps = Generator[Step | Awaitable[str], Any, None]
 
 # In the extensions of a request, which httpx2 copies when it follows a redirect: where the token was sent first.
 _FIRST_ORIGIN = "dpop_asgi.origin"
-# As many as curl and browsers follow at least, and far more than APIs have.
-_MOST_REDIRECTS = 10
 # Who waits for a token that another thread or task fetches. httpx2's own timeouts are 5 s each.
 _LONGEST_WAIT_SECONDS = 30.0
 
@@ -33,23 +31,30 @@ class DPoPAuth(httpx2.Auth):
     """Sends an access token with a proof of possession (RFC 9449 §7), and handles the server's nonces.
 
     Nonces are learned from every response. After a nonce challenge the request is sent once more, unless its body was
-    consumed. Threads and tasks may share one.
+    consumed. A redirect gets a proof of its own on the same origin, and neither token nor proof on another one. Threads
+    and tasks may share one.
 
     Args:
         token: the access token; or a function that returns it, which is called for each request and may be async; or
             how to fetch it.
         key: the key that the token is bound to.
+        follow_redirects: whether redirects are followed, instead of by the client of httpx2. It would do so with the
+            proof for the first URI, also to another origin.
         clock: seconds since the epoch.
 
     Raises:
         ValueError: If an option is invalid. The message names the option.
     """
 
-    def __init__(self, token: TokenSource, *, key: Key, clock: Clock = time.time) -> None:
+    def __init__(
+        self, token: TokenSource, *, key: Key, follow_redirects: bool = False, clock: Clock = time.time
+    ) -> None:
         fits = callable(token) or isinstance(token, ClientCredentials) or is_token(token)
         require("token", fits, "an access token without its scheme, a function that returns one, or ClientCredentials")
         require("key", isinstance(key, Key), "a Key")
+        require("follow_redirects", isinstance(follow_redirects, bool), "True or False")
         self._key = key
+        self._follow_redirects = follow_redirects
         self._clock = clock
         self._nonces = Nonces()
         self._source = token
@@ -110,28 +115,35 @@ class DPoPAuth(httpx2.Auth):
 
     def _steps(self, request: httpx2.Request) -> _Steps:
         """Yields requests to send, and whatever else has to be waited for; the last response is the result."""
-        url = _url(request)
-        origin = target(url)[1]
-        if request.extensions.setdefault(_FIRST_ORIGIN, origin) != origin:
-            # Nor does it get one when the other origin redirects back, to a URI of its choice.
-            request.extensions[_FIRST_ORIGIN] = ""
-            self._learn((yield request))
-            return
-        token = self._source if isinstance(self._source, str) else (yield from self._token(request))
-        response = yield from self._signed(request, url, token)
-        for _ in range(_MOST_REDIRECTS):
-            if response.request is request:
-                break
-            # httpx2 has followed a redirect with the proof for another URI, and without the token to another origin.
-            request = response.request
+        body, token = Body(request), None
+        while True:
             url = _url(request)
-            if _left(origin, response) or challenge_error(response) is None or not Body(request).repeatable:
-                return
-            response = yield from self._signed(request, url, token)
-        if self._bound is not None and challenge_error(response) == "invalid_token":
+            if _stays(request, url):
+                token = token or (yield from self._token(request))
+                response = yield from self._signed(request, url, body, token)
+            else:
+                for name in ("Authorization", "DPoP"):
+                    request.headers.pop(name, None)
+                response = yield request
+                self._learn(response)
+            following = self._following(request, response, body)
+            if following is None:
+                break
+            request, body = following, body.again(following)
+        if self._bound is not None and token and _stayed(response) and challenge_error(response) == "invalid_token":
             self._bound.forget(token)
 
+    def _following(self, request: httpx2.Request, response: httpx2.Response, body: Body) -> httpx2.Request | None:
+        """The request that a redirect leads to, if it is to be sent from here."""
+        following = response.next_request if self._follow_redirects else None
+        if response.request is not request and _stayed(response) and challenge_error(response) is not None:
+            # httpx2 has followed a redirect itself, with the proof for another URI.
+            following = response.request
+        return None if following is None or body.is_spent_for(following) else following
+
     def _token(self, request: httpx2.Request) -> Generator[Step | Awaitable[str], Any, str]:
+        if isinstance(self._source, str):
+            return self._source
         if self._bound is not None:
             return (yield from self._bound.token(request.extensions))
         token: object = self._source()  # type: ignore[operator]
@@ -142,8 +154,7 @@ class DPoPAuth(httpx2.Auth):
             raise ValueError(msg)
         return token
 
-    def _signed(self, request: httpx2.Request, url: str, token: str) -> Exchange:
-        body = Body(request)
+    def _signed(self, request: httpx2.Request, url: str, body: Body, token: str) -> Exchange:
         steps = header_flow(
             request.method,
             url,
@@ -170,10 +181,20 @@ def _url(request: httpx2.Request) -> str:
     return f"{url.scheme}://{url.netloc.decode()}{url.raw_path.decode()}"
 
 
-def _left(origin: str, response: httpx2.Response) -> bool:
-    """Whether a redirect on the way to this response led to another origin."""
-    hops = (one.request for one in (*response.history, response) if not isinstance(one.request, TokenRequest))
-    return any(target(_url(hop))[1] != origin for hop in hops)
+def _stays(request: httpx2.Request, url: str) -> bool:
+    """Whether no redirect on the way to this request led to another origin."""
+    origin = target(url)[1]
+    if request.extensions.setdefault(_FIRST_ORIGIN, origin) == origin:
+        return True
+    # Nor does the first origin get a token again: the other one would choose for which URI.
+    request.extensions[_FIRST_ORIGIN] = ""
+    return False
+
+
+def _stayed(response: httpx2.Response) -> bool:
+    """The same of a response to which httpx2 may have followed redirects."""
+    hops = (one.request for one in (*response.history, response))
+    return all(_stays(hop, _url(hop)) for hop in hops if not isinstance(hop, TokenRequest))
 
 
 def _waited(flight: Future[Outcome]) -> Outcome:

@@ -31,9 +31,11 @@ class Nonces:
 
     def learn(self, origin: str, nonce: str | None) -> str | None:
         """Keep the value of a `DPoP-Nonce` header, if there is one and it is well-formed. Returns it if it is."""
-        if nonce is None or _NONCE.fullmatch(nonce) is None:
+        # Most responses repeat the one that is kept.
+        if nonce is None or self._last.get(origin) == nonce:
+            return nonce
+        if _NONCE.fullmatch(nonce) is None:
             return None
-        if self._last.get(origin) != nonce:
-            with self._lock:
-                self._last.keep(origin, nonce)
+        with self._lock:
+            self._last.keep(origin, nonce)
         return nonce

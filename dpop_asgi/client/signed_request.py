@@ -19,7 +19,7 @@ class Body:
     """
 
     def __init__(self, request: httpx2.Request) -> None:
-        stream = request.stream
+        self._stream = stream = request.stream
         self._files: list[tuple[io.IOBase, int]] = []
         self.repeatable: bool = isinstance(stream, httpx2.ByteStream) or all(map(self._marks, _parts(stream)))
 
@@ -27,6 +27,17 @@ class Body:
         """Move the files back to where they were."""
         for file, position in self._files:
             file.seek(position)
+
+    def is_spent_for(self, request: httpx2.Request) -> bool:
+        """Whether a redirected request has this body, which cannot be sent again."""
+        return request.stream is self._stream and not self.repeatable
+
+    def again(self, request: httpx2.Request) -> "Body":
+        """The body of a redirected request, which is this one unless the method has become GET."""
+        if request.stream is not self._stream:
+            return Body(request)
+        self.rewind()
+        return self
 
     def _marks(self, part: object) -> bool:
         if isinstance(part, io.IOBase) and part.seekable():

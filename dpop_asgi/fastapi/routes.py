@@ -11,7 +11,7 @@ from dpop_asgi.asgi.gate import NEEDED
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.fastapi.needs import needs_of_dependant
 
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
 
 def unprotected_routes(app: object) -> list[str]:

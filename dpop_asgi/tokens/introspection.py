@@ -18,7 +18,7 @@ from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import client_authentication
 from dpop_asgi.tokens.issuer.discovery import insecure_hosts
 from dpop_asgi.tokens.issuer.introspection_endpoint import MAX_CALLS, IntrospectionEndpoint
-from dpop_asgi.tokens.token_types import check_kind, check_no_id_token
+from dpop_asgi.tokens.token_types import check_kind, check_no_id_token, is_bearer
 
 _READ_SECRETS = (
     "tokens and client_secret are sent to {} over plain http: anyone on the network path can read them and respond in"
@@ -230,8 +230,16 @@ class IntrospectionVerifier:
 
 
 def _check_token_type(token: AccessToken) -> None:
-    """`token_type` must be DPoP for a bound token and no other (RFC 9449 §6.2), if the answer has it."""
+    """`token_type`, if the answer has it: DPoP for a bound token and no other (RFC 9449 §6.2), else one that is known.
+
+    A token of another type must not be used (RFC 6749 §7.1): how its sender has to prove itself is not known. `N_A`
+    says that it isn't an access token (RFC 8693 §2.2.1).
+    """
     token_type = token.claims.get("token_type")
-    is_bound = token.key_thumbprint is not None
-    if token_type is not None and (str(token_type).lower() == "dpop") != is_bound:
+    if token_type is None:
+        return
+    is_dpop, is_bound = str(token_type).lower() == "dpop", token.key_thumbprint is not None
+    if not is_bound and not is_dpop and not is_bearer(token_type):
+        raise InvalidToken(Reason.TOKEN_TYPE, expected=("Bearer", "DPoP"), claim="token_type")
+    if is_dpop != is_bound:
         raise InvalidToken(Reason.BINDING_MALFORMED if is_bound else Reason.BINDING_MISSING, claim="token_type")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dpop_asgi.core.access_token import AccessToken
@@ -22,16 +23,49 @@ _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
 # What issuers call tokens that an introspection endpoint knows, but that are no access tokens, and where they say it.
 _OTHER_TOKENS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token"})
 _KINDS = ("token_type", "token_use", "typ")
+# What they call one that needs no proof (RFC 6750); some name what kind of token it is instead.
+_BEARER = frozenset({"bearer", "access_token"})
 _URN = "urn:ietf:params:oauth:token-type:"  # RFC 8693 §3
 
-_OR_OPTION = "or list it in the option types (DPOP_TOKEN_TYPES), which accepts it for DPoP-bound tokens"
-_HINTS = {
-    "jwt": "have the issuer set at+jwt (Keycloak: 'Use \"at+jwt\" as access token header type' of the client; "
-    f"Auth0: the RFC 9068 token profile of the API), {_OR_OPTION}",
-    None: f"the token has no typ, as those of Okta and Spring: have the issuer set at+jwt, {_OR_OPTION} "
-    "(None, or none in the variable)",
-    "okta-internal-at+jwt": "a token of Okta's org authorization server is for Okta itself: use a custom one",
+
+@dataclass(frozen=True, slots=True)
+class UsualType:
+    """What access tokens of an issuer are like unless somebody has changed it.
+
+    Attributes:
+        typ: their `typ`; `None` if they have none.
+        switch: how to have `at+jwt` instead; empty if there is no way.
+    """
+
+    typ: str | None
+    switch: str = ""
+
+
+USUAL_TYPES = {
+    "Keycloak": UsualType("JWT", 'switch on "Use at+jwt as access token header type" for the client'),
+    "Auth0": UsualType("JWT", "choose the token profile RFC 9068 for the API"),
+    "Okta": UsualType(None),
+    "Spring Authorization Server": UsualType(None, "set the header type to at+jwt in an OAuth2TokenCustomizer"),
 }
+OKTA_INTERNAL = "okta-internal-at+jwt"
+INSTEAD_OF_OKTA_INTERNAL = (
+    "use a custom authorization server of Okta, such as /oauth2/default: this one's are for Okta only"
+)
+
+
+def _hint(typ: str | None) -> str:
+    """What to change if tokens have this type, which is a usual one; in lower case."""
+    issuers = {name: usual for name, usual in USUAL_TYPES.items() if (usual.typ and usual.typ.lower()) == typ}
+    switches = "; ".join(f"{name}: {usual.switch}" for name, usual in issuers.items() if usual.switch)
+    begins = "" if typ else f"the token has no typ, as those of {' and '.join(issuers)}: "
+    listed = "list it" if typ else "list None (none in the variable)"
+    return (
+        f"{begins}have the issuer set at+jwt ({switches}), or {listed} in the option types (DPOP_TOKEN_TYPES), which "
+        "accepts it for DPoP-bound tokens"
+    )
+
+
+_HINTS = {"jwt": _hint("jwt"), None: _hint(None), OKTA_INTERNAL: INSTEAD_OF_OKTA_INTERNAL}
 
 
 def normal_type(typ: str) -> str:
@@ -68,8 +102,17 @@ def check_kind(answer: Mapping[str, Any]) -> None:
     Raises:
         InvalidToken: If it is one.
     """
-    if any(str(answer.get(name)).lower().removeprefix(_URN) in _OTHER_TOKENS for name in _KINDS):
+    if any(_kind(answer.get(name)) in _OTHER_TOKENS for name in _KINDS):
         raise InvalidToken(Reason.TOKEN_TYPE)
+
+
+def is_bearer(token_type: object) -> bool:
+    """Whether an introspection endpoint calls a token one that needs no proof."""
+    return _kind(token_type) in _BEARER
+
+
+def _kind(value: object) -> str:
+    return str(value).lower().removeprefix(_URN)
 
 
 def check_no_id_token(claims: Mapping[str, Any], typ: str | None) -> None:

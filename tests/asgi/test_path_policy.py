@@ -76,6 +76,35 @@ async def test_a_path_to_the_same_file_needs_the_same(make_api, tmp_path, path, 
     assert tuple(answer.status for answer in answers) == statuses
 
 
+ROOT = {"root_path": "/api"}
+MOUNT = {"root_path": "/api/v2", "app_root_path": "/api"}
+
+
+@pytest.mark.parametrize("protect", ["everything", "routes"])
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        pytest.param("/admin/a", ROOT, id="stripped"),
+        pytest.param("/api/admin/a", ROOT, id="not-stripped"),
+        pytest.param("/api//admin/a", {"root_path": "/api/"}, id="with-a-slash-at-its-end"),
+        pytest.param("/api/v2/old/a", MOUNT, id="mount-with-its-prefix"),
+        pytest.param("/api/v2/admin/a", MOUNT, id="mount-without"),
+    ],
+)
+async def test_a_path_with_the_root_path_needs_what_the_route_needs_without(make_api, protect, path, scope):
+    """Routers leave it out: the same route is served with it and without."""
+    api = make_api(protect=protect, require={"/admin/": WRITE, "/v2/old/": WRITE})
+    answers = await api.anonymous(path=path, **scope), await api.request(path=path, scope=scope)
+    assert [answer.status for answer in answers] in ([401, 403], [400, 400])
+    assert api.inner.scopes == []
+
+
+async def test_nobody_can_meet_what_contradicts_itself_with_and_without_the_root_path(make_api):
+    require = {"/api/a": Requirement(acr_values="1"), "/a": Requirement(acr_values="2")}
+    api = make_api(require=require)
+    assert (await api.request(path="/api/a", scope=ROOT)).status == 400
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

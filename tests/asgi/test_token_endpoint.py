@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from typing import Annotated
 
 import pytest
@@ -9,6 +10,7 @@ from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from dpop_asgi import (
@@ -21,6 +23,7 @@ from dpop_asgi import (
     TokenEndpointDPoP,
     check_grant_key,
     dpop_from,
+    record_proof,
 )
 from dpop_asgi.asgi.target_uri import RequestURL
 from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES, signed
@@ -65,6 +68,13 @@ async def test_a_request_without_a_proof_is_passed_on(server):
 @pytest.mark.parametrize("ath", ["", "not-the-right-hash"])
 async def test_there_is_no_token_that_ath_could_be_wrong_for(server, ath):
     assert (await server.request(claims={"ath": ath})).status == 200
+
+
+async def test_the_path_of_an_endpoint_is_the_same_with_the_root_path(make_server):
+    """Routers leave it out, so the endpoint would get a request without a proof."""
+    server = make_server(paths=["/token"], required=True)
+    answers = [await server.send(path=path, root_path="/as") for path in ("/token", "/as/token")]
+    assert [answer.status for answer in answers] == [400, 400]
 
 
 async def test_only_the_paths_of_the_endpoints_are_looked_at(make_server):
@@ -270,6 +280,56 @@ async def test_a_proof_for_one_server_is_of_no_use_at_the_other(make_server, mak
     assert (await server.request()).status == 200
 
 
+# Recorded by the endpoint, once it has authenticated the client
+
+
+def _later(make_server, endpoint, **options):
+    app = Starlette(routes=[Route(PATH, endpoint, methods=["POST"])])
+    return make_server(app, record_later=True, **options)
+
+
+async def test_who_is_not_authenticated_writes_nothing_to_the_store(make_server, clock):
+    store, decisions = CountingStore(clock), []
+
+    async def reject(request):
+        with pytest.raises(LookupError, match="record_proof"):
+            dpop_from(request)
+        return Response(status_code=401)
+
+    server = _later(make_server, reject, store=store, observer=decisions.append)
+    await server.learn()
+    before, proof = len(store.calls), server.proof()
+    assert [(await server.send(proof)).status for _ in range(3)] == [401] * 3
+    assert (len(store.calls), decisions) == (before, [])
+
+
+async def test_a_proof_that_the_endpoint_records_is_used_once(make_server, client):
+    decisions = []
+
+    async def accept(request):
+        keys = {await record_proof(request), await record_proof(request), dpop_from(request)}
+        return Response(",".join(map(str, keys)))
+
+    server = _later(make_server, accept, observer=decisions.append)
+    await server.learn()
+    proof = server.proof()
+    answers = await asyncio.gather(*(server.send(proof) for _ in range(20)))
+    assert Counter(answer.status for answer in answers) == {200: 1, 400: 19}
+    assert {error_of(answer) for answer in answers if answer.status == 400} == {"invalid_dpop_proof"}
+    assert client.thumbprint.encode() in {answer.body for answer in answers}
+    assert Counter(one.reason for one in decisions) == {None: 1, Reason.PROOF_REPLAYED: 19}
+    assert (await server.send()).body == b"None"
+
+
+async def test_a_proof_that_expires_before_it_is_recorded_is_rejected(make_server, clock):
+    async def late(request):
+        clock.advance(1000)
+        await record_proof(request)
+
+    server = _later(make_server, late, nonces=None)
+    assert error_of(await server.request(), nonces=False) == "invalid_dpop_proof"
+
+
 # While the store is away
 
 
@@ -441,6 +501,7 @@ async def test_what_is_no_http_request_is_not_looked_at(server):
         ("verifier", None),
         ("paths", ["token"]),
         ("required", "yes"),
+        ("record_later", "yes"),
         ("public_url", "http://as.example"),
         ("target_uri", asyncio.sleep),
     ],

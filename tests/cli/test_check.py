@@ -4,6 +4,7 @@ import pytest
 
 from dpop_asgi.cli.check.clock import Ahead, clock_findings
 from dpop_asgi.cli.check.products import recognise
+from dpop_asgi.cli.check.run import examine
 from dpop_asgi.cli.check.store import StoreSeen, store_findings
 from tests.support.processes import free_port
 
@@ -183,16 +184,31 @@ async def test_a_mistake_is_found_and_named(planted, name, verdict, said, spoil)
     assert "hunter2" not in repr(report)
 
 
-async def test_all_mistakes_in_the_settings_are_found_at_once(planted):
-    planted.set(MODE="both", AUDIENCE="", NONCE_PERIOD="1m", STORE="mysql://app:hunter2@db", PUBLIC_URI="x")
-    report = await planted.report()
-    assert sorted(finding.what.split(" ")[0].rstrip(":") for finding in report.findings) == [
-        "DPOP_AUDIENCE",
-        "DPOP_MODE",
-        "DPOP_NONCE_PERIOD",
-        "DPOP_STORE",
-        "Unknown",
-    ]
+@pytest.mark.parametrize(
+    ("environment", "missing", "invalid"),
+    [
+        pytest.param({}, ["DPOP_ISSUER", "DPOP_AUDIENCE"], [], id="nothing-is-set"),
+        pytest.param(
+            {"DPOP_INTROSPECTION_ENDPOINT": "https://id.example.com/introspect"},
+            ["DPOP_ISSUER", "DPOP_AUDIENCE", "DPOP_INTROSPECTION_CLIENT_ID", "DPOP_INTROSPECTION_CLIENT_SECRET"],
+            [],
+            id="introspection-without-credentials",
+        ),
+        pytest.param(
+            {"DPOP_ISSUER": "ftp://id", "DPOP_STORE": "http://x", "DPOP_MODE": "any", "DPOP_NONCE_PERIOD": "often"},
+            ["DPOP_AUDIENCE"],
+            ["DPOP_ISSUER", "DPOP_STORE", "DPOP_NONCE_PERIOD", "DPOP_MODE"],
+            id="some-are-wrong",
+        ),
+    ],
+)
+async def test_all_that_is_missing_or_invalid_is_found_at_once(environment, missing, invalid):
+    report = await examine(environment)
+    named = {"setting_missing": set(), "setting_invalid": set()}
+    for finding in report.findings:
+        named[finding.name].add(finding.what.split(" ")[0].rstrip(":"))
+    assert (named["setting_missing"], named["setting_invalid"]) == (set(missing), set(invalid))
+    assert len(report.findings) == len(missing) + len(invalid)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,22 @@ def test_whatever_is_in_a_proof_or_a_token_is_explained(
         assert printed.replace("\n", "").isprintable(), (part, name, value)
 
 
+def test_whatever_is_around_a_proof_is_explained(situation, explained, tmp_path):
+    """The server that somebody asks about may be an attacker's."""
+    pasted = f"""> G\x1bT /r\x1b[31m HTTP/1.1
+> Host: [\x1b[31m]:1
+> DPoP: {situation.proof}
+< HTTP/1.1 401 \x1b[31m
+< WWW-Authenticate: DPoP error="use_dpop_nonce\x1b[31m", error_description="\u202e"
+< DPoP-Nonce: \x1b[31m
+< Date: \x1b[31m
+"""
+    for as_json in (False, True):
+        code, printed = explained(situation.options(tmp_path, proof=pasted, url=None, as_json=as_json))
+        assert code in {0, 1}
+        assert printed.replace("\n", "").isprintable()
+
+
 def test_a_correct_request_fails_nothing(situation, explained, tmp_path):
     code, printed = explained(situation.options(tmp_path))
     report = json.loads(printed)

@@ -12,7 +12,7 @@ def settings(issuer):
 
 
 def test_in_a_checkout_the_example_is_found_among_the_examples():
-    assert find_example() == ("resource_server", ROOT / "examples")
+    assert find_example(ROOT) == ("resource_server", ROOT / "examples")
 
 
 def test_in_an_installed_package_the_example_is_found_inside(tmp_path):

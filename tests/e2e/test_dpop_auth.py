@@ -218,23 +218,50 @@ async def test_a_streamed_response_arrives_part_by_part(server, auth):
 # Redirects
 
 
-async def test_a_redirect_on_the_same_origin_ends_at_the_resource(server, auth):
-    seen = Seen()
-    async with _async(server, auth, seen, follow_redirects=True) as http:
-        response = await http.post("/resource/", content=b"x")
-    assert (response.status_code, response.url.path) == (200, "/resource")
-    # A challenge; the redirect, which httpx2 follows with the old proof; and once more with one for the new URI.
-    assert seen.statuses == [401, 307, 401, 200]
+@pytest.fixture
+def following(issuer_server):
+    client = Client()
+    key = Key(client.key.public_jwk, client.key.sign)
+    return DPoPAuth(issuer_server.issuer.access_token(client), key=key, follow_redirects=True)
 
 
-async def test_a_redirect_to_another_origin_arrives_without_the_token(server, auth):
+async def test_a_redirect_on_the_same_origin_ends_at_the_resource(server, following):
     seen = Seen()
+    async with _async(server, following, seen) as http:
+        responses = [await http.post("/resource/", content=b"x") for _ in range(2)]
+    assert {(response.status_code, response.url.path) for response in responses} == {(200, "/resource")}
+    assert seen.statuses == [401, *[307, 200] * 2]
+
+
+@pytest.mark.parametrize("content", ["bytes", "file", "stream"])
+def test_an_upload_is_taken_along_unless_it_is_a_stream(server, following, content):
+    with _sync(server, following, Seen()) as http, TemporaryFile() as file:
+        http.get("/resource")
+        file.write(UPLOAD)
+        file.seek(0)
+        body = {"bytes": UPLOAD, "file": file, "stream": iter([UPLOAD])}[content]
+        assert http.post("/resource/", content=body).status_code == (307 if content == "stream" else 200)
+
+
+@pytest.mark.parametrize("follows", ["auth", "httpx2"])
+async def test_a_redirect_to_another_origin_arrives_without_the_token(server, auth, following, follows):
+    seen, by_httpx2 = Seen(), follows == "httpx2"
 
     async def elsewhere(scope, receive, send):
         await RedirectResponse(f"{server.url}/resource")(scope, receive, send)
 
     with Served(elsewhere) as other:
-        async with _async(server, auth, seen, base_url=other.url, follow_redirects=True) as http:
+        options = {"base_url": other.url, "follow_redirects": by_httpx2}
+        async with _async(server, auth if by_httpx2 else following, seen, **options) as http:
             response = await http.get("/resource")
     assert (response.status_code, seen.statuses) == (401, [307, 401])
     assert "authorization" not in response.request.headers
+    assert ("dpop" in response.request.headers) is by_httpx2
+
+
+async def test_a_redirect_that_httpx2_follows_costs_a_challenge(server, auth):
+    seen = Seen()
+    async with _async(server, auth, seen, follow_redirects=True) as http:
+        response = await http.post("/resource/", content=b"x")
+    assert (response.status_code, response.url.path) == (200, "/resource")
+    assert seen.statuses == [401, 307, 401, 200]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import runpy
 import subprocess
 import sys
@@ -19,7 +18,9 @@ from dpop_asgi import Authenticator, JWTVerifier, MemoryStore
 from dpop_asgi.mcp import protect
 from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.support.challenges import checked_challenges
-from tests.support.processes import AUDIENCE, ROOT
+from tests.support.load import HANGS_AFTER
+from tests.support.processes import AUDIENCE, ROOT, AuthorizationServer, free_port
+from tests.support.processes import MCPServer as ExampleServer
 from tests.support.serving import Served
 
 CLIENTS = ROOT / "tests" / "e2e" / "clients"
@@ -219,13 +220,37 @@ async def test_a_token_without_a_scope_is_told_which_one_in_an_example(example, 
     assert 'scope="orders:read"' in refused.headers["www-authenticate"]
 
 
+@pytest.fixture
+def browser(monkeypatch):
+    """One that shows nothing and follows every redirect."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("BROWSER", f"{sys.executable} {CLIENTS / 'browser.py'} %s")
+
+
+@pytest.mark.usefixtures("browser")
+def test_the_examples_of_client_server_and_authorization_server_work_together(monkeypatch):
+    """Each of the servers asks for a nonce of its own."""
+    monkeypatch.setenv("CLIENT_ID", "demo-app")
+    port = free_port()
+    resource = f"http://127.0.0.1:{port}/mcp"
+    with (
+        AuthorizationServer(audience=resource) as issuer,
+        ExampleServer(issuer, port=port, audience=resource) as server,
+    ):
+        command = [sys.executable, "examples/mcp_client.py", resource]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=HANGS_AFTER)
+        assert "Traceback" not in issuer.log + server.log
+    assert done.returncode == 0, done.stderr
+    tools, caller = done.stdout.splitlines()
+    assert set(tools.split(", ")) == {"whoami", "orders"}
+    assert json.loads(caller) == {"sub": "alice", "client_id": "demo-app", "scope": ["orders:read"]}
+
+
+@pytest.mark.usefixtures("browser")
 @pytest.mark.parametrize("scenario", ["auth/dpop", "auth/dpop-nonce"])
 def test_the_client_passes_the_official_conformance_scenarios(node, tmp_path, scenario):
-    """With a browser that shows nothing and follows every redirect."""
     command = [node, CLIENTS / "node_modules" / ".bin" / "conformance", "client", "--scenario", scenario]
     command += ["--command", f"{sys.executable} {ROOT / 'examples' / 'mcp_client.py'}", "--timeout", "120000"]
-    browser = f"{sys.executable} {CLIENTS / 'browser.py'} %s"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "BROWSER": browser}
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     assert "0 failed, 0 warnings" in done.stderr

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 from requests_oauth2client import DPoPKey, OAuth2Client
 
 from dpop_asgi.testing import Client
@@ -60,9 +61,18 @@ def test_oauth4webapi_uses_every_grant(servers, node):
 @pytest.mark.requirement("R-9-02", "R-9-04", "R-11.9-01")
 def test_requests_oauth2client_uses_client_credentials_and_pushed_codes(servers):
     issuer, api = servers
-    key = DPoPKey.generate("ES256")
+    key, challenged = DPoPKey.generate("ES256"), []
+
+    class Wire(HTTPAdapter):
+        def send(self, request, **options):
+            answer = super().send(request, **options)
+            if answer.status_code in {400, 401}:
+                challenged.append(urlsplit(answer.url).path)
+            return answer
+
     with requests.Session() as session:
         session.trust_env = False
+        session.mount("http://", Wire())
         document = session.get(f"{issuer.url}/.well-known/oauth-authorization-server", timeout=HANGS_AFTER).json()
         options = {"client_id": "demo", "client_secret": "demo-secret", "redirect_uri": REDIRECT}
         oauth = OAuth2Client.from_discovery_document(
@@ -76,6 +86,7 @@ def test_requests_oauth2client_uses_client_credentials_and_pushed_codes(servers)
         for subject, token in tokens.items():
             answer = session.get(f"{api.url}/resource", auth=token, timeout=HANGS_AFTER).json()
             assert (answer["sub"], answer["jkt"]) == (subject, key.dpop_jkt)
+    assert challenged == ["/token", "/resource"], "each server challenges once"
 
 
 class Visitor:
@@ -152,7 +163,8 @@ def test_a_code_is_redeemed_by_the_client_and_key_that_asked_for_it(visitor, ask
     "changes",
     [
         pytest.param({"redirect_uri": REDIRECT + "?x"}, id="redirect-with-query"),
-        pytest.param({"redirect_uri": "http://127.0.0.1:9001/callback"}, id="redirect-to-another-port"),
+        pytest.param({"redirect_uri": "http://127.0.0.1.evil.example:9000/callback"}, id="redirect-to-another-host"),
+        pytest.param({"redirect_uri": "http://127.0.0.1:9000@evil.example/callback"}, id="redirect-with-userinfo"),
         pytest.param({"redirect_uri": None}, id="no-redirect"),
         pytest.param({"client_id": "nobody"}, id="unknown-client"),
         pytest.param({"code_challenge_method": "plain"}, id="plain-pkce"),

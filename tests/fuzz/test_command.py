@@ -12,6 +12,7 @@ from tests.fuzz import __main__ as command
 from tests.fuzz import availability
 from tests.fuzz.availability import MissingError, NoWheelError, has_wheel, require_atheris
 from tests.fuzz.catalogue import ROOT
+from tests.support.processes import PACKAGE
 
 
 def fuzz(*arguments, root=ROOT):
@@ -28,8 +29,9 @@ def without_atheris(monkeypatch):
 @pytest.fixture
 def private_copy(tmp_path):
     """The repository as far as the fuzzer needs it, to be broken."""
-    for folder in ("dpop_asgi", "tests/differential", "tests/fuzz", "tests/support"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in (PACKAGE, *(ROOT / "tests" / name for name in ("differential", "fuzz", "support"))):
+        target = tmp_path / ("tests" if folder != PACKAGE else "") / folder.name
+        shutil.copytree(folder, target, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 

@@ -148,6 +148,7 @@ INTROSPECTED = {
     "malformed binding": Page({"active": True, "cnf": {"PRIVATE": "PRIVATE"}}),
     "another audience": Page({"active": True, "aud": "PRIVATE", "token_type": "PRIVATE"}),
     "another issuer": Page({"active": True, "iss": "PRIVATE"}),
+    "unknown type": Page({"active": True, "token_type": "PRIVATE"}),
     "another type": Page({"active": True, "token_type": "PRIVATE", "cnf": {"jkt": "A" * 43}}),
 }
 

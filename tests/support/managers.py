@@ -65,8 +65,11 @@ class Manager:
     def __enter__(self) -> Self:
         return self.start()
 
+    def running(self) -> bool:
+        return self._process.running()
+
     def _answers(self) -> bool:
-        if not self._process.running():
+        if not self.running():
             raise RuntimeError(self.log)
         return listens(self.port) and answers(f"{self.url}/public")
 

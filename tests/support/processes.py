@@ -15,10 +15,13 @@ from typing import Any, Self
 import httpx2
 import redis as redis_client
 
+import dpop_asgi
 from dpop_asgi.testing import Issuer
 from tests.support import children
 
 ROOT = Path(__file__).resolve().parents[2]
+# In a checkout, or where it was installed (see tests/installed.py).
+PACKAGE = Path(dpop_asgi.__file__).parent
 HOST, BUS = "127.0.0.1", 10_000
 AUDIENCE = "https://api.example.com"
 # Far beyond what a busy machine needs: what takes so long hangs.

@@ -28,24 +28,27 @@ FAULTS = [
     pytest.param(_error(401, "invalid_client"), "401 invalid_client: wrong client_id or client_secret", id="401"),
     pytest.param(Page(b"hunter2", 401), "401: wrong client_id or client_secret", id="401-without-a-code"),
     pytest.param(_error(400, "invalid_client"), "400 invalid_client: wrong client_id", id="400-of-the-client"),
-    pytest.param(_error(403, "access_denied"), "403: this client_id may not introspect tokens", id="403"),
+    pytest.param(_error(403, "unauthorized_client"), "403 unauthorized_client: this client_id may not", id="403"),
     pytest.param(Page({"active": True}, 404), "404: there is no introspection endpoint: set endpoint", id="404"),
     pytest.param(Page({"active": True}, 405), "405: this is no introspection endpoint: set endpoint", id="405"),
     pytest.param(Page({"active": True}, 429), "429: it was called too often", id="429"),
     pytest.param(Page({"active": True}, 503), "it responded with 503", id="503"),
-    pytest.param(Page({"active": True}, 201), "it responded with 201", id="201"),
-    pytest.param(Page(b"", 204), "it responded with 204", id="204"),
     pytest.param(Page({"active": True}, pause=2 * TIMEOUT), "no response in time", id="silent"),
     pytest.param(Page({"active": True}, endless=True), "no response in time", id="trickles"),
-    *(
-        pytest.param(Page(b"", status, {"location": "/else"}), f"{status}: redirects are not followed", id=f"{status}")
-        for status in (301, 302, 303, 307, 308)
-    ),
 ]
 DUE_TO_TOKEN = [
     pytest.param(_error(400, "unsupported_token_type"), "400 unsupported_token_type: .*use TokensByShape", id="400"),
     pytest.param(_error(400, "hunter2"), "400: it does not accept the request$", id="400-with-another-code"),
+    pytest.param(_error(403, "access_denied"), "403: this client_id may not introspect tokens", id="403"),
+    pytest.param(Page(b"<html>blocked", 403), "403: this client_id may not", id="403-of-a-firewall"),
+    pytest.param(Page(b"<html>blocked", 406), "it responded with 406", id="406-of-a-firewall"),
     pytest.param(Page({"active": True}, 500), "it responded with 500", id="500"),
+    pytest.param(Page({"active": True}, 201), "it responded with 201", id="201"),
+    pytest.param(Page(b"", 204), "it responded with 204", id="204"),
+    *(
+        pytest.param(Page(b"", status, {"location": "/else"}), f"{status}: redirects are not followed", id=f"{status}")
+        for status in (301, 302, 303, 307, 308)
+    ),
     pytest.param(Page(b'{"active": true, "x": "' + b"x" * 1_000_000 + b'"}'), OTHERWISE, id="1-MB"),
     pytest.param(Page(gzip.compress(b" " * 10_000_000), headers={"content-encoding": "gzip"}), OTHERWISE, id="bomb"),
     pytest.param(Page(b"junk", headers={"content-encoding": "gzip"}), OTHERWISE, id="not-gzip"),

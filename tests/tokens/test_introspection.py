@@ -66,6 +66,9 @@ async def test_what_the_endpoint_says_is_what_the_caller_is(verify_opaque, endpo
         pytest.param({"exp": -4}, id="expired-within-the-leeway"),
         pytest.param({"nbf": 5}, id="not-yet-valid-within-the-leeway"),
         pytest.param({"cnf": ..., "token_type": "Bearer"}, id="unbound"),
+        pytest.param({"cnf": ..., "token_type": "bearer"}, id="unbound-in-lower-case"),
+        pytest.param({"cnf": ..., "token_type": ...}, id="unbound-without-token-type"),
+        pytest.param({"cnf": ..., "token_type": "access_token"}, id="unbound-and-named-as-an-access-token"),
         pytest.param({"token_use": "access_token", "typ": "Bearer"}, id="named-as-an-access-token"),
     ],
 )
@@ -103,6 +106,11 @@ R = Reason
         pytest.param({"token_type": "Bearer"}, R.BINDING_MALFORMED, id="bound-and-bearer"),
         pytest.param({"token_type": ["DPoP"]}, R.BINDING_MALFORMED, id="token-type-is-a-list"),
         pytest.param({"cnf": ...}, R.BINDING_MISSING, id="DPoP-and-not-bound"),
+        # RFC 6749 §7.1: a type that is not understood must not be used; and N_A is none (RFC 8693 §2.2.1).
+        *(
+            pytest.param({"cnf": ..., "token_type": kind}, R.TOKEN_TYPE, id=f"unbound-and-{kind}")
+            for kind in ("N_A", "mac", "PoP", "", ["Bearer"], False)
+        ),
         pytest.param({"cnf": {"x5t#S256": "x"}}, R.BINDING_UNSUPPORTED, id="bound-to-a-certificate"),
         pytest.param({"cnf": {"jkt": "x"}}, R.BINDING_MALFORMED, id="no-thumbprint"),
         pytest.param({"cnf": None}, R.BINDING_MALFORMED, id="null-binding"),

@@ -11,6 +11,7 @@ import pytest
 
 from dpop_asgi import InvalidToken, JWTVerifier, Reason
 from dpop_asgi.testing import Issuer
+from dpop_asgi.tokens.token_types import USUAL_TYPES
 from tests.support.api import Api, App
 
 AUDIENCE = "https://api.example.com"
@@ -108,6 +109,8 @@ async def test_a_token_passes_with_the_documented_setting_and_not_without(make, 
     [line] = caplog.messages
     received = None if shape.typ is None else shape.typ.lower().removeprefix("application/")
     assert line.startswith(f'rejected: token_type expected=["at+jwt"] received={json.dumps(received)} hint=')
+    switches = [usual.switch for usual in USUAL_TYPES.values() if usual.typ == shape.typ]
+    assert all(json.dumps(switch)[1:-1] in line for switch in switches)
 
 
 @pytest.mark.requirement("R-9068-01")

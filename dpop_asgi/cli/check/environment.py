@@ -59,7 +59,7 @@ def logged_warnings() -> Iterator[list[logging.LogRecord]]:
 
 
 def read_settings(environment: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
-    """The settings, or `None` if a server could not start with them; and what is wrong with them."""
+    """The settings, or `None` if a server could not start with them; and everything that is wrong with them."""
     with logged_warnings() as records:
         try:
             settings = Settings.from_environment(environment)

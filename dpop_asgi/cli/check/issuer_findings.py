@@ -68,16 +68,18 @@ def _types(product: Product | None, types: tuple[str, ...]) -> Iterator[Finding]
     if product is None:
         yield ok("issuer", "token_types", f"Accepted types of tokens (typ): {shown}.")
         return
-    its = "have no typ" if product.typ == "none" else f"have typ {product.typ}"
-    if product.typ.lower() in accepted:
+    typ, switch = product.usual.typ or "none", product.usual.switch
+    its = f"have typ {typ}" if product.usual.typ else "have no typ"
+    if typ.lower() in accepted:
         yield ok("issuer", "token_types", f"Tokens of {product.name} {its} by default, which is accepted.")
     elif product.binds:
         what = f"Tokens of {product.name} {its} by default; accepted here: {shown}."
-        setting = f"set DPOP_TOKEN_TYPES=at+jwt,{product.typ}"
-        if product.switch and "at+jwt" in accepted:
-            yield warning("issuer", "token_type_by_default", what, change=f"{product.switch}, or {setting}.")
+        setting = f"set DPOP_TOKEN_TYPES=at+jwt,{typ}"
+        if switch and "at+jwt" in accepted:
+            change = sentence(f"in {product.name}, {switch}, or {setting}")
+            yield warning("issuer", "token_type_by_default", what, change=change)
         else:
-            yield error("issuer", "token_type_not_accepted", what, change=f"{setting[0].upper()}{setting[1:]}.")
+            yield error("issuer", "token_type_not_accepted", what, change=sentence(setting))
 
 
 def _announcement(seen: IssuerSeen, proof_algorithms: tuple[str, ...]) -> Finding:

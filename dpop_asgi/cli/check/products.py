@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dpop_asgi.cli.check.text import sentence
+from dpop_asgi.tokens.token_types import INSTEAD_OF_OKTA_INTERNAL, OKTA_INTERNAL, USUAL_TYPES, UsualType
+
 # Matches nothing.
 _NOTHING = "(?!)"
 
@@ -17,8 +20,7 @@ class Product:
         name: of the product.
         issuer: matches its issuer identifiers.
         metadata: or else a member of its metadata, and what that matches: issuers may have domains of their own.
-        typ: `typ` of its tokens; `none` if they have none.
-        switch: how to have `at+jwt` instead; empty if there is no way.
+        usual: the type of its tokens.
         binds: whether it can issue tokens that are bound by DPoP.
         instead: what to do if its tokens can't be used at all.
     """
@@ -26,8 +28,7 @@ class Product:
     name: str
     issuer: str
     metadata: tuple[str, str] = ("", _NOTHING)
-    typ: str
-    switch: str = ""
+    usual: UsualType
     binds: bool = True
     instead: str = "Use an issuer that binds access tokens to keys (RFC 9449 §5)."
 
@@ -37,50 +38,52 @@ _PRODUCTS = (
     Product(
         name="Keycloak",
         issuer=r"/realms/[^/]+/?$",
-        typ="JWT",
-        switch='Switch on "Use at+jwt as access token header type" for the client in Keycloak (26.2 or newer)',
+        usual=USUAL_TYPES["Keycloak"],
     ),
     Product(
         name="Auth0",
         issuer=r"^https://[^/]+\.auth0\.com(?:/|$)",
         metadata=("mfa_challenge_endpoint", r"/mfa/challenge$"),
-        typ="JWT",
-        switch="Choose the token profile RFC 9068 for the API in Auth0",
+        usual=USUAL_TYPES["Auth0"],
     ),
     Product(
         name="Okta's organization server",
         issuer=r"^https://[^/]+\.(?:okta|oktapreview|okta-emea)\.com/?$",
         metadata=("jwks_uri", r"/oauth2/v1/keys$"),
-        typ="application/okta-internal-at+jwt",
+        usual=UsualType(OKTA_INTERNAL),
         binds=False,
-        instead="Use a custom authorization server of Okta, such as /oauth2/default: these tokens are for Okta only.",
+        instead=sentence(INSTEAD_OF_OKTA_INTERNAL),
     ),
     Product(
         name="Okta",
         issuer=r"^https://[^/]+\.(?:okta|oktapreview|okta-emea)\.com/oauth2/",
         metadata=("jwks_uri", r"/oauth2/[^/]+/v1/keys$"),
-        typ="none",
+        usual=USUAL_TYPES["Okta"],
     ),
     Product(
         name="Microsoft Entra ID",
         issuer=r"^https://(?:login\.microsoftonline\.(?:com|us)|sts\.windows\.net|[^/]+\.ciamlogin\.com)/",
-        typ="JWT",
+        usual=UsualType("JWT"),
         binds=False,
     ),
-    Product(name="Amazon Cognito", issuer=r"^https://cognito-idp\.[^/]+\.amazonaws\.com/", typ="none", binds=False),
-    Product(name="Google", issuer=r"^https://accounts\.google\.com/?$", typ="none", binds=False),
+    Product(
+        name="Amazon Cognito",
+        issuer=r"^https://cognito-idp\.[^/]+\.amazonaws\.com/",
+        usual=UsualType(None),
+        binds=False,
+    ),
+    Product(name="Google", issuer=r"^https://accounts\.google\.com/?$", usual=UsualType(None), binds=False),
     Product(
         name="Spring Authorization Server",
         issuer=_NOTHING,
         metadata=("device_authorization_endpoint", r"/oauth2/device_authorization$"),
-        typ="none",
-        switch='Set the header type to "at+jwt" in an OAuth2TokenCustomizer of Spring Authorization Server',
+        usual=USUAL_TYPES["Spring Authorization Server"],
     ),
     Product(
         name="Duende IdentityServer or OpenIddict",
         issuer=_NOTHING,
         metadata=("token_endpoint", r"/connect/token$"),
-        typ="at+jwt",
+        usual=UsualType("at+jwt"),
     ),
 )
 

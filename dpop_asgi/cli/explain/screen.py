@@ -76,7 +76,7 @@ class Report:
             self._console.print(Text("The scheme is assumed, as the middleware does; pass --url to be exact.", "dim"))
         self._console.print(Text(f"Judged at {date(case.now)} ({clock}).", "dim"))
         if response is not None:
-            said = f" {response.error}" if response.error else ""
+            said = printable(f" {response.error}" if response.error else "")
             self._console.print(Text(f"The server responded {response.status}{said}.", "dim"))
         self._console.print()
 

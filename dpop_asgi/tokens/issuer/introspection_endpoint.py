@@ -50,8 +50,10 @@ _STATUSES = {
     405: "this is no introspection endpoint: set endpoint to its URL",
     429: "it was called too often: raise its limit, or cache_seconds",
 }
-# These may be due to the token: whoever sends such tokens must not be able to stop introspection for all others.
-_DUE_TO_TOKEN = frozenset({400, 413, 414, 422, 431, 500})
+# All other statuses may be due to the token, such as the 403 of a firewall that takes it for an attack: whoever sends
+# such tokens must not be able to stop introspection for all others.
+_NOT_DUE_TO_TOKEN = frozenset({401, 404, 405, 408, 429, 502, 503, 504})
+_NOT_ALLOWED = frozenset({"invalid_client", "unauthorized_client"})
 
 
 class _Fault(Exception):
@@ -217,9 +219,7 @@ class IntrospectionEndpoint:
         if response.is_redirect:
             hint = "redirects are not followed: set endpoint to the URL that it leads to"
         what = f"it responded with {status}{f' {error}' if error else ''}{f': {hint}' if hint else ''}"
-        return _Fault(
-            what, due_to_token=status in _DUE_TO_TOKEN and error not in {"invalid_client", "unauthorized_client"}
-        )
+        return _Fault(what, due_to_token=status not in _NOT_DUE_TO_TOKEN and error not in _NOT_ALLOWED)
 
     def _client(self) -> httpx2.AsyncClient:
         loop = asyncio.get_running_loop()

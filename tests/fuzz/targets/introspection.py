@@ -19,7 +19,7 @@ from tests.fuzz.targets.token import _JKT as JKT
 from tests.fuzz.targets.token import _VALUES as CLAIMS
 from tests.fuzz.targets.token import AUDIENCE, ISSUER, LEEWAY
 
-_TYPES = ("DPoP", "dpop", "Bearer", "access_token", "refresh_token", "Refresh", "ID", "id_token", True, False)
+_TYPES = ("DPoP", "dpop", "Bearer", "access_token", "N_A", "refresh_token", "Refresh", "ID", "id_token", True, False)
 _NAMES = (
     "active",
     "iss",
@@ -106,8 +106,13 @@ def is_good(raw: bytes, accepted: AccessToken) -> bool:
         and (audience in (None, []) or AUDIENCE in (audience if isinstance(audience, list) else [audience]))
         and (said.get("exp") is None or said["exp"] + LEEWAY > NOW)
         and (said.get("nbf") is None or said["nbf"] - LEEWAY <= NOW)
-        and (said.get("token_type") is None or (str(said["token_type"]).lower() == "dpop") == bool(binding))
+        and _is_known(said.get("token_type"), bound=bool(binding))
         and not kinds & {"refresh", "refresh_token", "id", "id_token"}
         and json.dumps(accepted.claims) == json.dumps(said)
         and accepted.key_thumbprint == (binding["jkt"] if "cnf" in said else None)
     )
+
+
+def _is_known(token_type: Any, *, bound: bool) -> bool:
+    kind = str(token_type).lower().removeprefix("urn:ietf:params:oauth:token-type:")
+    return token_type is None or (str(token_type).lower() == "dpop" if bound else kind in {"bearer", "access_token"})

@@ -2,7 +2,6 @@
 
 import re
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 from dpop_asgi.cli.explain.message import Message, Response
 from dpop_asgi.core.htu import is_loopback
@@ -61,7 +60,7 @@ def url_of(target: str, host: str | None, scheme: str | None) -> tuple[str | Non
     if host is None:
         return None, False
     if scheme is None:
-        name = urlsplit(f"//{host}").hostname or ""
+        name = re.sub(r":\d*$", "", host).lower()
         return f"{'http' if is_loopback(name) else 'https'}://{host}{target}", True
     return f"{scheme}://{host}{target}", False
 
