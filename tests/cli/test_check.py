@@ -184,18 +184,6 @@ async def test_a_mistake_is_found_and_named(planted, name, verdict, said, spoil)
     assert "hunter2" not in repr(report)
 
 
-async def test_all_mistakes_in_the_settings_are_found_at_once(planted):
-    planted.set(MODE="both", AUDIENCE="", NONCE_PERIOD="1m", STORE="mysql://app:hunter2@db", PUBLIC_URI="x")
-    report = await planted.report()
-    assert sorted(finding.what.split(" ")[0].rstrip(":") for finding in report.findings) == [
-        "DPOP_AUDIENCE",
-        "DPOP_MODE",
-        "DPOP_NONCE_PERIOD",
-        "DPOP_STORE",
-        "Unknown",
-    ]
-
-
 @pytest.mark.parametrize(
     ("environment", "missing", "invalid"),
     [
