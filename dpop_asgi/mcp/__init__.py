@@ -1,6 +1,5 @@
 """For MCP servers built with the official SDK: their sessions belong to the caller, and their tools see who that is."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -12,32 +11,28 @@ from starlette.exceptions import HTTPException
 
 from dpop_asgi.asgi.app_scope import presented_as_bearer
 from dpop_asgi.asgi.gate import ask, token_in
-from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
+from dpop_asgi.asgi.interface import ASGIApp, Receive, Scope, Send
 from dpop_asgi.asgi.middleware import DPoPMiddleware
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
-from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import require
-from dpop_asgi.core.strict_json import unique_members
 from dpop_asgi.errors import InvalidToken, Reason
+from dpop_asgi.mcp.tool_calls import called_tools, next_of, read_body
 
 try:
-    from mcp.server.auth.middleware.auth_context import AuthContextMiddleware, get_access_token
+    from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
     from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-    from mcp.server.auth.provider import AccessToken, principal_components
-    from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
-    from mcp.types import JSONRPCMessage
+    from mcp.server.auth.provider import AccessToken
+
+    from dpop_asgi.mcp.events import EventsOfCallers
 except ImportError as _error:
     _ADVICE = "dpop_asgi.mcp needs the 'mcp' extra: pip install 'dpop-asgi[mcp]'"
     raise ImportError(_ADVICE) from _error
 
 __all__ = ["CallerForMCP", "EventsOfCallers", "protect"]
-
-# What the SDK accepts by default. Who sends more needs the scopes of every tool.
-_MOST_BYTES = 4 * 1024 * 1024
 
 # FastMCP's other name for the tool of an app: which one, only FastMCP knows.
 _ADDRESS = re.compile(r"__[0-9a-f]{12}_")
@@ -145,47 +140,13 @@ class CallerForMCP:
 
     async def _ask_for_tools(self, scope: Scope, receive: Receive) -> Receive:
         """Ask for what the tools need that the body calls. Returns a `receive` that begins with the same body."""
-        messages, body = await _read(receive)
-        called = _called_tools(body)
+        messages, body = await read_body(receive)
+        called = called_tools(body)
         if called is None or any(map(_ADDRESS.match, called - self._tools.keys())):
             called = {*self._tools}
         needed = [each for name, each in self._tools.items() if name in called]
         await ask(scope, _all(self.needed, needed), kind=HTTPException)
-        return partial(_next_of, messages, receive)
-
-
-class EventsOfCallers(EventStore):
-    """Around an event store, `events`: a caller who resumes a stream gets only what was stored for the same caller.
-
-    The SDK passes on event ids whoever sends them, and the names of streams are the same in all sessions.
-    """
-
-    def __init__(self, events: EventStore) -> None:
-        self._events = events
-
-    async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
-        """See `EventStore`."""
-        return await self._events.store_event(_of_caller() + stream_id, message)
-
-    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
-        """See `EventStore`. Nothing is sent before it is known whose stream it is."""
-        found: list[EventMessage] = []
-
-        async def keep(event: EventMessage) -> None:
-            found.append(event)
-
-        stream_id = await self._events.replay_events_after(last_event_id, keep)
-        if stream_id is None or not stream_id.startswith(own := _of_caller()):
-            return None
-        for event in found:
-            await send_callback(event)
-        return stream_id.removeprefix(own)
-
-
-def _of_caller() -> str:
-    """What the names of a caller's streams begin with: a hash of what the SDK tells callers apart by."""
-    token = get_access_token()
-    return f"{sha256_b64url(json.dumps(token and principal_components(token)))}:"
+        return partial(next_of, messages, receive)
 
 
 def _all(first: Requirement, others: Iterable[Requirement]) -> Requirement:
@@ -211,43 +172,3 @@ def _user_of(caller: Caller | None, token: str) -> AuthenticatedUser:
         claims=claims,
     )
     return AuthenticatedUser(access_token)
-
-
-async def _read(receive: Receive) -> tuple[list[Message], bytes | None]:
-    """What was received, the body in one piece, and the body; `None` if it is too long or doesn't end.
-
-    In one piece: a body of many tiny parts would take a hundred times its length.
-    """
-    body = bytearray()
-    more = True
-    while more and len(body) <= _MOST_BYTES:
-        message = await receive()
-        if message["type"] != "http.request":
-            return [{"type": "http.request", "body": bytes(body), "more_body": True}, message], None
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    is_whole = not more and len(body) <= _MOST_BYTES
-    return [{"type": "http.request", "body": bytes(body), "more_body": more}], bytes(body) if is_whole else None
-
-
-async def _next_of(messages: list[Message], receive: Receive) -> Message:
-    return messages.pop(0) if messages else await receive()
-
-
-def _called_tools(body: bytes | None) -> set[str] | None:
-    """The names of the tools that a JSON-RPC message calls; `None` if two parsers might read it differently."""
-    try:
-        read: object = None if body is None else json.loads(body.decode("utf-8"), object_pairs_hook=unique_members)
-    except (ValueError, RecursionError):
-        read = None
-    called = set[str]()
-    for message in read if isinstance(read, list) else [read]:
-        if not isinstance(message, dict):
-            return None
-        if message.get("method") == "tools/call":
-            parameters = message.get("params")
-            name = parameters.get("name") if isinstance(parameters, dict) else None
-            if not isinstance(name, str):
-                return None
-            called.add(name)
-    return called
