@@ -71,6 +71,19 @@ class Fenced(Store, Protocol):
 
 
 @runtime_checkable
+class Replaceable(Store, Protocol):
+    """A `Store` in which a value can be replaced: it supports revocation. It takes values of up to 64 KiB."""
+
+    async def replace(self, key: str, value: str, *, ttl: float) -> None:
+        """Store `value` under `key`, whatever is stored there now. Atomic. For the arguments see `put_if_absent`.
+
+        Raises:
+            StoreError: If it can't tell whether the value is stored.
+        """
+        ...
+
+
+@runtime_checkable
 class Inspectable(Protocol):
     """A `Store` that can look for configuration problems. `SelfCheck` asks it once per process."""
 

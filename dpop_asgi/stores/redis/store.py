@@ -81,7 +81,7 @@ class RedisStore:
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float, under: str | None = None) -> str:
         """See `dpop_asgi.core.ports.Fenced`."""
-        reply = await self._set(key, value, math.ceil(ttl * 1000))
+        reply = await self._call(self._command(key, value, math.ceil(ttl * 1000)))
         if under is not None and not under == reply.before == reply.after:
             raise Superseded(reply.after)
         if reply.value is None or type(reply.value) is bytes:
@@ -94,12 +94,16 @@ class RedisStore:
             return None
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         await mine.route.recheck(key)
-        return (await self._set(key, "", _PROBE_MILLISECONDS)).after
+        return (await self._call(self._command(key, "", _PROBE_MILLISECONDS))).after
 
-    async def _set(self, key: str, value: str, milliseconds: int) -> Reply:
+    async def replace(self, key: str, value: str, *, ttl: float) -> None:
+        """See `dpop_asgi.core.ports.Replaceable`."""
+        await self._call(("SET", key, value, "PX", math.ceil(ttl * 1000)))
+
+    async def _call(self, command: Command) -> Reply:
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         try:
-            return await mine.route.call(self._command(key, value, milliseconds))
+            return await mine.route.call(command)
         except RedisError as error:
             raise failure(error) from None
 
