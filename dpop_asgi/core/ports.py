@@ -72,10 +72,19 @@ class Fenced(Store, Protocol):
 
 @runtime_checkable
 class Replaceable(Store, Protocol):
-    """A `Store` in which a value can be replaced: it supports revocation. It takes values of up to 64 KiB."""
+    """A `Store` in which a value can be replaced: it supports revocation. Such values have up to 64 KiB."""
+
+    async def read(self, key: str) -> str:
+        """The value stored under `key`, empty if there is none.
+
+        Raises:
+            StoreUnavailable: See `put_if_absent`.
+            StoreError: If it can't tell for any other reason.
+        """
+        ...
 
     async def replace(self, key: str, value: str, *, ttl: float) -> None:
-        """Store `value` under `key`, whatever is stored there now. Atomic. For the arguments see `put_if_absent`.
+        """Store `value` under `key`, whatever is stored there now. Atomic. For its arguments see `put_if_absent`.
 
         Raises:
             StoreError: If it can't tell whether the value is stored.

@@ -18,7 +18,7 @@ class Look:
     """Looks which incarnation the store is, and what is revoked.
 
     Args:
-        fence: the store; `None` if it has no incarnations: there is nothing to look for then.
+        fence: the store; `None` if it has no incarnations.
         key: the key for which to ask.
         watch: what is revoked; `None` if the store does not support that.
     """
@@ -35,11 +35,12 @@ class Look:
 
         Args:
             nonce: if it doesn't look like a nonce of this fleet, it isn't worth a look.
-            patient: whether to look if that means to wait until it is time.
+            patient: whether to look even if that means to wait until it is time. Not for what a single process keeps.
         """
-        if self._fence is None or not isinstance(nonce, str) or _OURS.fullmatch(nonce) is None:
+        has_reason = self._fence is not None or self._watch is not None
+        if not has_reason or not isinstance(nonce, str) or _OURS.fullmatch(nonce) is None:
             return False
-        return patient or self._not_before <= time.monotonic()
+        return (patient and self._fence is not None) or self._not_before <= time.monotonic()
 
     def start(self, *, soon: bool = False) -> asyncio.Task[str | None]:
         """The incarnation, when it is time to look again, or at once."""

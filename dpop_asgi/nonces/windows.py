@@ -1,5 +1,6 @@
 """All the nonces of a server: a window for each hash tag of the store."""
 
+from contextlib import suppress
 from functools import partial
 
 from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, is_nonce, why_unknown
@@ -82,6 +83,11 @@ class NonceWindows:
             StoreError: If no window is in memory, and the store does not respond.
         """
         windows = self._windows if self._only else self._in_turn(tag)
+        mine = windows[0]
+        if isinstance(tag, str) and not (mine.is_complete(now) or mine.is_failing or mine.is_doubted):
+            # Its nonces may just have been revoked.
+            with suppress(StoreError):
+                await self._ensure(mine, now)
         for window in windows:
             if window.is_complete(now) and not window.is_failing and not window.is_doubted:
                 if window.watch is not None:

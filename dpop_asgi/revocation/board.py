@@ -8,13 +8,9 @@ from dpop_asgi.core.ports import Replaceable
 from dpop_asgi.core.revoked import MOST_SECONDS, Revoked
 from dpop_asgi.errors import StoreError
 
-# An empty value only says that nothing was revoked.
-_EMPTY_SECONDS = 60.0
 # More than a change takes. After a crash in the middle of one, the next has to wait for so long.
-_LOCK_SECONDS = 5.0
+_TURN_SECONDS = 5.0
 _ASK_AGAIN_SECONDS = 0.05
-# So that who unlocks doesn't take away another's lock for longer than it takes to notice.
-_UNLOCKED_SECONDS = 0.001
 
 
 class Board:
@@ -30,29 +26,25 @@ class Board:
         self._store = store
         self._key = f"{namespace}:revoked{f'{{{tag}}}' if tag else ''}:v1"
 
-    async def read(self, known: Revoked) -> Revoked:
-        """What is revoked. Where the store has nothing, it gets what is `known`.
+    async def read(self) -> Revoked:
+        """What is revoked.
 
         Raises:
             StoreError: If the store can't tell.
         """
-        mine = str(known)
-        text = await self._store.put_if_absent(self._key, mine, ttl=_ttl(known))
-        if text == mine:
-            return known
         try:
-            return Revoked.parse(text)
+            return Revoked.parse(await self._store.read(self._key))
         except ValueError:
             raise StoreError(
                 f"what is stored under {self._key} isn't from dpop_asgi: does another program use this namespace?"
             ) from None
 
-    async def change(self, by: Callable[[Revoked], Revoked], *, patience: float = _LOCK_SECONDS + 1) -> Revoked:
-        """Change what is revoked, one change after the other.
+    async def change(self, by: Callable[[Revoked], Revoked], *, patience: float = _TURN_SECONDS + 1) -> Revoked:
+        """Change what is revoked. Of several that do so at once, each changes what the one before has written.
 
         Args:
-            by: gives the new state; raises nothing but `ValueError`.
-            patience: seconds to wait for another change.
+            by: gives the new state, with a `changed` of its own.
+            patience: seconds to wait for the others.
 
         Returns:
             The new state.
@@ -60,19 +52,17 @@ class Board:
         Raises:
             StoreError: If the store doesn't respond, or others are changing it all the time.
         """
-        lock, mine = f"{self._key}:lock", secrets.token_hex(8)
-        deadline = asyncio.get_running_loop().time() + patience
-        while await self._store.put_if_absent(lock, mine, ttl=_LOCK_SECONDS) != mine:
-            if asyncio.get_running_loop().time() > deadline:
+        mine, deadline = secrets.token_hex(8), asyncio.get_running_loop().time() + patience
+        while not await self._may_follow(before := await self.read(), mine):
+            if asyncio.get_running_loop().time() >= deadline:
                 raise StoreError("what is revoked is being changed by others: try again")
             await asyncio.sleep(_ASK_AGAIN_SECONDS)
-        try:
-            state = by(await self.read(Revoked()))
-            await self._store.replace(self._key, str(state), ttl=_ttl(state))
-        finally:
-            await self._store.replace(lock, mine, ttl=_UNLOCKED_SECONDS)
+        state = by(before)
+        await self._store.replace(self._key, str(state), ttl=float(MOST_SECONDS))
         return state
 
-
-def _ttl(state: Revoked) -> float:
-    return float(MOST_SECONDS) if state.changed else _EMPTY_SECONDS
+    async def _may_follow(self, before: Revoked, mine: str) -> bool:
+        """Whether nobody else may write the state that follows `before`, and nobody has."""
+        turn = f"{self._key}:after:{before.changed}"
+        is_mine = await self._store.put_if_absent(turn, mine, ttl=_TURN_SECONDS) == mine
+        return is_mine and await self.read() == before

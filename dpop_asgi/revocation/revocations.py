@@ -93,7 +93,7 @@ class Revocations:
         return max((revoked.nonces_revoked_at or 0.0 for revoked in await self._read()), default=0.0) or None
 
     async def _read(self) -> list[Revoked]:
-        return await asyncio.gather(*(board.read(Revoked()) for board in self._boards))
+        return await asyncio.gather(*(board.read() for board in self._boards))
 
     async def _change(self, by: Callable[[Revoked], Revoked]) -> None:
         """On all masters, whatever happens to one of them."""

@@ -149,7 +149,7 @@ class RevocationWatch:
 
     async def _read(self) -> None:
         sent_at = self._clock()
-        found = await self._board.read(self._known)
+        found = await self._board.read()
         known = self._known
         merged = found.merged(known)
         if merged is not found:

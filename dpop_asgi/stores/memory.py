@@ -63,6 +63,11 @@ class MemoryStore:
             await self._wait_for_others()
         return stored
 
+    async def read(self, key: str) -> str:
+        """See `dpop_asgi.core.ports.Replaceable`."""
+        self._expire(self._clock())
+        return self._values.get(key, "")
+
     async def replace(self, key: str, value: str, *, ttl: float) -> None:
         """See `dpop_asgi.core.ports.Replaceable`."""
         now = self._clock()

@@ -34,6 +34,9 @@ _CLUSTER_TAGS = ("18", "Bh", "dj", "S2", "qS", "9N", "uh", "Je", "5E", "h9", "Fn
 # Only a write shows which server takes writes, so `incarnation` leaves a key behind for this long.
 _PROBE_MILLISECONDS = 100
 
+# How long `read` leaves an empty value behind. As long as it is there, reading writes nothing.
+_EMPTY_MILLISECONDS = 60_000
+
 
 @dataclass(slots=True)
 class _PerLoop:
@@ -84,9 +87,7 @@ class RedisStore:
         reply = await self._call(self._command(key, value, math.ceil(ttl * 1000)))
         if under is not None and not under == reply.before == reply.after:
             raise Superseded(reply.after)
-        if reply.value is None or type(reply.value) is bytes:
-            return value if reply.value is None else str(reply.value, "utf-8", "replace")
-        raise StoreError("the Redis store replied to SET with something other than a value: is it a Redis server?")
+        return _text(reply, value)
 
     async def incarnation(self, key: str) -> str | None:
         """See `dpop_asgi.core.ports.Fenced`. It writes `key`, because only a master accepts writes."""
@@ -95,6 +96,10 @@ class RedisStore:
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         await mine.route.recheck(key)
         return (await self._call(self._command(key, "", _PROBE_MILLISECONDS))).after
+
+    async def read(self, key: str) -> str:
+        """See `dpop_asgi.core.ports.Replaceable`. It is a SET, so that no ACL has to allow more than before."""
+        return _text(await self._call(self._command(key, "", _EMPTY_MILLISECONDS)), "")
 
     async def replace(self, key: str, value: str, *, ttl: float) -> None:
         """See `dpop_asgi.core.ports.Replaceable`."""
@@ -180,6 +185,12 @@ class RedisStore:
         mine = self._per_loop.pop(asyncio.get_running_loop(), None)
         if mine is not None:
             await mine.closer.aclose()
+
+
+def _text(reply: Reply, otherwise: str) -> str:
+    if reply.value is None or type(reply.value) is bytes:
+        return otherwise if reply.value is None else str(reply.value, "utf-8", "replace")
+    raise StoreError("the Redis store replied to SET with something other than a value: is it a Redis server?")
 
 
 def _check_url(url: str) -> None:
