@@ -170,7 +170,7 @@ async def test_an_operator_whose_clock_is_behind_begins_a_later_generation(clock
 
 async def test_a_revoked_key_is_refused_on_all_workers_and_no_other(worker, operator, client, clock):
     workers, stolen_from = [worker(), worker(nonces=None)], client.thumbprint
-    other = Client()
+    other = Client(clock=clock)
     for each in workers:
         each.tokens["other"] = AccessToken(key_thumbprint=other.thumbprint)
         await each.accept(each.headers(nonce=await nonce_of(each)))

@@ -165,7 +165,9 @@ class RevocationWatch:
         self.generation, self.keys = found.generation, found.keys
         if found.generation != before.generation:
             self.on_generation(found.generation)
-        self._changed(found)
+        # What a worker finds when it starts is no news.
+        if self.read_at > -math.inf:
+            self._changed(found)
 
     def _note(self, read: asyncio.Future[None]) -> None:
         has_failed = read.cancelled() or read.exception() is not None
