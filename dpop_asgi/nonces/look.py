@@ -37,10 +37,18 @@ class Look:
             nonce: if it doesn't look like a nonce of this fleet, it isn't worth a look.
             patient: whether to look even if that means to wait until it is time. Not for what a single process keeps.
         """
-        has_reason = self._fence is not None or self._watch is not None
-        if not has_reason or not isinstance(nonce, str) or _OURS.fullmatch(nonce) is None:
+        patient = patient and self._fence is not None
+        if (self._fence is None and self._watch is None) or not (patient or self._not_before <= time.monotonic()):
             return False
-        return (patient and self._fence is not None) or self._not_before <= time.monotonic()
+        return isinstance(nonce, str) and _OURS.fullmatch(nonce) is not None
+
+    async def wait(self) -> str | None:
+        """The incarnation, looked at when it is time. What a single process keeps is looked at here and now.
+
+        Raises:
+            StoreError: If the store does not respond.
+        """
+        return await (self._look_after(0.0) if self._fence is None else asyncio.shield(self.start()))
 
     def start(self, *, soon: bool = False) -> asyncio.Task[str | None]:
         """The incarnation, when it is time to look again, or at once."""

@@ -218,7 +218,7 @@ class NonceWindow:
         if not self._look.is_for(nonce, patient=patient):
             return False
         before = self._era
-        self.supersede(await asyncio.shield(self._look.start()))
+        self.supersede(await self._look.wait())
         return self._era is not before
 
     def doubt(self) -> None:

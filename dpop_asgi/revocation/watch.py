@@ -73,7 +73,7 @@ class RevocationWatch:
         Raises:
             StoreError: If the store can't tell.
         """
-        await asyncio.shield(self._reading.start())
+        await (asyncio.shield(self._reading.start()) if self._beside else self._read())
 
     async def refresh(self, now: float) -> None:
         """Before a nonce is issued: read it again when it is time, and wait for that after a pause.
