@@ -25,6 +25,7 @@ class Board:
     def __init__(self, store: Replaceable, *, namespace: str, tag: str = "") -> None:
         self._store = store
         self._key = f"{namespace}:revoked{f'{{{tag}}}' if tag else ''}:v1"
+        self._last = "", Revoked()
 
     async def read(self) -> Revoked:
         """What is revoked.
@@ -32,8 +33,12 @@ class Board:
         Raises:
             StoreError: If the store can't tell.
         """
+        text = await self._store.read(self._key)
         try:
-            return Revoked.parse(await self._store.read(self._key))
+            # It changes once in a while, and is read all the time.
+            if text != self._last[0]:
+                self._last = text, Revoked.parse(text)
+            return self._last[1]
         except ValueError:
             raise StoreError(
                 f"what is stored under {self._key} isn't from dpop_asgi: does another program use this namespace?"

@@ -112,7 +112,7 @@ def _tell(options: KeyOptions, keys: dict[str, float], namespace: str) -> None:
     if options.undo:
         print(f"No longer revoked: {options.key}")  # noqa: T201
     else:
-        print(f"Revoked: {options.key}, until\n{date(keys[options.key])}.")  # noqa: T201
+        print(f"Revoked: {options.key}\nUntil {date(keys[options.key])}.")  # noqa: T201
     print(f"All workers with the namespace {namespace} notice within a second.")  # noqa: T201
 
 
