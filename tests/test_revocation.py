@@ -156,6 +156,18 @@ async def test_a_store_that_lost_the_generation_gets_it_back_from_a_worker(clock
     await late.accept(late.headers(nonce=new))
 
 
+async def test_a_server_that_forgot_everything_is_told_again_by_a_worker(clock, client):
+    store = RevocableStore(clock)
+    resource = Resource(clock, client, store=store, nonces=NoncePolicy())
+    await Revocations(store, clock=clock).revoke_key(client.thumbprint)
+    assert await resource.reason(resource.headers(nonce=await nonce_of(resource))) is Reason.KEY_REVOKED
+    store.become("two")
+    clock.advance(SOON)
+    assert await resource.reason(resource.headers(nonce=await nonce_of(resource))) is Reason.KEY_REVOKED
+    assert client.thumbprint in await store.read(BOARD)
+    assert (await Revocations(store, clock=clock).revoked_keys()).keys() == {client.thumbprint}
+
+
 async def test_an_operator_whose_clock_is_behind_begins_a_later_generation(clock, store, worker):
     resource = worker()
     for skew in (0.0, -3600.0, 0.0):
@@ -344,6 +356,12 @@ async def test_a_master_that_is_away_does_not_keep_the_others_from_being_told(cl
     assert [client.thumbprint in await store.read(f"dpop:revoked{{{tag}}}:v1") for tag in ("aa", "cc", "dd")] == [
         True
     ] * 3
+
+
+async def test_workers_of_a_cluster_whose_fence_is_off_are_told_too(clock):
+    store = RevocableStore(clock, tags=TAGS)
+    await Revocations(store, clock=clock).revoke_key(THUMBPRINT)
+    assert THUMBPRINT in await store.read(BOARD)
 
 
 def test_a_store_whose_values_cannot_be_replaced_is_refused_by_name(clock):

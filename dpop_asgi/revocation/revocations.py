@@ -33,7 +33,9 @@ class Revocations:
     def __init__(self, store: Store, *, namespace: str = "dpop", clock: Clock = time.time) -> None:
         if not isinstance(store, Replaceable):
             raise ValueError("store: must be one whose values can be replaced, such as a RedisStore")
-        self._boards = [Board(store, namespace=namespace, tag=tag) for tag in tags_of(store)]
+        # Workers whose fence is off know no hash tags.
+        tags = dict.fromkeys(("", *tags_of(store)))
+        self._boards = [Board(store, namespace=namespace, tag=tag) for tag in tags]
         self._clock = clock
 
     async def revoke_nonces(self) -> None:
