@@ -30,6 +30,7 @@ from dpop_asgi.errors import (
 )
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.proof_verifier import CheckedProof, ProofVerifier, VerifiedProof
+from dpop_asgi.revocation import Revocations
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
@@ -69,6 +70,7 @@ __all__ = [
     "Refusal",
     "Requirement",
     "ResourceMetadata",
+    "Revocations",
     "Store",
     "StoreError",
     "StoreUnavailable",

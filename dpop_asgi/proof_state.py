@@ -6,12 +6,13 @@ from typing import get_args
 
 from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.policy import OnStoreFailure, ProofPolicy
-from dpop_asgi.core.ports import Clock, Observer, Store
+from dpop_asgi.core.ports import Clock, Observer, Replaceable, Store
 from dpop_asgi.core.proof import ProofReader
-from dpop_asgi.errors import Refusal
+from dpop_asgi.errors import InvalidProof, InvalidToken, Refusal
 from dpop_asgi.nonces import NoncePolicy, NonceWindows
 from dpop_asgi.observers import CheckedObserver
 from dpop_asgi.recorder import Recorder
+from dpop_asgi.revocation import RevocationWatches
 from dpop_asgi.self_check import SelfCheck
 
 # So that keys stay below the 200 characters of the `Store` contract.
@@ -61,7 +62,16 @@ class ProofState:
         self._observer = None if observer is None else CheckedObserver(observer)
         self._clock = clock
         self._reader = ProofReader(proof_policy, cached=cached_keys, has_token=has_token)
-        windows = partial(NonceWindows, namespace=namespace, clock=clock, required=on_store_failure == "refuse")
+        # A token that is bound to a revoked key is of no use any longer; at token endpoints there is none.
+        refusal = InvalidToken if has_token else InvalidProof
+        watches = (
+            RevocationWatches(store, namespace=namespace, clock=clock, refusal=refusal)
+            if isinstance(store, Replaceable)
+            else None
+        )
+        windows = partial(
+            NonceWindows, namespace=namespace, clock=clock, required=on_store_failure == "refuse", watches=watches
+        )
         remember_for = max(remember_for, proof_policy.max_age)
         settings = f"max_age={proof_policy.max_age:g} remember_for={remember_for:g}"
         self._nonces = windows(store, nonces, settings=settings) if nonces else None
@@ -71,6 +81,7 @@ class ProofState:
             namespace=namespace,
             remember_for=remember_for,
             on_store_failure=on_store_failure,
+            watches=watches,
             clock=clock,
         )
         self.self_check: SelfCheck = SelfCheck(store, clock=clock)

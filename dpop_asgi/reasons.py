@@ -67,6 +67,7 @@ class Reason(StrEnum):
     NONCE_EXPIRED = "nonce_expired", _USE_THE_NONCE
     NONCE_UNKNOWN = "nonce_unknown", _USE_THE_NONCE
     NONCE_SUPERSEDED = "nonce_superseded", _USE_THE_NONCE
+    NONCE_REVOKED = "nonce_revoked", _USE_THE_NONCE
 
     TOKEN_MALFORMED = "token_malformed", "The access token is malformed"
     TOKEN_TYPE = "token_type", "The access token is not of an accepted type (typ)"
@@ -84,6 +85,7 @@ class Reason(StrEnum):
     BINDING_MALFORMED = "binding_malformed", "The confirmation of the access token is malformed"
     BINDING_UNSUPPORTED = "binding_unsupported", "The access token is bound by a method that is not supported"
     BINDING_MISMATCH = "binding_mismatch", "Invalid DPoP key binding"
+    KEY_REVOKED = "key_revoked", "The key of the DPoP proof is revoked"
     BOUND_TOKEN_AS_BEARER = "bound_token_as_bearer", "A DPoP-bound access token must be sent under the DPoP scheme"
     BEARER_NOT_ACCEPTED = "bearer_not_accepted", "Only DPoP-bound access tokens are accepted"
 

@@ -1,5 +1,7 @@
 """Records a proof as used, or decides what happens if the store can't."""
 
+import asyncio
+
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.policy import OnStoreFailure
 from dpop_asgi.core.ports import Clock, Store
@@ -8,6 +10,7 @@ from dpop_asgi.errors import InvalidProof, Reason, StoreError, StoreUnavailable,
 from dpop_asgi.nonces import NonceWindows
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.replay import UsedProofs
+from dpop_asgi.revocation import RevocationWatches
 
 _UNRECORDED = "replay: proofs are accepted without being recorded", "replay: proofs are recorded again"
 
@@ -21,6 +24,7 @@ class Recorder:
         namespace: prefix of the keys in the store.
         remember_for: seconds after its `iat` that a used proof is remembered.
         on_store_failure: see `Authenticator`.
+        watches: what is revoked; `None` if the store does not support that.
         clock: seconds since the epoch.
     """
 
@@ -32,10 +36,12 @@ class Recorder:
         namespace: str,
         remember_for: float,
         on_store_failure: OnStoreFailure,
+        watches: RevocationWatches | None,
         clock: Clock,
     ) -> None:
         self._used = UsedProofs(store, namespace=namespace)
         self._nonces = nonces
+        self._watches = watches
         self._remember_for = remember_for
         self._refuses = on_store_failure == "refuse"
         self._log = OutageLog(*_UNRECORDED)
@@ -47,11 +53,13 @@ class Recorder:
         """Record the proof as used. Returns `False` if it is accepted without being recorded.
 
         Raises:
-            InvalidProof: If it was used before.
+            Refusal: If it was used before, or its nonce or its key is revoked.
         """
         now = self._clock()
         # Time has passed if the issuer was called.
         check_alive(now, until, nonce)
+        watch = None if self._watches is None else self._watches.to_ask(thumbprint, nonce, now)
+        reading = None if watch is None else await watch.before(thumbprint, nonce, now)
         try:
             is_first_use = await self._used.claim(
                 key_thumbprint=thumbprint,
@@ -61,14 +69,20 @@ class Recorder:
                 nonce=proof.claims.get("nonce"),
                 incarnation=None if nonce is None else nonce.incarnation,
             )
+            if reading is not None:
+                await asyncio.shield(reading)
         except StoreError as failure:
-            return self._accepts_unrecorded(nonce, failure)
-        self._log.succeeded()
-        if self._nonces is not None and nonce is not None:
-            self._nonces.recorded(nonce)
-        if not is_first_use:
-            raise InvalidProof(Reason.PROOF_REPLAYED)
-        return True
+            is_recorded = self._accepts_unrecorded(nonce, failure)
+        else:
+            is_recorded = True
+            self._log.succeeded()
+            if self._nonces is not None and nonce is not None:
+                self._nonces.recorded(nonce)
+            if not is_first_use:
+                raise InvalidProof(Reason.PROOF_REPLAYED)
+        if watch is not None and reading is not None:
+            await watch.after(reading, thumbprint, nonce, now)
+        return is_recorded
 
     def _accepts_unrecorded(self, nonce: AcceptedNonce | None, failure: StoreError) -> bool:
         """`False` if the proof is accepted although it isn't recorded; raises if it must not be."""

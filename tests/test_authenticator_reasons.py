@@ -87,6 +87,7 @@ async def test_a_nonce_that_was_good_once_is_rejected_as_expired(clock, client):
 def test_every_reason_is_covered_by_a_test():
     single = {Reason.BEARER_NOT_ACCEPTED, Reason.BOUND_TOKEN_AS_BEARER, Reason.NONCE_EXPIRED, Reason.NONCE_SUPERSEDED}
     single.add(Reason.TOKEN_INACTIVE)  # tokens/test_introspection.py
+    single |= {Reason.NONCE_REVOKED, Reason.KEY_REVOKED}  # test_revocation.py
     covered = {fault.reason for fault in FAULTS} | TOKENS.keys() | TARGETS.keys() | single
     assert sorted(set(Reason) - covered) == sorted(OF_THE_ROUTE | OF_THE_GRANT)
 

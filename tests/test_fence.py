@@ -27,7 +27,7 @@ def clock(clock):
 @pytest.fixture
 def looks(monkeypatch, clock):
     """The clock that says when it is time to look at the store again."""
-    monkeypatch.setattr("dpop_asgi.nonces.window.time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr("dpop_asgi.nonces.look.time", SimpleNamespace(monotonic=clock))
     return clock
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Annotated
 
@@ -21,7 +19,8 @@ from dpop_asgi.cli.explain.run import explain as explain_request
 from dpop_asgi.cli.prove import keygen as write_key
 from dpop_asgi.cli.prove import prove as make_proof
 from dpop_asgi.cli.report.run import report as report_log
-from dpop_asgi.cli.unusable import Unusable
+from dpop_asgi.cli.revocation.commands import nonces, revoke
+from dpop_asgi.cli.usage_errors import usage_errors
 from dpop_asgi.core.jwk import KEY_TYPES
 
 _ALGORITHMS = ", ".join(KEY_TYPES)
@@ -126,7 +125,7 @@ def explain(
     options = Options(
         proof=proof, method=method, url=url, token=token, nonce=nonce, jwks=jwks, store=store, now=now, as_json=as_json
     )
-    with _usage_errors():
+    with usage_errors():
         raise typer.Exit(explain_request(options))
 
 
@@ -143,7 +142,7 @@ def prove(
     curl: Annotated[bool, typer.Option("--curl", help="Print a whole curl command, with the token in it.")] = False,
 ) -> None:
     """Make a proof for one request. It can be used once, and only for a short time."""
-    with _usage_errors():
+    with usage_errors():
         proof = make_proof(
             key,
             url,
@@ -166,7 +165,7 @@ def keygen(
 
     It is written as JWK, or as PEM if the name ends in .pem. Only you can read the file, and none is overwritten.
     """
-    with _usage_errors():
+    with usage_errors():
         typer.echo(json.dumps(write_key(file, alg), indent=2))
 
 
@@ -184,14 +183,9 @@ def report(
     there are no decisions in it, else with 0.
     """
     survive_poor_encodings()
-    with _usage_errors():
+    with usage_errors():
         raise typer.Exit(report_log(logfile, as_json=as_json))
 
 
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    try:
-        yield
-    except Unusable as reason:
-        error(str(reason))
-        raise typer.Exit(2) from None
+app.command()(revoke)
+app.add_typer(nonces, name="nonces")

@@ -6,7 +6,7 @@ from hmac import compare_digest
 from dpop_asgi.errors import InvalidGrant, InvalidRequest, Reason
 
 # Base64url SHA-256. The last of its 43 characters has two bits that mean nothing, and must be zero.
-_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+THUMBPRINT: re.Pattern[str] = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 
 
 def requested_key(dpop_jkt: str | None, key_thumbprint: str | None = None) -> str | None:
@@ -26,7 +26,7 @@ def requested_key(dpop_jkt: str | None, key_thumbprint: str | None = None) -> st
     """
     if dpop_jkt is None:
         return key_thumbprint
-    if not _THUMBPRINT.fullmatch(dpop_jkt):
+    if not THUMBPRINT.fullmatch(dpop_jkt):
         raise InvalidRequest(Reason.DPOP_JKT_MALFORMED)
     if key_thumbprint is not None and not compare_digest(dpop_jkt, key_thumbprint):
         raise InvalidRequest(Reason.DPOP_JKT_MISMATCH)

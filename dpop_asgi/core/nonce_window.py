@@ -6,6 +6,7 @@ nonces is in `dpop_asgi.nonces`.
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dpop_asgi.core.options import require
@@ -66,6 +67,7 @@ class AcceptedNonce:
         age: seconds since its slot began.
         tag: the hash tag of the keys that go with it; empty unless the store is a cluster.
         incarnation: of the store, under which workers agreed on it; `None` without a fence.
+        generation: see `dpop_asgi.core.revoked.Revoked`.
     """
 
     value: str = field(repr=False)
@@ -73,6 +75,7 @@ class AcceptedNonce:
     age: float
     tag: str = ""
     incarnation: str | None = None
+    generation: str = ""
 
     @property
     def facts(self) -> dict[str, object]:
@@ -83,6 +86,11 @@ class AcceptedNonce:
 def is_nonce(value: object) -> bool:
     """Whether this can be the value of a `DPoP-Nonce` header (RFC 9449 §8.1: NQCHAR), of at most 64 characters."""
     return type(value) is str and len(value) <= MAX_NONCE_LENGTH and _NQCHAR.fullmatch(value) is not None
+
+
+def key_prefix(namespace: str, tag: str) -> str:
+    """What all keys in the store begin with under which workers agree on nonces."""
+    return f"{namespace}:nonce{f'{{{tag}}}' if tag else ''}:"
 
 
 def why_unknown(nonce: object) -> Reason:
@@ -99,24 +107,38 @@ class SlotNonces:
         policy: how they rotate.
         tag: see `AcceptedNonce`.
         incarnation: see `AcceptedNonce`.
+        generation: see `AcceptedNonce`.
 
     Attributes:
         facts: for the log of a rejection: the master that the client belongs to.
         incarnation: see `AcceptedNonce`.
+        generation: see `AcceptedNonce`.
         complete_for: the slot whose window, with all its slots ahead, is known.
     """
 
-    def __init__(self, policy: NoncePolicy, *, tag: str = "", incarnation: str | None = None) -> None:
+    def __init__(
+        self, policy: NoncePolicy, *, tag: str = "", incarnation: str | None = None, generation: str = ""
+    ) -> None:
         self._policy = policy
         self._tag = tag
         self.facts: dict[str, object] = {"tag": tag} if tag else {}
         self.incarnation: str | None = incarnation
+        self.generation: str = generation
         self._nonces: dict[int, str] = {}
         self._slots: dict[str, int] = {}
         self.complete_for: int | None = None
 
     def __contains__(self, nonce: object) -> bool:
         return nonce in self._slots
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._slots)
+
+    def key(self, prefix: str, slot: int) -> str:
+        """Where in the store workers agree on the nonce of `slot`."""
+        parts = [f"{self._policy.period:g}", str(slot), self.incarnation, self.generation]
+        version = "v1" if self.incarnation is None else "v2"
+        return f"{prefix}{version}:{':'.join(part for part in parts if part)}"
 
     def get(self, slot: int) -> str | None:
         """The nonce of `slot`, if it is known."""
@@ -165,4 +187,5 @@ class SlotNonces:
             raise UseNonce(Reason.NONCE_UNKNOWN, **self.facts)
         if slot < current - grace:
             raise UseNonce(Reason.NONCE_EXPIRED, slots_ago=current - slot, **self.facts)
-        return AcceptedNonce(nonce, (slot + 1 + grace) * period, now - slot * period, self._tag, self.incarnation)
+        until, age = (slot + 1 + grace) * period, now - slot * period
+        return AcceptedNonce(nonce, until, age, self._tag, self.incarnation, self.generation)

@@ -71,6 +71,28 @@ class Fenced(Store, Protocol):
 
 
 @runtime_checkable
+class Replaceable(Store, Protocol):
+    """A `Store` in which a value can be replaced: it supports revocation. Such values have up to 64 KiB."""
+
+    async def read(self, key: str) -> str:
+        """The value stored under `key`, empty if there is none.
+
+        Raises:
+            StoreUnavailable: See `put_if_absent`.
+            StoreError: If it can't tell for any other reason.
+        """
+        ...
+
+    async def replace(self, key: str, value: str, *, ttl: float) -> None:
+        """Store `value` under `key`, whatever is stored there now. Atomic. For its arguments see `put_if_absent`.
+
+        Raises:
+            StoreError: If it can't tell whether the value is stored.
+        """
+        ...
+
+
+@runtime_checkable
 class Inspectable(Protocol):
     """A `Store` that can look for configuration problems. `SelfCheck` asks it once per process."""
 

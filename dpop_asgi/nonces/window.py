@@ -3,28 +3,24 @@
 import asyncio
 import logging
 import math
-import re
 import secrets
-import time
 from collections import OrderedDict
 
-from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, SlotNonces, is_nonce
+from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, SlotNonces, is_nonce, key_prefix
 from dpop_asgi.core.ports import Clock, Fenced, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
+from dpop_asgi.nonces.look import Look
 from dpop_asgi.outage_log import OutageLog
+from dpop_asgi.revocation import RevocationWatch
 from dpop_asgi.single_flight import SingleFlight
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # 128 bits cannot be guessed (RFC 9449 §8: unpredictable), and base64url stays inside NQCHAR.
 _NONCE_BYTES = 16
-# With the first character of a hash tag before it.
-_OURS = re.compile(r"[A-Za-z0-9_-]{22,23}")
 
 # While the store is unavailable, nonces come from memory. Retrying more often would only add load.
 _RETRY_SECONDS = 0.25
-# Anyone can invent a nonce that looks valid: this limits how often it causes a look at the store.
-_LOOK_SECONDS = 0.25
 
 # An incarnation that returns (a master that was frozen) still has its nonces. More failovers than this within the life
 # of a nonce are not worth remembering.
@@ -43,27 +39,41 @@ class NonceWindow:
         namespace: prefix of the keys.
         clock: seconds since the epoch.
         tag: hash tag of the keys, whose first character each nonce begins with; empty unless the store is a cluster.
+        watch: what is revoked; `None` if the store does not support that.
 
     Attributes:
+        watch: see above.
         is_failing: whether the store did not respond to the last call for this tag.
         is_doubted: whether another tag of the same master turned out to be on another incarnation.
         incarnation: of the store, whose nonces are valid now.
     """
 
-    def __init__(self, store: Store, policy: NoncePolicy, *, namespace: str, clock: Clock, tag: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        policy: NoncePolicy,
+        *,
+        namespace: str,
+        clock: Clock,
+        tag: str = "",
+        watch: RevocationWatch | None = None,
+    ) -> None:
         self._store = store
         self._fence = store if isinstance(store, Fenced) else None
         self._policy = policy
         self._tag = tag
-        self._keys = f"{namespace}:nonce{f'{{{tag}}}' if tag else ''}:"
+        self._keys = key_prefix(namespace, tag)
+        self.watch: RevocationWatch | None = watch
+        if watch is not None:
+            watch.on_generation = self._begin_generation
+        self._revoked: frozenset[str] = frozenset()
         self._clock = clock
         self._era = SlotNonces(policy, tag=tag)
         self._eras: OrderedDict[str | None, SlotNonces] = OrderedDict()
         self._is_known = self._fence is None
         self._fetching = SingleFlight(self._fetch, self._note)
         self._refresh_not_before = -math.inf
-        self._looking = SingleFlight(self._look_after)
-        self._look_not_before = -math.inf
+        self._look = Look(self._fence, key=f"{self._keys}look:v2", watch=watch)
         self._outage_log = OutageLog(
             "nonces: the store is unavailable, nonces come from memory", "nonces: the store has recovered"
         )
@@ -73,9 +83,9 @@ class NonceWindow:
     def __contains__(self, nonce: object) -> bool:
         return nonce in self._era
 
-    def has_superseded(self, nonce: object) -> bool:
-        """Whether it was agreed under another incarnation of the store."""
-        return any(nonce in era for era in self._eras.values())
+    def has_ended(self, nonce: object) -> bool:
+        """Whether it was revoked, or agreed under another incarnation of the store."""
+        return nonce in self._revoked or any(nonce in era for era in self._eras.values())
 
     @property
     def incarnation(self) -> str | None:
@@ -100,8 +110,9 @@ class NonceWindow:
         Raises:
             UseNonce: If the nonce is not one of the window; only the reason differs.
         """
-        if self._eras and nonce not in self._era and self.has_superseded(nonce):
-            raise UseNonce(Reason.NONCE_SUPERSEDED, **self._era.facts)
+        if (self._eras or self._revoked) and nonce not in self._era and self.has_ended(nonce):
+            is_revoked = nonce in self._revoked
+            raise UseNonce(Reason.NONCE_REVOKED if is_revoked else Reason.NONCE_SUPERSEDED, **self._era.facts)
         return self._era.accept(nonce, now)
 
     async def ensure(self, now: float) -> None:
@@ -111,7 +122,7 @@ class NonceWindow:
             StoreError: If the window is not in memory and the store does not respond.
         """
         slot = self._policy.slot(now)
-        if self.is_doubted and (look := self._looking.under_way()) is not None:
+        if self.is_doubted and (look := self._look.under_way()) is not None:
             await asyncio.wait([look])
         self.refresh(now)
         # In a loop, since the refresh under way may be for another slot or era. Shielded, since a client that
@@ -131,8 +142,10 @@ class NonceWindow:
             self._fetching.start(slot)
 
     async def _fetch(self, slot: int) -> None:
+        if self.watch is not None:
+            await self.watch.ensure()
         if not self._is_known:
-            self.supersede(await self._incarnation_now())
+            self.supersede(await self._look.incarnation())
         for _ in range(_MOST_CHANGES):
             try:
                 return await self._fetch_era(self._era, slot)
@@ -155,12 +168,11 @@ class NonceWindow:
         # One period longer than any worker accepts it, for clocks that are a little behind.
         ttl = max(self._policy.end(slot) + self._policy.period - self._clock(), self._policy.period)
         candidate = era.get(slot) or self._tag[:1] + secrets.token_urlsafe(_NONCE_BYTES)
-        name = f"{self._policy.period:g}:{slot}"
+        key = era.key(self._keys, slot)
         if self._fence is None or era.incarnation is None:
-            nonce = await self._store.put_if_absent(f"{self._keys}v1:{name}", candidate, ttl=ttl)
+            nonce = await self._store.put_if_absent(key, candidate, ttl=ttl)
         else:
-            under = era.incarnation
-            nonce = await self._fence.put_if_absent(f"{self._keys}v2:{name}:{under}", candidate, ttl=ttl, under=under)
+            nonce = await self._fence.put_if_absent(key, candidate, ttl=ttl, under=era.incarnation)
         if not is_nonce(nonce):
             raise StoreError(
                 f"what is stored under {self._keys}* isn't a nonce: does another program use this namespace?"
@@ -178,12 +190,22 @@ class NonceWindow:
         self._is_known = True
         self._refresh_not_before = -math.inf
         known = self._eras.pop(incarnation, None)
-        self._era = known or SlotNonces(self._policy, tag=self._tag, incarnation=incarnation)
+        self._era = known or self._new_era(incarnation, self._era.generation)
         while len(self._eras) > _KEPT_ERAS:
             self._eras.popitem(last=False)
 
+    def _begin_generation(self, generation: str) -> None:
+        """From now on, no nonce is valid that was agreed before, under whichever incarnation."""
+        self._revoked = frozenset(nonce for era in (self._era, *self._eras.values()) for nonce in era)
+        self._eras.clear()
+        self._era = self._new_era(self._era.incarnation, generation)
+        self._refresh_not_before = -math.inf
+
+    def _new_era(self, incarnation: str | None, generation: str) -> SlotNonces:
+        return SlotNonces(self._policy, tag=self._tag, incarnation=incarnation, generation=generation)
+
     async def look(self, nonce: object, *, patient: bool) -> bool:
-        """Look whether the store is another incarnation, which another worker may have noticed earlier.
+        """Look whether the store is another incarnation, or nonces were revoked: another worker may know already.
 
         Args:
             nonce: not valid here. If it doesn't look like a nonce of this fleet, nothing is done.
@@ -193,33 +215,22 @@ class NonceWindow:
         Raises:
             StoreError: If the store does not respond.
         """
-        if self._fence is None or not isinstance(nonce, str) or _OURS.fullmatch(nonce) is None:
+        if not self._look.is_for(nonce, patient=patient):
             return False
-        before, pause = self._era, self._look_not_before - time.monotonic()
-        if pause > 0 and not patient:
-            return False
-        self.supersede(await asyncio.shield(self._looking.start(pause)))
+        before = self._era
+        self.supersede(await self._look.wait())
         return self._era is not before
 
     def doubt(self) -> None:
         """Look soon: another tag of the same master turned out to be on another incarnation."""
         if self._fence is not None:
             self.is_doubted = True
-            self._looking.start(0.0).add_done_callback(self._believe)
+            self._look.start(soon=True).add_done_callback(self._believe)
 
     def _believe(self, look: asyncio.Task[str | None]) -> None:
         self.is_doubted = False
         if not look.cancelled() and look.exception() is None:
             self.supersede(look.result())
-
-    async def _look_after(self, pause: float) -> str | None:
-        if pause > 0:
-            await asyncio.sleep(pause)
-        self._look_not_before = time.monotonic() + _LOOK_SECONDS
-        return await self._incarnation_now()
-
-    async def _incarnation_now(self) -> str | None:
-        return await self._fence.incarnation(f"{self._keys}look:v2") if self._fence is not None else None
 
     def _note(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -1,10 +1,14 @@
 """All the nonces of a server: a window for each hash tag of the store."""
 
+from contextlib import suppress
+from functools import partial
+
 from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, is_nonce, why_unknown
-from dpop_asgi.core.ports import Clock, Fenced, Store
+from dpop_asgi.core.ports import Clock, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
 from dpop_asgi.nonces.mismatch import SharedSettings, UnknownNonces
 from dpop_asgi.nonces.window import NonceWindow
+from dpop_asgi.revocation import RevocationWatches, tags_of
 
 
 class NonceWindows:
@@ -21,6 +25,7 @@ class NonceWindows:
         settings: what workers have to agree on besides the policy, 40 ASCII characters. Differences are logged.
         required: whether an unknown nonce raises `StoreError` while the store can't tell whether another worker issued
             it. Otherwise the client is challenged for a nonce of this worker.
+        watches: what is revoked; `None` if the store does not support that.
     """
 
     def __init__(
@@ -32,12 +37,14 @@ class NonceWindows:
         clock: Clock,
         settings: str = "",
         required: bool = True,
+        watches: RevocationWatches | None = None,
     ) -> None:
-        tags = store.tags if isinstance(store, Fenced) else ("",)
-        self._by_tag = {tag: NonceWindow(store, policy, namespace=namespace, clock=clock, tag=tag) for tag in tags}
+        window = partial(NonceWindow, store, policy, namespace=namespace, clock=clock)
+        by_tag = {} if watches is None else watches.by_tag
+        self._by_tag = {tag: window(tag=tag, watch=by_tag.get(tag)) for tag in tags_of(store)}
         self._by_first = {tag[:1]: window for tag, window in self._by_tag.items()}
         self._windows = list(self._by_tag.values())
-        self._only = self._windows[0] if len(tags) == 1 else None
+        self._only = self._windows[0] if len(self._windows) == 1 else None
         self._required = required
         self._unknown = UnknownNonces()
         settings = f"period={policy.period:g} grace={policy.grace} {settings}"
@@ -76,9 +83,20 @@ class NonceWindows:
             StoreError: If no window is in memory, and the store does not respond.
         """
         windows = self._windows if self._only else self._in_turn(tag)
+        mine = windows[0]
+        if isinstance(tag, str) and not (mine.is_complete(now) or mine.is_failing or mine.is_doubted):
+            # Its nonces may just have been revoked.
+            with suppress(StoreError):
+                await self._ensure(mine, now)
         for window in windows:
             if window.is_complete(now) and not window.is_failing and not window.is_doubted:
-                return str(window.to_issue(now))
+                if window.watch is not None:
+                    await window.watch.refresh(now)
+                if (nonce := window.to_issue(now)) is not None:
+                    return nonce
+                # Nonces were revoked: one of the new generation, for the same tag.
+                windows = [window, *windows]
+                break
         failure = StoreError("no nonce is known")
         for window in windows:
             try:
@@ -124,16 +142,16 @@ class NonceWindows:
 
     async def _look(self, window: NonceWindow, nonce: str, now: float, client: bytes) -> None:
         """Another worker may have noticed earlier that the store was replaced, and have issued this nonce."""
-        is_superseded = window.has_superseded(nonce)
+        has_ended = window.has_ended(nonce)
         try:
-            is_replaced = await window.look(nonce, patient=not is_superseded)
+            is_replaced = await window.look(nonce, patient=not has_ended)
         except StoreError:
             if self._required:
                 raise
             is_replaced = False
         if is_replaced:
             await window.ensure(now)
-        elif not is_superseded and is_nonce(nonce):
+        elif not has_ended and is_nonce(nonce):
             self._unknown.note(client, nonce, now)
 
     def _of(self, nonce: object) -> NonceWindow | None:

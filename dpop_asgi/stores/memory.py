@@ -63,6 +63,20 @@ class MemoryStore:
             await self._wait_for_others()
         return stored
 
+    async def read(self, key: str) -> str:
+        """See `dpop_asgi.core.ports.Replaceable`."""
+        self._expire(self._clock())
+        return self._values.get(key, "")
+
+    async def replace(self, key: str, value: str, *, ttl: float) -> None:
+        """See `dpop_asgi.core.ports.Replaceable`."""
+        now = self._clock()
+        self._expire(now)
+        if self._values.pop(key, None) is not None:
+            # Replaced so seldom that nothing keeps track of when a key expires.
+            next(keys for keys in self._keys_by_end.values() if key in keys).remove(key)
+        self._keep(key, value, now + ttl)
+
     def _keep(self, key: str, value: str, until: float) -> None:
         if len(self._values) >= self._max_entries:
             msg = f"MemoryStore is full: {self._max_entries} entries are still needed"

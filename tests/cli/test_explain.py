@@ -132,10 +132,13 @@ def test_whatever_is_around_a_proof_is_explained(situation, explained, tmp_path)
 def test_a_correct_request_fails_nothing(situation, explained, tmp_path):
     code, printed = explained(situation.options(tmp_path))
     report = json.loads(printed)
-    assert [check["reason"] for check in report["checks"] if check["outcome"] != "pass"] == ["proof_replayed"]
+    assert [check["reason"] for check in report["checks"] if check["outcome"] != "pass"] == [
+        "key_revoked",
+        "proof_replayed",
+    ]
     assert (code, report["accepted"], report["failed"]) == (0, None, [])
     text = explained(situation.options(tmp_path, as_json=False))[1]
-    assert "Nothing fails.\nNot known: replay." in text
+    assert "Nothing fails.\nNot known: revocation, replay." in text
 
 
 def test_every_check_of_the_middleware_is_listed_once_and_has_a_cause():

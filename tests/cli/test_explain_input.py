@@ -10,12 +10,13 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from dpop_asgi import Authenticator, JWTVerifier, RedisStore
+from dpop_asgi import Authenticator, JWTVerifier, RedisStore, Revocations
 from dpop_asgi.cli.app import app
 from dpop_asgi.cli.explain.reading.text import read
 from dpop_asgi.cli.explain.run import Options
 from dpop_asgi.cli.explain.run import explain as run_explain
 from dpop_asgi.cli.unusable import Unusable
+from dpop_asgi.testing import Client
 from tests.support.decisions import incoming
 from tests.support.processes import ROOT
 from tests.support.situations import NONCE, URL
@@ -192,6 +193,29 @@ def test_the_store_shows_the_age_of_the_nonce_and_whether_a_proof_was_used(
             assert passed > 120 or nonce["facts"]["age"] == 10 + passed
             assert caplog.records == [], "what workers log isn't for people who look"
         assert _stored(redis) == before
+
+
+async def _revoked(server, thumbprint, clock):
+    """A server with this store goes on with new nonces, and refuses this key."""
+    store = RedisStore(server.url)
+    operator = Revocations(store, clock=clock)
+    await operator.revoke_nonces()
+    await operator.revoke_key(thumbprint)
+    await store.aclose()
+
+
+def test_the_store_tells_that_a_key_is_revoked_and_which_nonces_are_still_valid(
+    redis_server, situation, explained, client, issuer, clock, tmp_path
+):
+    _, _, old = asyncio.run(_served(redis_server, client, issuer, clock))
+    asyncio.run(_revoked(redis_server, Client().thumbprint, clock))
+    token, unused, _ = asyncio.run(_served(redis_server, client, issuer, clock))
+    usual = {"token": token, "method": "GET", "store": redis_server.url}
+    assert json.loads(explained(situation.options(tmp_path, proof=unused, **usual))[1])["failed"] == []
+    report = json.loads(explained(situation.options(tmp_path, proof=old, **usual))[1])
+    assert "nonce_unknown" in report["failed"]
+    asyncio.run(_revoked(redis_server, client.thumbprint, clock))
+    assert "key_revoked" in json.loads(explained(situation.options(tmp_path, proof=unused, **usual))[1])["failed"]
 
 
 def test_a_request_that_was_accepted_has_not_been_replayed(

@@ -5,9 +5,10 @@ import math
 
 import pytest
 
-from dpop_asgi import NoncePolicy, RedisStore
+from dpop_asgi import NoncePolicy, Reason, RedisStore, Revocations
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import UsedProofs
+from tests.support.decisions import Resource
 from tests.support.topologies import SLOTS
 from tests.support.windows import accepted_nonce
 
@@ -77,3 +78,20 @@ async def test_a_worker_that_starts_later_knows_the_nonces_of_the_others(stores,
     await first.ensure(clock.now)
     await last.ensure(clock.now)
     assert (await accepted_nonce(last, first.to_issue(clock.now), clock.now)).value == first.to_issue(clock.now)
+
+
+async def test_what_is_revoked_no_worker_accepts_and_each_client_is_challenged_once(stores, clock, client):
+    workers = [Resource(clock, client, store=store, nonces=NoncePolicy()) for store in stores]
+    operator = Revocations(stores[0], clock=clock)
+    nonces = [await worker.authenticator.challenge_nonce() for worker in workers]
+    await asyncio.gather(*(worker.accept(worker.headers(nonce=nonces[0])) for worker in workers))
+    await operator.revoke_nonces()
+    clock.advance(0.5)
+    for worker, nonce in zip(workers, nonces, strict=True):
+        refusal = await worker.refusal(worker.headers(nonce=nonce))
+        assert refusal.reason is Reason.NONCE_REVOKED
+        new = await worker.authenticator.challenge_nonce(refusal)
+        await asyncio.gather(*(each.accept(each.headers(nonce=new)) for each in workers))
+    await operator.revoke_key(client.thumbprint)
+    clock.advance(0.5)
+    assert {await worker.reason(worker.headers(nonce=new)) for worker in workers} == {Reason.KEY_REVOKED}

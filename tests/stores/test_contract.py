@@ -92,6 +92,25 @@ async def test_a_value_comes_back_unchanged(store, value):
     assert await store.put_if_absent("k" * 200, "other", ttl=60.0) == value
 
 
+@pytest.mark.parametrize("before", ["", "before"], ids=["nothing", "something"])
+async def test_a_value_can_be_replaced_whatever_was_there(store, clock, before):
+    assert await store.read("key") == ""
+    if before:
+        await store.replace("key", before, ttl=0.3)
+    value = "v" * 60_000
+    await store.replace("key", value, ttl=60.0)
+    await _pass_time(store, clock, 0.3)
+    assert await store.read("key") == value
+    assert await store.put_if_absent("key", "mine", ttl=60.0) == value
+
+
+async def test_a_value_that_replaced_another_has_its_own_time(store, clock):
+    await store.replace("key", "long", ttl=60.0)
+    await store.replace("key", "short", ttl=0.3)
+    await _pass_time(store, clock, 0.3)
+    assert await store.read("key") == ""
+
+
 async def test_a_store_can_be_used_again_after_it_was_closed(store):
     await store.put_if_absent("key", "first", ttl=60.0)
     await store.aclose()

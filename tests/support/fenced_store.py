@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from dpop_asgi import MemoryStore, StoreError
+from dpop_asgi import MemoryStore, StoreError, StoreUnavailable
 from dpop_asgi.errors import Superseded
 from dpop_asgi.testing import ManualClock
 
@@ -55,6 +55,29 @@ class FencedStore:
 
     async def aclose(self) -> None:
         """Nothing to release."""
+
+
+class RevocableStore(FencedStore):
+    """One in which values can be replaced.
+
+    Attributes:
+        reads: how often values were read.
+    """
+
+    reads: int = 0
+
+    async def read(self, key: str) -> str:
+        self.reads += 1
+        return await self._server(key).read(key)
+
+    async def replace(self, key: str, value: str, *, ttl: float) -> None:
+        await self._server(key).replace(key, value, ttl=ttl)
+
+    def _server(self, key: str) -> MemoryStore:
+        tag = self.tag_of(key)
+        if tag in self.away:
+            raise StoreUnavailable("the server is away")
+        return self._servers.setdefault(self.now[tag], MemoryStore(clock=self._clock))
 
 
 class LateView:

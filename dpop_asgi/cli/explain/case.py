@@ -8,7 +8,7 @@ from dpop_asgi.cli.explain.message import Message
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.jwk import PublicKey
 from dpop_asgi.core.policy import Mode, ProofPolicy
-from dpop_asgi.core.ports import Store
+from dpop_asgi.core.ports import Replaceable
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.tokens.token_types import DEFAULT_TYPES
 
@@ -36,7 +36,7 @@ class Rules:
     audience: str | None = None
     types: tuple[str | None, ...] = DEFAULT_TYPES
     jwks: Mapping[str, Any] | None = field(default=None, repr=False)
-    store: Store | None = None
+    store: Replaceable | None = None
     namespace: str = "dpop"
 
 

@@ -7,7 +7,7 @@ from dpop_asgi.cli.explain.causes.advice import advice
 from dpop_asgi.cli.explain.credentials_checks import check_credentials, check_url
 from dpop_asgi.cli.explain.findings import Check, Findings
 from dpop_asgi.cli.explain.proof_checks import check_claims, check_header, check_shape, check_signature
-from dpop_asgi.cli.explain.store_checks import check_nonce, check_replay
+from dpop_asgi.cli.explain.store_checks import check_nonce, check_replay, check_revocation
 from dpop_asgi.cli.explain.token_checks import check_bound, check_token
 
 
@@ -27,6 +27,7 @@ async def examine(case: Case) -> list[Check]:
     check_signature(case, findings)
     await check_token(case, findings)
     check_bound(case, findings)
+    await check_revocation(case, findings)
     await check_replay(case, findings, nonce)
     _believe_the_server(case, findings)
     return [_explained(case, check) for check in findings.checks()]

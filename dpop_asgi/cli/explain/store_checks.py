@@ -3,12 +3,13 @@
 from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.findings import Findings
 from dpop_asgi.cli.explain.message import shortened
-from dpop_asgi.cli.explain.table import NONCE, REPLAY
+from dpop_asgi.cli.explain.table import NONCE, REPLAY, REVOCATION
 from dpop_asgi.core.nonce_window import AcceptedNonce, SlotNonces
 from dpop_asgi.core.ports import Store
-from dpop_asgi.errors import Reason, UseNonce
+from dpop_asgi.errors import InvalidToken, Reason, UseNonce
 from dpop_asgi.nonces import NoncePolicy, NonceWindows
 from dpop_asgi.replay import UsedProofs
+from dpop_asgi.revocation import Revocations, RevocationWatches
 
 # From this status on, the request wasn't accepted.
 _ERRORS = 400
@@ -43,7 +44,9 @@ async def _accepted(case: Case, findings: Findings, policy: NoncePolicy, nonce: 
     """The nonce, if it is accepted; `None` if that can't be known."""
     if case.rules.store is None:
         return _is_issued(case, findings, policy, nonce)
-    windows = NonceWindows(case.rules.store, policy, namespace=case.rules.namespace, clock=lambda: case.now)
+    store, namespace = case.rules.store, case.rules.namespace
+    watches = RevocationWatches(store, namespace=namespace, clock=lambda: case.now, refusal=InvalidToken)
+    windows = NonceWindows(store, policy, namespace=namespace, clock=lambda: case.now, watches=watches)
     findings.note(NONCE, slot=policy.slot(case.now), period=policy.period, grace=policy.grace)
     accepted = await windows.check(nonce, case.now)
     slots_ago = round((accepted.age - case.now % policy.period) / policy.period)
@@ -64,6 +67,23 @@ def _is_issued(case: Case, findings: Findings, policy: NoncePolicy, nonce: objec
     issued = SlotNonces(policy)
     issued.add(policy.slot(case.now), server_nonce)
     return issued.accept(nonce, case.now)
+
+
+async def check_revocation(case: Case, findings: Findings) -> None:
+    """Whether the proof's key is revoked.
+
+    Raises:
+        StoreError: If the store does not respond.
+    """
+    store = case.rules.store
+    if store is None or case.key is None:
+        return
+    findings.note(REVOCATION, key=case.key.thumbprint)
+    revoked = await Revocations(store, namespace=case.rules.namespace, clock=lambda: case.now).revoked_keys()
+    if case.key.thumbprint in revoked:
+        findings.failed(Reason.KEY_REVOKED)
+    else:
+        findings.passed(Reason.KEY_REVOKED)
 
 
 async def check_replay(case: Case, findings: Findings, nonce: AcceptedNonce | None) -> None:

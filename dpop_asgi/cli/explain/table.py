@@ -70,12 +70,13 @@ BINDING = Topic(
         R.BINDING_MISMATCH,
     ),
 )
+REVOCATION = Topic("revocation", "RFC 6750 §3.1", (R.KEY_REVOKED,))
 REPLAY = Topic("replay", "RFC 9449 §11.1", (R.PROOF_REPLAYED,))
 
 TOPICS = (
     *(AUTHORIZATION, HEADER, SHAPE, TYP, ALG, CRIT, JWK, CLAIMS),
     *(URL, HTM, HTU, IAT, EXP, NBF, ATH, NONCE, SIGNATURE),
-    *(TOKEN, TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES, BINDING, REPLAY),
+    *(TOKEN, TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES, BINDING, REVOCATION, REPLAY),
 )
 
 # What only the server knows: its hosts and proxies, its own verifier and routes, and what its store was before.

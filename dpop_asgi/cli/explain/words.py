@@ -24,6 +24,7 @@ from dpop_asgi.cli.explain.table import (
     NBF,
     NONCE,
     REPLAY,
+    REVOCATION,
     SHAPE,
     SIGNATURE,
     TIMES,
@@ -87,6 +88,7 @@ _PASSED: dict[Topic, Callable[[Facts], str]] = {
     AUDIENCE: lambda facts: str(facts["aud"]),
     TIMES: lambda facts: date(facts["exp"]),
     BINDING: lambda facts: f"bound to {facts['bound_to']}",
+    REVOCATION: lambda _: "the key is not revoked",
     REPLAY: lambda facts: "used by this very request" if facts["used"] else "not used yet",
 }
 
@@ -127,6 +129,7 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
         ISSUER: (rules.issuer is None, "set DPOP_ISSUER, as for the server"),
         AUDIENCE: (rules.audience is None, "set DPOP_AUDIENCE, as for the server"),
         BINDING: (message.authorizations is None, "the token isn't known: pass --token"),
+        REVOCATION: (rules.store is None, "pass the server's --store"),
         REPLAY: (rules.store is None, "pass the server's --store"),
     }
     applies, hint = wanted.get(topic, (False, ""))

@@ -9,3 +9,6 @@ class ReadOnlyRedisStore(RedisStore):
 
     def _command(self, key: str, value: str, milliseconds: int) -> Command:  # noqa: ARG002 - of RedisStore
         return ("GET", key)
+
+    async def replace(self, key: str, value: str, *, ttl: float) -> None:
+        """Nothing is stored."""

@@ -34,6 +34,9 @@ _CLUSTER_TAGS = ("18", "Bh", "dj", "S2", "qS", "9N", "uh", "Je", "5E", "h9", "Fn
 # Only a write shows which server takes writes, so `incarnation` leaves a key behind for this long.
 _PROBE_MILLISECONDS = 100
 
+# How long `read` leaves an empty value behind. As long as it is there, reading writes nothing.
+_EMPTY_MILLISECONDS = 60_000
+
 
 @dataclass(slots=True)
 class _PerLoop:
@@ -81,12 +84,10 @@ class RedisStore:
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float, under: str | None = None) -> str:
         """See `dpop_asgi.core.ports.Fenced`."""
-        reply = await self._set(key, value, math.ceil(ttl * 1000))
+        reply = await self._call(self._command(key, value, math.ceil(ttl * 1000)))
         if under is not None and not under == reply.before == reply.after:
             raise Superseded(reply.after)
-        if reply.value is None or type(reply.value) is bytes:
-            return value if reply.value is None else str(reply.value, "utf-8", "replace")
-        raise StoreError("the Redis store replied to SET with something other than a value: is it a Redis server?")
+        return _text(reply, value)
 
     async def incarnation(self, key: str) -> str | None:
         """See `dpop_asgi.core.ports.Fenced`. It writes `key`, because only a master accepts writes."""
@@ -94,12 +95,20 @@ class RedisStore:
             return None
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         await mine.route.recheck(key)
-        return (await self._set(key, "", _PROBE_MILLISECONDS)).after
+        return (await self._call(self._command(key, "", _PROBE_MILLISECONDS))).after
 
-    async def _set(self, key: str, value: str, milliseconds: int) -> Reply:
+    async def read(self, key: str) -> str:
+        """See `dpop_asgi.core.ports.Replaceable`. It is a SET, so that no ACL has to allow more than before."""
+        return _text(await self._call(self._command(key, "", _EMPTY_MILLISECONDS)), "")
+
+    async def replace(self, key: str, value: str, *, ttl: float) -> None:
+        """See `dpop_asgi.core.ports.Replaceable`."""
+        await self._call(("SET", key, value, "PX", math.ceil(ttl * 1000)))
+
+    async def _call(self, command: Command) -> Reply:
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         try:
-            return await mine.route.call(self._command(key, value, milliseconds))
+            return await mine.route.call(command)
         except RedisError as error:
             raise failure(error) from None
 
@@ -176,6 +185,12 @@ class RedisStore:
         mine = self._per_loop.pop(asyncio.get_running_loop(), None)
         if mine is not None:
             await mine.closer.aclose()
+
+
+def _text(reply: Reply, otherwise: str) -> str:
+    if reply.value is None or type(reply.value) is bytes:
+        return otherwise if reply.value is None else str(reply.value, "utf-8", "replace")
+    raise StoreError("the Redis store replied to SET with something other than a value: is it a Redis server?")
 
 
 def _check_url(url: str) -> None:

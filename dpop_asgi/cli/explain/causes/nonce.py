@@ -43,7 +43,7 @@ CAUSES: Causes = {
     Reason.NONCE_UNKNOWN: (
         _stale,
         always(
-            "No worker has issued this nonce lately: it is old, from another server, or the workers don't agree "
+            "No worker has issued this nonce lately: it is old, revoked, or from another server, or workers disagree "
             "(another store, database, namespace or period than given here).",
             f"{_RETRY} If it goes on, compare the settings of all workers.",
         ),
@@ -54,5 +54,6 @@ CAUSES: Causes = {
             f"{_RETRY} Keep the DPoP-Nonce of every response.",
         ),
     ),
+    Reason.NONCE_REVOKED: (always("An operator of the server has revoked all nonces until then.", _RETRY),),
     Reason.NONCE_SUPERSEDED: (always("The server's Redis was restarted or replaced.", _RETRY),),
 }

@@ -117,6 +117,12 @@ CAUSES: Causes = {
     Reason.TOKEN_REJECTED: (
         always("The server's own verifier rejected the token.", "Look at what it logs: revoked, or of another kind?"),
     ),
+    Reason.KEY_REVOKED: (
+        always(
+            "An operator of the server has revoked the client's key: dpop-asgi revoke lists it.",
+            "Make a new key, and get a new token for it.",
+        ),
+    ),
     Reason.BINDING_MISSING: (
         always(
             "The token has no cnf: the issuer gave it out as a Bearer token, because the token request had no proof "

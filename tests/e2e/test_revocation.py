@@ -1,0 +1,119 @@
+"""Two servers of two workers each, one Redis: what an operator revokes by a command, none accepts a second later.
+
+A proof that arrives a second after the command has ended is refused however busy the machine is: a worker that has
+not looked at the store for half a second looks before it accepts anything.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.support.connections import Http
+from tests.support.load import SteadyClient, each_asks, wait_for_workers
+from tests.support.processes import RedisServer, ResourceServer, patient_with
+
+PUBLIC_URL = "https://api.example.com"
+WORKERS = 2
+SECOND = 1.0
+
+
+@pytest.fixture(scope="module")
+def redis(redis_binary):
+    with RedisServer(redis_binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fleet(redis, issuer_server):
+    settings = {"workers": WORKERS, "public_url": PUBLIC_URL, **patient_with(redis.url)}
+    servers = [ResourceServer(issuer_server.issuer, **settings) for _ in range(2)]
+    with contextlib.ExitStack() as running:
+        for server in servers:
+            running.enter_context(server)
+        wait_for_workers(redis, WORKERS * 2, *servers)
+        yield [server.url for server in servers]
+
+
+@pytest.fixture
+async def clients(fleet, issuer_server):
+    """Accepted on both servers."""
+    async with Http() as http:
+        clients = [
+            SteadyClient(http, *fleet, issuer=issuer_server.issuer, public_url=PUBLIC_URL, learns_from_all=False)
+            for _ in range(12)
+        ]
+        await each_asks(clients, times=5)
+        assert {tuple(answer.status for answer in client.answers) for client in clients} == {(401, 200, 200, 200, 200)}
+        for client in clients:
+            client.answers.clear()
+        yield clients
+
+
+async def _dpop_asgi(redis, *arguments):
+    """Runs a command while the clients go on."""
+    command = [sys.executable, "-m", "dpop_asgi.cli", *arguments]
+    environment = {**os.environ, "DPOP_STORE": redis.url}
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return time.monotonic()
+
+
+async def _send(client, fleet, batch):
+    """The answers of both servers in turn; more than enough for all workers."""
+    urls = itertools.cycle(f"{url}/resource" for url in fleet)
+    return await asyncio.gather(*(client.http.get(next(urls), headers=headers) for headers in batch))
+
+
+async def _go_on(clients, done):
+    while not done.is_set():
+        await each_asks(clients, times=1)
+        await asyncio.sleep(0.02)
+
+
+async def test_of_a_stolen_batch_nothing_is_accepted_and_each_client_is_challenged_once(fleet, redis, clients):
+    busy, idle = clients[:6], clients[6:]
+    stolen = [client.signed() for client in clients for _ in range(10)]
+    done = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_go_on(busy, done))
+        revoked_at = await _dpop_asgi(redis, "nonces", "revoke")
+        await asyncio.sleep(SECOND)
+        answers = await _send(idle[0], fleet, stolen)
+        done.set()
+    assert {answer.headers["www-authenticate"].split(",")[0] for answer in answers} == {'DPoP error="use_dpop_nonce"'}
+    await each_asks(idle, times=10)
+    for client in clients:
+        (challenge,) = client.challenges
+        old = challenge.nonce_sent
+        assert {answer.status for answer in client.answers if answer is not challenge} == {200}
+        assert not [
+            answer
+            for answer in client.answers
+            if answer.status == 200 and answer.nonce_sent == old and answer.asked_at > revoked_at + SECOND
+        ]
+
+
+async def test_a_revoked_key_is_refused_by_all_workers_and_the_others_notice_nothing(fleet, redis, clients):
+    victim, *others = clients
+    thumbprint = victim._client.thumbprint
+    done = asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_go_on(others, done))
+        await _dpop_asgi(redis, "revoke", "--key", thumbprint)
+        await asyncio.sleep(SECOND)
+        refused = await _send(victim, fleet, [victim.signed() for _ in range(40)])
+        await _dpop_asgi(redis, "revoke", "--key", thumbprint, "--undo")
+        await asyncio.sleep(SECOND)
+        accepted = await _send(victim, fleet, [victim.signed() for _ in range(40)])
+        done.set()
+    assert {(answer.status_code, answer.json()["error"]) for answer in refused} == {(401, "invalid_token")}
+    assert {answer.status_code for answer in accepted} == {200}
+    assert {answer.status for client in others for answer in client.answers} == {200}
