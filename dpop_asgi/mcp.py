@@ -6,29 +6,29 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
-from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware, auth_context_var
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, authorization_context
 from mcp.server.auth.provider import AccessToken
+from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from starlette.authentication import AuthCredentials
 from starlette.exceptions import HTTPException
 
 from dpop_asgi.asgi.app_scope import presented_as_bearer
 from dpop_asgi.asgi.gate import ask, token_in
-from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
+from dpop_asgi.asgi.headers import without
+from dpop_asgi.asgi.interface import ASGIApp, Receive, Scope, Send
 from dpop_asgi.asgi.middleware import DPoPMiddleware
 from dpop_asgi.asgi.public_paths import PublicRequests
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
+from dpop_asgi.asgi.tool_calls import called_tools, next_of, read_body
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import require
-from dpop_asgi.core.strict_json import unique_members
 from dpop_asgi.errors import InvalidToken, Reason
 
-__all__ = ["CallerForMCP", "protect"]
-
-# What the SDK accepts by default. Who sends more needs the scopes of every tool.
-_MOST_BYTES = 4 * 1024 * 1024
+__all__ = ["CallerForMCP", "EventsOfCaller", "protect"]
 
 _NO_TOOLS: Mapping[str, Iterable[str]] = MappingProxyType({})
 
@@ -42,6 +42,7 @@ def protect(
     tool_scopes: Mapping[str, Iterable[str]] = _NO_TOOLS,
     public_paths: Iterable[str] = (),
     metadata: ResourceMetadata | None = None,
+    resumable: bool = False,
     **options: Any,  # noqa: ANN401 - those of DPoPMiddleware
 ) -> DPoPMiddleware:
     """An MCP server that only serves callers with a valid DPoP proof and access token.
@@ -54,12 +55,15 @@ def protect(
         tool_scopes: what calls of a tool need besides, by the name of the tool.
         public_paths: as for `DPoPMiddleware`: other routes of the app that need no credentials.
         metadata: of the resource, if it should say more than which scopes there are.
+        resumable: see `CallerForMCP`.
         options: others of `DPoPMiddleware`, such as `public_url`.
 
     Raises:
         ValueError: If an option is invalid; the message names it.
     """
-    caller = CallerForMCP(mcp_app, scopes=scopes, tool_scopes=tool_scopes, public_paths=public_paths)
+    caller = CallerForMCP(
+        mcp_app, scopes=scopes, tool_scopes=tool_scopes, public_paths=public_paths, resumable=resumable
+    )
     require("public_paths", not PublicRequests(public_paths).match({"path": path}), "others than that of the resource")
     published = metadata or ResourceMetadata(
         scopes_supported=caller.all_scopes.scopes, challenge_scopes=caller.needed.scopes
@@ -79,6 +83,8 @@ class CallerForMCP:
         scopes: what every request needs.
         tool_scopes: what calls of a tool need besides, by the name of the tool.
         public_paths: as for `DPoPMiddleware`: nothing is asked there.
+        resumable: whether streams may be resumed (`Last-Event-ID`). Only for an app whose event store is wrapped in
+            `EventsOfCaller`.
         present_as: `bearer` presents the token to the app as `Authorization: Bearer`: FastMCP looks for it.
 
     Attributes:
@@ -97,6 +103,7 @@ class CallerForMCP:
         scopes: Iterable[str] = (),
         tool_scopes: Mapping[str, Iterable[str]] = _NO_TOOLS,
         public_paths: Iterable[str] = (),
+        resumable: bool = False,
         present_as: str | None = None,
     ) -> None:
         self.app: ASGIApp = AuthContextMiddleware(app)
@@ -107,6 +114,8 @@ class CallerForMCP:
         # A client that is told of it would ask for a refresh token, which is none of the resource's business.
         require("scopes", "offline_access" not in self.all_scopes.scopes, "given without offline_access")
         self._public = PublicRequests(public_paths)
+        require("resumable", isinstance(resumable, bool), "True or False")
+        self._resumable = resumable
         require("present_as", present_as in {None, "bearer"}, "bearer, or None")
         self._as_bearer = present_as == "bearer"
 
@@ -131,16 +140,54 @@ class CallerForMCP:
             receive = await self._ask_for_tools(scope, receive)
         user = _user_of(caller, token_in(scope))
         headers = presented_as_bearer(scope["headers"]) if self._as_bearer else scope["headers"]
+        if not self._resumable:
+            headers = without(headers, b"last-event-id")
         inside = {**scope, "headers": headers, "user": user, "auth": AuthCredentials(user.scopes)}
         await self.app(inside, receive, send)
 
     async def _ask_for_tools(self, scope: Scope, receive: Receive) -> Receive:
         """Ask for what the tools need that the body calls. Returns a `receive` that begins with the same body."""
-        messages, body = await _read(receive)
-        called = _called_tools(body)
+        messages, body = await read_body(receive)
+        called = called_tools(body)
         needed = [each for name, each in self._tools.items() if called is None or name in called]
         await ask(scope, _all(self.needed, needed), kind=HTTPException)
-        return partial(_next_of, messages, receive)
+        return partial(next_of, messages, receive)
+
+
+class EventsOfCaller(EventStore):
+    """Keeps the events of each caller apart in an event store of the SDK, which all of its sessions share.
+
+    Without this, whoever knows or guesses the id of an event gets those that follow it, in a session of their own.
+
+    Args:
+        store: where the events are kept.
+    """
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    async def store_event(self, stream_id: str, message: Any) -> str:  # noqa: ANN401 - theirs
+        """See `EventStore`. The caller is the one who opened the session."""
+        return await self._store.store_event(f"{_owner()}:{stream_id}", message)
+
+    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
+        """See `EventStore`. Nothing is replayed if the event is another caller's."""
+        held: list[EventMessage] = []
+
+        async def hold(event: EventMessage) -> None:
+            held.append(event)
+
+        owner, _, stream_id = (await self._store.replay_events_after(last_event_id, hold) or "").partition(":")
+        if owner != _owner():
+            return None
+        for event in held:
+            await send_callback(event)
+        return stream_id
+
+
+def _owner() -> str:
+    user = auth_context_var.get()
+    return sha256_b64url("" if user is None else json.dumps(authorization_context(user)))
 
 
 def _all(first: Requirement, others: Iterable[Requirement]) -> Requirement:
@@ -166,47 +213,3 @@ def _user_of(caller: Caller | None, token: str) -> AuthenticatedUser:
         claims=claims,
     )
     return AuthenticatedUser(access_token)
-
-
-async def _read(receive: Receive) -> tuple[list[Message], bytes | None]:
-    """What was received, the body in one piece, and the body; `None` if it is too long or doesn't end.
-
-    In one piece: a body of many tiny parts would take a hundred times its length.
-    """
-    body = bytearray()
-    more = True
-    while more and len(body) <= _MOST_BYTES:
-        message = await receive()
-        if message["type"] != "http.request":
-            return [_part(body, more=True), message], None
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    is_whole = not more and len(body) <= _MOST_BYTES
-    return [_part(body, more=more)], bytes(body) if is_whole else None
-
-
-def _part(body: bytearray, *, more: bool) -> Message:
-    return {"type": "http.request", "body": bytes(body), "more_body": more}
-
-
-async def _next_of(messages: list[Message], receive: Receive) -> Message:
-    return messages.pop(0) if messages else await receive()
-
-
-def _called_tools(body: bytes | None) -> set[str] | None:
-    """The names of the tools that a JSON-RPC message calls; `None` if two parsers might read it differently."""
-    try:
-        read: object = None if body is None else json.loads(body.decode("utf-8"), object_pairs_hook=unique_members)
-    except (ValueError, RecursionError):
-        read = None
-    called = set[str]()
-    for message in read if isinstance(read, list) else [read]:
-        if not isinstance(message, dict):
-            return None
-        if message.get("method") == "tools/call":
-            parameters = message.get("params")
-            name = parameters.get("name") if isinstance(parameters, dict) else None
-            if not isinstance(name, str):
-                return None
-            called.add(name)
-    return called

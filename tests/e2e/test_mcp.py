@@ -13,9 +13,10 @@ from mcp import Client as MCPClient
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.streamable_http import EventMessage, EventStore
 
 from dpop_asgi import Authenticator, JWTVerifier, MemoryStore
-from dpop_asgi.mcp import protect
+from dpop_asgi.mcp import EventsOfCaller, protect
 from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.support.challenges import checked_challenges
 from tests.support.load import HANGS_AFTER
@@ -46,14 +47,15 @@ def _server():
 class Scene:
     """A server on a socket, with a clock that is moved by hand."""
 
-    def __init__(self, **options):
+    def __init__(self, *, resumable=False, **options):
         self.clock = ManualClock()
         self.issuer = Issuer("https://id.example.com", audience=AUDIENCE, clock=self.clock)
         verifier = JWTVerifier(
             issuer=self.issuer.url, audience=AUDIENCE, jwks=self.issuer.jwks, leeway=1e6, clock=self.clock
         )
         authenticator = Authenticator(verify_token=verifier, store=MemoryStore(clock=self.clock), clock=self.clock)
-        self.served = Served(protect(_server().streamable_http_app(**options), authenticator), lifespan="on")
+        app = protect(_server().streamable_http_app(**options), authenticator, resumable=resumable)
+        self.served = Served(app, lifespan="on")
         self.url = f"{self.served.url}/mcp"
 
     @asynccontextmanager
@@ -164,6 +166,67 @@ async def test_a_session_belongs_to_the_caller_who_opened_it(stateful, owner, ot
         assert httpx2.post(stateful.url, json=LIST, headers=session, trust_env=False).status_code == 401
         assert (await alice.post(stateful.url, json=LIST, headers=session)).status_code == 200
         assert (await alice.delete(stateful.url, headers=session)).status_code == 200
+
+
+# Resumed streams
+
+
+class Events(EventStore):
+    """As simple as one can be: the id of an event is its number."""
+
+    def __init__(self):
+        self._events = []
+        self.replays = 0
+
+    async def store_event(self, stream_id, message):
+        self._events.append((stream_id, message))
+        return str(len(self._events))
+
+    async def replay_events_after(self, last_event_id, send_callback):
+        self.replays += 1
+        stream_id = self._events[int(last_event_id) - 1][0]
+        for number, (stream, message) in enumerate(self._events, start=1):
+            if number > int(last_event_id) and stream == stream_id and message is not None:
+                await send_callback(EventMessage(message, str(number)))
+        return stream_id
+
+
+async def _session(http, url):
+    opened = await http.post(url, json=INITIALIZE, headers=ACCEPT)
+    return {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+
+
+async def _resumed(http, url, session, event):
+    """The first line with data of a stream that is resumed; `None` if it ends without one."""
+    async with http.stream("GET", url, headers={**session, "Last-Event-ID": event}) as response:
+        assert response.status_code == 200
+        return await anext((line async for line in response.aiter_lines() if line.startswith("data: {")), None)
+
+
+async def test_a_stream_is_resumed_by_the_caller_whose_it_is():
+    """Bob has a session of his own, and guesses the id of Alice's last event but one."""
+    scene = Scene(stateless_http=False, resumable=True, event_store=EventsOfCaller(Events()))
+    with scene.served:
+        async with scene.http("alice") as (alice, _, _), scene.http("bob") as (bob, _, _):
+            session = await _session(alice, scene.url)
+            for number in (3, 4):
+                announce = {**CALL, "id": number, "params": {"name": "announce", "arguments": {}}}
+                assert (await alice.post(scene.url, json=announce, headers=session)).status_code == 200
+            its_own = await _session(bob, scene.url)
+            for event in range(1, 6):
+                assert await _resumed(bob, scene.url, its_own, str(event)) is None
+            assert "jsonrpc" in await _resumed(alice, scene.url, session, "2")
+
+
+async def test_no_stream_is_resumed_unless_the_events_of_callers_are_kept_apart():
+    events = Events()
+    scene = Scene(stateless_http=False, event_store=events)
+    with scene.served:
+        async with scene.http("alice") as (alice, _, _):
+            session = await _session(alice, scene.url)
+            async with alice.stream("GET", scene.url, headers={**session, "Last-Event-ID": "1"}) as response:
+                assert response.status_code == 200
+    assert events.replays == 0
 
 
 # Examples
