@@ -214,6 +214,7 @@ async def test_the_metadata_can_say_more(make):
         pytest.param("scopes", {"tool_scopes": {"x": ["offline_access"]}}, id="offline-access"),
         pytest.param("tool_scopes", {"tool_scopes": ["x"]}, id="list-of-tools"),
         pytest.param("public_paths", {"public_paths": ["/mcp"]}, id="public-endpoint"),
+        pytest.param("resumable", {"resumable": "yes"}, id="not-a-bool"),
         pytest.param("metadata", {"path": "mcp"}, id="no-path"),
         pytest.param("realm", {"realm": '"'}, id="of-the-middleware"),
     ],

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from dpop_asgi.asgi.app_scope import presented_as_bearer
 from dpop_asgi.asgi.gate import ask, token_in
+from dpop_asgi.asgi.headers import without
 from dpop_asgi.asgi.interface import ASGIApp, Receive, Scope, Send
 from dpop_asgi.asgi.middleware import DPoPMiddleware
 from dpop_asgi.asgi.public_paths import PublicRequests
@@ -49,6 +50,7 @@ def protect(
     tool_scopes: Mapping[str, Iterable[str]] = _NO_TOOLS,
     public_paths: Iterable[str] = (),
     metadata: ResourceMetadata | None = None,
+    resumable: bool = False,
     **options: Any,  # noqa: ANN401 - those of DPoPMiddleware
 ) -> DPoPMiddleware:
     """An MCP server that only serves callers with a valid DPoP proof and access token.
@@ -61,12 +63,15 @@ def protect(
         tool_scopes: what calls of a tool need besides, by the name of the tool.
         public_paths: as for `DPoPMiddleware`: other routes of the app that need no credentials.
         metadata: of the resource, if it should say more than which scopes there are.
+        resumable: see `CallerForMCP`.
         options: others of `DPoPMiddleware`, such as `public_url`.
 
     Raises:
         ValueError: If an option is invalid; the message names it.
     """
-    caller = CallerForMCP(mcp_app, scopes=scopes, tool_scopes=tool_scopes, public_paths=public_paths)
+    caller = CallerForMCP(
+        mcp_app, scopes=scopes, tool_scopes=tool_scopes, public_paths=public_paths, resumable=resumable
+    )
     require("public_paths", not PublicRequests(public_paths).match({"path": path}), "others than that of the resource")
     published = metadata or ResourceMetadata(
         scopes_supported=caller.all_scopes.scopes, challenge_scopes=caller.needed.scopes
@@ -86,6 +91,8 @@ class CallerForMCP:
         scopes: what every request needs.
         tool_scopes: what calls of a tool need besides, by the name of the tool.
         public_paths: as for `DPoPMiddleware`: nothing is asked there.
+        resumable: whether streams may be resumed (`Last-Event-ID`). Only for an app whose event store is wrapped in
+            `EventsOfCallers`.
         present_as: `bearer` presents the token to the app as `Authorization: Bearer`: FastMCP looks for it.
 
     Attributes:
@@ -104,6 +111,7 @@ class CallerForMCP:
         scopes: Iterable[str] = (),
         tool_scopes: Mapping[str, Iterable[str]] = _NO_TOOLS,
         public_paths: Iterable[str] = (),
+        resumable: bool = False,
         present_as: str | None = None,
     ) -> None:
         self.app: ASGIApp = AuthContextMiddleware(app)
@@ -114,6 +122,8 @@ class CallerForMCP:
         # A client that is told of it would ask for a refresh token, which is none of the resource's business.
         require("scopes", "offline_access" not in self.all_scopes.scopes, "given without offline_access")
         self._public = PublicRequests(public_paths)
+        require("resumable", isinstance(resumable, bool), "True or False")
+        self._resumable = resumable
         require("present_as", present_as in {None, "bearer"}, "bearer, or None")
         self._as_bearer = present_as == "bearer"
 
@@ -135,6 +145,8 @@ class CallerForMCP:
             receive = await self._ask_for_tools(scope, receive)
         user = _user_of(caller, token_in(scope))
         headers = presented_as_bearer(scope["headers"]) if self._as_bearer else scope["headers"]
+        if not self._resumable:
+            headers = without(headers, b"last-event-id")
         inside = {**scope, "headers": headers, "user": user, "auth": AuthCredentials(user.scopes)}
         await self.app(inside, receive, send)
 

@@ -47,14 +47,15 @@ def _server():
 class Scene:
     """A server on a socket, with a clock that is moved by hand."""
 
-    def __init__(self, **options):
+    def __init__(self, *, resumable=False, **options):
         self.clock = ManualClock()
         self.issuer = Issuer("https://id.example.com", audience=AUDIENCE, clock=self.clock)
         verifier = JWTVerifier(
             issuer=self.issuer.url, audience=AUDIENCE, jwks=self.issuer.jwks, leeway=1e6, clock=self.clock
         )
         authenticator = Authenticator(verify_token=verifier, store=MemoryStore(clock=self.clock), clock=self.clock)
-        self.served = Served(protect(_server().streamable_http_app(**options), authenticator), lifespan="on")
+        app = protect(_server().streamable_http_app(**options), authenticator, resumable=resumable)
+        self.served = Served(app, lifespan="on")
         self.url = f"{self.served.url}/mcp"
 
     @asynccontextmanager
@@ -100,63 +101,6 @@ async def test_tools_see_the_caller_while_nonces_rotate(scene, mode):
     # The stream is opened while the first request waits for its nonce, so there may be two challenges.
     assert 1 <= seen.count(401) <= 2
     assert 401 not in seen[4:]
-
-
-class Events(EventStore):
-    """Numbers them, as a database would."""
-
-    def __init__(self):
-        self.stored = []
-
-    async def store_event(self, stream_id, message):
-        self.stored.append((stream_id, message))
-        return str(len(self.stored))
-
-    async def replay_events_after(self, last_event_id, send_callback):
-        stream_id = self.stored[int(last_event_id) - 1][0]
-        for number, (of, message) in enumerate(self.stored, 1):
-            if of == stream_id and message is not None and number > int(last_event_id):
-                await send_callback(EventMessage(message, str(number)))
-        return stream_id
-
-
-class Session:
-    """A session of one caller, whose event ids anybody can guess."""
-
-    def __init__(self, http, url):
-        self._http, self._url = http, url
-        self._headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
-
-    async def call(self, number, method, **params):
-        body = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-        response = await self._http.post(self._url, json=body, headers=self._headers)
-        self._headers.setdefault("mcp-session-id", response.headers["mcp-session-id"])
-        return response.text
-
-    async def begin(self):
-        about = {"capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
-        await self.call(1, "initialize", protocolVersion="2025-11-25", **about)
-        return await self.call(2, "tools/call", name="whoami", arguments={})
-
-    async def resumed_after(self, event):
-        """The first event behind this one, if there is any."""
-        headers = {**self._headers, "last-event-id": str(event)}
-        async with self._http.stream("GET", self._url, headers=headers) as response:
-            return await anext((line async for line in response.aiter_lines() if "jsonrpc" in line), None)
-
-
-async def test_a_caller_resumes_no_stream_of_another():
-    events = Events()
-    scene = Scene(stateless_http=False, event_store=EventsOfCallers(events))
-    with scene.served:
-        async with scene.http("alice") as (first, *_), scene.http("bob") as (second, *_):
-            alice, bob = Session(first, scene.url), Session(second, scene.url)
-            assert "alice demo-client" in await alice.begin()
-            # Before its response, each stream has an event without content.
-            begun = len(events.stored) - 1
-            assert "bob demo-client" in await bob.begin()
-            assert [await bob.resumed_after(number) for number in range(1, begun + 1)] == [None] * begun
-            assert "alice demo-client" in await alice.resumed_after(begun)
 
 
 async def test_a_stream_outlives_the_nonce_that_it_was_opened_with(stateful):
@@ -222,6 +166,67 @@ async def test_a_session_belongs_to_the_caller_who_opened_it(stateful, owner, ot
         assert httpx2.post(stateful.url, json=LIST, headers=session, trust_env=False).status_code == 401
         assert (await alice.post(stateful.url, json=LIST, headers=session)).status_code == 200
         assert (await alice.delete(stateful.url, headers=session)).status_code == 200
+
+
+# Resumed streams
+
+
+class Events(EventStore):
+    """As simple as one can be: the id of an event is its number."""
+
+    def __init__(self):
+        self._events = []
+        self.replays = 0
+
+    async def store_event(self, stream_id, message):
+        self._events.append((stream_id, message))
+        return str(len(self._events))
+
+    async def replay_events_after(self, last_event_id, send_callback):
+        self.replays += 1
+        stream_id = self._events[int(last_event_id) - 1][0]
+        for number, (stream, message) in enumerate(self._events, start=1):
+            if number > int(last_event_id) and stream == stream_id and message is not None:
+                await send_callback(EventMessage(message, str(number)))
+        return stream_id
+
+
+async def _session(http, url):
+    opened = await http.post(url, json=INITIALIZE, headers=ACCEPT)
+    return {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+
+
+async def _resumed(http, url, session, event):
+    """The first line with data of a stream that is resumed; `None` if it ends without one."""
+    async with http.stream("GET", url, headers={**session, "Last-Event-ID": event}) as response:
+        assert response.status_code == 200
+        return await anext((line async for line in response.aiter_lines() if line.startswith("data: {")), None)
+
+
+async def test_a_stream_is_resumed_by_the_caller_whose_it_is():
+    """Bob has a session of his own, and guesses the id of Alice's last event but one."""
+    scene = Scene(stateless_http=False, resumable=True, event_store=EventsOfCallers(Events()))
+    with scene.served:
+        async with scene.http("alice") as (alice, _, _), scene.http("bob") as (bob, _, _):
+            session = await _session(alice, scene.url)
+            for number in (3, 4):
+                announce = {**CALL, "id": number, "params": {"name": "announce", "arguments": {}}}
+                assert (await alice.post(scene.url, json=announce, headers=session)).status_code == 200
+            its_own = await _session(bob, scene.url)
+            for event in range(1, 6):
+                assert await _resumed(bob, scene.url, its_own, str(event)) is None
+            assert "jsonrpc" in await _resumed(alice, scene.url, session, "2")
+
+
+async def test_no_stream_is_resumed_unless_the_events_of_callers_are_kept_apart():
+    events = Events()
+    scene = Scene(stateless_http=False, event_store=events)
+    with scene.served:
+        async with scene.http("alice") as (alice, _, _):
+            session = await _session(alice, scene.url)
+            async with alice.stream("GET", scene.url, headers={**session, "Last-Event-ID": "1"}) as response:
+                assert response.status_code == 200
+    assert events.replays == 0
 
 
 # Examples
