@@ -58,6 +58,8 @@ def requires(
 ) -> Callable[[Callable[..., Any]], Callable[..., Awaitable[Any]]]:
     """A decorator for endpoints: functions and methods of `HTTPEndpoint`, async or plain, for HTTP and WebSocket.
 
+    Above another one, it asks for what both need.
+
     Args:
         scopes: see `Requirement`.
         acr_values: see `Requirement`.
@@ -67,10 +69,11 @@ def requires(
     Raises:
         ValueError: If an option is invalid; the message names it.
     """
-    needed = Requirement(scopes, acr_values, max_age, bearer)
+    own = Requirement(scopes, acr_values, max_age, bearer)
 
     def decorate(endpoint: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
         is_async = not is_plain_function(endpoint)
+        needed = own & getattr(endpoint, NEEDED, ANY_CALLER)
 
         @wraps(endpoint)
         async def asking(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the endpoint takes and returns

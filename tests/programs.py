@@ -58,6 +58,8 @@ class Program:
         version: finds the major version in what `--version` prints.
         oldest: the oldest major version that will do.
         advice: what to do if it can't be installed.
+        is_served: whether its package would start a server: then it is only unpacked.
+        flag: prints the version.
     """
 
     variable: str
@@ -66,6 +68,8 @@ class Program:
     version: str
     oldest: int
     advice: str
+    is_served: bool = False
+    flag: str = "--version"
 
     def found(self) -> str:
         """Its path; installed if need be."""
@@ -84,21 +88,21 @@ class Program:
 
     def search(self) -> str | None:
         path = os.environ.get("PATH", os.defpath).split(os.pathsep)
-        path += ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", str(CACHE / self.package)]
+        path += ["/usr/bin", "/usr/local/bin", "/opt/homebrew/bin", "/usr/sbin", str(CACHE / self.package)]
         folders = [folder for folder in path if Path(folder) != PYTHON.parent]
         candidates = (shutil.which(name, path=folder) for folder in folders for name in self.names)
         return next((found for found in candidates if found and self.new_enough(found)), None)
 
     def new_enough(self, path: str) -> bool:
         try:
-            output = run(path, "--version", advice="")
+            output = run(path, self.flag, advice="")
         except SetupError:
             return False
         version = re.search(self.version, output)
         return version is not None and int(version[1]) >= self.oldest
 
     def install(self) -> None:
-        if shutil.which("apt-get") and IS_ROOT:
+        if shutil.which("apt-get") and IS_ROOT and not self.is_served:
             apt_install(self.package, self.advice)
         elif shutil.which("apt-get") and shutil.which("dpkg-deb"):
             self.unpack()
@@ -122,7 +126,7 @@ class Program:
             run("dpkg-deb", "--extract", package, home / "root", advice=self.advice)
         shutil.rmtree(home / "packages")
         libraries = ":".join(sorted({str(file.parent) for file in (home / "root").glob("**/*.so*")}))
-        (program,) = (file for file in (home / "root/usr").glob(f"[bl]i[nb]/**/{self.package}") if is_binary(file))
+        (program,) = (file for file in (home / "root/usr").glob(f"*/**/{self.package}") if is_binary(file))
         start = home / self.package
         start.write_text(f"#!/bin/sh\nLD_LIBRARY_PATH='{libraries}' exec '{program}' \"$@\"\n")
         start.chmod(0o755)
@@ -143,6 +147,16 @@ CHROMIUM = Program(
     version=r"\b(?:Chromium|Chrome|Shell) (\d+)",
     oldest=120,  # two years old
     advice="Install Chromium or Chrome, or set CHROMIUM to its path, and run this again.",
+)
+NGINX = Program(
+    variable="NGINX",
+    names=("nginx",),
+    package="nginx",
+    version=r"nginx/(\d+)",
+    oldest=1,
+    advice="Install nginx, or set NGINX to its path, and run this again.",
+    is_served=True,
+    flag="-v",
 )
 
 

@@ -18,6 +18,7 @@ from tests.programs import (
     CACHE,
     CHROMIUM,
     IS_ROOT,
+    NGINX,
     PYTHON,
     REDIS,
     ROOT,
@@ -48,6 +49,7 @@ def set_up() -> dict[str, str]:
         "NODE": str(node),
         "REDIS_SERVER": REDIS.found(),
         "CHROMIUM": CHROMIUM.found(),
+        "NGINX": NGINX.found(),
         "PROMTOOL": promtool(),
     }
 

@@ -525,7 +525,12 @@ def test_what_is_open_is_listed(tmp_path):
     app.mount("/sub", sub)
     app.mount("/static", StaticFiles(directory=tmp_path))
     app.mount("/files", Protected(StaticFiles(directory=tmp_path), "files:read"))
-    app.router.routes.append(Mount("/v2", routes=[Route("/a", public), Route("/b", requires("b")(public))]))
+    app.router.routes.append(
+        Mount("/v2", routes=[Route("/a", public), Route("/b", requires("b")(requires("c")(public)))])
+    )
+    inside = FastAPI(openapi_url=None)
+    inside.get("/d", dependencies=[Security(DPoP(), scopes=["d"])])(requires("e")(public))
+    app.mount("/v3", Protected(inside, "f"))
     app.frontend("/front", directory=tmp_path)
     assert unprotected_routes(app) == [
         "GET /openapi.json",
@@ -540,7 +545,7 @@ def test_what_is_open_is_listed(tmp_path):
         "GET /v2/a",
         "GET /front",
     ]
-    assert scopes_of(app) == ["a:b", "b", "files:read", "orders:read", "orders:write"]
+    assert scopes_of(app) == ["a:b", "b", "c", "d", "e", "f", "files:read", "orders:read", "orders:write"]
 
 
 def test_each_method_that_starlette_calls_is_listed():

@@ -1,6 +1,7 @@
 """Serves the metadata of resources, and says where it is (RFC 9728 §3 and §5)."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,10 @@ from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.challenge import Parameters
 from dpop_asgi.core.htu import normalise
 from dpop_asgi.core.options import require
+from dpop_asgi.core.ports import NamesAudiences
 from dpop_asgi.errors import Refusal
+
+logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
@@ -52,6 +56,19 @@ class MetadataEndpoint:
         require("metadata", is_known, "given with a resource, if there is a target_uri")
         self._authenticator = authenticator
         self._base_of = base_of
+        self._warn_of_other_audiences()
+
+    def _warn_of_other_audiences(self) -> None:
+        """Clients ask for tokens whose audience is the resource (RFC 8707 §2): all of them would be rejected."""
+        verifier = self._authenticator.verify_token
+        audiences = verifier.audiences if isinstance(verifier, NamesAudiences) else ()
+        for metadata in self._resources.values():
+            if metadata.resource is not None and audiences and metadata.resource not in audiences:
+                logger.warning(
+                    "metadata: clients ask for tokens for the resource %s, and the token verifier accepts those for %s",
+                    metadata.resource,
+                    ", ".join(audiences),
+                )
 
     def parameters_for(self, scope: Scope) -> Parameters:
         """What a challenge to the request of `scope` says about the metadata of its resource (RFC 9728 §5.1)."""

@@ -11,7 +11,7 @@ from dpop_asgi.asgi.exception_handlers import register_handlers
 from dpop_asgi.asgi.gate import GATE_KEY, Gate, show_user
 from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
 from dpop_asgi.asgi.metadata_endpoint import MetadataEndpoint
-from dpop_asgi.asgi.nesting import accepted_outside
+from dpop_asgi.asgi.nesting import accepted_outside, is_asked_outside
 from dpop_asgi.asgi.path_policy import OPEN, Needed, PathPolicy
 from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.rendering import Renderer
@@ -223,7 +223,7 @@ class DPoPMiddleware:
         """Whether an outer instance has already accepted this request, and this one relies on it."""
         outer = accepted_outside(scope, request)
         if outer is None:
-            return False
+            return is_open and not self._policy.everything and is_asked_outside(scope, request, self._authenticator)
         # A public path shows the app the caller that an outer instance has accepted, if there is one.
         if is_open and self._policy.everything:
             return True

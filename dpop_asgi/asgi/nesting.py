@@ -3,6 +3,7 @@
 from dpop_asgi.asgi.app_scope import presented_as_bearer
 from dpop_asgi.asgi.gate import GATE_KEY, Gate
 from dpop_asgi.asgi.interface import Headers, Scope
+from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.errors import Refusal
 
@@ -22,6 +23,18 @@ def accepted_outside(scope: Scope, request: IncomingRequest) -> Gate | None:
     if _is_same(gate.request, request):
         request.outer_caller = gate.caller
     return gate
+
+
+def is_asked_outside(scope: Scope, request: IncomingRequest, authenticator: Authenticator) -> bool:
+    """Whether routes can ask an outer instance that has not been asked yet: two gates would use the proof twice."""
+    gate = scope.get(GATE_KEY)
+    if not isinstance(gate, Gate) or gate.caller is not None or gate.authenticator is not authenticator:
+        return False
+    try:
+        gate.request.resolved_uri()
+    except Refusal:
+        return False
+    return _is_same(gate.request, request)
 
 
 def _is_same(outer: IncomingRequest, inner: IncomingRequest) -> bool:

@@ -158,6 +158,16 @@ class TrustsIssuers(Protocol):
 
 
 @runtime_checkable
+class NamesAudiences(Protocol):
+    """A `TokenVerifier` that can tell for whom the tokens are that it accepts (RFC 9068 §4)."""
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The identifiers of which a token has to name one."""
+        ...
+
+
+@runtime_checkable
 class Closeable(Protocol):
     """A `TokenVerifier` that keeps connections."""
 

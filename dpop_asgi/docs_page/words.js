@@ -46,7 +46,7 @@ export function describeResponse(response, request, before) {
   const explain = EXPLAINED[error];
   if (explain) return { text: said + explain(told), verdict: error === "use_dpop_nonce" && !before ? "" : "bad" };
   if (response.status === 401 && challenge && !request.headers.has("Authorization")) {
-    return { text: `${said}an access token is missing. Paste one in step 2.`, verdict: "bad" };
+    return { text: `${said}an access token is missing. Paste one in step 2, at the top of this page.`, verdict: "bad" };
   }
   return { text: `${said}${response.statusText || "see the response below"}.` };
 }

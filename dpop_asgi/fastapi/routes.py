@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from inspect import isclass
+from itertools import chain
 from typing import Any
 
 from fastapi.routing import iter_route_contexts
@@ -37,32 +38,35 @@ def scopes_of(app: object) -> list[str]:
 
 def _routes(app: object, prefix: str) -> Iterator[tuple[str, Requirement | None, bool]]:
     """Each route: its label, what it needs, and whether a request without credentials passes all the same."""
-    routed = _routed(app)
+    routed = app
+    while routed is not None and not isinstance(getattr(routed, "routes", None), list):
+        routed = getattr(routed, "app", None)
+    around = _marked(app, until=routed)
     if routed is None:
-        yield f"MOUNT {prefix or '/'}", _marked(app), False
+        yield f"MOUNT {prefix or '/'}", around, False
         return
+    for label, needed, optional in chain(_own(routed, prefix), _frontends(routed, prefix)):
+        yield label, _both(around, needed), optional and around is None
+
+
+def _own(routed: Any, prefix: str) -> Iterator[tuple[str, Requirement | None, bool]]:  # noqa: ANN401 - FastAPI, a router
     for context in iter_route_contexts(routed.routes):
         yield from _of_route(context, f"{prefix}{context.path or ''}")
-    yield from _frontends(routed, prefix)
 
 
-def _routed(app: object) -> Any:  # noqa: ANN401 - FastAPI, Starlette, a router
-    """The app with routes at `app` or behind its middleware, unless something there asks first."""
-    while app is not None and _marked(app) is None:
-        if isinstance(getattr(app, "routes", None), list):
-            return app
-        app = getattr(app, "app", None)
-    return None
-
-
-def _marked(part: object) -> Requirement | None:
-    """What the first of `part` and what is behind it says that it needs."""
-    while part is not None:
+def _marked(part: object, until: object = None) -> Requirement | None:
+    """What `part` and what is behind it say that they need."""
+    found: Requirement | None = None
+    while part is not None and part is not until:
         needed = getattr(part, NEEDED, None)
         if isinstance(needed, Requirement):
-            return needed
+            found = _both(found, needed)
         part = getattr(part, "app", None)
-    return None
+    return found
+
+
+def _both(one: Requirement | None, other: Requirement | None) -> Requirement | None:
+    return (one or other) if one is None or other is None else one & other
 
 
 def _of_route(route: Any, path: str) -> Iterator[tuple[str, Requirement | None, bool]]:  # noqa: ANN401 - a RouteContext
@@ -73,14 +77,14 @@ def _of_route(route: Any, path: str) -> Iterator[tuple[str, Requirement | None, 
         needed, optional = (None, False) if needs is None else (needs.needed, needs.optional)
         marked = _marked(endpoint)
         for label in _labels(route, path):
-            yield label, marked if needed is None else needed, optional and marked is None
+            yield label, _both(marked, needed), optional and marked is None
     elif endpoint is None:
         yield from _routes(getattr(original, "app", None), path)
     else:
         for label in _labels(route, path):
             method = label.partition(" ")[0].lower()
             needed = _marked(getattr(endpoint, method, None)) if isclass(endpoint) else _marked(endpoint)
-            yield label, needed or _marked(getattr(original, "app", None)), False
+            yield label, _both(needed, _marked(getattr(original, "app", None))), False
 
 
 def _labels(route: Any, path: str) -> list[str]:  # noqa: ANN401 - a RouteContext

@@ -5,7 +5,7 @@ import asyncio
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import Closeable, Health, Monitored, Readiness, TokenVerifier, TrustsIssuers
+from dpop_asgi.core.ports import Closeable, Health, Monitored, NamesAudiences, Readiness, TokenVerifier, TrustsIssuers
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.verifier import cache_of
@@ -44,6 +44,13 @@ class TokensByShape:
         """Those of both verifiers, as far as they tell."""
         verifiers = (self._jwt, self._opaque)
         named = [issuer for verifier in verifiers if isinstance(verifier, TrustsIssuers) for issuer in verifier.issuers]
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """Those of both verifiers, as far as they tell."""
+        verifiers = (self._jwt, self._opaque)
+        named = [name for verifier in verifiers if isinstance(verifier, NamesAudiences) for name in verifier.audiences]
         return tuple(dict.fromkeys(named))
 
     def health(self) -> list[Health]:

@@ -122,6 +122,11 @@ class IntrospectionVerifier:
         """The issuer's identifier, if it is given."""
         return () if self._issuer is None else (self._issuer,)
 
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """Those of which one must be in `aud`."""
+        return tuple(sorted(self._audiences))
+
     async def __call__(self, token: str, /) -> AccessToken:
         """See `dpop_asgi.core.ports.TokenVerifier`."""
         if not token.isascii() or len(token) > MAX_AUTHORIZATION_BYTES:

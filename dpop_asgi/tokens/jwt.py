@@ -105,6 +105,11 @@ class JWTVerifier:
         """The identifiers of the trusted issuers."""
         return tuple(self._trusted)
 
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The audiences of all issuers."""
+        return tuple(dict.fromkeys(name for trusted in self._trusted.values() for name in trusted.audience))
+
     def health(self) -> list[Health]:
         """See `dpop_asgi.core.ports.Monitored`: one for each issuer whose keys were fetched."""
         return [health for source in self._sources.values() for health in source.health()]

@@ -3,10 +3,12 @@
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from dpop_asgi import DPoPMiddleware, InsufficientScope, JWTVerifier, NoncePolicy, caller_from
+from dpop_asgi.starlette import authenticate
 from tests.support.api import PUBLIC_URL, App, call, http_scope
 from tests.support.decisions import CountingStore
 
@@ -225,3 +227,40 @@ async def test_an_open_path_of_the_inner_instance_still_knows_the_caller_of_the_
     own = make_api()
     api.wrap(_mounted(own, public_paths=["/v2/who"]), public_url=PUBLIC_URL)
     assert (await api.request(path="/v2/who")).body == b"alice"
+
+
+def _asks_around(inner):
+    """A layer that asks when the response begins, after the route inside has asked."""
+
+    async def app(scope, receive, send):
+        async def asking(message):
+            if message["type"] == "http.response.start":
+                await authenticate(HTTPConnection(scope))
+            await send(message)
+
+        await inner(scope, receive, asking)
+
+    return app
+
+
+async def _asks(scope, receive, send):
+    caller = await authenticate(HTTPConnection(scope), "orders:read")
+    await PlainTextResponse(caller.subject)(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("between", "options", "status", "spent"),
+    [
+        pytest.param(_asks_around, {}, 200, 1, id="asked-inside-and-outside"),
+        pytest.param(_replacing(), {"public_url": "https://other.example"}, 401, 0, id="another-public-url"),
+        pytest.param(_replacing(method="DELETE"), {}, 401, 0, id="another-method"),
+        pytest.param(_replacing(headers=[]), {}, 401, 0, id="other-credentials"),
+    ],
+)
+async def test_where_routes_ask_an_instance_inside_another_asks_the_outer_one(
+    make_api, store, between, options, status, spent
+):
+    """Unless the two see different requests: then each judges its own."""
+    api = make_api(_asks, store=store, protect="routes", **options)
+    api.wrap(between(api.app), public_url=PUBLIC_URL, protect="routes")
+    assert ((await api.request()).status, len(store.proofs)) == (status, spent)

@@ -255,3 +255,13 @@ def test_an_option_that_would_mislead_clients_is_a_value_error(option, options):
 def test_metadata_of_no_resource_is_a_value_error(make_api, options):
     with pytest.raises(ValueError, match=r"^metadata: "):
         make_api(**options)
+
+
+@pytest.mark.parametrize(
+    ("resource", "warned"), [("https://rs.example/mcp", True), (None, False), ("audience", False)], ids=str
+)
+def test_a_resource_that_is_no_audience_is_warned_of_once_when_it_is_configured(make, issuer, caplog, resource, warned):
+    make(metadata=ResourceMetadata(resource=issuer.audience if resource == "audience" else resource))
+    told = [record.getMessage() for record in caplog.records if record.name == "dpop_asgi"]
+    expected = f"metadata: clients ask for tokens for the resource {resource}, and the token verifier accepts those for"
+    assert told == ([f"{expected} {issuer.audience}"] if warned else [])

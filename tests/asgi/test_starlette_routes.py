@@ -35,6 +35,12 @@ async def _write(request):
     return PlainTextResponse("written")
 
 
+@requires("orders:read")
+@requires("orders:write", "b")
+async def _stacked(request):
+    return PlainTextResponse("written")
+
+
 @requires(acr_values="urn:loa:2", max_age=60)
 async def _vault(request):
     return PlainTextResponse("open")
@@ -86,6 +92,7 @@ def _routes(folder):
         Route("/read", _read),
         Route("/read-plainly", _read_plainly),
         Route("/write", _write),
+        Route("/stacked", _stacked),
         Route("/vault", _vault),
         Route("/orders", _Orders),
         Route("/anybody", _anybody),
@@ -140,6 +147,7 @@ async def _send(api, path, method="GET", **changes):
         ("GET", "/anybody", 200, "alice"),
         ("GET", "/files/a.txt", 200, "file"),
         ("GET", "/write", 403, 'scope="orders:read orders:write"'),
+        ("GET", "/stacked", 403, 'scope="orders:read orders:write b"'),
         ("POST", "/orders", 403, 'scope="orders:write"'),
         ("GET", "/secrets/a.txt", 403, 'scope="secrets"'),
         ("GET", "/vault", 401, 'acr_values="urn:loa:2", max_age="60"'),

@@ -1,0 +1,141 @@
+"""Behind a real nginx, with the configuration that docs/deployment.md has."""
+
+import os
+import re
+import shutil
+
+import httpx2
+import pytest
+
+from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore
+from dpop_asgi.testing import Client
+from tests.support.api import App
+from tests.support.processes import ROOT, Process, ResourceServer, free_port, listens, wait_until
+from tests.support.serving import Served
+
+DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
+PUBLIC = "https://api.example.com"
+NGINX = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log stderr; events {{}}
+http {{
+    access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    {above}
+    server {{ listen 127.0.0.1:{port}; {locations} }}
+}}
+"""
+
+
+def _recipe(begin):
+    """The block of the documentation that has this text."""
+    [block] = [block for block in re.findall(r"```nginx\n(.*?)```", DEPLOYMENT, re.DOTALL) if begin in block]
+    return block
+
+
+class _Nginx:
+    def __init__(self, folder, above, locations):
+        self.port = free_port()
+        config = folder / "nginx.conf"
+        values = {"folder": folder, "above": above, "locations": locations, "port": self.port}
+        config.write_text(NGINX.format(**values))
+        found = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+        if found is None:
+            pytest.skip("no nginx: run the tests by `python3 -m tests`, which installs it")
+        self._process = Process([found, "-p", str(folder), "-e", "stderr", "-c", str(config)])
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        wait_until(lambda: listens(self.port), "nginx does not listen")
+        return self
+
+    def __exit__(self, *_):
+        self._process.stop()
+        self._process.output.unlink()
+
+
+def _upstream(name, server):
+    return f"upstream {name} {{ server 127.0.0.1:{server.port}; }}\n"
+
+
+@pytest.fixture(scope="module")
+def behind():
+    return App()
+
+
+@pytest.fixture(scope="module")
+def gate(issuer_server, behind, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("nginx")
+    settings = {"app": "examples.auth_gate:app", "public_url": PUBLIC}
+    with _Gate(issuer_server.issuer, **settings) as gate, Served(behind) as app:
+        above = _upstream("app", app) + _upstream("gate", gate)
+        with _Nginx(folder, above, _recipe("auth_request")) as nginx:
+            yield nginx
+
+
+class _Gate(ResourceServer):
+    def _answers(self):
+        return listens(self.port)
+
+
+@pytest.fixture
+def ask(gate, issuer_server):
+    client, issuer = Client(), issuer_server.issuer
+
+    def ask(method, path, *, signed=None, sent=None, **changes):
+        with httpx2.Client() as http:
+            nonce = http.get(gate.url).headers["dpop-nonce"]
+            url, token = PUBLIC + (sent or path), issuer.access_token(client, **changes)
+            headers = client.headers(signed or method, url, token, nonce=nonce)
+            return http.request(method, gate.url + path, headers={**headers, "X-Caller": "mallory"}, content=b"x")
+
+    return ask
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_nginx_passes_on_what_the_gate_has_accepted(ask, behind, method):
+    answer = ask(method, "/orders/a%2Fb//c%20d")
+    [scope] = [behind.scopes.pop() for _ in behind.scopes[:]]
+    told = [value for name, value in scope["headers"] if name in {b"x-caller", b"authorization"}]
+    assert (answer.status_code, scope["method"], scope["raw_path"]) == (200, method, b"/orders/a%2Fb//c%20d")
+    assert told == [b"alice"]
+
+
+@pytest.mark.parametrize(
+    ("path", "changes", "status"),
+    [
+        pytest.param("/orders", {"signed": "DELETE"}, 401, id="signed-for-another-method"),
+        pytest.param("/orders", {"sent": "/others"}, 401, id="signed-for-another-path"),
+        pytest.param("/orders", {"claims": {"aud": "https://other.example"}}, 401, id="a-token-for-others"),
+        pytest.param("/orders/%2e%2e/a", {}, 400, id="a-path-with-dots"),
+    ],
+)
+def test_nginx_passes_on_nothing_else(ask, behind, path, changes, status):
+    assert (ask("GET", path, **changes).status_code, behind.scopes) == (status, [])
+
+
+def test_nginx_overwrites_what_a_client_says_about_its_request(gate, behind):
+    headers = {"X-Original-Method": "GET", "X-Original-URI": "/public"}
+    nobody = httpx2.get(f"{gate.url}/orders", headers=headers)
+    inside = httpx2.get(f"{gate.url}/_dpop", headers=headers)
+    assert (nobody.status_code, inside.status_code) == (401, 404)
+    assert (nobody.headers["www-authenticate"].startswith("DPoP algs="), behind.scopes) == (True, [])
+
+
+def test_a_prefix_that_nginx_strips_and_the_server_is_told_of_counts_once(issuer_server, tmp_path):
+    """N01: `uvicorn --root-path`, and the recipe for a prefix."""
+    issuer, client, recipe = issuer_server.issuer, Client(), _recipe("$below_v2")
+    verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks)
+    app = DPoPMiddleware(
+        App(),
+        authenticator=Authenticator(verify_token=verifier, store=MemoryStore(), nonces=None),
+        public_url=f"{PUBLIC}/v2",
+        public_paths=["/health"],
+    )
+    above, _, locations = recipe.partition("\n\n")
+    with Served(app, root_path="/v2") as server, _Nginx(tmp_path, _upstream("app", server) + above, locations) as nginx:
+        headers = client.headers("GET", f"{PUBLIC}/v2/a%2Fb", issuer.access_token(client))
+        statuses = [
+            httpx2.get(f"{nginx.url}/v2{path}", headers=sent).status_code
+            for path, sent in (("/health", {}), ("/a%2Fb", headers), ("/a%2Fb", {}))
+        ]
+    assert statuses == [200, 200, 401]
