@@ -99,11 +99,5 @@ def several_fields(drawn: Drawn, draft: Draft) -> None:
 
 
 TEXT_MUTATIONS: tuple[Mutation, ...] = (
-    nothing,
-    flip_a_bit,
-    change_a_letter,
-    loose_bits,
-    signed_loose_bits,
-    rearrange_segments,
-    several_fields,
-)
+    nothing, flip_a_bit, change_a_letter, loose_bits, signed_loose_bits, rearrange_segments, several_fields,
+)  # fmt: skip

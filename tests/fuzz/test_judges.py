@@ -125,14 +125,9 @@ def every_options_request(monkeypatch):
 
 
 ABOUT_THE_REQUEST = (
-    Reason.METHOD_MISMATCH,
-    Reason.TARGET_MISMATCH,
-    Reason.ISSUED_TOO_EARLY,
-    Reason.ISSUED_IN_FUTURE,
-    Reason.PROOF_EXPIRED,
-    Reason.PROOF_NOT_YET_VALID,
-    Reason.TOKEN_HASH_MISMATCH,
-)
+    Reason.METHOD_MISMATCH, Reason.TARGET_MISMATCH, Reason.ISSUED_TOO_EARLY, Reason.ISSUED_IN_FUTURE,
+    Reason.PROOF_EXPIRED, Reason.PROOF_NOT_YET_VALID, Reason.TOKEN_HASH_MISMATCH,
+)  # fmt: skip
 
 
 def without(reason):
@@ -151,32 +146,16 @@ def without(reason):
         *(
             pytest.param(name, accept, id=f"{name}-{accept.__name__}")
             for name, accept in [
-                ("credentials", every_size),
-                ("encoding", every_json),
-                ("htu", every_path_in_lower_case),
-                ("target_uri", every_proxy),
-                ("token", every_signature),
-                ("token", every_time_of_a_token),
-                ("token", every_audience),
-                ("introspection", every_audience_of_an_answer),
-                ("introspection", every_token_type),
-                ("introspection", every_kind_of_token),
-                ("introspection", every_json_of_an_issuer),
-                ("nonce", every_nonce),
-                ("proof", every_signature),
-                ("proof_signed", every_json),
-                ("proof_signed", every_private_key),
-                ("proof_changed", every_signature),
-                ("proof_changed", every_private_key),
-                ("proof_changed", every_nonce),
-                ("proof_changed", every_replay),
-                ("proof_changed", every_binding),
-                ("middleware", every_replay),
-                ("middleware", every_binding),
-                ("middleware", every_nonce),
-                ("middleware", every_path_that_begins_alike),
-                ("middleware", every_options_request),
-                ("middleware", every_path_of_the_app),
+                ("credentials", every_size), ("encoding", every_json), ("htu", every_path_in_lower_case),
+                ("target_uri", every_proxy), ("token", every_signature), ("token", every_time_of_a_token),
+                ("token", every_audience), ("introspection", every_audience_of_an_answer),
+                ("introspection", every_token_type), ("introspection", every_kind_of_token),
+                ("introspection", every_json_of_an_issuer), ("nonce", every_nonce), ("proof", every_signature),
+                ("proof_signed", every_json), ("proof_signed", every_private_key), ("proof_changed", every_signature),
+                ("proof_changed", every_private_key), ("proof_changed", every_nonce), ("proof_changed", every_replay),
+                ("proof_changed", every_binding), ("middleware", every_replay), ("middleware", every_binding),
+                ("middleware", every_nonce), ("middleware", every_path_that_begins_alike),
+                ("middleware", every_options_request), ("middleware", every_path_of_the_app),
                 ("target_uri", every_path_of_the_app),
             ]
         ),
@@ -189,7 +168,7 @@ def without(reason):
         pytest.param("proof_signed", without(Reason.METHOD_MISMATCH), id="proof_signed-without-method_mismatch"),
         pytest.param("middleware", without(Reason.METHOD_MISMATCH), id="middleware-without-method_mismatch"),
     ],
-)
+)  # fmt: skip
 def test_a_library_that_accepts_too_much_is_noticed(name, accept, monkeypatch):
     accept(monkeypatch)
     target = load(name)

@@ -128,16 +128,11 @@ def test_a_mode_in_another_spelling_does_not_switch_anything_off(make_api, mode)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DPOP_MODE", "Required"),
-        ("DPOP_ON_STORE_FAILURE", "Refuse"),
-        ("DPOP_NONCE_PERIOD", "off"),
-        ("DPOP_NONCE_PERIOD", "-1"),
-        ("DPOP_ALGORITHMS", "none"),
-        ("DPOP_ALGORITHMS", "HS256"),
-        ("DPOP_STORE", "memory"),
-        ("DPOP_PROOF_MAX_AGE", "inf"),
+        ("DPOP_MODE", "Required"), ("DPOP_ON_STORE_FAILURE", "Refuse"), ("DPOP_NONCE_PERIOD", "off"),
+        ("DPOP_NONCE_PERIOD", "-1"), ("DPOP_ALGORITHMS", "none"), ("DPOP_ALGORITHMS", "HS256"),
+        ("DPOP_STORE", "memory"), ("DPOP_PROOF_MAX_AGE", "inf"),
     ],
-)
+)  # fmt: skip
 def test_no_setting_that_is_not_understood_is_passed_over(name, value):
     environment = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": "https://api.example.com", name: value}
     with pytest.raises(ValueError, match=f"^{name}"):
