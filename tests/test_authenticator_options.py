@@ -21,6 +21,7 @@ class _AsyncCall:
     [
         pytest.param({"verify_token": None}, "verify_token", id="no-verifier"),
         pytest.param({"verify_token": "jwt"}, "verify_token", id="a-name-for-a-verifier"),
+        pytest.param({"store": None}, "store", id="no-store"),
         pytest.param({"mode": "Required"}, "mode", id="mode-in-other-case"),
         pytest.param({"mode": "bearer"}, "mode", id="mode-unknown"),
         pytest.param({"mode": None}, "mode", id="mode-none"),
