@@ -69,14 +69,6 @@ async def test_after_a_rejection_the_scope_tells_of_nobody(api, path):
     assert "dpop" not in scope["state"]
 
 
-async def test_what_is_outside_sees_who_called(api):
-    """As with Starlette's own authentication: for an access log around everything."""
-    sent = await api.fields()
-    scope = http_scope(headers=sent.items())
-    await call(api.app, scope)
-    assert scope["user"].display_name == "alice"
-
-
 async def test_the_headers_reach_the_app_as_they_were_sent(api):
     sent = await api.fields()
     scope = http_scope(headers=sent.items())

@@ -165,12 +165,6 @@ async def test_cool_down_seconds(website, remote, verify_remote, reason_of, clie
     assert website.requests.count("/jwks") == 3
 
 
-async def test_a_thousand_waiters_make_one_request(website, remote, verify_remote, client):
-    token = remote.access_token(client)
-    assert len(set(map(id, await asyncio.gather(*(verify_remote(token) for _ in range(1000)))))) == 1
-    assert website.requests.count("/jwks") == 1
-
-
 async def test_the_timeout_bounds_the_wait_of_a_thousand(website, remote, client, clock):
     """Here for an issuer that sends a byte at a time."""
     verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, timeout=0.3, clock=clock)
@@ -199,10 +193,10 @@ async def test_cached_tokens(verify, issuer, client, monkeypatch):
     assert len(verify._cache) == jwt.CACHED_TOKENS
 
 
-async def test_20_000_bad_tokens_leave_nothing_behind(verify, issuer, client):
+async def test_5_000_bad_tokens_leave_nothing_behind(verify, issuer, client):
     header, payload, signature = issuer.access_token(client).split(".")
     claims = json.loads(b64url_decode(payload.encode()))
-    for number in range(20_000):
+    for number in range(5_000):
         changed = b64url_encode(json.dumps({**claims, "sub": str(number), "iss": f"https://{number}.example"}).encode())
         with pytest.raises(InvalidToken):
             await verify(f"{header}.{changed}.{signature}")
