@@ -77,6 +77,13 @@ async def test_the_headers_reach_the_app_as_they_were_sent(api):
     assert api.inner.scopes[0]["headers"] == headers
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+async def test_headers_come_in_any_kind_of_sequence(api, kind):
+    scope = http_scope(headers=(await api.fields()).items())
+    scope["headers"] = kind(scope["headers"])
+    assert (await call(api.app, scope)).status == 200
+
+
 async def test_present_as_bearer_shows_the_token_as_a_bearer_token(make_api):
     api = make_api(present_as="bearer")
     sent = await api.fields()

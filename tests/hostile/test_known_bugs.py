@@ -173,6 +173,7 @@ async def test_the_hash_of_the_token_is_compared_whatever_the_case_of_the_scheme
 
 
 # auth0-fastapi-api (run), pydpop (run), WSO2 product-is #19612: of two proofs one is looked at.
+@pytest.mark.requirement("H-09", "R-4.3-01")
 @pytest.mark.parametrize("stray", ["", "x", "a.b.c", "the same"])
 @pytest.mark.parametrize("first", [True, False])
 async def test_a_second_proof_is_seen_before_and_behind_the_good_one(api, stray, first):
