@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from dpop_asgi import AccessToken, MemoryStore, NoncePolicy, ProofPolicy, Reason, Refusal, StoreError
+from dpop_asgi import AccessToken, NoncePolicy, ProofPolicy, Reason, Refusal
 from dpop_asgi.core import htu, proof
 from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
 from dpop_asgi.core.private_key import PrivateKey
@@ -141,16 +141,6 @@ async def test_the_window_holds_no_more_than_it_promises(clock, client):
     (window,) = resource.authenticator._nonces._windows
     assert len(window._era._nonces) <= held
     assert len(window._era._slots) <= held
-
-
-async def test_max_entries_of_the_memory_store(clock):
-    store = MemoryStore(max_entries=1000, clock=clock)
-    for number in range(1000):
-        assert await store.put_if_absent(str(number), "mine", ttl=60.0) == "mine"
-    with pytest.raises(StoreError, match="full"):
-        await store.put_if_absent("1000", "mine", ttl=60.0)
-    assert await store.put_if_absent("999", "another", ttl=60.0) == "mine"
-    assert len(store._values) == sum(map(len, store._keys_by_end.values())) == 1000
 
 
 def _unsigned(jwk):
