@@ -186,25 +186,30 @@ def test_an_address_with_a_password_is_rejected_when_it_is_configured(option, us
     assert "hunter2" not in str(refused.value)
 
 
-async def test_cached_tokens(verify, issuer, client, monkeypatch):
+@pytest.fixture
+def unsigned(issuer, client):
+    """Tokens with these claims, and a signature that is of another one."""
+    header, payload, signature = issuer.access_token(client).split(".")
+    usual = json.loads(b64url_decode(payload.encode()))
+    return lambda **claims: f"{header}.{b64url_encode(json.dumps({**usual, **claims}).encode())}.{signature}"
+
+
+async def test_cached_tokens(verify, unsigned, monkeypatch):
     monkeypatch.setattr(jwk.PublicKey, "verify", lambda *_: True)
     for number in range(jwt.CACHED_TOKENS + 100):
-        await verify(issuer.access_token(client, claims={"sub": str(number)}))
+        await verify(unsigned(sub=str(number)))
     assert len(verify._cache) == jwt.CACHED_TOKENS
 
 
-async def test_5_000_bad_tokens_leave_nothing_behind(verify, issuer, client):
-    header, payload, signature = issuer.access_token(client).split(".")
-    claims = json.loads(b64url_decode(payload.encode()))
+async def test_5_000_bad_tokens_leave_nothing_behind(verify, unsigned):
     for number in range(5_000):
-        changed = b64url_encode(json.dumps({**claims, "sub": str(number), "iss": f"https://{number}.example"}).encode())
         with pytest.raises(InvalidToken):
-            await verify(f"{header}.{changed}.{signature}")
+            await verify(unsigned(sub=str(number), iss=f"https://{number}.example"))
     assert len(verify._cache) == 0
 
 
-async def test_5_000_tokens_with_invented_kids_and_bad_signatures_leave_nothing_behind(verify, issuer, client):
-    for number in range(2500):
+async def test_tokens_with_invented_kids_and_bad_signatures_leave_nothing_behind(verify, issuer, client):
+    for number in range(250):
         for header in ({"kid": str(number)}, {}):
             token = issuer.access_token(client, header=header, signed_by=client.key)
             with pytest.raises(InvalidToken):
