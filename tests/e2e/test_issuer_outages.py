@@ -21,6 +21,28 @@ DAY = 86_400.0
 LASTING = {"claims": {"exp": 4_000_000_000}}
 
 
+async def test_the_issuer_is_down_and_its_keys_are_known(warm):
+    before = warm.token(**LASTING)
+    assert await warm.passes(before)
+    warm.network.door = "closed"
+    for _ in range(5):
+        warm.clock.advance(FRESH)
+        assert await warm.passes(before, *warm.tokens(5))
+
+
+async def test_the_issuer_is_unavailable_for_longer_than_max_stale_seconds(scene):
+    token = scene.token(**LASTING)
+    assert await scene.passes(token)
+    scene.network.door = "closed"
+    scene.clock.advance(FRESH + DAY - 1)
+    assert await scene.passes(token, scene.token())
+    scene.clock.advance(1.0)
+    assert_unavailable(*await scene.asks([token, scene.token()]))
+    scene.heal()
+    scene.clock.advance(1.0)
+    assert await scene.passes(token)
+
+
 @pytest.mark.parametrize(
     "door",
     [pytest.param("closed", id="refused"), pytest.param("reset", id="reset"), pytest.param("backlog", id="gone")],
