@@ -61,8 +61,13 @@ def _nonces(settings):
 
 GOOD = [
     pytest.param("PUBLIC_URL", "https://rs.example/api", lambda s: s.public_url, ("https://rs.example/api",), id="url"),
-    pytest.param("PUBLIC_URL", "https://a.example, https://b.example", lambda s: s.public_url,
-        ("https://a.example", "https://b.example"), id="urls"),
+    pytest.param(
+        "PUBLIC_URL",
+        "https://a.example, https://b.example",
+        lambda s: s.public_url,
+        ("https://a.example", "https://b.example"),
+        id="urls",
+    ),
     pytest.param(
         "ISSUER", "https://id.example/t", lambda s: list(_verifier(s)._trusted), ["https://id.example/t"], id="issuer"
     ),
@@ -84,10 +89,20 @@ GOOD = [
     pytest.param(
         "INTROSPECTION_CLIENT_ID", "api", lambda s: _endpoint(s)._authenticate._headers, _basic("api"), id="client-id"
     ),
-    pytest.param("INTROSPECTION_CLIENT_SECRET", "hunter2", lambda s: _endpoint(s)._authenticate._headers, _basic("api"),
-        id="client-secret"),
-    pytest.param("INTROSPECTION_ENDPOINT", "https://id.example/i", lambda s: _endpoint(s)._address,
-        "https://id.example/i", id="endpoint"),
+    pytest.param(
+        "INTROSPECTION_CLIENT_SECRET",
+        "hunter2",
+        lambda s: _endpoint(s)._authenticate._headers,
+        _basic("api"),
+        id="client-secret",
+    ),
+    pytest.param(
+        "INTROSPECTION_ENDPOINT",
+        "https://id.example/i",
+        lambda s: _endpoint(s)._address,
+        "https://id.example/i",
+        id="endpoint",
+    ),
     pytest.param("INTROSPECTION_CACHE", "5", lambda s: _opaque(s)._cache_seconds, 5.0, id="introspection-cache"),
     pytest.param("CACHED_CLIENTS", "9", lambda s: _opaque(s)._cache.size, 9, id="cached-opaque-tokens"),
     pytest.param("NAMESPACE", "orders", lambda s: s.authenticator.namespace, "orders", id="namespace"),
@@ -98,8 +113,13 @@ GOOD = [
     pytest.param("NONCE_PERIOD", "0", _nonces, None, id="no-nonces"),
     pytest.param("NONCE_GRACE", "0", lambda s: _nonces(s).grace, 0, id="no-grace"),
     pytest.param("NONCE_LOOKAHEAD", "9", lambda s: _nonces(s).lookahead, 9, id="lookahead"),
-    pytest.param("ALGORITHMS", "ES256, RS256", lambda s: s.authenticator.proof_policy.algorithms, ("ES256", "RS256"),
-        id="algorithms"),
+    pytest.param(
+        "ALGORITHMS",
+        "ES256, RS256",
+        lambda s: s.authenticator.proof_policy.algorithms,
+        ("ES256", "RS256"),
+        id="algorithms",
+    ),
     pytest.param("PROOF_MAX_AGE", "30", lambda s: s.authenticator.proof_policy.max_age, 30.0, id="max-age"),
     pytest.param("PROOF_MAX_FUTURE", "0", lambda s: s.authenticator.proof_policy.max_future, 0.0, id="max-future"),
     pytest.param("MODE", "mixed", lambda s: s.authenticator.mode, "mixed", id="mode"),
@@ -108,7 +128,7 @@ GOOD = [
     pytest.param("STORE", "redis://localhost:6379/0", lambda s: type(s.authenticator.store), RedisStore, id="redis"),
     pytest.param("STORE", "rediss://localhost", lambda s: type(s.authenticator.store), RedisStore, id="rediss"),
     pytest.param("STORE", "unix:///run/redis.sock", lambda s: type(s.authenticator.store), RedisStore, id="unix"),
-]  # fmt: skip
+]
 
 
 def _verifier(settings):

@@ -174,10 +174,16 @@ FORWARDED = [
     pytest.param(['Host="rs.example"; Proto="https"'], "https://rs.example/r", id="quoted"),
     pytest.param(["proto=https;host=rs.example;for=203.0.113.5;by=10.0.0.9"], "https://rs.example/r", id="all-four"),
     pytest.param(["for=203.0.113.5;host=rs.example, for=10.0.0.8;host=inner:8000"], "https://rs.example/r", id="two"),
-    pytest.param(["for=6.6.6.6;host=evil.example, for=203.0.113.5;host=rs.example, for=10.0.0.8"],
-        "https://rs.example/r", id="what-the-client-wrote-itself-is-skipped"),
-    pytest.param(['for="\\', *['for="\\a"'] * 97, "for=203.0.113.5;host=rs.example", "for=10.0.0.8"],
-        "https://rs.example/r", id="Z08-what-the-client-wrote-itself-is-not-read"),
+    pytest.param(
+        ["for=6.6.6.6;host=evil.example, for=203.0.113.5;host=rs.example, for=10.0.0.8"],
+        "https://rs.example/r",
+        id="what-the-client-wrote-itself-is-skipped",
+    ),
+    pytest.param(
+        ['for="\\', *['for="\\a"'] * 97, "for=203.0.113.5;host=rs.example", "for=10.0.0.8"],
+        "https://rs.example/r",
+        id="Z08-what-the-client-wrote-itself-is-not-read",
+    ),
     pytest.param(
         ["for=6.6.6.6;host=evil.example", "for=203.0.113.5;host=rs.example"], "https://rs.example/r", id="two-lines"
     ),
@@ -188,7 +194,7 @@ FORWARDED = [
     pytest.param(["for=unknown;host=rs.example, for=10.0.0.8"], "https://rs.example/r", id="unknown-client"),
     pytest.param(["for=_hidden;host=rs.example"], "https://rs.example/r", id="hidden-client"),
     pytest.param(["for=203.0.113.5"], IGNORED, id="neither-host-nor-scheme"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.requirement("R-4.3-13")

@@ -78,14 +78,22 @@ TWO_HOSTS = ["https://rs.example/api", "https://two.example"]
         pytest.param({"public_url": ORIGIN + "/api"}, {"path": WELL_KNOWN + "/api"}, ORIGIN + "/api", id="prefix"),
         pytest.param({"public_url": ORIGIN + "/api"}, {"path": WELL_KNOWN}, ORIGIN + "/api", id="prefix-stripped"),
         pytest.param({"public_url": TWO_HOSTS}, {"path": WELL_KNOWN}, ORIGIN + "/api", id="one-of-two-hosts"),
-        pytest.param({"public_url": TWO_HOSTS}, {"path": WELL_KNOWN, "headers": [("host", "two.example")]},
-            "https://two.example", id="the-other-host"),
+        pytest.param(
+            {"public_url": TWO_HOSTS},
+            {"path": WELL_KNOWN, "headers": [("host", "two.example")]},
+            "https://two.example",
+            id="the-other-host",
+        ),
         pytest.param({"metadata": BELOW}, {"path": WELL_KNOWN}, ORIGIN, id="several-root"),
         pytest.param({"metadata": BELOW}, {"path": WELL_KNOWN + "/mcp"}, ORIGIN + "/mcp", id="several-first"),
         pytest.param({"metadata": BELOW}, {"path": WELL_KNOWN + "/mcp/two"}, ORIGIN + "/mcp/two", id="several-second"),
         pytest.param({"metadata": {"/mcp": OWN}}, {"path": WELL_KNOWN}, ORIGIN + "/mcp", id="only-one-at-the-root"),
-        pytest.param({"metadata": ResourceMetadata(resource=ORIGIN + "/own/")}, {"path": WELL_KNOWN + "/own/"},
-            ORIGIN + "/own/", id="identifier"),
+        pytest.param(
+            {"metadata": ResourceMetadata(resource=ORIGIN + "/own/")},
+            {"path": WELL_KNOWN + "/own/"},
+            ORIGIN + "/own/",
+            id="identifier",
+        ),
         pytest.param(
             {"metadata": ResourceMetadata(resource=ORIGIN), "public_url": None, "target_uri": lambda _: "unused"},
             {"path": WELL_KNOWN},
@@ -98,10 +106,14 @@ TWO_HOSTS = ["https://rs.example/api", "https://two.example"]
             "http://localhost:8000",
             id="this-machine",
         ),
-        pytest.param({"metadata": {"/v1": OWN}}, {"path": "/v1" + WELL_KNOWN, "root_path": "/v1"}, ORIGIN + "/v1",
-            id="root-path"),
+        pytest.param(
+            {"metadata": {"/v1": OWN}},
+            {"path": "/v1" + WELL_KNOWN, "root_path": "/v1"},
+            ORIGIN + "/v1",
+            id="root-path",
+        ),
     ],
-)  # fmt: skip
+)
 async def test_each_resource_has_its_document(make, options, scope, resource):
     api = make(**{"metadata": OWN, **options})
     scope = http_scope(**{"headers": [("host", "rs.example")], **scope})

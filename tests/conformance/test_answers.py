@@ -23,10 +23,18 @@ def dpop(change):
     [
         row(lambda _: [], "CHL", name="1 nothing", proves="R-7.1-07 R-6750-06"),
         row(lambda peer: [("DPoP", peer.proof(without=["ath"]))], "CHL", name="1 a proof alone", proves="R-7.1-06"),
-        row(lambda peer: [("Proxy-Authorization", f"DPoP {peer.token}"), ("DPoP", peer.proof())], "CHL",
-            name="1 credentials for a proxy", proves="R-7.1-04"),
-        row(lambda peer: [("Authorization", f"Bearer {peer.token}"), *peer.fields()], "IRQ", name="2 Bearer and DPoP",
-            proves="R-7.2-01"),
+        row(
+            lambda peer: [("Proxy-Authorization", f"DPoP {peer.token}"), ("DPoP", peer.proof())],
+            "CHL",
+            name="1 credentials for a proxy",
+            proves="R-7.1-04",
+        ),
+        row(
+            lambda peer: [("Authorization", f"Bearer {peer.token}"), *peer.fields()],
+            "IRQ",
+            name="2 Bearer and DPoP",
+            proves="R-7.2-01",
+        ),
         row(lambda peer: [*peer.fields(), peer.fields()[0]], "IRQ", name="2 the same twice", proves="R-7.2-01"),
         row(authorization("DPoP TOKEN, Bearer TOKEN"), "IRQ", name="2 two in one line", proves="R-7.2-01"),
         row(authorization("DPoP"), "IRQ", name="3 no token", proves="R-7.1-03"),
@@ -52,15 +60,23 @@ def dpop(change):
         row(dpop(lambda proof: f"{proof}\xe9"), "IDP", name="6 not ASCII", proves="R-4.1-04"),
         row(dpop(lambda proof: f"{proof}=="), "IDP", name="6 padded", proves="R-4.3-02"),
         row(dpop(lambda proof: f"{proof}.{proof}"), "IDP", name="6 six parts", proves="R-4.3-02"),
-        row(lambda peer: peer.fields(header={"typ": "at+jwt"}), "IDP", name="6 an access token as proof",
-            proves="R-11.5-01"),
+        row(
+            lambda peer: peer.fields(header={"typ": "at+jwt"}),
+            "IDP",
+            name="6 an access token as proof",
+            proves="R-11.5-01",
+        ),
         row(lambda peer: peer.fields(header={"crit": []}), "IDP", name="6 crit", proves="R-4.2-10"),
         row(lambda peer: peer.fields(claims={"jti": ""}), "IDP", name="6 an empty jti", proves="R-4.3-04"),
         row(lambda peer: peer.fields(claims={"nonce": 5}), "IDP", name="6 nonce a number", proves="R-4.3-04"),
         row(lambda peer: peer.fields(peer.method.lower()), "IDP", name="6 htm in small letters", proves="R-4.3-08"),
         row(lambda peer: peer.fields(without=["ath"]), "IDP", name="6 no ath", proves="R-4.3-03"),
-        row(lambda peer: peer.fields(claims={"content_digest": "sha-256=:x:", "aud": "x", "iss": "y"}), "OK",
-            name="6 claims of other drafts", proves="R-4.3-07 R-MCP-11"),
+        row(
+            lambda peer: peer.fields(claims={"content_digest": "sha-256=:x:", "aud": "x", "iss": "y"}),
+            "OK",
+            name="6 claims of other drafts",
+            proves="R-4.3-07 R-MCP-11",
+        ),
         row(authorization("Basic YWxpY2U6cGFzc3dvcmQ="), "CHL", name="15 Basic", proves="R-6750-06"),
         row(authorization("Unheard-Of TOKEN"), "CHL", name="15 an unknown scheme", proves="R-6750-06"),
         row(authorization("DPoPTOKEN"), "CHL", name="15 no space"),
@@ -69,7 +85,7 @@ def dpop(change):
         row(dpop(lambda _: "a" * 60_000), "IDP", name="16 60 KB of letters as proof"),
         row(authorization(f"DPoP {'a' * 20_000}"), "IRQ", name="16 a token of 20 KB"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_condition_gets_its_answer(ready, make, code, method):
     ready.method = method

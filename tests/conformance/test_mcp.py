@@ -108,35 +108,59 @@ EITHER = "invalid_dpop_proof|invalid_token"
         pytest.param(
             lambda p: p.fields(header={"typ": "jwt"}), PROOF, id="sep-1932-server-validate-proof RejectsWrongTyp"
         ),
-        pytest.param(lambda p: p.fields(uri="https://wrong.example.com/mcp"), PROOF,
-            id="sep-1932-server-validate-proof RejectsHtuMismatch"),
+        pytest.param(
+            lambda p: p.fields(uri="https://wrong.example.com/mcp"),
+            PROOF,
+            id="sep-1932-server-validate-proof RejectsHtuMismatch",
+        ),
         pytest.param(lambda p: p.fields("GET"), PROOF, id="sep-1932-server-validate-proof RejectsHtmMismatch"),
-        pytest.param(lambda p: p.fields(header={"jwk": p.client.key.private_jwk}), PROOF,
-            id="sep-1932-server-validate-proof RejectsPrivateKeyInJwk"),
-        pytest.param(lambda p: p.fields(claims={"ath": "not-the-right-hash"}), PROOF,
-            id="sep-1932-server-validate-proof RejectsWrongAth"),
+        pytest.param(
+            lambda p: p.fields(header={"jwk": p.client.key.private_jwk}),
+            PROOF,
+            id="sep-1932-server-validate-proof RejectsPrivateKeyInJwk",
+        ),
+        pytest.param(
+            lambda p: p.fields(claims={"ath": "not-the-right-hash"}),
+            PROOF,
+            id="sep-1932-server-validate-proof RejectsWrongAth",
+        ),
         pytest.param(lambda p: p.fields(without=["ath"]), PROOF, id="sep-1932-server-validate-proof RejectsAthAbsent"),
-        pytest.param(lambda p: p.with_proof(p.proof(), scheme="Bearer"), EITHER,
-            id="sep-1932-server-validate-proof RejectsBearerScheme"),
-        pytest.param(lambda p: p.with_proof(p.proof(), p.proof()), PROOF,
-            id="sep-1932-server-validate-proof RejectsDuplicateDpopHeader"),
-        pytest.param(lambda p: p.with_proof("this-is-not-a-jwt"), PROOF,
-            id="sep-1932-server-validate-proof RejectsMalformedProof"),
-        pytest.param(lambda p: p.fields(token=p.mint(cnf={"jkt": Client().thumbprint})), EITHER,
-            id="sep-1932-server-validate-proof RejectsCnfJktMismatch"),
+        pytest.param(
+            lambda p: p.with_proof(p.proof(), scheme="Bearer"),
+            EITHER,
+            id="sep-1932-server-validate-proof RejectsBearerScheme",
+        ),
+        pytest.param(
+            lambda p: p.with_proof(p.proof(), p.proof()),
+            PROOF,
+            id="sep-1932-server-validate-proof RejectsDuplicateDpopHeader",
+        ),
+        pytest.param(
+            lambda p: p.with_proof("this-is-not-a-jwt"),
+            PROOF,
+            id="sep-1932-server-validate-proof RejectsMalformedProof",
+        ),
+        pytest.param(
+            lambda p: p.fields(token=p.mint(cnf={"jkt": Client().thumbprint})),
+            EITHER,
+            id="sep-1932-server-validate-proof RejectsCnfJktMismatch",
+        ),
         pytest.param(lambda p: p.fields(claims=p.at(-303)), PROOF, id="sep-1932-server-iat-window RejectsStaleIat"),
         pytest.param(lambda p: p.fields(claims=p.at(303)), PROOF, id="sep-1932-server-iat-window RejectsFutureIat"),
         pytest.param(lambda p: p.with_proof(unsigned(p)), PROOF, id="sep-1932-asymmetric-alg-only RejectsAlgNone"),
         pytest.param(
             lambda p: p.with_proof(symmetric(p)), PROOF, id="sep-1932-asymmetric-alg-only RejectsAlgSymmetric"
         ),
-        pytest.param(lambda p: p.fields(token=p.mint(aud="https://not-this-server.example.com/mcp")), "invalid_token",
-            id="sep-1932-server-audience-validation RejectsWrongAudience"),
+        pytest.param(
+            lambda p: p.fields(token=p.mint(aud="https://not-this-server.example.com/mcp")),
+            "invalid_token",
+            id="sep-1932-server-audience-validation RejectsWrongAudience",
+        ),
         pytest.param(
             lambda p: p.with_proof(tampered(p)), PROOF, id="sep-1932-server-reject-401 RejectsWith401Challenge"
         ),
     ],
-)  # fmt: skip
+)
 def test_a_defect_is_rejected_with_its_own_error(ready, make, error):
     answer = ready.send(make(ready))
     line = answer.one("WWW-Authenticate")

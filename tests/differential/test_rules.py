@@ -113,32 +113,42 @@ CASES: dict[str, tuple[Change, Change]] = {
     "a proof is no larger than 8192 bytes": (bytes_in_all(8193), bytes_in_all(8192)),
     "base64url has one spelling (RFC 4648 §3.5)": (last_letter(loose=True), last_letter(loose=False)),
     "no name stands twice (RFC 7515 §4)": (extra(b'{"a":1,"a":1}'), extra(b'{"a":1,"A":{"a":1}}')),
-    "header and payload have at most 16 opening brackets each": (extra(b"[" * 16 + b"]" * 16),
-        extra(b"[" * 15 + b"]" * 15)),
-    "header and payload have at most 32 values each, about": (extra(b"[" + b"0," * 26 + b"0]"),
-        extra(b"[" + b"0," * 25 + b"0]")),
+    "header and payload have at most 16 opening brackets each": (
+        extra(b"[" * 16 + b"]" * 16),
+        extra(b"[" * 15 + b"]" * 15),
+    ),
+    "header and payload have at most 32 values each, about": (
+        extra(b"[" + b"0," * 26 + b"0]"),
+        extra(b"[" + b"0," * 25 + b"0]"),
+    ),
     "header and payload have at most 256 quotation marks, escapes and opening brackets each": (
-        extra(b'"' + b"\\n" * 230 + b'"'), extra(b'"' + b"\\n" * 229 + b'"')),
+        extra(b'"' + b"\\n" * 230 + b'"'),
+        extra(b'"' + b"\\n" * 229 + b'"'),
+    ),
     "a whole number has at most 19 characters": (extra(b"9" * 20), extra(b"9" * 19)),
     "another number has at most 24 characters": (extra(b"0." + b"1" * 23), extra(b"0." + b"1" * 22)),
     "a number is finite": (extra(b"1e999"), extra(b"1e308")),
     "b64 is refused without crit too (RFC 7797 §6)": (header(b64=True), header(B64=True)),
-    "a private member of another kind of key is refused too": (key("ES256", "ES256", k="AQAB"),
-        key("ES256", "ES256", kid="AQAB")),
+    "a private member of another kind of key is refused too": (
+        key("ES256", "ES256", k="AQAB"),
+        key("ES256", "ES256", kid="AQAB"),
+    ),
     "EdDSA is Ed25519": (key("Ed448", "EdDSA"), key("Ed25519", "EdDSA")),
     "members of a key have one spelling": (key("ES256", "ES256", x=_LOOSE_X), key("ES256", "ES256", x=_X)),
     "an RSA key has at most 4096 bits": (key("RSA of 4104 bits", "PS256"), key("RSA of another client", "PS256")),
     "an RSA exponent has at most 32 bits": (key("RSA with a long exponent", "PS256"), key("PS256", "PS256")),
     "an Ed25519 key is not of small order": (small_order, key("Ed25519", "Ed25519")),
     "an authority has at most 260 characters": (host(261), host(260)),
-    "the path of a request has no dot segments": (target("https://a.example/b/%2E./c"),
-        target("https://a.example/..b/c.")),
+    "the path of a request has no dot segments": (
+        target("https://a.example/b/%2E./c"),
+        target("https://a.example/..b/c."),
+    ),
     "a jti is not blank": (claims(jti=" \t\u2003"), claims(jti=" a")),
     "exp and nbf are numbers": (claims(exp=str(int(NOW))), claims(exp=NOW)),
     "a nonce is a string even where none is asked for": (without_nonces(1), without_nonces("1")),
     "exp holds, with the leeway of iat": (claims(exp=NOW - 61), claims(exp=NOW - 60)),
     "nbf holds, with the leeway of iat": (claims(nbf=NOW + 61), claims(nbf=NOW + 60)),
-}  # fmt: skip
+}
 
 
 @cache

@@ -96,10 +96,20 @@ def _doubles_a_coordinate(draft: Draft) -> None:
 R = Reason
 FAULTS = (
     Fault("no-authorization", R.AUTHORIZATION_MISSING, MissingCredentials, "authorization", _sets("authorization", [])),
-    Fault("two-authorizations", R.AUTHORIZATION_REPEATED, InvalidRequest, "authorization",
-        _sets("authorization", [f"DPoP {TOKEN}", f"Bearer {TOKEN}"])),
-    Fault("huge-authorization", R.AUTHORIZATION_TOO_LARGE, InvalidRequest, "authorization",
-        _sets("authorization", ["DPoP " + "a" * 20_000])),
+    Fault(
+        "two-authorizations",
+        R.AUTHORIZATION_REPEATED,
+        InvalidRequest,
+        "authorization",
+        _sets("authorization", [f"DPoP {TOKEN}", f"Bearer {TOKEN}"]),
+    ),
+    Fault(
+        "huge-authorization",
+        R.AUTHORIZATION_TOO_LARGE,
+        InvalidRequest,
+        "authorization",
+        _sets("authorization", ["DPoP " + "a" * 20_000]),
+    ),
     Fault("basic", R.AUTHORIZATION_SCHEME, MissingCredentials, "authorization", _sets("authorization", ["Basic eDp5"])),
     Fault(
         "two-tokens", R.AUTHORIZATION_MALFORMED, InvalidRequest, "authorization", _sets("authorization", ["DPoP a b"])
@@ -134,10 +144,15 @@ FAULTS = (
     Fault("revoked", R.TOKEN_REJECTED, InvalidToken, "token", _sets("revoked", True)),
     # Z14: whatever the verifier says.
     Fault("expired-token", R.TOKEN_EXPIRED, InvalidToken, "token", _puts("token", expires_at=NOW - 5.0)),
-    Fault("other-binding", R.BINDING_MISMATCH, InvalidToken, "binding",
-        _puts("token", key_thumbprint=OTHER_KEY.thumbprint)),
+    Fault(
+        "other-binding",
+        R.BINDING_MISMATCH,
+        InvalidToken,
+        "binding",
+        _puts("token", key_thumbprint=OTHER_KEY.thumbprint),
+    ),
     Fault("replayed", R.PROOF_REPLAYED, InvalidProof, "spent", _sets("spent", True)),
-)  # fmt: skip
+)
 
 
 def combinable(one: Fault, other: Fault) -> bool:

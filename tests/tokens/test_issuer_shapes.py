@@ -147,20 +147,44 @@ async def test_a_type_that_is_no_text_is_not_an_absent_one(make, client, typ):
 @pytest.mark.parametrize(
     ("changes", "reason", "facts"),
     [
-        pytest.param({"claims": {"iss": "https://id.example.com/"}}, Reason.TOKEN_ISSUER,
-            {"expected": ("https://id.example.com",), "received": "https://id.example.com/"}, id="Y04, a slash"),
-        pytest.param({"claims": {"iss": ["a"]}}, Reason.TOKEN_ISSUER,
-            {"expected": ("https://id.example.com",), "received": "an array"}, id="an array"),
-        pytest.param({"claims": {"iss": "x" * 9000}}, Reason.TOKEN_ISSUER,
-            {"expected": ("https://id.example.com",), "received": "x" * 200}, id="a long one, of whoever sent it"),
-        pytest.param({"header": {"typ": "X" * 900}}, Reason.TOKEN_TYPE,
-            {"expected": ("at+jwt",), "received": "x" * 200}, id="a long type"),
-        pytest.param({"claims": {"aud": ["d", "b", "c", "a", 5]}}, Reason.TOKEN_AUDIENCE,
-            {"expected": (AUDIENCE,), "received": ("a", "b", "c")}, id="several audiences"),
-        pytest.param({"claims": {"exp": None}}, Reason.TOKEN_MALFORMED,
-            {"claim": "exp", "expected": "a number: a token must expire", "received": "null"}, id="Y05, no end"),
+        pytest.param(
+            {"claims": {"iss": "https://id.example.com/"}},
+            Reason.TOKEN_ISSUER,
+            {"expected": ("https://id.example.com",), "received": "https://id.example.com/"},
+            id="Y04, a slash",
+        ),
+        pytest.param(
+            {"claims": {"iss": ["a"]}},
+            Reason.TOKEN_ISSUER,
+            {"expected": ("https://id.example.com",), "received": "an array"},
+            id="an array",
+        ),
+        pytest.param(
+            {"claims": {"iss": "x" * 9000}},
+            Reason.TOKEN_ISSUER,
+            {"expected": ("https://id.example.com",), "received": "x" * 200},
+            id="a long one, of whoever sent it",
+        ),
+        pytest.param(
+            {"header": {"typ": "X" * 900}},
+            Reason.TOKEN_TYPE,
+            {"expected": ("at+jwt",), "received": "x" * 200},
+            id="a long type",
+        ),
+        pytest.param(
+            {"claims": {"aud": ["d", "b", "c", "a", 5]}},
+            Reason.TOKEN_AUDIENCE,
+            {"expected": (AUDIENCE,), "received": ("a", "b", "c")},
+            id="several audiences",
+        ),
+        pytest.param(
+            {"claims": {"exp": None}},
+            Reason.TOKEN_MALFORMED,
+            {"claim": "exp", "expected": "a number: a token must expire", "received": "null"},
+            id="Y05, no end",
+        ),
     ],
-)  # fmt: skip
+)
 async def test_the_log_has_what_was_expected_and_what_was_received(make, client, changes, reason, facts):
     issuer, verify = make(SHAPES["oidc-provider"])
     with pytest.raises(InvalidToken) as refused:
