@@ -154,7 +154,11 @@ def test_the_deadline_of_the_store_is_set():
 
 BAD = {
     "PUBLIC_URL": (
-        "rs.example", "ftp://rs.example", "https://rs.example?x", "https://a.example,", "https://a@b.example",
+        "rs.example",
+        "ftp://rs.example",
+        "https://rs.example?x",
+        "https://a.example,",
+        "https://a@b.example",
     ),
     "ISSUER": ("", " ", "id.example.com", "http://id.example.com", "ftp://id.example.com", "https://", "https://[::1"),
     "AUDIENCE": ("", "  "),
@@ -166,8 +170,13 @@ BAD = {
     "INTROSPECTION_ENDPOINT": ("id.example.com/i", "http://id.example.com/i", "/i", "https://a:hunter2@id.example/i"),
     "INTROSPECTION_CACHE": ("-1", "soon", "nan", "inf"),
     "STORE": (
-        "memory", "memcached://localhost", "localhost:6379", "redis://localhost:port",
-        "redis://:hunter2@localhost:99999", "redis://[::1", "redis://localhost/0?socket_timeout=soon",
+        "memory",
+        "memcached://localhost",
+        "localhost:6379",
+        "redis://localhost:port",
+        "redis://:hunter2@localhost:99999",
+        "redis://[::1",
+        "redis://localhost/0?socket_timeout=soon",
     ),
     "NAMESPACE": ("caf\xe9", "a\nb"),
     "NONCE_PERIOD": ("soon", "-1", "nan", "inf", "1e999", "60s"),
@@ -180,7 +189,7 @@ BAD = {
     "MODE": ("both", "REQUIRED", "bearer"),
     "STORE_TIMEOUT": ("0", "-1", "soon", "nan", "inf"),
     "ON_STORE_FAILURE": ("allow", "Refuse", "1"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,9 @@ X_FORWARDED = [
     ),
     pytest.param(
         [
-            ("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "203.0.113.5"), ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-for", "203.0.113.5"),
+            ("x-forwarded-host", "evil.example"),
             ("x-forwarded-host", "rs.example"),
         ],
         "https://rs.example/r",
@@ -135,12 +137,16 @@ X_FORWARDED = [
             id=f"X13-{client}-and-{proxy}",
         )
         for client, proxy in [
-            ("203.0.113.7:52314", "10.0.0.4:41234"), ("203.0.113.7", "[2001:db8::7]:123"),
-            ("2001:db9::1", "2001:db8::7"), ("[2001:db9::1]:80", "[2001:db8::7]"), ("10.0.0.4:evil", "10.0.0.5"),
-            ("unknown", "10.0.0.4:41234"), ("2001:db9::10", "::ffff:10.0.0.4"),
+            ("203.0.113.7:52314", "10.0.0.4:41234"),
+            ("203.0.113.7", "[2001:db8::7]:123"),
+            ("2001:db9::1", "2001:db8::7"),
+            ("[2001:db9::1]:80", "[2001:db8::7]"),
+            ("10.0.0.4:evil", "10.0.0.5"),
+            ("unknown", "10.0.0.4:41234"),
+            ("2001:db9::10", "::ffff:10.0.0.4"),
         ]
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.requirement("R-4.3-13", "R-4.3-14")

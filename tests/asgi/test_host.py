@@ -34,11 +34,21 @@ def test_without_configuration_hosts_of_this_machine_are_served(host):
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "localhost.", "0.0.0.0", "10.0.0.1:8000",
-        "[::]", "[2001:db8::1]:8000", "2130706433", "0x7f.1", "under_score", "localhost,evil.example",
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.",
+        "0.0.0.0",
+        "10.0.0.1:8000",
+        "[::]",
+        "[2001:db8::1]:8000",
+        "2130706433",
+        "0x7f.1",
+        "under_score",
+        "localhost,evil.example",
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_without_configuration_no_other_host_is_served(host):
     assert _reason(host) == Reason.HOST_NOT_ALLOWED
 

@@ -27,11 +27,18 @@ REQUIRE = {
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/read", 200), ("/read/", 200), ("/admin/", 403), ("/admin/a", 403), ("/admin/a/read/b", 403),
-        ("/admin/%61;b", 403), ("/admin/read/a", 200), ("/admin/read", 403), ("/admin", 200),
+        ("/read", 200),
+        ("/read/", 200),
+        ("/admin/", 403),
+        ("/admin/a", 403),
+        ("/admin/a/read/b", 403),
+        ("/admin/%61;b", 403),
+        ("/admin/read/a", 200),
+        ("/admin/read", 403),
+        ("/admin", 200),
     ],
     ids=str,
-)  # fmt: skip
+)
 async def test_the_longest_path_decides_what_is_needed(make_api, protect, path, status):
     require = {path: needed for path, needed in REQUIRE.items() if needed != "public"}
     api = make_api(protect=protect, require=require, mode="mixed")
@@ -44,14 +51,19 @@ async def test_the_longest_path_decides_what_is_needed(make_api, protect, path, 
 @pytest.mark.parametrize(
     ("path", "statuses"),
     [
-        ("/files/secret/a", (401, 403)), ("/files/secret//a", (401, 403)), ("/files//secret/a", (400, 400)),
-        ("/files/%2Fsecret/a", (400, 400)), ("/files/x/../secret/a", (400, 400)),
-        ("/files/x%2F..%2Fsecret%2Fa", (400, 400)), ("/files/.%2Fsecret/a", (400, 400)),
-        ("/files/x%5C..%5Csecret%5Ca", (400, 400)), ("/files/../directory/secret/a", (400, 400)),
+        ("/files/secret/a", (401, 403)),
+        ("/files/secret//a", (401, 403)),
+        ("/files//secret/a", (400, 400)),
+        ("/files/%2Fsecret/a", (400, 400)),
+        ("/files/x/../secret/a", (400, 400)),
+        ("/files/x%2F..%2Fsecret%2Fa", (400, 400)),
+        ("/files/.%2Fsecret/a", (400, 400)),
+        ("/files/x%5C..%5Csecret%5Ca", (400, 400)),
+        ("/files/../directory/secret/a", (400, 400)),
         ("/files/.open//a", (200, 200)),
     ],
     ids=str,
-)  # fmt: skip
+)
 async def test_a_path_to_the_same_file_needs_the_same(make_api, tmp_path, path, statuses):
     """What serves files leaves out empty and dot segments, so they must not lead past `require`."""
     directory = tmp_path / "directory"
@@ -67,11 +79,16 @@ async def test_a_path_to_the_same_file_needs_the_same(make_api, tmp_path, path, 
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/admin/health", 200), ("/admin/open/a", 200), ("/admin/open/a%2Fb", 401), ("/admin/open/a;b", 401),
-        ("/admin/a", 401), ("/read", 401), ("/else", 401),
+        ("/admin/health", 200),
+        ("/admin/open/a", 200),
+        ("/admin/open/a%2Fb", 401),
+        ("/admin/open/a;b", 401),
+        ("/admin/a", 401),
+        ("/read", 401),
+        ("/else", 401),
     ],
     ids=str,
-)  # fmt: skip
+)
 async def test_a_public_path_below_a_stricter_one_is_open_if_it_is_plain(make_api, path, status):
     assert (await make_api(require=REQUIRE, mode="mixed").anonymous(path=path)).status == status
 

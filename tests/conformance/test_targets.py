@@ -17,21 +17,36 @@ def local(http, make_peer):
 @pytest.mark.parametrize(
     ("target", "htu", "code"),
     [
-        ("/files/a%2Fb", "/files/a%2Fb", "OK"), ("/files/a%2Fb", "/files/a%2fb", "OK"),
-        ("/files/a%2fb", "/files/a%2Fb", "OK"), ("/files/a%2Fb", "/files/a/b", "IDP"),
-        ("/files/a/b", "/files/a%2Fb", "IDP"), ("/files/a%2Fb", "/files/a%252Fb", "IDP"),
-        ("/files/a%25b", "/files/a%25b", "OK"), ("/files/a%25b", "/files/a%b", "IDP"),
-        ("/files/%7Eann", "/files/~ann", "OK"), ("/files/~ann", "/files/%7eann", "OK"),
-        ("/files/%C3%A9", "/files/%c3%a9", "OK"), ("/files/%C3%A9", "/files/\xe9", "IDP"),
-        ("/files/a//b", "/files/a//b", "OK"), ("/files/a//b", "/files/a/b", "IDP"), ("/files/a", "/files/a/", "IDP"),
-        ("/files/a", "/files/A", "IDP"), ("/files/x/../a", "/files/a", "IRQ"),
-        ("/files/x/../a", "/files/x/../a", "IRQ"), ("/files/%2e%2E/a", "/a", "IRQ"),
-        ("/files/./a?x", "/files/a", "IRQ"), ("/files/a", "/files/./x/%2E%2E/a", "OK"),
-        ("/files/a;v=1", "/files/a;v=1", "OK"), ("/files/a;v=1", "/files/a", "IDP"),
-        ("/files/a?x=/b", "/files/a", "OK"), ("/files/a?", "/files/a#b", "OK"), ("/files/a%3Fx", "/files/a?x", "IDP"),
-        ("/files/a%20b", "/files/a b", "IDP"), ("/files/a+b", "/files/a%2Bb", "IDP"),
+        ("/files/a%2Fb", "/files/a%2Fb", "OK"),
+        ("/files/a%2Fb", "/files/a%2fb", "OK"),
+        ("/files/a%2fb", "/files/a%2Fb", "OK"),
+        ("/files/a%2Fb", "/files/a/b", "IDP"),
+        ("/files/a/b", "/files/a%2Fb", "IDP"),
+        ("/files/a%2Fb", "/files/a%252Fb", "IDP"),
+        ("/files/a%25b", "/files/a%25b", "OK"),
+        ("/files/a%25b", "/files/a%b", "IDP"),
+        ("/files/%7Eann", "/files/~ann", "OK"),
+        ("/files/~ann", "/files/%7eann", "OK"),
+        ("/files/%C3%A9", "/files/%c3%a9", "OK"),
+        ("/files/%C3%A9", "/files/\xe9", "IDP"),
+        ("/files/a//b", "/files/a//b", "OK"),
+        ("/files/a//b", "/files/a/b", "IDP"),
+        ("/files/a", "/files/a/", "IDP"),
+        ("/files/a", "/files/A", "IDP"),
+        ("/files/x/../a", "/files/a", "IRQ"),
+        ("/files/x/../a", "/files/x/../a", "IRQ"),
+        ("/files/%2e%2E/a", "/a", "IRQ"),
+        ("/files/./a?x", "/files/a", "IRQ"),
+        ("/files/a", "/files/./x/%2E%2E/a", "OK"),
+        ("/files/a;v=1", "/files/a;v=1", "OK"),
+        ("/files/a;v=1", "/files/a", "IDP"),
+        ("/files/a?x=/b", "/files/a", "OK"),
+        ("/files/a?", "/files/a#b", "OK"),
+        ("/files/a%3Fx", "/files/a?x", "IDP"),
+        ("/files/a%20b", "/files/a b", "IDP"),
+        ("/files/a+b", "/files/a%2Bb", "IDP"),
     ],
-)  # fmt: skip
+)
 def test_the_path_counts_as_it_was_sent(published, target, htu, code):
     answer = published.send(published.fields(uri=published.origin + htu), target=target)
     assert_answer(answer, code)
@@ -41,16 +56,26 @@ def test_the_path_counts_as_it_was_sent(published, target, htu, code):
 @pytest.mark.parametrize(
     ("htu", "code"),
     [
-        ("https://api.example.com/resource", "OK"), ("HTTPS://API.EXAMPLE.COM:443/resource", "OK"),
-        ("https://api.example.com:/resource", "OK"), ("http://api.example.com/resource", "IDP"),
-        ("https://api.example.com:8443/resource", "IDP"), ("https://api.example.com./resource", "IDP"),
-        ("https://ann@api.example.com/resource", "IDP"), ("https://api.example.com@evil.example/resource", "IDP"),
-        ("https://api.example.com\\@evil.example/resource", "IDP"), ("https://api.example.com/resource ", "IDP"),
-        (" https://api.example.com/resource", "IDP"), ("//api.example.com/resource", "IDP"), ("/resource", "IDP"),
-        ("resource", "IDP"), ("", "IDP"), ("wss://api.example.com/resource", "IDP"),
-        ("https://xn--pi-eka.example.com/resource", "IDP"), ("https://\xe0pi.example.com/resource", "IDP"),
+        ("https://api.example.com/resource", "OK"),
+        ("HTTPS://API.EXAMPLE.COM:443/resource", "OK"),
+        ("https://api.example.com:/resource", "OK"),
+        ("http://api.example.com/resource", "IDP"),
+        ("https://api.example.com:8443/resource", "IDP"),
+        ("https://api.example.com./resource", "IDP"),
+        ("https://ann@api.example.com/resource", "IDP"),
+        ("https://api.example.com@evil.example/resource", "IDP"),
+        ("https://api.example.com\\@evil.example/resource", "IDP"),
+        ("https://api.example.com/resource ", "IDP"),
+        (" https://api.example.com/resource", "IDP"),
+        ("//api.example.com/resource", "IDP"),
+        ("/resource", "IDP"),
+        ("resource", "IDP"),
+        ("", "IDP"),
+        ("wss://api.example.com/resource", "IDP"),
+        ("https://xn--pi-eka.example.com/resource", "IDP"),
+        ("https://\xe0pi.example.com/resource", "IDP"),
     ],
-)  # fmt: skip
+)
 def test_the_origin_is_the_configured_one(published, htu, code):
     published_fields = [("Authorization", f"DPoP {published.token}"), ("DPoP", published.proof(claims={"htu": htu}))]
     assert_answer(published.send(published_fields), code)
@@ -80,11 +105,24 @@ def test_forwarding_headers_are_not_believed(local, name):
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "localhost@evil.example",
-        "evil.example#localhost", "127.0.0.1:99999", "127.0.0.1:port", "127.0.0.1,127.0.0.1", "127.1", "0.0.0.0",
-        "[::ffff:10.0.0.1]", "[::1", "a/b?#@c", "local host", "caf\xe9", "",
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "localhost@evil.example",
+        "evil.example#localhost",
+        "127.0.0.1:99999",
+        "127.0.0.1:port",
+        "127.0.0.1,127.0.0.1",
+        "127.1",
+        "0.0.0.0",
+        "[::ffff:10.0.0.1]",
+        "[::1",
+        "a/b?#@c",
+        "local host",
+        "caf\xe9",
+        "",
     ],
-)  # fmt: skip
+)
 def test_without_a_public_url_only_hosts_of_this_machine_are_served(local, host):
     uri = f"http://{host}/resource"
     answer = local.send(local.fields(uri=uri), host=host)
@@ -132,10 +170,19 @@ def test_a_target_in_absolute_form_names_no_other_host(local):
 @pytest.mark.parametrize(
     "target",
     [
-        "/public/../resource", "/public/%2e%2e/resource", "/public%2f..%2fresource", "/public/resource",
-        "/public;/../resource", "//public/resource", "/PUBLIC", "/public/", "/publicly", "/public%00", "/public/..%3b",
+        "/public/../resource",
+        "/public/%2e%2e/resource",
+        "/public%2f..%2fresource",
+        "/public/resource",
+        "/public;/../resource",
+        "//public/resource",
+        "/PUBLIC",
+        "/public/",
+        "/publicly",
+        "/public%00",
+        "/public/..%3b",
     ],
-)  # fmt: skip
+)
 def test_an_open_path_opens_nothing_else(local, target):
     assert_answer(local.send([], target=target), "CHL")
 

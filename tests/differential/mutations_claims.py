@@ -13,11 +13,27 @@ from tests.differential.mutations_text import Mutation
 _CLAIMS = ("jti", "htm", "htu", "iat", "ath", "nonce", "exp", "nbf")
 _VALUES: tuple[Any, ...] = (
     *(
-        None, True, False, 0, 1, -1, 1.5, 10**18, 10**19, 1e300, -1e300, "", " ", "\u2003", "a", "0", "\ud800",
+        None,
+        True,
+        False,
+        0,
+        1,
+        -1,
+        1.5,
+        10**18,
+        10**19,
+        1e300,
+        -1e300,
+        "",
+        " ",
+        "\u2003",
+        "a",
+        "0",
+        "\ud800",
         "1700000000",
     ),
     *([], {}, [1], ["a"], {"a": 1}, [[]]),
-)  # fmt: skip
+)
 
 
 def claim_types(drawn: Drawn, draft: Draft) -> None:
@@ -167,11 +183,28 @@ def nonce(drawn: Drawn, draft: Draft) -> None:
     """Live ones, expired ones, those to come, and what is none."""
     slots = [nonce_of(SLOT + ahead) for ahead in (-1, 0, 1, -2, 2, -3, 5, -PERIOD)]
     other = [
-        "", " ", "a", nonce_of(SLOT) + " ", nonce_of(SLOT).upper(), nonce_of(SLOT) * 4, '"', "\u00e9", "\ud800", "\\",
-    ]  # fmt: skip
+        "",
+        " ",
+        "a",
+        nonce_of(SLOT) + " ",
+        nonce_of(SLOT).upper(),
+        nonce_of(SLOT) * 4,
+        '"',
+        "\u00e9",
+        "\ud800",
+        "\\",
+    ]
     put(draft.claims, "nonce", drawn.pick((*slots, *other, None, 0, [nonce_of(SLOT)], {nonce_of(SLOT): 1})))
 
 
 CLAIM_MUTATIONS: tuple[Mutation, ...] = (
-    claim_types, without_claim, method, target, long_host, handshake, times, token_hash, nonce,
-)  # fmt: skip
+    claim_types,
+    without_claim,
+    method,
+    target,
+    long_host,
+    handshake,
+    times,
+    token_hash,
+    nonce,
+)

@@ -61,26 +61,55 @@ def strange_values(drawn: Drawn, draft: Draft) -> None:
         (
             *(b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"1e308", b"0x10", b"01", b"1.", b".5", b"+1"),
             *(
-                b"-0", b"-", b"1e5", b"1E+5", b"1e", b"9" * 19, b"9" * 20, b"-" + b"9" * 18, b"-" + b"9" * 19,
+                b"-0",
+                b"-",
+                b"1e5",
+                b"1E+5",
+                b"1e",
+                b"9" * 19,
+                b"9" * 20,
+                b"-" + b"9" * 18,
+                b"-" + b"9" * 19,
                 b"9" * 5000,
             ),
             *(
-                b"[" * 15 + b"]" * 15, b"[" * 16 + b"]" * 16, b'"' + b"[" * 200 + b'"', b"[[]" * 3, b"{}" * 2, b"[1,]",
+                b"[" * 15 + b"]" * 15,
+                b"[" * 16 + b"]" * 16,
+                b'"' + b"[" * 200 + b'"',
+                b"[[]" * 3,
+                b"{}" * 2,
+                b"[1,]",
             ),
             *(
-                b"[" + b"0," * 24 + b"0]", b"[" + b"0," * 40 + b"0]", b'"' + b"," * 300 + b'"',
+                b"[" + b"0," * 24 + b"0]",
+                b"[" + b"0," * 40 + b"0]",
+                b'"' + b"," * 300 + b'"',
                 b'"\\",' + b"," * 300 + b'"',
             ),
             *(
-                b'{"a":1,}', b"undefined", b"'a'", b'"\\x41"', b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\\u00e9"',
+                b'{"a":1,}',
+                b"undefined",
+                b"'a'",
+                b'"\\x41"',
+                b'"\\ud800"',
+                b'"\\ud83d\\ude00"',
+                b'"\\u00e9"',
                 b'"\xc3\xa9"',
             ),
             *(
-                b'"\xff"', b'"\xed\xa0\x80"', b'"\xc0\xaf"', b'"a\nb"', b'"\x7f"', b'"\\u0000"', b"True", b"nul", b'"',
+                b'"\xff"',
+                b'"\xed\xa0\x80"',
+                b'"\xc0\xaf"',
+                b'"a\nb"',
+                b'"\x7f"',
+                b'"\\u0000"',
+                b"True",
+                b"nul",
+                b'"',
                 b"",
             ),
         )
-    )  # fmt: skip
+    )
     _in_text(drawn, draft, lambda raw: raw[:-1] + b',"extra":' + raw_value + b"}")
 
 
@@ -117,5 +146,12 @@ def several_members(drawn: Drawn, draft: Draft) -> None:
 
 
 JSON_MUTATIONS: tuple[Mutation, ...] = (
-    whitespace, escaped_names, names_twice, names_twice_inside, strange_values, other_documents, size, several_members,
-)  # fmt: skip
+    whitespace,
+    escaped_names,
+    names_twice,
+    names_twice_inside,
+    strange_values,
+    other_documents,
+    size,
+    several_members,
+)

@@ -69,11 +69,17 @@ def other_kind(drawn: Drawn, draft: Draft) -> None:
     """Everything fits together, but for what is wrong with the key itself."""
     name, algorithm = drawn.pick(
         (
-            ("ES256 of another client", "ES256"), ("P-384", "ES256"), ("RSA of 4104 bits", "PS256"),
-            ("RSA of 1024 bits", "PS256"), ("RSA with a long exponent", "PS256"), ("RSA of another client", "PS256"),
-            ("Ed25519", "EdDSA"), ("Ed448", "EdDSA"), ("Ed448", "Ed25519"),
+            ("ES256 of another client", "ES256"),
+            ("P-384", "ES256"),
+            ("RSA of 4104 bits", "PS256"),
+            ("RSA of 1024 bits", "PS256"),
+            ("RSA with a long exponent", "PS256"),
+            ("RSA of another client", "PS256"),
+            ("Ed25519", "EdDSA"),
+            ("Ed448", "EdDSA"),
+            ("Ed448", "Ed25519"),
         )
-    )  # fmt: skip
+    )
     _use_key(draft, name)
     put(draft.header, "alg", algorithm)
 
@@ -182,6 +188,15 @@ def der_signature(drawn: Drawn, draft: Draft) -> None:
 
 
 KEY_MUTATIONS: tuple[Mutation, ...] = (
-    other_algorithm, header_types, critical, other_key, other_kind, members_of_key, spelling_of_key, small_order,
-    other_signature, other_salt, der_signature,
-)  # fmt: skip
+    other_algorithm,
+    header_types,
+    critical,
+    other_key,
+    other_kind,
+    members_of_key,
+    spelling_of_key,
+    small_order,
+    other_signature,
+    other_salt,
+    der_signature,
+)

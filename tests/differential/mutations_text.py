@@ -99,5 +99,11 @@ def several_fields(drawn: Drawn, draft: Draft) -> None:
 
 
 TEXT_MUTATIONS: tuple[Mutation, ...] = (
-    nothing, flip_a_bit, change_a_letter, loose_bits, signed_loose_bits, rearrange_segments, several_fields,
-)  # fmt: skip
+    nothing,
+    flip_a_bit,
+    change_a_letter,
+    loose_bits,
+    signed_loose_bits,
+    rearrange_segments,
+    several_fields,
+)

@@ -25,9 +25,14 @@ REQUESTS, PAUSE = 21, 0.25
 SHORTEST_LIFE = GRACE + 0.2
 
 READERS = [
-    ("oauth4webapi", "ES256"), ("oauth4webapi", "PS256"), ("oauth4webapi", "Ed25519"), ("oauth4webapi", "EdDSA"),
-    ("openid-client", "ES256"), ("atproto", "ES256"), ("dpop", "ES256"),
-]  # fmt: skip
+    ("oauth4webapi", "ES256"),
+    ("oauth4webapi", "PS256"),
+    ("oauth4webapi", "Ed25519"),
+    ("oauth4webapi", "EdDSA"),
+    ("openid-client", "ES256"),
+    ("atproto", "ES256"),
+    ("dpop", "ES256"),
+]
 LEARNER = ("requests_oauth2client", "ES256")
 
 

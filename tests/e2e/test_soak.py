@@ -22,11 +22,22 @@ from tests.support.processes import ROOT
 pytestmark = pytest.mark.timeout(300)
 
 EVERY_FAULT = {
-    faults.REDIS_KILLED, faults.REDIS_FROZEN, faults.REDIS_RESTARTED_EMPTY, faults.REDIS_EMPTIED,
-    faults.REDIS_FAILED_OVER, faults.REDIS_HANDED_OVER, faults.NETWORK_SILENT, faults.CONNECTIONS_RESET,
-    faults.REPLY_LOST, faults.SERVER_RESTARTED, faults.SERVER_KILLED, faults.WORKERS_REPLACED, faults.WORKER_KILLED,
-    faults.ISSUER_AWAY, faults.KEY_ROTATED,
-}  # fmt: skip
+    faults.REDIS_KILLED,
+    faults.REDIS_FROZEN,
+    faults.REDIS_RESTARTED_EMPTY,
+    faults.REDIS_EMPTIED,
+    faults.REDIS_FAILED_OVER,
+    faults.REDIS_HANDED_OVER,
+    faults.NETWORK_SILENT,
+    faults.CONNECTIONS_RESET,
+    faults.REPLY_LOST,
+    faults.SERVER_RESTARTED,
+    faults.SERVER_KILLED,
+    faults.WORKERS_REPLACED,
+    faults.WORKER_KILLED,
+    faults.ISSUER_AWAY,
+    faults.KEY_ROTATED,
+}
 USES = {
     *("once", "copies at once", "again", "again later", "again as the nonce dies", "again after a repair"),
     *("without a nonce", "with an old nonce", "from a new client"),

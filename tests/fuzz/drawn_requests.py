@@ -63,13 +63,20 @@ _PATHS = (
 _METHODS = ("POST", "GET", "OPTIONS", "HEAD", "post", "", "P\u00d6ST")
 _NAMES = (b"authorization", b"dpop", b"host", b"origin", b"x-forwarded-host", b"forwarded", b"x-forwarded-for", b"")
 _FIELDS = (
-    (b"host", b"api.example.com"), (b"host", b"API.example.com:443"), (b"origin", b"https://app.example"),
-    (b"access-control-request-method", b"GET"), (b"x-forwarded-host", b"api.example.com:8443"),
-    (b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"203.0.113.9, 10.0.0.2"),
+    (b"host", b"api.example.com"),
+    (b"host", b"API.example.com:443"),
+    (b"origin", b"https://app.example"),
+    (b"access-control-request-method", b"GET"),
+    (b"x-forwarded-host", b"api.example.com:8443"),
+    (b"x-forwarded-proto", b"https"),
+    (b"x-forwarded-for", b"203.0.113.9, 10.0.0.2"),
     (b"forwarded", b"for=203.0.113.9;host=api.example.com;proto=https"),
-    (b"authorization", b"Bearer " + _UNBOUND.encode()), (b"authorization", b"Bearer " + TOKEN.encode()),
-    (b"authorization", b"DPoP " + _OTHERS.encode()), (b"authorization", b"DPoP " + _UNBOUND.encode()), (b"dpop", b""),
-)  # fmt: skip
+    (b"authorization", b"Bearer " + _UNBOUND.encode()),
+    (b"authorization", b"Bearer " + TOKEN.encode()),
+    (b"authorization", b"DPoP " + _OTHERS.encode()),
+    (b"authorization", b"DPoP " + _UNBOUND.encode()),
+    (b"dpop", b""),
+)
 
 Fields = list[tuple[bytes, bytes]]
 Scope = dict[str, Any]

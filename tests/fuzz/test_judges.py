@@ -104,9 +104,14 @@ NOTICED = {
 
 
 ABOUT_THE_REQUEST = (
-    Reason.METHOD_MISMATCH, Reason.TARGET_MISMATCH, Reason.ISSUED_TOO_EARLY, Reason.ISSUED_IN_FUTURE,
-    Reason.PROOF_EXPIRED, Reason.PROOF_NOT_YET_VALID, Reason.TOKEN_HASH_MISMATCH,
-)  # fmt: skip
+    Reason.METHOD_MISMATCH,
+    Reason.TARGET_MISMATCH,
+    Reason.ISSUED_TOO_EARLY,
+    Reason.ISSUED_IN_FUTURE,
+    Reason.PROOF_EXPIRED,
+    Reason.PROOF_NOT_YET_VALID,
+    Reason.TOKEN_HASH_MISMATCH,
+)
 
 
 def without(reason):

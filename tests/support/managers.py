@@ -17,8 +17,16 @@ APP = "tests.support.preloaded:app"
 WORKERS = 3
 
 GUNICORN = [
-    "-m", "gunicorn", APP, "--workers", str(WORKERS), "--preload", "--no-control-socket", "--bind", "127.0.0.1:{port}",
-]  # fmt: skip
+    "-m",
+    "gunicorn",
+    APP,
+    "--workers",
+    str(WORKERS),
+    "--preload",
+    "--no-control-socket",
+    "--bind",
+    "127.0.0.1:{port}",
+]
 UVICORN_WORKER = [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker"]
 COMMANDS = {
     "gunicorn": UVICORN_WORKER,

@@ -12,11 +12,34 @@ from tests.differential.uris import Meaning, meaning
 from tests.fuzz.catalogue import Target, demand
 
 _STARTS = (
-    "https://a.example/", "", "http://[::1]:8080/", "wss://a.example:443/a/../", "https://", "HTTPS://A.example/%7e",
-)  # fmt: skip
+    "https://a.example/",
+    "",
+    "http://[::1]:8080/",
+    "wss://a.example:443/a/../",
+    "https://",
+    "HTTPS://A.example/%7e",
+)
 _PIECES = (
-    "/", "..", ".", "%2e", "%2F", "%7E", "%c3", "%", "a", "b", ";", "@", ":", "[", "|", "?", "#", "\u017f", "\u00e9",
-)  # fmt: skip
+    "/",
+    "..",
+    ".",
+    "%2e",
+    "%2F",
+    "%7E",
+    "%c3",
+    "%",
+    "a",
+    "b",
+    ";",
+    "@",
+    ":",
+    "[",
+    "|",
+    "?",
+    "#",
+    "\u017f",
+    "\u00e9",
+)
 
 
 def make() -> Target:

@@ -20,7 +20,23 @@ _KEYS = {"ES256": "ES256", "PS256": "PS256", "Ed25519": "Ed25519", "EdDSA": "Ed2
 _JKT = keys.jkt("ES256 of another client")
 _VALUES: tuple[Any, ...] = (
     *(
-        None, True, 0, 1, NOW, NOW - 4, NOW - 5, NOW - 6, NOW + 5, NOW + 6, 1e308, -1e308, 10**18, 10**19, "", " ", "a",
+        None,
+        True,
+        0,
+        1,
+        NOW,
+        NOW - 4,
+        NOW - 5,
+        NOW - 6,
+        NOW + 5,
+        NOW + 6,
+        1e308,
+        -1e308,
+        10**18,
+        10**19,
+        "",
+        " ",
+        "a",
         "\ud800",
     ),
     *([], {}, [AUDIENCE], [1, AUDIENCE], ["a"], AUDIENCE, AUDIENCE + "/", ISSUER, ISSUER + "/", {"jkt": _JKT}),
@@ -33,7 +49,7 @@ _VALUES: tuple[Any, ...] = (
         {"kid": "a"},
     ),
     *("at+jwt", "application/AT+JWT", "JWT", "jwt", *_KEYS, "none", "HS256", "RS256", ["ES256"], "key-1", "key-9"),
-)  # fmt: skip
+)
 _CLIENTS, _SCOPES = ("client_id", "azp", "cid", "appid"), ("scope", "scp")
 _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")
 _NAMES = (
