@@ -1,15 +1,12 @@
 """Every reason that the enum knows is one for which a request is refused."""
 
-from urllib.parse import unquote_to_bytes
-
 import pytest
 
-from dpop_asgi import JWTVerifier, NoncePolicy, Reason, Refusal
+from dpop_asgi import JWTVerifier, Reason
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL
 from dpop_asgi.core.private_key import PrivateKey
-from tests.support.decisions import Resource, incoming
+from tests.support.decisions import Resource
 from tests.support.faults import FAULTS
-from tests.support.proofs import TOKEN
 
 # What a route asks for, beyond the decision.
 OF_THE_ROUTE = {Reason.SCOPE_INSUFFICIENT, Reason.AUTHENTICATION_INSUFFICIENT}
@@ -68,77 +65,10 @@ async def test_a_target_is_rejected_for(clock, client, reason):
     assert (refusal.reason, refusal.code) == (reason, "invalid_request")
 
 
-async def test_a_bearer_token_is_rejected_where_only_dpop_is_accepted(clock, client):
-    assert await Resource(clock, client).reason({"Authorization": f"Bearer {TOKEN}"}) is Reason.BEARER_NOT_ACCEPTED
-
-
-async def test_a_bound_token_is_rejected_as_bearer(clock, client):
-    resource = Resource(clock, client, mode="mixed")
-    assert await resource.reason({"Authorization": f"Bearer {TOKEN}"}) is Reason.BOUND_TOKEN_AS_BEARER
-
-
-async def test_a_nonce_that_was_good_once_is_rejected_as_expired(clock, client):
-    resource = Resource(clock, client, nonces=NoncePolicy())
-    nonce = await resource.authenticator.challenge_nonce()
-    clock.advance(120)
-    assert await resource.reason(resource.headers(nonce=nonce)) is Reason.NONCE_EXPIRED
-
-
 def test_every_reason_is_covered_by_a_test():
+    # test_authenticator_modes.py and test_authenticator_nonces.py
     single = {Reason.BEARER_NOT_ACCEPTED, Reason.BOUND_TOKEN_AS_BEARER, Reason.NONCE_EXPIRED, Reason.NONCE_SUPERSEDED}
     single.add(Reason.TOKEN_INACTIVE)  # tokens/test_introspection.py
     single |= {Reason.NONCE_REVOKED, Reason.KEY_REVOKED}  # test_revocation.py
     covered = {fault.reason for fault in FAULTS} | TOKENS.keys() | TARGETS.keys() | single
     assert sorted(set(Reason) - covered) == sorted(OF_THE_ROUTE | OF_THE_GRANT)
-
-
-@pytest.mark.requirement("R-4.3-13", "R-4.3-14")
-@pytest.mark.parametrize(
-    ("resolve", "fields", "raw_path", "htu", "passes"),
-    [
-        pytest.param(
-            PublicURL("https://rs.example"), {b"host": b"evil.example"}, b"/r", "https://evil.example/r", False,
-            id="forged-host",
-        ),
-        pytest.param(
-            PublicURL("https://rs.example"), {b"host": b"evil.example"}, b"/r", "https://rs.example/r", True,
-            id="host-is-not-looked-at",
-        ),
-        pytest.param(
-            RequestURL(allowed_hosts=["rs.example"]),
-            {b"host": b"rs.example", b"x-forwarded-host": b"evil.example"}, b"/r", "https://evil.example/r", False,
-            id="forwarded-by-anybody",
-        ),
-        pytest.param(
-            RequestURL(allowed_hosts=["rs.example"], trusted_proxies=["10.0.0.0/8"]),
-            {b"host": b"inner", b"x-forwarded-host": b"rs.example"}, b"/r", "https://rs.example/r", True,
-            id="forwarded-by-a-trusted-proxy",
-        ),
-        pytest.param(
-            PublicURL("https://rs.example"), {}, b"/a/b%2Fc", "https://rs.example/a/b%2Fc", True, id="escaped-slash"
-        ),
-        pytest.param(
-            PublicURL("https://rs.example"), {}, b"/a/b%2Fc", "https://rs.example/a/b/c", False, id="decoded-slash"
-        ),
-        pytest.param(
-            PublicURL("https://rs.example/api"), {}, b"/r", "https://rs.example/api/r", True, id="stripped-prefix"
-        ),
-    ],
-)  # fmt: skip
-async def test_the_expected_uri_comes_from_configuration_and_the_raw_path(
-    clock, client, resolve, fields, raw_path, htu, passes
-):
-    scope = {
-        **SCOPE,
-        "path": unquote_to_bytes(raw_path).decode(),
-        "raw_path": raw_path,
-        "headers": list(fields.items()),
-    }
-    resource = Resource(clock, client)
-    request = incoming(resource.headers(uri=htu), target_uri=lambda: resolve(scope))
-    if passes:
-        await resource.authenticator.authenticate(request)
-        return
-    with pytest.raises(Refusal) as refused:
-        await resource.authenticator.authenticate(request)
-    assert refused.value.reason is Reason.TARGET_MISMATCH

@@ -90,22 +90,6 @@ async def test_in_the_last_fifth_of_a_slot_the_next_nonce_is_handed_out(clock, s
     assert await offered(window_over(store, clock), clock) == nonces[slot]
 
 
-@pytest.mark.requirement("R-8-05")
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("into_the_slot", [0.0, 0.3, 0.79, 0.81, 0.99])
-async def test_a_nonce_lives_as_long_as_the_formula_says(clock, store, policy, into_the_slot):
-    clock.now = 5000 * policy.period
-    clock.advance(into_the_slot * policy.period)
-    handed_out = clock.now
-    worker = window_over(store, clock, policy)
-    nonce = await offered(worker, clock)
-    for part in range(20):
-        clock.now = handed_out + part / 20 * (policy.grace + 0.2) * policy.period
-        assert await accepts(worker, nonce, clock)
-    clock.now = handed_out + (policy.grace + 1.2) * policy.period + 0.001
-    assert not await accepts(worker, nonce, clock)
-
-
 async def test_the_end_of_a_nonce_is_reported_exactly(clock, store):
     worker, start = window_over(store, clock), clock.now
     nonce = await offered(worker, clock)

@@ -3,6 +3,7 @@
 import pytest
 from starlette.requests import HTTPConnection
 
+from dpop_asgi import InsufficientScope
 from dpop_asgi.starlette import authenticate
 from tests.support.api import App, call, connect, denial, handshake, http_scope
 from tests.support.challenges import checked_challenges
@@ -74,3 +75,23 @@ def _challenges(mode, scheme, code):
     if scheme == "Bearer":
         return [("Bearer", code), ("DPoP", NONE)]
     return [("DPoP", NONE), ("Bearer", NONE)]
+
+
+@pytest.mark.requirement("R-7.1-10", "R-7.1-11")
+async def test_the_realm_is_configured_and_stands_once(make_api):
+    answer = await make_api(mode="mixed", realm="orders").anonymous()
+    assert [line.count("realm=") for line in answer.all("www-authenticate")] == [0, 1]
+    assert answer.all("www-authenticate")[1] == 'Bearer realm="orders"'
+    with pytest.raises(ValueError, match=r"^realm: "):
+        make_api(realm='a"b')
+
+
+@pytest.mark.requirement("R-7.2-04", "R-6750-07")
+async def test_a_rejection_that_the_app_raises_for_a_bearer_caller_is_a_bearer_challenge(make_api, issuer):
+    async def refuse(scope, receive, send):
+        raise InsufficientScope("orders:write")
+
+    api = make_api(refuse, mode="mixed")
+    answer = await api.anonymous(also=[("authorization", f"Bearer {issuer.access_token()}")])
+    told = [(one.scheme, one.parameters.get("error")) for one in checked_challenges(answer.headers)]
+    assert (answer.status, told) == (403, [("Bearer", "insufficient_scope"), ("DPoP", None)])

@@ -9,11 +9,18 @@ from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES
 from tests.conformance.hostile_requests import AUTHORIZATIONS, NO_HTTP, TARGETS, TOKENS
 from tests.conformance.judge import errors, is_servers_own, judge
 from tests.conformance.rows import row
+from tests.support.processes import NO_ROTATION
 from tests.support.wire import exchange
 
 
 def rows(table):
     return [row(make, name=name) for name, make in table.items()]
+
+
+@pytest.fixture(params=[("httptools", NO_ROTATION), ("h11", 0)], ids=["httptools nonces on", "h11 nonces off"])
+def matrix(request):
+    """Each HTTP implementation and nonces on and off, but not each with each: the one never sees the other."""
+    return request.param
 
 
 @pytest.fixture

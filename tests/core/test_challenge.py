@@ -90,20 +90,9 @@ ANSWERS = [
 
 
 @pytest.mark.requirement(
-    "R-7.1-07",
-    "R-7.1-08",
-    "R-7.1-12",
-    "R-7.1-13",
-    "R-6750-05",
-    "R-6750-06",
-    "R-6750-07",
-    "R-9110-03",
-    "R-9110-04",
-    "R-7.2-03",
-    "R-7.2-04",
-    "R-7.2-05",
-    "R-7.2-08",
-)
+    "R-7.1-07", "R-7.1-08", "R-7.1-12", "R-7.1-13", "R-6750-05", "R-6750-06", "R-6750-07", "R-9110-03", "R-9110-04",
+    "R-7.2-03", "R-7.2-04", "R-7.2-05", "R-7.2-08",
+)  # fmt: skip
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
 def test_each_rejection_has_its_answer(mode, refusal, status, expected):
     answer = response_to(mode, refusal, None)

@@ -36,6 +36,7 @@ class SharedSecret:
         pytest.param("", id="empty"),
         pytest.param(5, id="number"),
         pytest.param(None, id="null"),
+        pytest.param(True, id="true"),
         pytest.param(["dpop+jwt"], id="list"),
         pytest.param({"typ": "dpop+jwt"}, id="object"),
     ],

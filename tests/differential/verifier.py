@@ -78,7 +78,7 @@ def verify(proofs: list[bytes], request: Request) -> Parts:
     demand("crit" not in header, "RFC 7515 §4.1.11: no extension is known here")
     demand(isinstance(header.get("jwk"), dict), "3: jwk")
     _check_claims(claims, request)
-    _check_signature(header["jwk"], header["alg"], parts)
+    check_signature(header["jwk"], header["alg"], parts.signing_input, parts.signature)
     demand(thumbprint(header["jwk"]) == request.jkt, "12b: the token is bound to another key")
     return parts
 
@@ -116,13 +116,13 @@ def thumbprint(jwk: dict[str, Any]) -> str:
     return base64url.encode(sha256(("{" + members + "}").encode()).digest()).decode()
 
 
-def _check_signature(jwk: dict[str, Any], algorithm: str, parts: Parts) -> None:
+def check_signature(jwk: dict[str, Any], algorithm: str, message: bytes, signature: bytes) -> None:
     kty = jwk.get("kty")
     demand(isinstance(kty, str) and kty in _PRIVATE, "3: kty")
     demand(not _PRIVATE[kty] & jwk.keys(), "7: a private key")
     check = {"ES256": _es256, "PS256": _ps256, "Ed25519": _ed25519, "EdDSA": _eddsa}[algorithm]
     try:
-        check(jwk, parts.signing_input, parts.signature)
+        check(jwk, message, signature)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, OverflowError) as error:
         raise RefusedError("6: the signature, or the key") from error
 

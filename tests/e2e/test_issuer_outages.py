@@ -30,15 +30,6 @@ async def test_the_issuer_is_down_and_its_keys_are_known(warm):
         assert await warm.passes(before, *warm.tokens(5))
 
 
-async def test_the_issuer_is_down_and_a_token_that_may_be_of_a_new_key_is_not_refused(warm):
-    warm.network.door = "closed"
-    warm.issuer.rotate()
-    assert_unavailable(*await warm.asks(warm.tokens(5)))
-    warm.heal()
-    warm.clock.advance(1.0)
-    assert await warm.passes(warm.token())
-
-
 async def test_the_issuer_is_unavailable_for_longer_than_max_stale_seconds(scene):
     token = scene.token(**LASTING)
     assert await scene.passes(token)

@@ -2,6 +2,7 @@
 
 import statistics
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -49,99 +50,62 @@ def challenges(ledger: Ledger) -> dict[str, float]:
 
 
 def percentiles(milliseconds: Counter[int]) -> dict[str, int]:
-    found, seen, total = {}, 0, milliseconds.total()
+    ordered = sorted(milliseconds.elements())
     wanted = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "most": 1.0}
-    for value, times in sorted(milliseconds.items()):
-        seen += times
-        found.update({name: value for name, share in wanted.items() if name not in found and seen >= share * total})
-    return found
+    return {name: ordered[max(0, -int(-share * len(ordered) // 1) - 1)] for name, share in wanted.items() if ordered}
 
 
 def show(ledger: Ledger, console: Console) -> None:
-    for table in (_answers(ledger), _explained(ledger), _faults(ledger), _memory(ledger), _summary(ledger)):
+    for title, columns, rows in _tables(ledger):
+        table = Table(title=title, title_justify="left")
+        for number, column in enumerate(columns):
+            table.add_column(column, justify="right" if number else "left")
+        for row in rows:
+            table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
         console.print(table)
-    for slow in ledger.slow[:5]:
-        console.print(f"slow: {slow}", markup=False, highlight=False)
-    for violation in ledger.violations:
-        console.print(str(violation), style="red", markup=False, highlight=False)
-    if ledger.failure:
-        console.print(ledger.failure, style="red", markup=False, highlight=False)
+    wrong = [*map(str, ledger.violations), *([ledger.failure] if ledger.failure else [])]
+    for text, style in [*((f"slow: {slow}", "") for slow in ledger.slow[:5]), *((text, "red") for text in wrong)]:
+        console.print(text, style=style, markup=False, highlight=False)
     if ledger.interrupted:
         console.print("interrupted: this is the ledger so far")
     console.print("everything is as it should be" if ledger.good else "something is wrong", style="bold")
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column(columns[0])
-    for column in columns[1:]:
-        table.add_column(column, justify="right")
-    return table
-
-
-def _answers(ledger: Ledger) -> Table:
-    table = _table("Answers", "answer", "times")
-    for answer, times in sorted(ledger.answers.items()):
-        table.add_row(answer, f"{times:,}")
-    table.add_section()
-    table.add_row("requests", f"{ledger.requests:,}")
-    return table
-
-
-def _explained(ledger: Ledger) -> Table:
-    table = _table("Explained by a fault", "answer", "fault", "times")
-    for (answer, fault), times in sorted(ledger.explained.items()):
-        table.add_row(answer, fault, f"{times:,}")
-    return table
-
-
-def _faults(ledger: Ledger) -> Table:
-    table = _table("Faults", "fault", "times", "seconds")
-    for fault, (times, seconds) in sorted(ledger.faults.items()):
-        table.add_row(fault, str(times), f"{seconds:.1f}")
-    return table
-
-
-def _memory(ledger: Ledger) -> Table:
+def _tables(ledger: Ledger) -> Iterator[tuple[str, tuple[str, ...], Iterable[tuple[Any, ...]]]]:
+    """Title, columns and rows of each."""
+    yield "Answers", ("answer", "times"), [*sorted(ledger.answers.items()), ("in all", ledger.requests)]
+    explained = [(*both, times) for both, times in sorted(ledger.explained.items())]
+    yield "Explained by a fault", ("answer", "fault", "times"), explained
+    faults = [(name, times, f"{seconds:.1f}") for name, (times, seconds) in sorted(ledger.faults.items())]
+    yield "Faults", ("fault", "times", "seconds"), faults
     title = f"Memory in KiB; flat is at most {ALLOWED_KIB} KiB more than after the first third"
-    table = _table(title, "process", "at first", "after a third", "at last", "per minute", "flat")
-    for process in ledger.processes:
-        sizes = (process.at_first, process.warmed_up, process.at_last)
-        table.add_row(
-            process.name, *(f"{size:,}" for size in sizes), f"{process.per_minute:+,.0f}", _flat(ledger, process)
-        )
-    return table
+    columns = ("process", "at first", "after a third", "at last", "per minute", "flat")
+    yield title, columns, [_memory(ledger, process) for process in ledger.processes]
+    yield "Ledger", ("what", "how much"), _summary(ledger).items()
 
 
-def _flat(ledger: Ledger, process: Growth) -> str:
-    if not process.steady:
-        return "restarted"
-    if ledger.seconds < MEMORY_FROM_SECONDS:
-        return "too short"
-    return "yes" if process.flat else "NO"
+def _memory(ledger: Ledger, process: Growth) -> tuple[Any, ...]:
+    flat = "yes" if process.flat else "NO"
+    if not process.steady or ledger.seconds < MEMORY_FROM_SECONDS:
+        flat = "too short" if process.steady else "restarted"
+    return process.name, process.at_first, process.warmed_up, process.at_last, f"{process.per_minute:+,.0f}", flat
 
 
-def _summary(ledger: Ledger) -> Table:
+def _summary(ledger: Ledger) -> dict[str, Any]:
     facts = as_json(ledger)
-    rate = f"{facts['requests_per_second']} of {ledger.options.rate:g}, at most {facts['latest_ms']} ms late"
-    rows = {
+    return {
         "seconds": facts["seconds"],
-        "requests per second": rate,
-        "proofs accepted": f"{ledger.accepted:,}",
-        "accepted twice": facts["accepted_twice"],
-        "lost": facts["lost"],
-        "unexplained": facts["unexplained"],
+        "requests per second": f"{facts['requests_per_second']} of {ledger.options.rate:g}, "
+        f"at most {facts['latest_ms']} ms late",
+        "proofs accepted": ledger.accepted,
+        **{wrong: facts[wrong.replace(" ", "_")] for wrong in ("accepted twice", "lost", "unexplained")},
         "challenges per client": _pairs(facts["challenges_per_client"]),
-        "at most, after one loss of data or failover": facts["challenges_after_a_loss"],
+        "at most, after one loss of data or failover": ledger.after_a_loss,
         "milliseconds per answer": _pairs(facts["milliseconds"]),
         f"over {PROMISED:g} s": facts["over_promised"],
         "kept in Redis": _pairs(ledger.redis),
-        "seed": ledger.options.seed,
+        "seed": str(ledger.options.seed),
     }
-    table = _table("Ledger", "what", "how much")
-    for name, value in rows.items():
-        table.add_row(name, str(value))
-    return table
 
 
 def _pairs(facts: dict[str, Any]) -> str:

@@ -33,10 +33,6 @@ async def test_200_concurrent_calls_use_one_connection(redis_server, redis_store
         assert connection.info("stats")["total_connections_received"] - before == 1
 
 
-async def test_more_calls_than_a_batch_holds_all_get_a_reply(redis_store):
-    assert await _put_many(redis_store, 1000) == ["mine"] * 1000
-
-
 async def test_every_caller_of_a_batch_gets_the_reply_about_its_own_key(redis_store):
     await asyncio.gather(*(redis_store.put_if_absent(f"key-{n}", f"first-{n}", ttl=60.0) for n in range(0, 100, 2)))
     answers = await asyncio.gather(*(redis_store.put_if_absent(f"key-{n}", f"own-{n}", ttl=60.0) for n in range(100)))
@@ -53,22 +49,16 @@ async def test_a_call_is_one_set_command_and_nothing_else(redis_server, redis_st
     assert calls == {"cmdstat_set": 2, "cmdstat_config|resetstat": 1}
 
 
-async def test_the_command_is_the_one_that_is_promised(redis_server, redis_store):
+@pytest.mark.parametrize(
+    ("ttl", "milliseconds"), [pytest.param(1.5, 1500, id="exact"), pytest.param(1.0001, 1001, id="rounded-up")]
+)
+async def test_the_command_is_the_one_that_is_promised(redis_server, redis_store, ttl, milliseconds):
     with redis_server.client() as connection, connection.monitor() as monitor:
-        await redis_store.put_if_absent("dpop:key", "mine", ttl=1.5)
+        await redis_store.put_if_absent("dpop:key", "mine", ttl=ttl)
         words = ""
         while not words.startswith("SET"):
             words = monitor.next_command()["command"]
-    assert words == "SET dpop:key mine NX GET PX 1500"
-
-
-async def test_the_time_to_live_is_never_rounded_down(redis_server, redis_store):
-    with redis_server.client() as connection, connection.monitor() as monitor:
-        await redis_store.put_if_absent("dpop:key", "mine", ttl=1.0001)
-        words = ""
-        while not words.startswith("SET"):
-            words = monitor.next_command()["command"]
-    assert words.endswith("PX 1001")
+    assert words == f"SET dpop:key mine NX GET PX {milliseconds}"
 
 
 async def test_connecting_needs_no_more_than_a_first_call_may_send(redis_server):

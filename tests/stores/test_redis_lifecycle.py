@@ -100,7 +100,7 @@ async def test_who_shares_a_store_is_served_while_another_app_shuts_down(redis_s
     await _connections(redis_server, 0)
 
 
-def test_several_event_loops_in_turn_share_one_store(redis_server):
+def test_event_loops_in_turn_share_one_store_which_forgets_those_that_are_closed(redis_server):
     store = RedisStore(redis_server.url, timeout=10.0)
 
     async def work(value):
@@ -109,6 +109,7 @@ def test_several_event_loops_in_turn_share_one_store(redis_server):
         return standing
 
     assert [asyncio.run(work(value)) for value in ("first", "second", "third")] == ["first"] * 3
+    assert store._per_loop == {}
 
 
 PROGRAM_THAT_NEVER_CLOSES = """
@@ -126,18 +127,6 @@ def test_several_event_loops_in_turn_need_no_closing_in_between(redis_server):
     command = [sys.executable, "-c", PROGRAM_THAT_NEVER_CLOSES, redis_server.url]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert (done.stdout, done.stderr) == ("first 0\n" * 3, "")
-
-
-def test_a_store_forgets_loops_that_are_closed(redis_server):
-    store = RedisStore(redis_server.url, timeout=10.0)
-
-    async def work():
-        await store.put_if_absent("key", "mine", ttl=60.0)
-        await store.aclose()
-
-    for _ in range(3):
-        asyncio.run(work())
-    assert store._per_loop == {}
 
 
 async def test_a_client_that_the_user_closes_and_reopens_goes_on_working(redis_server):

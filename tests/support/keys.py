@@ -18,7 +18,7 @@ D = -121665 * pow(121666, -1, P) % P
 Point = tuple[int, int]
 
 # Throw-away keys by their sizes in bits.
-_RSA_KEYS = json.loads((Path(__file__).parents[1] / "data/rsa_keys.json").read_text("utf-8"))
+RSA_KEYS = json.loads((Path(__file__).parents[1] / "data/rsa_keys.json").read_text("utf-8"))
 
 
 def unpadded(raw: bytes) -> str:
@@ -38,7 +38,7 @@ def number(value: int) -> str:
 def rsa_key(bits: int) -> PrivateKey:
     """One key of each size, always the same: large ones take seconds to make."""
     with warnings.catch_warnings(category=Warning, action="ignore"):
-        return PrivateKey("PS256", RSAKey.import_key(_RSA_KEYS[str(bits)]))
+        return PrivateKey("PS256", RSAKey.import_key(RSA_KEYS[str(bits)]))
 
 
 def key_with_short_x() -> PrivateKey:

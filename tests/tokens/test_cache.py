@@ -34,42 +34,26 @@ async def test_a_token_is_verified_once(verify, issuer, client, checks):
     assert len(checks) == 1
 
 
-async def test_each_token_is_verified_for_itself(verify, issuer, client, checks):
-    for _ in range(3):
-        await verify(issuer.access_token(client))
-    assert len(checks) == 3
-
-
 async def test_50_concurrent_first_requests_with_one_token_verify_it_once(remote, verify_remote, client, checks):
     token = remote.access_token(client)
     await asyncio.gather(*(verify_remote(token) for _ in range(50)))
     assert len(checks) == 1
 
 
-async def test_a_token_is_verified_again_after_five_minutes(verify, issuer, client, clock, checks):
-    token = issuer.access_token(client)
-    for seconds in (0.0, 299.9, 0.1):
+@pytest.mark.parametrize(
+    ("options", "passed", "verified"),
+    [
+        pytest.param({}, (0.0, 299.9, 0.1), 2, id="five-minutes"),
+        pytest.param({"cache_seconds": 10.0}, (0.0, 9.9, 0.1), 2, id="as-set"),
+        pytest.param({"cache_seconds": 0}, (0.0, 0.0, 0.0), 3, id="not-at-all"),
+    ],
+)
+async def test_for_how_long_a_token_is_remembered(issuer, client, clock, checks, options, passed, verified):
+    verify, token = _verifier(issuer, clock, **options), issuer.access_token(client)
+    for seconds in passed:
         clock.advance(seconds)
         await verify(token)
-    assert len(checks) == 2
-
-
-async def test_how_long_a_token_is_remembered_can_be_set(issuer, client, clock, checks):
-    verify = _verifier(issuer, clock, cache_seconds=10.0)
-    token = issuer.access_token(client)
-    for seconds in (0.0, 9.9, 0.1):
-        clock.advance(seconds)
-        await verify(token)
-    assert len(checks) == 2
-
-
-async def test_with_zero_seconds_nothing_is_remembered(issuer, client, clock, checks):
-    verify = _verifier(issuer, clock, cache_seconds=0)
-    token = issuer.access_token(client)
-    for _ in range(3):
-        await verify(token)
-    assert len(checks) == 3
-    assert not verify._cache
+    assert (len(checks), len(verify._cache)) == (verified, verified == 2)
 
 
 @pytest.mark.requirement("R-9068-04")

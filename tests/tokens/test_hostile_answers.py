@@ -81,15 +81,10 @@ async def test_an_issuer_where_nobody_listens_is_unavailable(issuer, client, clo
         await verify(issuer.access_token(client, claims={"iss": url}))
 
 
-async def test_a_large_key_set_within_the_bounds_is_read(website, remote, verify_remote, client):
-    others = [{"kty": "RSA", "n": "x" * 1000, "kid": f"other-{number}"} for number in range(99)]
-    website.pages["/jwks"] = Page({"keys": [*others, *remote.jwks["keys"]]})
-    assert await verify_remote(remote.access_token(client))
-
-
-async def test_a_compressed_key_set_is_read(website, remote, verify_remote, client):
+@pytest.mark.parametrize("coding", ["gzip", "GZIP"])
+async def test_a_compressed_key_set_is_read(website, remote, verify_remote, client, coding):
     body = gzip.compress(json.dumps(remote.jwks).encode())
-    website.pages["/jwks"] = Page(body, headers={"content-encoding": "gzip"})
+    website.pages["/jwks"] = Page(body, headers={"content-encoding": coding})
     assert await verify_remote(remote.access_token(client))
 
 

@@ -191,10 +191,3 @@ async def test_a_content_coding_that_was_not_asked_for_is_not_undone(answering, 
     document = json.dumps(issuer.jwks).encode()
     url = await answering(_body(code(document), b"content-encoding: " + coding), b"")
     assert "content coding" in await _fails(url, issuer, client, clock, jwks_uri=url)
-
-
-async def test_a_key_set_that_was_compressed_is_read(answering, issuer, client, clock):
-    document = gzip.compress(json.dumps(issuer.jwks).encode())
-    url = await answering(_body(document, b"content-encoding: GZIP"), b"")
-    verify = JWTVerifier(issuer=issuer.url, audience=AUDIENCE, jwks_uri=url, clock=clock)
-    assert await verify(issuer.access_token(client))

@@ -93,28 +93,3 @@ async def test_a_claim_that_is_not_read_may_be_anything(verify, issuer, client, 
     value = None if claim == "nbf" else value
     token = await verify(issuer.access_token(client, claims={claim: value}))
     assert token.claims[claim] == value
-
-
-@pytest.mark.requirement("R-6-01")
-@pytest.mark.parametrize(
-    ("confirmation", "reason"),
-    [
-        pytest.param({}, Reason.BINDING_MALFORMED, id="empty"),
-        pytest.param("x", Reason.BINDING_MALFORMED, id="string"),
-        pytest.param(None, Reason.BINDING_MALFORMED, id="null"),
-        pytest.param({"jkt": 5}, Reason.BINDING_MALFORMED, id="number"),
-        pytest.param({"jkt": ""}, Reason.BINDING_MALFORMED, id="empty-thumbprint"),
-        pytest.param({"x5t#S256": "x"}, Reason.BINDING_UNSUPPORTED, id="certificate"),
-        pytest.param({"jkt#S512": "x"}, Reason.BINDING_UNSUPPORTED, id="another-hash"),
-    ],
-)
-async def test_a_confirmation_that_is_not_understood_is_never_read_as_none(
-    verify, issuer, reason_of, confirmation, reason
-):
-    assert await reason_of(verify, issuer.access_token(claims={"cnf": confirmation})) == reason
-
-
-@pytest.mark.requirement("R-7800-01")
-async def test_unknown_confirmation_members_beside_the_thumbprint_are_ignored(verify, issuer, client):
-    token = issuer.access_token(claims={"cnf": {"jkt": client.thumbprint, "kc-jkt-type": "x"}})
-    assert (await verify(token)).key_thumbprint == client.thumbprint

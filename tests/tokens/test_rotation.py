@@ -66,20 +66,6 @@ async def test_50_concurrent_tokens_of_a_new_key_fetch_once(website, remote, war
     assert website.requests == [METADATA, "/jwks"]
 
 
-async def test_invented_kids_make_no_more_than_one_request_in_ten_seconds(website, remote, warm, client, reason_of):
-    for number in range(20):
-        token = remote.access_token(client, header={"kid": f"invented-{number}"})
-        assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
-    assert website.requests == [METADATA, "/jwks"]
-
-
-async def test_after_the_cool_down_the_issuer_is_asked_again(website, remote, warm, client, clock, reason_of):
-    for _ in range(3):
-        await reason_of(warm, remote.access_token(client, header={"kid": "invented"}))
-        clock.advance(10.0)
-    assert website.requests.count("/jwks") == 3
-
-
 async def test_a_bad_signature_with_a_known_kid_asks_nobody(website, remote, other_client, warm, client, reason_of):
     token = remote.access_token(client, signed_by=other_client.key)
     assert await reason_of(warm, token) == Reason.TOKEN_SIGNATURE
@@ -91,15 +77,6 @@ async def test_a_clock_that_jumps_back_does_not_hinder_the_search_for_a_new_key(
     remote.rotate()
     website.publish(remote)
     assert await warm(remote.access_token(client))
-
-
-async def test_stale_keys_are_refreshed_off_the_requests_path(website, remote, warm, client, clock):
-    website.pages["/jwks"].pause = 0.2
-    clock.advance(300.0)
-    assert await warm(remote.access_token(client))
-    assert "/jwks" not in website.requests
-    await _settled(warm)
-    assert website.requests == [METADATA, "/jwks"]
 
 
 @pytest.mark.parametrize(
@@ -131,18 +108,6 @@ async def test_cache_control_is_respected_within_bounds(
     await verify_remote(remote.access_token(client, **token))
     await _settled(verify_remote)
     assert website.requests.count("/jwks") == 2
-
-
-async def test_a_key_that_was_withdrawn_verifies_nothing_once_the_keys_are_refreshed(
-    website, remote, warm, client, clock, reason_of
-):
-    token = remote.access_token(client)
-    await warm(token)
-    website.replace_keys(remote)
-    clock.advance(300.0)
-    await warm(token)
-    await _settled(warm)
-    assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
 
 
 async def test_a_process_that_was_idle_for_long_does_not_trust_a_key_that_was_withdrawn_meanwhile(
@@ -182,12 +147,6 @@ async def test_an_issuer_that_has_recovered_is_said_so_once(website, remote, war
     assert [message for message in caplog.messages if "again" in message] == [
         f"the keys of {remote.url} can be fetched again"
     ]
-
-
-async def test_an_issuer_that_is_down_with_no_keys_known_is_unavailable(website, remote, verify_remote, client):
-    website.pages.clear()
-    with pytest.raises(IssuerUnavailable):
-        await verify_remote(remote.access_token(client))
 
 
 async def test_requests_while_the_issuer_is_down_fail_at_once(website, remote, verify_remote, client):

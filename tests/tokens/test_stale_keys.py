@@ -85,7 +85,7 @@ async def test_keys_are_used_for_a_day_while_the_issuer_is_unavailable_and_no_lo
     token = remote.access_token(client, **LASTING)
     await warm(token)
     website.pages.clear()
-    await _go_on(warm, token, clock, seconds=FRESH + DAY - 1, step=250.0)
+    await _go_on(warm, token, clock, seconds=FRESH + DAY - 1, step=2500.0)
     assert await warm(remote.access_token(client))
     await _settled(warm)
     clock.advance(1.0)

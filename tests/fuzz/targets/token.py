@@ -3,11 +3,6 @@
 import json
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
-
 from dpop_asgi import AccessToken, InvalidToken, JWTVerifier
 from dpop_asgi.testing import ManualClock
 from tests.differential import base64url, json_text, keys
@@ -15,6 +10,7 @@ from tests.differential.drafts import NOW, text
 from tests.differential.drawn import Drawn
 from tests.differential.library import drive
 from tests.differential.stopwatch import aside
+from tests.differential.verifier import RefusedError, check_signature
 from tests.fuzz.catalogue import Target, demand
 
 ISSUER = "https://id.example.com"
@@ -165,22 +161,7 @@ def _scopes(said: Any) -> set[str]:
 def is_signed(algorithm: str, message: bytes, signature: bytes) -> bool:
     """Whether the issuer's key for this algorithm made the signature."""
     try:
-        _verify(keys.public(_KEYS[algorithm]), message, signature)
-    except InvalidSignature:
+        check_signature(keys.public(_KEYS[algorithm]), algorithm, message, signature)
+    except RefusedError:
         return False
     return True
-
-
-def _verify(key: dict[str, str], message: bytes, signature: bytes) -> None:
-    if key["kty"] == "EC":
-        numbers = ec.EllipticCurvePublicNumbers(keys.number(key["x"]), keys.number(key["y"]), ec.SECP256R1())
-        halves = (int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
-        numbers.public_key().verify(encode_dss_signature(*halves), message, ec.ECDSA(SHA256()))
-    elif key["kty"] == "RSA":
-        pss = padding.PSS(padding.MGF1(SHA256()), SHA256.digest_size)
-        rsa.RSAPublicNumbers(keys.number(key["e"]), keys.number(key["n"])).public_key().verify(
-            signature, message, pss, SHA256()
-        )
-    else:
-        octets = base64url.decode(key["x"].encode())
-        ed25519.Ed25519PublicKey.from_public_bytes(octets).verify(signature, message)
