@@ -1,7 +1,5 @@
 """Records a proof as used, or decides what happens if the store can't."""
 
-import asyncio
-
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.policy import OnStoreFailure
 from dpop_asgi.core.ports import Clock, Store
@@ -69,8 +67,8 @@ class Recorder:
                 nonce=proof.claims.get("nonce"),
                 incarnation=None if nonce is None else nonce.incarnation,
             )
-            if reading is not None:
-                await asyncio.shield(reading)
+            if watch is not None and reading is not None:
+                await watch.settle(reading)
         except StoreError as failure:
             is_recorded = self._accepts_unrecorded(nonce, failure)
         else:

@@ -287,6 +287,24 @@ async def test_a_proof_is_not_accepted_while_revocations_cannot_be_read(clock, c
     assert await nonce_of(resource) == nonce
 
 
+async def test_the_first_proof_after_an_outage_is_accepted(clock, client, monkeypatch):
+    """A circuit breaker lets one call through, and that is the one that records the proof."""
+    store = RevocableStore(clock)
+    resource = Resource(clock, client, store=store, nonces=NoncePolicy())
+    nonce, failures = await nonce_of(resource), [StoreUnavailable("not tried")]
+    read = store.read
+
+    async def first_fails(key):
+        if failures:
+            raise failures.pop()
+        return await read(key)
+
+    monkeypatch.setattr(store, "read", first_fails)
+    clock.advance(SOON)
+    await resource.accept(resource.headers(nonce=nonce))
+    assert not failures
+
+
 @pytest.mark.parametrize("text", ["x", "1 -", "1 - A:1", f"1 - {THUMBPRINT}:x", "1", "1 zz-000000"])
 async def test_what_others_wrote_there_is_not_taken_for_nothing(clock, client, text):
     store = MemoryStore(clock=clock)

@@ -107,6 +107,18 @@ class RevocationWatch:
         self._check(thumbprint, nonce, now)
         return None if _is_within(_RELIABLE_SECONDS, self.read_at, now) else reading
 
+    async def settle(self, reading: asyncio.Future[None]) -> None:
+        """Wait for `reading`, now that the proof was recorded.
+
+        If it failed, the store may have been given up until that call, which showed that it responds: so once more.
+
+        Raises:
+            StoreError: If the store can't tell.
+        """
+        await asyncio.wait([reading])
+        if reading.cancelled() or reading.exception() is not None:
+            await self.read()
+
     async def after(
         self, reading: asyncio.Future[None], thumbprint: str, nonce: AcceptedNonce | None, now: float
     ) -> None:
