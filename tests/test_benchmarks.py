@@ -170,10 +170,9 @@ async def _accept(app, *scopes):
 
 
 async def _calls_of(row):
-    app = protected(MemoryStore(), _issuer.jwks)
-    rows = await in_process.prepared(app, _issuer, 5)
+    rows = await in_process.prepared(protected(MemoryStore(), _issuer.jwks), _issuer, 5)
     # The least: now and then one also renews the nonces.
-    return min(calls(app, one) for one in rows[row].arrived(0))
+    return min(calls(rows[row].app, one) for one in rows[row].arrived(0))
 
 
 @pytest.mark.parametrize("row", CALLS)

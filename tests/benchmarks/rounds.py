@@ -25,11 +25,13 @@ class Row:
         operations: one for each.
         run: takes those that have arrived; returns their seconds if it measures them itself.
         arrive: copies one, just before it is timed: a server has just received its request too.
+        app: what responds to them, if they are requests.
     """
 
     operations: list[Any]
     run: Callable[[list[Any]], Awaitable[float | None]]
     arrive: Callable[[Any], Any]
+    app: App | None = None
 
     def arrived(self, begin: int, end: int | None = None) -> list[Any]:
         return [self.arrive(one) for one in self.operations[begin:end]]
@@ -56,7 +58,7 @@ def requests(app: App, fields: Iterable[Fields], *, status: int, **changes: Any)
             await app(one, receive, send)
         sink.expect(status)
 
-    return Row(list(fields), serve_all, lambda one: scope(_copied(one)) | changes)
+    return Row(list(fields), serve_all, lambda one: scope(_copied(one)) | changes, app)
 
 
 def _copied(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
