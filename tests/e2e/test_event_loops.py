@@ -15,7 +15,7 @@ from dpop_asgi.testing import Client
 from tests.support.api import PUBLIC_URL
 from tests.support.complaints import no_complaints
 from tests.support.loops import WAYS, ask, begin_many, nobody_is_connected, run_in, statuses_of
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, STRICT
 from tests.support.proxied_redis import ProxyThread
 from tests.support.service import Caller, Service
 from tests.support.serving import IssuerServer
@@ -149,7 +149,7 @@ print([run(ask()) for _ in range(3)])
 
 @pytest.mark.parametrize("way", ["asyncio.run", "uvloop.run", "Runner"])
 def test_a_program_that_closes_nothing_ends_without_a_word(redis_server, way):
-    command = [sys.executable, "-W", "error", "-c", PROGRAM, way, redis_server.url]
+    command = [sys.executable, *STRICT, "-c", PROGRAM, way, redis_server.url]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert (done.stdout, done.stderr) == ("[200, 200, 200]\n", "")
 

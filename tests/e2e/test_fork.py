@@ -14,7 +14,7 @@ import pytest
 from dpop_asgi.testing import Client
 from tests.support.forking import CHILDREN
 from tests.support.managers import Manager, answered_by
-from tests.support.processes import ROOT, RedisServer, wait_until
+from tests.support.processes import ROOT, STRICT, RedisServer, wait_until
 
 HTU = "https://api.example.com/resource"
 
@@ -116,7 +116,7 @@ STATES = [
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("state", STATES)
 def test_processes_forked_by_hand_agree_and_throw_their_own_dice(redis_server, state, loop):
-    command = [sys.executable, "-W", "error", "-m", "tests.support.forking", state, loop, redis_server.url]
+    command = [sys.executable, *STRICT, "-m", "tests.support.forking", state, loop, redis_server.url]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.stderr == ""
     said = json.loads(done.stdout)

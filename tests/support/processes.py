@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(dpop_asgi.__file__).parent
 HOST, BUS = "127.0.0.1", 10_000
 AUDIENCE = "https://api.example.com"
+# Warnings are errors, but for one of an older Starlette beside a newer anyio (`python3 -m tests --minimum`).
+STRICT = ("-W", "error", "-W", "ignore:The anyio.abc.BlockingPortal alias")
 # Far beyond what a busy machine needs: what takes so long hangs.
 PATIENCE = 60.0
 # Seconds per slot, with which now is half-way through slot 1: nonces do not rotate where no test asks for it (N19).
