@@ -8,9 +8,10 @@ from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.credentials import IncomingRequest
+from dpop_asgi.core.decision import Decision, Observer
 from dpop_asgi.core.key_binding import check_grant_key, requested_key
 from dpop_asgi.core.policy import ProofPolicy
-from dpop_asgi.core.ports import Clock, Decision, Observer, Store, TokenVerifier
+from dpop_asgi.core.ports import Clock, Store, TokenVerifier
 from dpop_asgi.decision_log import DecisionLog, log_decisions
 from dpop_asgi.errors import (
     DPoPError,

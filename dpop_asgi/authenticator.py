@@ -12,9 +12,10 @@ from dpop_asgi.core.authorization import Requirement, authorize
 from dpop_asgi.core.caller import Caller, shared_claims
 from dpop_asgi.core.checks import ProofContext
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
+from dpop_asgi.core.decision import Observer
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import Mode, OnStoreFailure, ProofPolicy
-from dpop_asgi.core.ports import Clock, Observer, Store, TokenVerifier
+from dpop_asgi.core.ports import Clock, Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.errors import DPoPError, InvalidToken, Reason, Refusal
 from dpop_asgi.nonces import NoncePolicy

@@ -6,7 +6,8 @@ import time
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from dpop_asgi.core.ports import Clock, Decision
+from dpop_asgi.core.decision import Decision
+from dpop_asgi.core.ports import Clock
 
 # Of what a token names; issuers use a tenth of it. Collectors drop or split lines over 2 KB.
 _LONGEST_CLIENT_ID = 200

@@ -7,11 +7,11 @@ from collections.abc import Awaitable
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.credentials import IncomingRequest, scheme_of
+from dpop_asgi.core.decision import Decision, Observer
 from dpop_asgi.core.jwk import PublicKey
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.options import closed_if_coroutine, is_plain_function, require
 from dpop_asgi.core.policy import Scheme
-from dpop_asgi.core.ports import Decision, Observer
 from dpop_asgi.core.proof import Proof
 from dpop_asgi.errors import DPoPError, MissingCredentials, Refusal, StoreError
 

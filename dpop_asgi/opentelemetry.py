@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from dpop_asgi.core.decision import Decision
 from dpop_asgi.core.jwk import KEY_TYPES
 from dpop_asgi.core.options import require
-from dpop_asgi.core.ports import Decision, Health, Monitored
+from dpop_asgi.core.ports import Health, Monitored
 from dpop_asgi.errors import Reason
 
 try:

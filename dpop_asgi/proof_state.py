@@ -4,9 +4,10 @@ import re
 from functools import partial
 from typing import get_args
 
+from dpop_asgi.core.decision import Observer
 from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.policy import OnStoreFailure, ProofPolicy
-from dpop_asgi.core.ports import Clock, Observer, Replaceable, Store
+from dpop_asgi.core.ports import Clock, Replaceable, Store
 from dpop_asgi.core.proof import ProofReader
 from dpop_asgi.errors import InvalidProof, InvalidToken, Refusal
 from dpop_asgi.nonces import NoncePolicy, NonceWindows

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 from dpop_asgi.core.checks import ProofContext
 from dpop_asgi.core.credentials import IncomingRequest, only_proof
+from dpop_asgi.core.decision import Observer
 from dpop_asgi.core.policy import ProofPolicy
-from dpop_asgi.core.ports import Clock, Observer, Store
+from dpop_asgi.core.ports import Clock, Store
 from dpop_asgi.errors import DPoPError
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.observers import Seen

@@ -45,7 +45,9 @@ def test_the_wheel_made_from_the_sdist_is_the_package_with_the_demos_server_and_
 
 def test_the_wheel_says_what_pyproject_says(wheel):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (metadata,) = (email.message_from_bytes(wheel[name]) for name in wheel if name.endswith(".dist-info/METADATA"))
+    (metadata,) = (
+        email.message_from_string(wheel[name].decode()) for name in wheel if name.endswith(".dist-info/METADATA")
+    )
     assert (metadata["Name"], metadata["Version"]) == (project["name"], project["version"])
     assert metadata["Requires-Python"] == project["requires-python"]
     assert set(metadata.get_all("Provides-Extra")) == project["optional-dependencies"].keys()

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from dpop_asgi import Reason
-from dpop_asgi.core.ports import Decision
+from dpop_asgi.core.decision import Decision
 from tests.support.api import Answer, Api, App, Fields, call, http_scope
 
 

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from dpop_asgi.cli.printable import printable
 from dpop_asgi.cli.unusable import Unusable
+from dpop_asgi.core.decision import Outcome
 from dpop_asgi.core.policy import Scheme
-from dpop_asgi.core.ports import Outcome
 
 _OUTCOMES = frozenset(get_args(Outcome))
 _SCHEMES = frozenset(get_args(Scheme))
