@@ -40,6 +40,8 @@ from dpop_asgi.tokens.introspection import IntrospectionVerifier
 from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.tokens.trusted_issuer import TrustedIssuer
 
+__version__ = "0.2.0"
+
 __all__ = [
     "AccessToken",
     "Authenticator",

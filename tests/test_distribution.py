@@ -7,6 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
+import dpop_asgi
 from tests.installed import build, oldest_versions
 from tests.support.processes import PACKAGE, ROOT
 
@@ -49,6 +50,7 @@ def test_the_wheel_says_what_pyproject_says(wheel):
         email.message_from_string(wheel[name].decode()) for name in wheel if name.endswith(".dist-info/METADATA")
     )
     assert (metadata["Name"], metadata["Version"]) == (project["name"], project["version"])
+    assert dpop_asgi.__version__ == project["version"]
     assert metadata["Requires-Python"] == project["requires-python"]
     assert set(metadata.get_all("Provides-Extra")) == project["optional-dependencies"].keys()
     assert metadata.get_payload().strip() == (ROOT / "README.md").read_text(encoding="utf-8").strip()

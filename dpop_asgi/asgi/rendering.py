@@ -4,6 +4,7 @@ import logging
 
 from dpop_asgi.asgi.interface import Scope
 from dpop_asgi.asgi.metadata_endpoint import MetadataEndpoint
+from dpop_asgi.asgi.usual_mistakes import MISTAKES, UsualMistakes
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.challenge import UNAUTHORIZED, Challenger, ErrorResponse, status_of, unavailable
 from dpop_asgi.core.policy import Scheme
@@ -26,6 +27,7 @@ class Renderer:
 
     def __init__(self, authenticator: Authenticator, *, realm: str, metadata: MetadataEndpoint) -> None:
         self._metadata = metadata
+        self._mistakes = UsualMistakes()
         self._authenticator = authenticator
         algorithms = authenticator.proof_policy.algorithms
         self._challenger = Challenger(algorithms=algorithms, mode=authenticator.mode, realm=realm)
@@ -47,10 +49,12 @@ class Renderer:
             scope: of the request.
         """
         if isinstance(error, Refusal):
-            if logger.isEnabledFor(logging.INFO):
+            advice = self._mistakes.advice_on(error) if error.reason in MISTAKES else ""
+            level = logging.WARNING if advice else logging.INFO
+            if logger.isEnabledFor(level):
                 # Truncated: the facts may contain two URIs of 8 KB, and many collectors drop or split lines over 2 KB.
                 reason = error.reason.value
-                logger.info("rejected: %s%.1900s", reason, error.facts, extra={"dpop_reason": reason})
+                logger.log(level, "rejected: %s%.1600s%s", reason, error.facts, advice, extra={"dpop_reason": reason})
             try:
                 challenged = status_of(error) == UNAUTHORIZED
                 nonce = await self._authenticator.challenge_nonce(error) if challenged else None

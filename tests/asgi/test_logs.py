@@ -2,6 +2,8 @@
 
 import logging
 
+import pytest
+
 
 async def test_an_accepted_request_is_not_logged(api, caplog):
     caplog.set_level(logging.DEBUG)
@@ -23,3 +25,33 @@ async def test_a_caller_can_be_printed_without_harm(api):
     assert "alice" in printed
     assert await api.authenticator.challenge_nonce() not in printed
     assert api.issuer.url not in printed
+
+
+@pytest.mark.parametrize(
+    ("request_of", "advice"),
+    [
+        pytest.param({"htu": "http://rs.example/r"}, "the schemes differ", id="TLS-ends-before"),
+        pytest.param({"htu": "https://other.example.com/r"}, "the hosts differ", id="another-host"),
+        pytest.param({"htu": "https://rs.example/v1/r"}, "the path lacks a prefix", id="a-prefix-stripped"),
+        pytest.param({"htu": "https://rs.example/else"}, "the paths differ", id="another-path"),
+        pytest.param({"iat": 1}, "compare the clocks", id="a-clock-behind"),
+        pytest.param({"iat": 9e9}, "compare the clocks", id="a-clock-ahead"),
+    ],
+)
+async def test_a_usual_mistake_of_the_operator_is_a_warning_once_a_minute(api, clock, caplog, request_of, advice):
+    """N02, N17: with the default level, a log is not empty while every request is rejected."""
+    api.app._renderer._mistakes._clock = clock
+    answers = [await api.request(claims=request_of) for _ in range(3)]
+    assert [answer.status for answer in answers] == [401] * 3
+    clock.advance(60)
+    await api.request(claims=request_of)
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [advice in warning for warning in warnings] == [True, True]
+    assert ["2 more since the last warning" in warning for warning in warnings] == [False, True]
+
+
+async def test_what_clients_do_wrong_is_no_warning(api, caplog):
+    await api.anonymous()
+    await api.request(nonce=None)
+    await api.request(claims={"htm": "PUT"})
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
