@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from dpop_asgi.asgi.target_uri import PublicURL
 from dpop_asgi.authenticator import Authenticator
+from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS
@@ -115,9 +116,11 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
 
 
 def _verifier(environment: Mapping[str, str]) -> TokenVerifier:
+    audience = _required(environment, "audience")
+    require("audience", "," not in audience, "a single one, without comma; several are a list in Python: JWTVerifier")
     common: Any = {
         "issuer": _required(environment, "issuer"),
-        "audience": _required(environment, "audience"),
+        "audience": audience,
         "cached_tokens": _number(environment, "cached_tokens", int, CACHED_TOKENS),
         "insecure_http_hosts": _listed(environment, "insecure_http_hosts") or (),
     }

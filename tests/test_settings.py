@@ -161,7 +161,7 @@ BAD = {
         "https://a@b.example",
     ),
     "ISSUER": ("", " ", "id.example.com", "http://id.example.com", "ftp://id.example.com", "https://", "https://[::1"),
-    "AUDIENCE": ("", "  "),
+    "AUDIENCE": ("", "  ", "a,b"),  # N15
     "TOKEN_TYPES": (",", "at+jwt,", "at+jwt JWT", "a/b/c", "*", "caf\xe9"),
     "JWKS_URI": ("id.example.com/jwks", "http://id.example.com/jwks", "/jwks", "https://[::1/jwks"),
     "INSECURE_HTTP_HOSTS": ("http://keycloak", "keycloak:8080", "*.internal", "keycloak,"),

@@ -6,6 +6,7 @@ from dpop_asgi import JWTVerifier, TrustedIssuer
 from dpop_asgi.testing import Issuer
 
 KEYS = {"keys": []}
+METADATA = "/.well-known/openid-configuration"
 GOOD = {"issuer": "https://id.example", "audience": "a", "jwks": KEYS}
 ONE = TrustedIssuer(**GOOD)
 
@@ -20,6 +21,7 @@ ONE = TrustedIssuer(**GOOD)
         pytest.param({"issuer": "http://10.0.0.1", "jwks": None}, "issuer", id="issuer-on-another-machine"),
         pytest.param({"issuer": "ftp://id.example", "jwks": None}, "issuer", id="issuer-with-another-scheme"),
         pytest.param({"issuer": "https://", "jwks": None}, "issuer", id="issuer-without-host"),
+        pytest.param({"issuer": f"https://id.example{METADATA}", "jwks": None}, "issuer", id="N18: its-metadata"),
         *(
             pytest.param({option: f"https://id.example:{port}/keys", "jwks": None}, option, id=f"Z15, {option}-{port}")
             for option in ("issuer", "jwks_uri")

@@ -154,6 +154,9 @@ def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str]
     Raises:
         ValueError: If the URL is not allowed; the message names the option and the problem.
     """
+    if option == "issuer" and "/.well-known/" in url:
+        msg = f"issuer: {url!r} is where its metadata is; the issuer is what is before /.well-known"
+        raise ValueError(msg)
     if _USER.search(url):
         msg = f"{option}: the URL has a user name or password, which would appear in logs"
         raise ValueError(msg)
