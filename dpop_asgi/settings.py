@@ -116,10 +116,10 @@ def _authenticator(environment: Mapping[str, str]) -> Authenticator:
 
 
 def _verifier(environment: Mapping[str, str]) -> TokenVerifier:
-    audience = _required(environment, "audience")
+    issuer, audience = _required(environment, "issuer"), _required(environment, "audience")
     require("audience", "," not in audience, "a single one, without comma; several are a list in Python: JWTVerifier")
     common: Any = {
-        "issuer": _required(environment, "issuer"),
+        "issuer": issuer,
         "audience": audience,
         "cached_tokens": _number(environment, "cached_tokens", int, CACHED_TOKENS),
         "insecure_http_hosts": _listed(environment, "insecure_http_hosts") or (),
