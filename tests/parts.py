@@ -120,7 +120,7 @@ def _run(parts: list[str], arguments: list[str], environment: dict[str, str]) ->
         }
         codes = {}
         for part, pytest in pytests.items():
-            codes[part] = _exit_code(pytest, *pytests.values())
+            codes[part] = _exit_code(pytest, list(pytests.values()))
             if part in outputs:
                 say(part)
                 outputs[part].seek(0)
@@ -146,7 +146,8 @@ def explore(arguments: list[str], environment: dict[str, str]) -> int:
         chosen = ["--hypothesis-profile=explore", f"--hypothesis-seed={secrets.randbits(32)}"]
         again = ["-m", "explores or hypothesis", *chosen, *arguments]
         say(f"round {passed + 1}; again by: python3 -m tests {shlex.join(again)}")
-        if code := _exit_code(_pytest(["-q", *again], environment)):
+        pytest = _pytest(["-q", *again], environment)
+        if code := _exit_code(pytest, [pytest]):
             say(f"{passed} rounds passed before this one")
             return code
         passed += 1
@@ -160,12 +161,11 @@ def _pytest(
     )
 
 
-def _exit_code(of: subprocess.Popen[Any], *others: subprocess.Popen[Any]) -> int:
-    """What ends this process ends pytest, and lets it end first what it has started."""
-    pytests = (of, *others)
+def _exit_code(of: subprocess.Popen[Any], running: list[subprocess.Popen[Any]]) -> int:
+    """What ends this process ends all that are `running`, once, and lets them end first what they have started."""
 
     def tell(number: int) -> None:
-        for pytest in pytests:
+        for pytest in running:
             pytest.send_signal(number)
 
     signal.signal(signal.SIGTERM, lambda number, _: tell(number))

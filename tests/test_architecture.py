@@ -1,13 +1,14 @@
 """The shape of the code: who imports whom, and how long anything may get."""
 
 import ast
+import signal
 import subprocess
 import sys
 from itertools import pairwise
 
 import pytest
 
-from tests.parts import PARTS, of_part
+from tests.parts import PARTS, _exit_code, of_part
 from tests.support.processes import PACKAGE, ROOT
 
 LONGEST_FILE = 250
@@ -31,6 +32,29 @@ def test_no_option_takes_a_path_of_a_part_of_the_suite_for_its_own(part):
     arguments = of_part(part, ["--cov"])
     assert all(after.startswith("-") for option, after in pairwise(arguments) if option == "--cov")
     assert arguments[: len(PARTS[part])] == PARTS[part]
+
+
+class Interrupted:
+    """A pytest of which Ctrl+C is pressed while it is waited for; it ends when it is told to."""
+
+    def __init__(self):
+        self.told = []
+
+    def send_signal(self, number):
+        self.told.append(number)
+
+    def wait(self):
+        if not self.told:
+            raise KeyboardInterrupt
+        return 2
+
+
+def test_ctrl_c_tells_each_part_of_the_suite_once_to_end(monkeypatch):
+    """The second time, pytest would end without ending its servers."""
+    monkeypatch.setattr("tests.parts.signal.signal", lambda *_: None)
+    running = [Interrupted(), Interrupted()]
+    assert _exit_code(running[0], running) == 2
+    assert [each.told for each in running] == [[signal.SIGINT]] * 2
 
 
 @pytest.mark.parametrize("path", FILES)
