@@ -35,15 +35,15 @@ class UsualMistakes:
         self._others: Counter[Reason] = Counter()
 
     def advice_on(self, refusal: Refusal) -> str:
-        """The end of a warning; empty if this is no usual mistake, or was said in the last minute."""
+        """The end of a warning about one of the `MISTAKES`; empty if it was said in the last minute."""
         reason, now = refusal.reason, self._clock()
-        advice = MISTAKES.get(reason)
-        if advice is None or now < self._not_before.get(reason, now):
-            self._others[reason] += advice is not None
+        if now < self._not_before.get(reason, now):
+            self._others[reason] += 1
             return ""
         self._not_before[reason] = now + _WARN_EVERY_SECONDS
         others = self._others.pop(reason, 0)
         counted = f" ({others} more since the last warning)" if others else ""
+        advice = MISTAKES[reason]
         if reason is Reason.TARGET_MISMATCH:
             advice = f"{advice}: {_difference(refusal.facts.get('expected'), refusal.facts.get('received'))}"
         return f"{counted}. If all requests are rejected like this: {advice}. See docs/errors.md#{reason.value}"

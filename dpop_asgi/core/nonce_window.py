@@ -88,9 +88,9 @@ def is_nonce(value: object) -> bool:
     return type(value) is str and len(value) <= MAX_NONCE_LENGTH and _NQCHAR.fullmatch(value) is not None
 
 
-def key_prefix(namespace: str, tag: str) -> str:
-    """What all keys in the store begin with under which workers agree on nonces."""
-    return f"{namespace}:nonce{f'{{{tag}}}' if tag else ''}:"
+def key_prefix(namespace: str, kind: str, tag: str) -> str:
+    """What all keys of a kind in the store begin with, for one hash tag; without one if `tag` is empty."""
+    return f"{namespace}:{kind}{f'{{{tag}}}' if tag else ''}:"
 
 
 def why_unknown(nonce: object) -> Reason:

@@ -62,7 +62,7 @@ class NonceWindow:
         self._fence = store if isinstance(store, Fenced) else None
         self._policy = policy
         self._tag = tag
-        self._keys = key_prefix(namespace, tag)
+        self._keys = key_prefix(namespace, "nonce", tag)
         self.watch: RevocationWatch | None = watch
         if watch is not None:
             watch.on_generation = self._begin_generation

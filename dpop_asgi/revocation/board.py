@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 
+from dpop_asgi.core.nonce_window import key_prefix
 from dpop_asgi.core.ports import Replaceable
 from dpop_asgi.core.revoked import MOST_SECONDS, Revoked
 from dpop_asgi.errors import StoreError
@@ -24,7 +25,7 @@ class Board:
 
     def __init__(self, store: Replaceable, *, namespace: str, tag: str = "") -> None:
         self._store = store
-        self._key = f"{namespace}:revoked{f'{{{tag}}}' if tag else ''}:v1"
+        self._key = f"{key_prefix(namespace, 'revoked', tag)}v1"
         self._last = "", Revoked()
 
     async def read(self) -> Revoked:

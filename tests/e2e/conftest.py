@@ -1,5 +1,6 @@
-"""Scenes with an issuer of their own; a caller and what is called, in process."""
+"""Scenes with an issuer of their own; a caller and what is called, in process; a Redis and servers as processes."""
 
+import contextlib
 import importlib.util
 import os
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from dpop_asgi import RedisStore
 from dpop_asgi.testing import Client
 from tests.support.issuer_scene import staged
+from tests.support.load import wait_for_workers
+from tests.support.processes import RedisServer, ResourceServer, patient_with
 from tests.support.service import Caller, Service
 
 CLIENTS = Path(__file__).parent / "clients"
@@ -46,3 +49,22 @@ def alice(issuer_server):
 @pytest.fixture
 def service(redis_server, issuer_server):
     return Service(issuer_server.issuer, RedisStore(redis_server.url, timeout=10.0))
+
+
+@pytest.fixture(scope="module")
+def redis(redis_binary):
+    """One that the tests of a file have for themselves."""
+    with RedisServer(redis_binary) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fleet(redis, issuer_server):
+    """Two servers of two workers each behind one public address; all have their nonces."""
+    settings = {"workers": 2, "public_url": "https://api.example.com", **patient_with(redis.url)}
+    servers = [ResourceServer(issuer_server.issuer, **settings) for _ in range(2)]
+    with contextlib.ExitStack() as running:
+        for server in servers:
+            running.enter_context(server)
+        wait_for_workers(redis, 4, *servers)
+        yield servers

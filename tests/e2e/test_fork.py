@@ -14,7 +14,7 @@ import pytest
 from dpop_asgi.testing import Client
 from tests.support.forking import CHILDREN
 from tests.support.managers import Manager, answered_by
-from tests.support.processes import ROOT, STRICT, RedisServer, wait_until
+from tests.support.processes import ROOT, STRICT, wait_until
 
 HTU = "https://api.example.com/resource"
 
@@ -24,12 +24,6 @@ MANAGERS = [
     pytest.param(("gunicorn-asgi", True), id="gunicorn with its own worker, preloaded and used"),
     pytest.param(("uvicorn", False), id="uvicorn"),
 ]
-
-
-@pytest.fixture(scope="module")
-def redis(redis_binary):
-    with RedisServer(redis_binary) as server:
-        yield server
 
 
 @pytest.fixture(scope="module", params=MANAGERS)

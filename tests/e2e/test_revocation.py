@@ -5,7 +5,6 @@ not looked at the store for half a second looks before it accepts anything.
 """
 
 import asyncio
-import contextlib
 import itertools
 import os
 import subprocess
@@ -15,37 +14,19 @@ import time
 import pytest
 
 from tests.support.connections import Http
-from tests.support.load import SteadyClient, each_asks, wait_for_workers
-from tests.support.processes import RedisServer, ResourceServer, patient_with
+from tests.support.load import SteadyClient, each_asks
 
 PUBLIC_URL = "https://api.example.com"
-WORKERS = 2
 SECOND = 1.0
-
-
-@pytest.fixture(scope="module")
-def redis(redis_binary):
-    with RedisServer(redis_binary) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def fleet(redis, issuer_server):
-    settings = {"workers": WORKERS, "public_url": PUBLIC_URL, **patient_with(redis.url)}
-    servers = [ResourceServer(issuer_server.issuer, **settings) for _ in range(2)]
-    with contextlib.ExitStack() as running:
-        for server in servers:
-            running.enter_context(server)
-        wait_for_workers(redis, WORKERS * 2, *servers)
-        yield [server.url for server in servers]
 
 
 @pytest.fixture
 async def clients(fleet, issuer_server):
     """Accepted on both servers."""
+    urls = [server.url for server in fleet]
     async with Http() as http:
         clients = [
-            SteadyClient(http, *fleet, issuer=issuer_server.issuer, public_url=PUBLIC_URL, learns_from_all=False)
+            SteadyClient(http, *urls, issuer=issuer_server.issuer, public_url=PUBLIC_URL, learns_from_all=False)
             for _ in range(12)
         ]
         await each_asks(clients, times=5)
@@ -68,7 +49,7 @@ async def _dpop_asgi(redis, *arguments):
 
 async def _send(client, fleet, batch):
     """The answers of both servers in turn; more than enough for all workers."""
-    urls = itertools.cycle(f"{url}/resource" for url in fleet)
+    urls = itertools.cycle(f"{server.url}/resource" for server in fleet)
     return await asyncio.gather(*(client.http.get(next(urls), headers=headers) for headers in batch))
 
 

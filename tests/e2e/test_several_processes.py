@@ -1,37 +1,16 @@
 """Two servers of two workers each behind one public address, one Redis: what one of them knows, all of them know."""
 
 import asyncio
-import contextlib
 from collections import Counter
 
 import pytest
 
 from dpop_asgi.testing import Client
 from tests.support.connections import Http
-from tests.support.load import wait_for_workers
-from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 PUBLIC_URL = "https://api.example.com"
 HTU = f"{PUBLIC_URL}/resource"
-WORKERS = 2
 COPIES = 200
-
-
-@pytest.fixture(scope="module")
-def redis(redis_binary):
-    with RedisServer(redis_binary) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def fleet(redis, issuer_server):
-    settings = {"workers": WORKERS, "public_url": PUBLIC_URL, **patient_with(redis.url)}
-    servers = [ResourceServer(issuer_server.issuer, **settings) for _ in range(2)]
-    with contextlib.ExitStack() as running:
-        for server in servers:
-            running.enter_context(server)
-        wait_for_workers(redis, WORKERS * 2, *servers)
-        yield servers
 
 
 class _Caller:

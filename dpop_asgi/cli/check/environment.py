@@ -10,8 +10,8 @@ from dpop_asgi.settings import VARIABLES, Settings
 
 _DOCS = "See docs/configuration.md."
 
-# Required ones, in place of those that are missing or invalid.
-_VALID = {
+# In place of required settings that are missing or invalid, or that don't matter.
+STAND_INS = {
     "DPOP_ISSUER": "https://issuer.invalid",
     "DPOP_AUDIENCE": "unknown",
     "DPOP_INTROSPECTION_CLIENT_ID": "unknown",
@@ -83,7 +83,7 @@ def _problems(environment: Mapping[str, str]) -> Iterator[Finding]:
                 return
             yield _invalid(str(invalid))
             seen.add(variable)
-            left[variable] = _VALID.get(variable, "")
+            left[variable] = STAND_INS.get(variable, "")
         else:
             return
 

@@ -68,7 +68,11 @@ async def look(store: ReadOnlyRedisStore, policy: NoncePolicy, *, namespace: str
     eras = await asyncio.gather(
         *(
             _era(
-                store, policy, key_prefix(namespace, tag), SlotNonces(policy, tag=tag, generation=state.generation), now
+                store,
+                policy,
+                key_prefix(namespace, "nonce", tag),
+                SlotNonces(policy, tag=tag, generation=state.generation),
+                now,
             )
             for tag, state in zip(store.tags, states, strict=True)
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dpop_asgi.cli.check.environment import STAND_INS
 from dpop_asgi.cli.unusable import Unusable
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.settings import Settings
@@ -13,8 +14,8 @@ S = TypeVar("S", bound=RedisStore)
 
 # Longer than a worker waits: nobody's request depends on it.
 _TIMEOUT_SECONDS = 2.0
-# These have no default, and say nothing about nonces.
-_REQUIRED = {"DPOP_ISSUER": "https://issuer.invalid", "DPOP_AUDIENCE": "unknown"}
+# They have no default, and say nothing about nonces.
+_REQUIRED = {name: STAND_INS[name] for name in ("DPOP_ISSUER", "DPOP_AUDIENCE")}
 _VARIABLES = ("DPOP_NAMESPACE", "DPOP_NONCE_PERIOD", "DPOP_NONCE_GRACE", "DPOP_NONCE_LOOKAHEAD")
 
 
