@@ -68,6 +68,7 @@ class TokenEndpointDPoP:
         is_plain = target_uri is None or is_plain_function(target_uri)
         require("target_uri", is_plain, "a function of the scope, and not an async one")
         self.app = app
+        self._root_path = root_path_inside(app)
         self._verifier = verifier
         self._required = required
         self._record_later = record_later
@@ -86,7 +87,7 @@ class TokenEndpointDPoP:
 
     def _is_endpoint(self, scope: Scope) -> bool:
         # Routers also match a path with a line feed at its end, and redirect or serve one with a slash.
-        views = all_views(scope, root_path_inside(self.app)) if self._paths else ()
+        views = all_views(scope, self._root_path) if self._paths else ()
         return not self._paths or any(path.rstrip("/\n") in self._paths for path in views)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
