@@ -71,8 +71,9 @@ def flapping(binary: str, issuer: Issuer) -> Iterator[Stage]:
     """Two servers with the same data behind one address, as far as anyone can see who connects to it."""
     with contextlib.ExitStack() as running:
         node = running.enter_context(Node(binary))
-        proxy = running.enter_context(FlappingProxy(node.port, faces=[b"a" * 40, b"b" * 40]))
-        yield running.enter_context(_staged(node, issuer, *[proxy.url] * FEW))
+        # One for each worker: if their connections took turns, one might never see another server.
+        proxies = [running.enter_context(FlappingProxy(node.port, faces=[b"a" * 40, b"b" * 40])) for _ in range(FEW)]
+        yield running.enter_context(_staged(node, issuer, *(proxy.url for proxy in proxies)))
 
 
 @contextlib.contextmanager
