@@ -64,7 +64,7 @@ async def _works(redis, *keys):
     """And works again after all connections were closed."""
     store = RedisStore(redis, timeout=10.0)
     for value in ("mine", "other"):
-        assert {await store.put_if_absent(key, value, ttl=60.0) for key in keys or KEYS} == {"mine"}
+        assert {await store.put_if_absent(key, value, ttl=600.0) for key in keys or KEYS} == {"mine"}
         await store.aclose()
 
 
