@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from concurrent.futures import Future
 from inspect import isawaitable
 from typing import Any
@@ -15,7 +15,8 @@ from dpop_asgi.client.key import Key, target
 from dpop_asgi.client.nonces import Nonces
 from dpop_asgi.client.signed_request import Body, Exchange, bounded, sent
 from dpop_asgi.client.token_endpoint import ClientCredentials, TokenError, TokenRequest, is_token
-from dpop_asgi.core.options import closed_if_coroutine, require
+from dpop_asgi.core.htu import is_loopback
+from dpop_asgi.core.options import closed_if_coroutine, host_names, require
 from dpop_asgi.core.ports import Clock
 
 TokenSource = str | ClientCredentials | Callable[[], str | Awaitable[str]]
@@ -40,6 +41,7 @@ class DPoPAuth(httpx2.Auth):
         key: the key that the token is bound to.
         follow_redirects: whether redirects are followed, instead of by the client of httpx2. It would do so with the
             proof for the first URI, also to another origin.
+        insecure_http_hosts: hosts, besides this machine, to which the token may be sent over plain http.
         clock: seconds since the epoch.
 
     Raises:
@@ -47,7 +49,13 @@ class DPoPAuth(httpx2.Auth):
     """
 
     def __init__(
-        self, token: TokenSource, *, key: Key, follow_redirects: bool = False, clock: Clock = time.time
+        self,
+        token: TokenSource,
+        *,
+        key: Key,
+        follow_redirects: bool = False,
+        insecure_http_hosts: Iterable[str] = (),
+        clock: Clock = time.time,
     ) -> None:
         fits = callable(token) or isinstance(token, ClientCredentials) or is_token(token)
         require("token", fits, "an access token without its scheme, a function that returns one, or ClientCredentials")
@@ -55,6 +63,7 @@ class DPoPAuth(httpx2.Auth):
         require("follow_redirects", isinstance(follow_redirects, bool), "True or False")
         self._key = key
         self._follow_redirects = follow_redirects
+        self._insecure_http_hosts = host_names("insecure_http_hosts", insecure_http_hosts)
         self._clock = clock
         self._nonces = Nonces()
         self._source = token
@@ -65,7 +74,8 @@ class DPoPAuth(httpx2.Auth):
 
         Raises:
             TokenError: If no token is issued.
-            ValueError: If `token` is an async function, or returns something that isn't a token.
+            ValueError: If `token` is an async function, or returns something that isn't a token; or if the request
+                would send the token over plain http.
         """
         steps = self._steps(request)
         try:
@@ -92,7 +102,8 @@ class DPoPAuth(httpx2.Auth):
 
         Raises:
             TokenError: If no token is issued.
-            ValueError: If `token` returns something that isn't a token.
+            ValueError: If `token` returns something that isn't a token; or if the request would send the token over plain
+                http.
         """
         steps = self._steps(request)
         try:
@@ -119,6 +130,7 @@ class DPoPAuth(httpx2.Auth):
         while True:
             url = _url(request)
             if _stays(request, url):
+                self._require_encryption(request.url)
                 token = token or (yield from self._token(request))
                 response = yield from self._signed(request, url, body, token)
             else:
@@ -132,6 +144,11 @@ class DPoPAuth(httpx2.Auth):
             request, body = following, body.again(following)
         if self._bound is not None and token and _stayed(response) and challenge_error(response) == "invalid_token":
             self._bound.forget(token)
+
+    def _require_encryption(self, url: httpx2.URL) -> None:
+        if url.scheme == "http" and url.host not in self._insecure_http_hosts and not is_loopback(url.host):
+            msg = f"insecure_http_hosts: without {url.host} in it, no token is sent to http://{url.host}"
+            raise ValueError(msg)
 
     def _following(self, request: httpx2.Request, response: httpx2.Response, body: Body) -> httpx2.Request | None:
         """The request that a redirect leads to, if it is to be sent from here."""

@@ -33,6 +33,19 @@ async def test_userinfo_of_a_url_is_in_no_proof(send, key):
     assert peer.proofs[0]["htu"] == API
 
 
+@pytest.mark.parametrize("source", [TOKEN, lambda: pytest.fail("asked for the token")], ids=["token", "function"])
+async def test_no_token_is_sent_over_plain_http_to_another_machine(send, key, source):
+    with pytest.raises(ValueError, match=r"^insecure_http_hosts: without api in it, no token is sent to http://api$"):
+        await send(Peer(OK), auth=DPoPAuth(source, key=key), url="http://api:8000/orders")
+
+
+@pytest.mark.parametrize(("host", "allowed"), [("api:8000", ["API"]), ("127.0.0.1:8000", []), ("[::1]", [])])
+async def test_a_token_is_sent_over_plain_http_to_this_machine_and_to_hosts_that_are_named(send, key, host, allowed):
+    peer = Peer(OK)
+    await send(peer, auth=DPoPAuth(TOKEN, key=key, insecure_http_hosts=allowed), url=f"http://{host}/orders")
+    assert peer.proofs[0]["htu"] == f"http://{host}/orders"
+
+
 async def test_a_server_that_always_challenges_is_asked_twice_and_its_401_is_the_result(send, key):
     peer, auth = Peer(challenge("n1"), challenge("n2")), DPoPAuth(TOKEN, key=key)
     assert (await send(peer, auth=auth)).status_code == 401
