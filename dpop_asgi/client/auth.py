@@ -102,7 +102,7 @@ class DPoPAuth(httpx2.Auth):
 
         Raises:
             TokenError: If no token is issued.
-            ValueError: If `token` returns something that isn't a token; or if the request would send the token over plain
+            ValueError: If `token` returns something that isn't a token; or if the request would send it over plain
                 http.
         """
         steps = self._steps(request)
