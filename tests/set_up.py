@@ -31,6 +31,8 @@ from tests.programs import (
 )
 
 CLIENTS = ROOT / "tests" / "e2e" / "clients"
+# Each server under test would compile everything anew. The tree stays clean all the same.
+BYTECODE = {"PYTHONPYCACHEPREFIX": str(CACHE / "bytecode")}
 
 
 def set_up() -> dict[str, str]:
@@ -43,8 +45,7 @@ def set_up() -> dict[str, str]:
     node = install_clients()
     return {
         **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
-        # Each server under test would compile everything anew. The tree stays clean all the same.
-        "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode"),
+        **BYTECODE,
         "ALL_TESTS_MUST_RUN": "1",  # nothing is missing: no test has a reason to be skipped
         "NODE": str(node),
         "REDIS_SERVER": REDIS.found(),
@@ -99,7 +100,7 @@ def install_package() -> None:
     say("installing dpop_asgi and its development tools into .venv")
     pip_install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     what = shlex.split(os.environ.get("TESTS_INSTALL", "--editable '.[dev]'"))  # another one in tests/installed.py
-    run(PYTHON, *pip_install, *what, advice="Is a package index within reach?")
+    run(PYTHON, *pip_install, *what, advice="Is a package index within reach?", **BYTECODE)
     stamp.write_text(wanted)
 
 
