@@ -57,6 +57,11 @@ class PublicURL:
         """A URL that clients call, for tests: the first of those given, without a slash at its end."""
         return next(iter(self._bases.values()))
 
+    @property
+    def description(self) -> str:
+        """For the line that is logged at startup."""
+        return f"public_url {', '.join(self._bases.values())}"
+
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
         base, path = self._only or self.base_of(scope), path_of(scope)
@@ -117,6 +122,12 @@ class RequestURL:
         """A URL that clients call, for tests: at one of the allowed hosts, or on this machine."""
         host = min(self._allowed["https"], default=None)
         return "http://localhost" if host is None else f"https://{host}"
+
+    @property
+    def description(self) -> str:
+        """For the line that is logged at startup."""
+        hosts = ", ".join(sorted(self._allowed["https"])) or "those of this machine"
+        return f"allowed_hosts {hosts}{', behind trusted_proxies' if self._proxies.any else ''}"
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""

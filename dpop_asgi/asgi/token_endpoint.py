@@ -10,6 +10,7 @@ from dpop_asgi.asgi.headers import with_exposure, with_nonce, without
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
 from dpop_asgi.asgi.request_path import all_views, root_path_inside
+from dpop_asgi.asgi.start_line import log_start
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
@@ -70,6 +71,7 @@ class TokenEndpointDPoP:
         self.app = app
         self._root_path = root_path_inside(app)
         self._verifier = verifier
+        self._has_started = False
         self._required = required
         self._record_later = record_later
         self._target_uri = target_uri or (
@@ -78,6 +80,9 @@ class TokenEndpointDPoP:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point."""
+        if not self._has_started:
+            self._has_started = True
+            log_start(type(self), self._verifier, self._target_uri)
         if scope["type"] == "lifespan":
             await self.app(scope, receive, partial(self._send_lifespan, send))
         elif scope["type"] == "http" and self._is_endpoint(scope):

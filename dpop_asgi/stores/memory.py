@@ -119,6 +119,11 @@ class MemoryStore:
                 "Use RedisStore."
             )
 
+    @property
+    def description(self) -> str:
+        """See `dpop_asgi.core.ports.Described`."""
+        return "memory of this process"
+
     def health(self) -> list[Health]:
         """See `dpop_asgi.core.ports.Monitored`: whether there is room."""
         return [Health("store", "memory", len(self._values) < self._max_entries)]

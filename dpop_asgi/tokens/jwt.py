@@ -14,7 +14,7 @@ from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.core.strict_json import shown
-from dpop_asgi.errors import InvalidToken, Reason
+from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.tokens.issuer.discovery import insecure_hosts
 from dpop_asgi.tokens.issuer.key_set import KeySet, StaticKeys
 from dpop_asgi.tokens.issuer.remote_keys import RemoteKeys
@@ -151,9 +151,18 @@ class JWTVerifier:
         """Fetch the keys of every issuer, unless they are known: for readiness probes, and a warm start.
 
         Raises:
-            IssuerUnavailable: If an issuer's keys cannot be fetched; the message names the issuer.
+            IssuerUnavailable: If keys cannot be fetched; the message names their issuers.
         """
-        await asyncio.gather(*(source.key_set() for source in self._sources.values()))
+        key_sets = (source.key_set(quiet=True) for source in self._sources.values())
+        outcomes = await asyncio.gather(*key_sets, return_exceptions=True)
+        failures = [str(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
+        if failures:
+            raise IssuerUnavailable("; ".join(failures))
+
+    async def aclose(self) -> None:
+        """End fetches of keys that are under way."""
+        for source in self._sources.values():
+            await source.aclose()
 
     def _trust(self, signed: SignedToken) -> TrustedIssuer:
         issuer = signed.claims.get("iss")

@@ -100,7 +100,10 @@ async def _metadata(get: _Get, issuer: str, member: str, insecure_http_hosts: Co
 def _check_metadata(url: str, document: Mapping[str, Any], issuer: str, member: str) -> None:
     # RFC 8414 §3.3: metadata of another issuer must not be used.
     if document.get("issuer") != issuer:
-        msg = f"{url} has issuer {shown(document.get('issuer'))!r} instead of {issuer!r}"
+        named = document.get("issuer")
+        is_close = isinstance(named, str) and named.rstrip("/") == issuer.rstrip("/")
+        hint = ": only the slash at the end differs" if is_close else ""
+        msg = f"{url} has issuer {shown(named)!r} instead of {issuer!r}{hint}"
         raise ValueError(msg)
     if not isinstance(document.get(member), str):
         msg = f"{url} has no {member}"
