@@ -5,7 +5,7 @@ from functools import partial
 from typing import get_args
 
 from dpop_asgi.core.decision import Observer
-from dpop_asgi.core.options import require, require_seconds
+from dpop_asgi.core.options import require, require_clock, require_seconds
 from dpop_asgi.core.policy import OnStoreFailure, ProofPolicy
 from dpop_asgi.core.ports import Clock, Replaceable, Store, TokenVerifier
 from dpop_asgi.core.proof import ProofReader
@@ -46,11 +46,11 @@ class ProofState:
         clock: Clock,
         verify_token: TokenVerifier | None = None,
     ) -> None:
-        is_store = hasattr(store, "put_if_absent") and not isinstance(store, type)
-        require("store", is_store, "a RedisStore, a MemoryStore, or another object with an async put_if_absent")
+        require("store", _is_store(store), "a RedisStore, a MemoryStore, or another object with an async put_if_absent")
         require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
         require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
-        require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
+        require_clock(clock)
+        require("namespace", _is_namespace(namespace), "1 to 100 printable ASCII characters")
         require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
         require_seconds("remember_for", remember_for)
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
@@ -121,3 +121,11 @@ class ProofState:
         """Release what the store itself opened."""
         await self.self_check.aclose()
         await self.store.aclose()
+
+
+def _is_store(store: object) -> bool:
+    return hasattr(store, "put_if_absent") and not isinstance(store, type)
+
+
+def _is_namespace(namespace: object) -> bool:
+    return isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace) is not None

@@ -97,7 +97,7 @@ class DPoPMiddleware:
         fits("protect", protect in get_args(Protect), "everything or routes")
         fits("present_as", protect == "everything" or present_as is None, 'None with protect="routes"')
         is_plain = target_uri is None or is_plain_function(target_uri)
-        fits("target_uri", is_plain, "a function of the scope, and not an async one")
+        fits("target_uri", is_plain, "a function of the scope, neither async nor a class")
         self.app = app
         self._prepared = False
         self._authenticator = authenticator

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from dpop_asgi.asgi.forwarded import Proxies, Scope, rfc7239, x_forwarded
 from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, below, path_of, server_root_path
 from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
-from dpop_asgi.core.options import host_names
+from dpop_asgi.core.options import host_names, one_or_more, require
 from dpop_asgi.errors import InvalidRequest, Reason
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -42,13 +42,11 @@ class PublicURL:
     """
 
     def __init__(self, urls: str | Iterable[str], *, insecure_http_hosts: Iterable[str] = ()) -> None:
-        given = (urls,) if isinstance(urls, str) else tuple(urls)
+        given = one_or_more("public_url", urls, "at least one URL, and one per host")
         insecure = host_names("insecure_http_hosts", insecure_http_hosts)
         bases = [_base(url, insecure) for url in given]
         self._bases = {urlsplit(base).netloc: base for base in bases}
-        if len(self._bases) != len(given) or not given:
-            msg = "public_url: must be at least one URL, and one per host"
-            raise ValueError(msg)
+        require("public_url", len(self._bases) == len(given), "at least one URL, and one per host")
         self._only = next(iter(self._bases.values())) if len(given) == 1 else None
         self._has_prefix = any(urlsplit(base).path for base in bases)
 
@@ -209,6 +207,7 @@ def _may_have_scheme(base: str, insecure: Collection[str]) -> bool:
 
 
 def _allowed_host(name: str) -> str:
+    one_or_more("allowed_hosts", [name], "a list of hosts")
     _require_no_pattern("allowed_hosts", name)
     if normalise_authority(name, "https") is None:
         msg = f"allowed_hosts: {name!r} is not a host, or host:port"

@@ -11,7 +11,7 @@ from typing import Any
 from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken, malformed
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import require, require_seconds
+from dpop_asgi.core.options import require, require_clock, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.core.strict_json import shown
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
@@ -89,6 +89,7 @@ class JWTVerifier:
             require_seconds(option, value)
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
         require_seconds("timeout", timeout, above_zero=True)
+        require_clock(clock)
         hosts = insecure_hosts(insecure_http_hosts, _FORGED_KEYS)
         source = partial(
             _source, timeout=timeout, max_stale_seconds=max_stale_seconds, insecure_http_hosts=hosts, clock=clock

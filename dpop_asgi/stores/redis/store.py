@@ -70,6 +70,7 @@ class RedisStore:
 
     def __init__(self, redis: str | Client, *, timeout: float = 0.25, fence: bool = True) -> None:
         require_seconds("timeout", timeout, above_zero=True)
+        require("fence", isinstance(fence, bool), "True or False")
         client = _client_for(redis) if isinstance(redis, str) else redis
         wanted = "a URL, or a client of redis.asyncio: Redis, RedisCluster, or Sentinel.master_for(...)"
         require("redis", isinstance(client, (Redis, RedisCluster)), wanted)
