@@ -103,26 +103,60 @@ async def test_a_caller_can_be_printed_without_harm(api):
     assert api.issuer.url not in printed
 
 
+def _claims(**claims):
+    return lambda _: {"claims": claims}
+
+
+def _token(**changes):
+    return lambda api: {"token": api.issuer.access_token(api.client, **changes)}
+
+
+def _of_another_host(api):
+    api.wrap(api.inner, allowed_hosts=["a.example"])
+    return {}
+
+
 @pytest.mark.parametrize(
-    ("request_of", "advice"),
+    ("make", "told"),
     [
-        pytest.param({"htu": "http://rs.example/r"}, "the schemes differ", id="TLS-ends-before"),
-        pytest.param({"htu": "https://other.example.com/r"}, "the hosts differ", id="another-host"),
-        pytest.param({"htu": "https://rs.example/v1/r"}, "the path lacks a prefix", id="a-prefix-stripped"),
-        pytest.param({"htu": "https://rs.example/else"}, "the paths differ", id="another-path"),
-        pytest.param({"iat": 1}, "compare the clocks", id="a-clock-behind"),
-        pytest.param({"iat": 9e9}, "compare the clocks", id="a-clock-ahead"),
+        pytest.param(_claims(htu="http://rs.example/r"), ["the schemes differ"], id="TLS-ends-before"),
+        pytest.param(_claims(htu="https://other.example/r"), ["the hosts differ"], id="another-host"),
+        pytest.param(_claims(htu="https://rs.example/v1/r"), ["the path lacks a prefix"], id="a-prefix-stripped"),
+        pytest.param(_claims(htu="https://rs.example/else"), ["the paths differ", '"https://rs.example/r"'], id="path"),
+        pytest.param(_claims(iat=1), ["compare the clocks"], id="a-clock-behind"),
+        pytest.param(_claims(iat=9e9), ["compare the clocks"], id="a-clock-ahead"),
+        pytest.param(
+            _token(claims={"iss": "https://id.example.com/"}),
+            [
+                'expected=["https://id.example.com"] received="https://id.example.com/"',
+                "issuer must be what the tokens",
+            ],
+            id="issuer",
+        ),
+        pytest.param(
+            _token(claims={"aud": "b"}),
+            ['expected=["https://api.example.com"] received=["b"]', "audience must be what the tokens have in aud"],
+            id="N15: audience",
+        ),
+        pytest.param(
+            _token(header={"typ": "JWT"}), ['expected=["at+jwt"] received="jwt"', "list their typ in types"], id="type"
+        ),
+        pytest.param(
+            _of_another_host,
+            ['host="rs.example"', "set public_url to what clients call, or list the host in allowed_hosts"],
+            id="host",
+        ),
     ],
 )
-async def test_a_usual_mistake_of_the_operator_is_a_warning_once_a_minute(api, clock, caplog, request_of, advice):
+async def test_a_usual_mistake_of_the_operator_is_a_warning_once_a_minute(api, clock, caplog, make, told):
     """N02, N17: with the default level, a log is not empty while every request is rejected."""
+    request = make(api)
     api.app._renderer._mistakes._clock = clock
-    answers = [await api.request(claims=request_of) for _ in range(3)]
-    assert [answer.status for answer in answers] == [401] * 3
-    clock.advance(60)
-    await api.request(claims=request_of)
+    for seconds in (0.0, 1.0, 1.0, 58.0):
+        clock.advance(seconds)
+        assert (await api.request(**request)).status in {400, 401}
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert [advice in warning for warning in warnings] == [True, True]
+    assert [all(part in warning for part in told) for warning in warnings] == [True, True]
     assert ["2 more since the last warning" in warning for warning in warnings] == [False, True]
 
 
