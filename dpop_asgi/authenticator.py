@@ -83,6 +83,7 @@ class Authenticator(ProofState):
             on_store_failure=on_store_failure,
             observer=observer,
             clock=clock,
+            verify_token=verify_token,
         )
         self.mode: Mode = mode
         self.verify_token = verify_token
@@ -204,6 +205,6 @@ class Authenticator(ProofState):
     async def aclose(self) -> None:
         """Release what the store and the token verifier themselves opened."""
         try:
-            await self._verifier.aclose()
-        finally:
             await super().aclose()
+        finally:
+            await self._verifier.aclose()

@@ -25,11 +25,11 @@ class CheckedObserver:
         observer: see `dpop_asgi.core.ports.Observer`.
 
     Raises:
-        ValueError: If it isn't a function, or is async.
+        ValueError: If it isn't a function, or is async or a class.
     """
 
     def __init__(self, observer: Observer) -> None:
-        require("observer", is_plain_function(observer), "a function, and not an async one")
+        require("observer", is_plain_function(observer), "a function, neither async nor a class")
         self._observer: Observer | None = observer
 
     def __call__(self, decision: Decision) -> None:

@@ -30,9 +30,10 @@ class OwnChecks:
     """
 
     def __init__(self, also_check: AlsoCheck | None, allow_bearer: AllowBearer | None, *, mixed: bool) -> None:
-        require("also_check", also_check is None or callable(also_check), "a function, or None")
+        is_function = callable(also_check) and not isinstance(also_check, type)
+        require("also_check", also_check is None or is_function, "a function, or None")
         is_plain = allow_bearer is None or is_plain_function(allow_bearer)
-        require("allow_bearer", is_plain, "a function, and not an async one")
+        require("allow_bearer", is_plain, "a function, neither async nor a class")
         require("allow_bearer", mixed or allow_bearer is None, 'None, unless mode="mixed"')
         self._also_check = also_check
         self._allow_bearer = allow_bearer

@@ -5,9 +5,9 @@ from functools import partial
 from typing import get_args
 
 from dpop_asgi.core.decision import Observer
-from dpop_asgi.core.options import require, require_seconds
+from dpop_asgi.core.options import require, require_clock, require_seconds
 from dpop_asgi.core.policy import OnStoreFailure, ProofPolicy
-from dpop_asgi.core.ports import Clock, Replaceable, Store
+from dpop_asgi.core.ports import Clock, Replaceable, Store, TokenVerifier
 from dpop_asgi.core.proof import ProofReader
 from dpop_asgi.errors import InvalidProof, InvalidToken, Refusal
 from dpop_asgi.nonces import NoncePolicy, NonceWindows
@@ -44,13 +44,13 @@ class ProofState:
         on_store_failure: OnStoreFailure,
         observer: Observer | None,
         clock: Clock,
-        has_token: bool = True,
+        verify_token: TokenVerifier | None = None,
     ) -> None:
-        is_store = hasattr(store, "put_if_absent") and not isinstance(store, type)
-        require("store", is_store, "a RedisStore, a MemoryStore, or another object with an async put_if_absent")
+        require("store", _is_store(store), "a RedisStore, a MemoryStore, or another object with an async put_if_absent")
         require("proof_policy", isinstance(proof_policy, ProofPolicy), "a ProofPolicy")
         require("nonces", nonces is None or isinstance(nonces, NoncePolicy), "a NoncePolicy, or None")
-        require("namespace", _NAMESPACE.fullmatch(namespace or ""), "1 to 100 printable ASCII characters")
+        require_clock(clock)
+        require("namespace", _is_namespace(namespace), "1 to 100 printable ASCII characters")
         require("cached_keys", type(cached_keys) is int and cached_keys >= 0, "a whole number of at least 0")
         require_seconds("remember_for", remember_for)
         require("on_store_failure", on_store_failure in get_args(OnStoreFailure), "refuse or accept")
@@ -62,9 +62,9 @@ class ProofState:
         self.namespace: str = namespace
         self._observer = None if observer is None else CheckedObserver(observer)
         self._clock = clock
-        self._reader = ProofReader(proof_policy, cached=cached_keys, has_token=has_token)
+        self._reader = ProofReader(proof_policy, cached=cached_keys, has_token=verify_token is not None)
         # A token that is bound to a revoked key is of no use any longer; at token endpoints there is none.
-        refusal = InvalidToken if has_token else InvalidProof
+        refusal = InvalidProof if verify_token is None else InvalidToken
         watches = (
             RevocationWatches(store, namespace=namespace, clock=clock, refusal=refusal)
             if isinstance(store, Replaceable)
@@ -85,7 +85,7 @@ class ProofState:
             watches=watches,
             clock=clock,
         )
-        self.self_check: SelfCheck = SelfCheck(store, clock=clock)
+        self.self_check: SelfCheck = SelfCheck(store, verify_token, clock=clock)
 
     async def challenge_nonce(self, rejection: Refusal | None = None) -> str | None:
         """The `DPoP-Nonce` for a challenge; `None` while nonces are off.
@@ -112,10 +112,20 @@ class ProofState:
         Raises:
             StoreError: If the store does not accept values.
         """
+        self.self_check.start()
         await self.store.put_if_absent(f"{self.namespace}:ready:v1", "1", ttl=1.0)
         if self._nonces is not None:
             await self._nonces.ensure(self._clock())
 
     async def aclose(self) -> None:
         """Release what the store itself opened."""
+        await self.self_check.aclose()
         await self.store.aclose()
+
+
+def _is_store(store: object) -> bool:
+    return hasattr(store, "put_if_absent") and not isinstance(store, type)
+
+
+def _is_namespace(namespace: object) -> bool:
+    return isinstance(namespace, str) and _NAMESPACE.fullmatch(namespace) is not None

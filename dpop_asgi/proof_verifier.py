@@ -99,7 +99,6 @@ class ProofVerifier(ProofState):
             on_store_failure="refuse",
             observer=observer,
             clock=clock,
-            has_token=False,
         )
 
     async def verify(self, request: IncomingRequest) -> VerifiedProof:

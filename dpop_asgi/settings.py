@@ -52,6 +52,16 @@ VARIABLES = {
     "timeout": "DPOP_STORE_TIMEOUT",
     "on_store_failure": "DPOP_ON_STORE_FAILURE",
 }
+_PREFIX = "DPOP_"
+
+# What other programs call some of them.
+_OTHER_NAMES = {
+    "REDIS_URL": "DPOP_STORE",
+    "VALKEY_URL": "DPOP_STORE",
+    "REDIS": "DPOP_STORE",
+    "BASE_URL": "DPOP_PUBLIC_URL",
+    "ALLOWED_HOSTS": "DPOP_PUBLIC_URL",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +222,13 @@ def _warn_of_ignored(environment: Mapping[str, str], *options: str, because: str
 
 def _warn_of_unknown(environment: Mapping[str, str]) -> None:
     for name in environment:
-        if name.startswith("DPOP_") and name not in VARIABLES.values():
-            close = difflib.get_close_matches(name, VARIABLES.values(), 1)
-            logger.warning("Unknown setting %s.%s", name, f" Did you mean {close[0]}?" if close else "")
+        if name.startswith(_PREFIX) and name not in VARIABLES.values():
+            meant = _meant(name.removeprefix(_PREFIX))
+            logger.warning("Unknown setting %s.%s", name, f" Did you mean {meant}?" if meant else "")
+
+
+def _meant(name: str) -> str | None:
+    """The variable that has most likely been meant by another name without its prefix."""
+    known = {variable.removeprefix(_PREFIX): variable for variable in VARIABLES.values()} | _OTHER_NAMES
+    close = difflib.get_close_matches(name, known, 1) or [each for each in known if each.endswith(f"_{name}")]
+    return known[close[0]] if close else None

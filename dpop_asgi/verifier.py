@@ -29,9 +29,7 @@ class CheckedVerifier:
     """
 
     def __init__(self, verify_token: TokenVerifier, *, clock: Clock) -> None:
-        require("verify_token", callable(verify_token), "an async function of a token")
-        require("verify_token", not isinstance(verify_token, type), "an object, and not its class")
-        require("verify_token", not _is_plain(verify_token), "async: `async def verify(token)`")
+        require_verifier("verify_token", verify_token)
         self._verify_token = verify_token
         self._cache = cache_of(verify_token)
         self._clock = clock
@@ -86,6 +84,17 @@ class CheckedVerifier:
             logger.error("%s. The response to tokens is 503", msg)
             self._has_complained = True
         return IssuerUnavailable(msg)
+
+
+def require_verifier(option: str, verify_token: TokenVerifier) -> None:
+    """Reject what can be seen not to be a token verifier.
+
+    Raises:
+        ValueError: If it can; the message names `option`.
+    """
+    require(option, callable(verify_token), "an async function of a token")
+    require(option, not isinstance(verify_token, type), "an object, and not its class")
+    require(option, not _is_plain(verify_token), "async: `async def verify(token)`")
 
 
 def _is_plain(verify_token: Callable[..., object]) -> bool:

@@ -1,10 +1,12 @@
 """A wrong option is a ValueError that names it, when the object is made."""
 
+import time
 from functools import partial
 
 import pytest
 
-from dpop_asgi import Authenticator, InvalidToken, MemoryStore, NoncePolicy, Reason
+from dpop_asgi import Authenticator, DecisionLog, InvalidToken, MemoryStore, NoncePolicy, Reason
+from dpop_asgi.testing import ManualClock
 
 
 async def no_token(_):
@@ -16,6 +18,14 @@ class _AsyncCall:
         """Nothing."""
 
 
+class _Verifier:
+    async def __call__(self, _):
+        """Nothing."""
+
+    def plain(self, _):
+        """Nothing."""
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -24,6 +34,15 @@ class _AsyncCall:
         pytest.param({"store": "redis://localhost"}, "store", id="a-URL-for-a-store"),
         pytest.param({"store": MemoryStore}, "store", id="a-class-for-a-store"),
         pytest.param({"remember_for": "300"}, "remember_for", id="a-text-for-seconds"),
+        pytest.param({"clock": 3.5}, "clock", id="N23: clock-a-time"),
+        pytest.param({"clock": time}, "clock", id="N23: clock-a-module"),
+        pytest.param({"clock": ManualClock}, "clock", id="N23: clock-a-class"),
+        pytest.param({"verify_token": _Verifier}, "verify_token", id="N23: verifier-a-class"),
+        pytest.param({"verify_token": _Verifier().plain}, "verify_token", id="N23: verifier-not-async"),
+        pytest.param({"observer": DecisionLog}, "observer", id="N23: observer-a-class"),
+        pytest.param({"also_check": DecisionLog}, "also_check", id="N23: also-check-a-class"),
+        pytest.param({"mode": "mixed", "allow_bearer": bool}, "allow_bearer", id="N23: allow-bearer-a-class"),
+        pytest.param({"namespace": 3}, "namespace", id="N23: namespace-a-number"),
         pytest.param({"mode": "Required"}, "mode", id="mode-in-other-case"),
         pytest.param({"mode": "bearer"}, "mode", id="mode-unknown"),
         pytest.param({"mode": None}, "mode", id="mode-none"),

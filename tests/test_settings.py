@@ -267,6 +267,10 @@ def test_accepting_without_the_store_needs_nonces():
         pytest.param("DPOP_PUBLIC_URI", " Did you mean DPOP_PUBLIC_URL?", id="one-letter"),
         pytest.param("DPOP_NONCE_TTL_SECONDS_AND_MORE", "", id="like-nothing"),
         pytest.param("DPOP_MAX_AGE", " Did you mean DPOP_PROOF_MAX_AGE?", id="a-word-missing"),
+        pytest.param("DPOP_CLIENT_ID", " Did you mean DPOP_INTROSPECTION_CLIENT_ID?", id="the-end-of-one"),
+        pytest.param("DPOP_REDIS_URL", " Did you mean DPOP_STORE?", id="N23: DPOP_REDIS_URL"),
+        pytest.param("DPOP_BASE_URL", " Did you mean DPOP_PUBLIC_URL?", id="another-name"),
+        pytest.param("DPOP_SCOPES", "", id="alike-by-the-prefix-only"),
     ],
 )
 def test_an_unknown_variable_is_warned_of_with_a_suggestion(caplog, unknown, suggestion):

@@ -95,6 +95,24 @@ def test_the_middleware_is_found_and_its_url_is_signed(app, base_url):
             assert websocket.receive_text() == "alice"
 
 
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        pytest.param({}, 200, id="this machine only"),
+        pytest.param({"allowed_hosts": ["a.example"]}, 200, id="allowed hosts"),
+        pytest.param({"public_url": [f"{URL}:8443", URL]}, 200, id="several public URLs"),
+        pytest.param({"public_url": URL}, 401, id="a public URL, which clients call"),
+    ],
+)
+@pytest.mark.parametrize("host", ["testserver", "other"])
+def test_the_host_that_a_test_client_calls_by_default_is_served_and_no_other(options, status, host):
+    """N05b"""
+    app = _wrapped(protect="routes", **options)
+    with OfflineAPI(app, base_url=f"http://{host}") as api:
+        of_others = 401 if status == 401 else 400
+        assert api.client().get("/whoami").status_code == (status if host == "testserver" else of_others)
+
+
 def test_a_mounted_app_is_found():
     app = Starlette(routes=[Mount("/v2", _app())])
     with OfflineAPI(app) as api:

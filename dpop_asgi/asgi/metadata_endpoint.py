@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from dpop_asgi.asgi.interface import Headers, Receive, Scope, Send
+from dpop_asgi.asgi.public_paths import checked_paths
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.challenge import Parameters
@@ -147,6 +148,7 @@ def _by_prefix(
     are_metadata = bool(given) and all(isinstance(each, ResourceMetadata) for each in given.values())
     require("metadata", are_metadata, "a ResourceMetadata, or one for each path")
     require("metadata", all(map(_is_prefix, given)), "given for paths that start with a slash and do not end in one")
+    checked_paths("metadata", filter(None, given))
     return {prefix: given[prefix] for prefix in sorted(given, key=len, reverse=True)}
 
 

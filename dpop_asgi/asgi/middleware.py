@@ -18,6 +18,7 @@ from dpop_asgi.asgi.rendering import Renderer
 from dpop_asgi.asgi.request_path import root_path_inside
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.asgi.responses import HTTPResponder, Responder, WebSocketResponder
+from dpop_asgi.asgi.start_line import log_start
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.asgi.token_lifetime import TokenLifetime, require_max_stream
 from dpop_asgi.authenticator import Authenticator
@@ -96,17 +97,13 @@ class DPoPMiddleware:
         fits("protect", protect in get_args(Protect), "everything or routes")
         fits("present_as", protect == "everything" or present_as is None, 'None with protect="routes"')
         is_plain = target_uri is None or is_plain_function(target_uri)
-        fits("target_uri", is_plain, "a function of the scope, and not an async one")
+        fits("target_uri", is_plain, "a function of the scope, neither async nor a class")
         self.app = app
         self._prepared = False
         self._authenticator = authenticator
         is_used = public_url is not None or not insecure_http_hosts
         fits("insecure_http_hosts", is_used, "left out without public_url, the URL that it allows to be http")
-        fits(
-            "forwarded",
-            forwarded is None or trusted_proxies,
-            "left out without trusted_proxies, whose headers it names",
-        )
+        fits("forwarded", forwarded is None or trusted_proxies, "left out without trusted_proxies, which send it")
         headers = "x-forwarded" if forwarded is None else forwarded
         request_url = RequestURL(allowed_hosts=allowed_hosts, trusted_proxies=trusted_proxies, forwarded=headers)
         sources = [public_url is not None, target_uri is not None, request_url.is_configured]
@@ -209,6 +206,7 @@ class DPoPMiddleware:
             await send({"type": "lifespan.startup.failed", "message": _NOT_ASYNCIO})
             return False
         register_handlers(self.app, scope.get("app"))
+        log_start(type(self), self._authenticator, self._target_uri, everything=self._policy.everything)
         self._prepared = True
         return True
 

@@ -12,6 +12,8 @@ from dpop_asgi.asgi.request_path import is_shown_to_the_app, public_views
 _SEGMENTS = re.compile(r"(?:/[\w~!$&'()*+,=:@ .\-]++)*+/?+")
 # A segment with a dot but no letter, digit or underscore: `..`, and anything that becomes it when stripped.
 _DOTS = re.compile(r"/(?=[^/\w]*+(?:/|\Z))[^/]*\.")
+# Wildcards and parameters of routers, and what isn't part of a path.
+_PATTERN = re.compile(r"[*{<?#]|/:")
 # Longer than any link. Anyone can send paths, so the time to match one is limited.
 _MAX_BYTES = 2048
 
@@ -33,17 +35,7 @@ class PublicRequests:
     """
 
     def __init__(self, paths: Iterable[str], *, option: str = "public_paths") -> None:
-        if not isinstance(paths, Iterable):
-            msg = f"{option}: {paths!r} is not a list"
-            raise ValueError(msg)
-        given = (paths,) if isinstance(paths, str) else tuple(paths)
-        for path in given:
-            if not path.startswith("/"):
-                msg = f"{option}: {path!r} does not start with /"
-                raise ValueError(msg)
-            if path.endswith("*") or "{" in path:
-                msg = f"{option}: {path!r} is a pattern; for all paths below one, end it with /"
-                raise ValueError(msg)
+        given = checked_paths(option, paths)
         self.paths: frozenset[str] = frozenset(given)
         # "/" alone is the front page; as a prefix it would make everything public.
         self._prefixes = tuple(path for path in given if path.endswith("/") and path != "/")
@@ -73,6 +65,26 @@ class EveryRequest:
     def match(self, _: Mapping[str, Any]) -> bool:
         """Always."""
         return True
+
+
+def checked_paths(option: str, paths: Iterable[str]) -> tuple[str, ...]:
+    """One path, or several.
+
+    Raises:
+        ValueError: If one isn't a path, or is a pattern, which would never match; the message names the option.
+    """
+    if not isinstance(paths, Iterable):
+        msg = f"{option}: {paths!r} is not a list"
+        raise ValueError(msg)
+    given: tuple[object, ...] = (paths,) if isinstance(paths, str) else tuple(paths)
+    for path in given:
+        if not isinstance(path, str) or not path.startswith("/"):
+            msg = f"{option}: {path!r} does not start with /"
+            raise ValueError(msg)
+        if _PATTERN.search(path):
+            msg = f"{option}: {path!r} is a pattern or has a query: paths are exact, or end in / for all below"
+            raise ValueError(msg)
+    return tuple(map(str, given))
 
 
 def _is_plain(path: str) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from dpop_asgi.asgi.forwarded import Proxies, Scope, rfc7239, x_forwarded
 from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, below, path_of, server_root_path
 from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
-from dpop_asgi.core.options import host_names
+from dpop_asgi.core.options import host_names, one_or_more, require
 from dpop_asgi.errors import InvalidRequest, Reason
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -42,13 +42,11 @@ class PublicURL:
     """
 
     def __init__(self, urls: str | Iterable[str], *, insecure_http_hosts: Iterable[str] = ()) -> None:
-        given = (urls,) if isinstance(urls, str) else tuple(urls)
+        given = one_or_more("public_url", urls, "at least one URL, and one per host")
         insecure = host_names("insecure_http_hosts", insecure_http_hosts)
         bases = [_base(url, insecure) for url in given]
         self._bases = {urlsplit(base).netloc: base for base in bases}
-        if len(self._bases) != len(given) or not given:
-            msg = "public_url: must be at least one URL, and one per host"
-            raise ValueError(msg)
+        require("public_url", len(self._bases) == len(given), "at least one URL, and one per host")
         self._only = next(iter(self._bases.values())) if len(given) == 1 else None
         self._has_prefix = any(urlsplit(base).path for base in bases)
 
@@ -56,6 +54,11 @@ class PublicURL:
     def first_base(self) -> str:
         """A URL that clients call, for tests: the first of those given, without a slash at its end."""
         return next(iter(self._bases.values()))
+
+    @property
+    def description(self) -> str:
+        """For the line that is logged at startup."""
+        return f"public_url {', '.join(self._bases.values())}"
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
@@ -117,6 +120,12 @@ class RequestURL:
         """A URL that clients call, for tests: at one of the allowed hosts, or on this machine."""
         host = min(self._allowed["https"], default=None)
         return "http://localhost" if host is None else f"https://{host}"
+
+    @property
+    def description(self) -> str:
+        """For the line that is logged at startup."""
+        hosts = ", ".join(sorted(self._allowed["https"])) or "those of this machine"
+        return f"allowed_hosts {hosts}{', behind trusted_proxies' if self._proxies.any else ''}"
 
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
@@ -198,6 +207,7 @@ def _may_have_scheme(base: str, insecure: Collection[str]) -> bool:
 
 
 def _allowed_host(name: str) -> str:
+    one_or_more("allowed_hosts", [name], "a list of hosts")
     _require_no_pattern("allowed_hosts", name)
     if normalise_authority(name, "https") is None:
         msg = f"allowed_hosts: {name!r} is not a host, or host:port"

@@ -8,8 +8,10 @@ from starlette.requests import HTTPConnection
 
 from dpop_asgi.asgi.headers import with_exposure, with_nonce, without
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
+from dpop_asgi.asgi.public_paths import checked_paths
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
 from dpop_asgi.asgi.request_path import all_views, root_path_inside
+from dpop_asgi.asgi.start_line import log_start
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
@@ -59,17 +61,16 @@ class TokenEndpointDPoP:
         target_uri: TargetURI | None = None,
     ) -> None:
         require("verifier", isinstance(verifier, ProofVerifier), "a ProofVerifier")
-        listed = (paths,) if isinstance(paths, str) else tuple(paths)
-        require("paths", all(path.startswith("/") for path in listed), "a list of paths that start with /")
-        self._paths = frozenset(path.rstrip("/") for path in listed)
+        self._paths = frozenset(path.rstrip("/") for path in checked_paths("paths", paths))
         require("required", isinstance(required, bool), "True or False")
         require("record_later", isinstance(record_later, bool), "True or False")
         require("public_url", public_url is None or target_uri is None, "given without target_uri")
         is_plain = target_uri is None or is_plain_function(target_uri)
-        require("target_uri", is_plain, "a function of the scope, and not an async one")
+        require("target_uri", is_plain, "a function of the scope, neither async nor a class")
         self.app = app
         self._root_path = root_path_inside(app)
         self._verifier = verifier
+        self._has_started = False
         self._required = required
         self._record_later = record_later
         self._target_uri = target_uri or (
@@ -78,6 +79,9 @@ class TokenEndpointDPoP:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry point."""
+        if not self._has_started:
+            self._has_started = True
+            log_start(type(self), self._verifier, self._target_uri)
         if scope["type"] == "lifespan":
             await self.app(scope, receive, partial(self._send_lifespan, send))
         elif scope["type"] == "http" and self._is_endpoint(scope):

@@ -62,7 +62,8 @@ class Challenger:
 
     def __post_init__(self) -> None:
         """Reject a value that could end its own quotes."""
-        if not _fits_in_quotes(self.realm):
+        realm: object = self.realm
+        if not isinstance(realm, str) or not _fits_in_quotes(realm):
             msg = f"realm: {self.realm!r} is not printable ASCII without quotes and backslashes"
             raise ValueError(msg)
 

@@ -18,6 +18,7 @@ from joserfc.jwk import import_key
 from joserfc.jws import JWSRegistry
 
 from dpop_asgi.core.encoding import b64url_decode, sha256_b64url
+from dpop_asgi.core.options import one_or_more
 
 # The asymmetric algorithms of RFC 7518 and RFC 9864 that a policy may list, each with the one key type that fits it.
 # EdDSA is the older name: with Ed25519 keys only (RFC 9864 §2.2).
@@ -205,10 +206,9 @@ def check_algorithms(option: str, algorithms: Iterable[str]) -> tuple[str, ...]:
     Raises:
         ValueError: If the list is empty, or one is symmetric, unknown or `none`; the message names `option`.
     """
-    names = (algorithms,) if isinstance(algorithms, str) else tuple(algorithms)
+    names = one_or_more(option, algorithms, f"one or more of {', '.join(KEY_TYPES)}")
     unknown = [name for name in names if name not in KEY_TYPES]
-    if unknown or not names:
-        wrong = f"{unknown[0]!r} is not supported" if unknown else "the list is empty"
-        msg = f"{option}: {wrong}; choose from {', '.join(KEY_TYPES)}"
+    if unknown:
+        msg = f"{option}: {unknown[0]!r} is not supported; choose from {', '.join(KEY_TYPES)}"
         raise ValueError(msg)
     return names

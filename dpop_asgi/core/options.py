@@ -30,21 +30,50 @@ def require_seconds(option: str, value: object, *, above_zero: bool = False) -> 
     require(option, is_number and not (above_zero and value == 0), f"a number of seconds {wanted}")
 
 
-def host_names(option: str, hosts: Iterable[str]) -> frozenset[str]:
+def require_clock(clock: object) -> None:
+    """Reject a time, or a module, instead of a clock.
+
+    Raises:
+        ValueError: If it isn't a function.
+    """
+    require("clock", is_plain_function(clock), "a function that returns seconds, such as time.time")
+
+
+def one_or_more(option: str, given: object, wanted: str) -> tuple[str, ...]:
+    """A text, or several, as a tuple.
+
+    Raises:
+        ValueError: If there is none, or one is empty or something else; the message names the option.
+    """
+    several: tuple[object, ...] = (
+        tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
+    )
+    names = tuple(name for name in several if isinstance(name, str) and name)
+    require(option, names and len(names) == len(several), wanted)
+    return names
+
+
+def host_names(option: str, hosts: object) -> frozenset[str]:
     """Hosts as `urlsplit(...).hostname` has them: in lower case, without brackets.
 
     Raises:
         ValueError: If it isn't a list of names without scheme, port and wildcards.
     """
-    names = tuple(hosts)
-    fits = not isinstance(hosts, str) and all(map(_HOST.fullmatch, names))
+    listed = tuple(hosts) if isinstance(hosts, Iterable) and not isinstance(hosts, str) else (None,)
+    names = [name for name in listed if isinstance(name, str) and _HOST.fullmatch(name)]
+    fits = len(names) == len(listed)
     require(option, fits, "a list of host names, without scheme, port and wildcards")
     return frozenset(name.lower().strip("[]") for name in names)
 
 
 def is_plain_function(value: object) -> bool:
-    """Whether `value` can be called without `await`, as far as can be known without calling it."""
-    return callable(value) and not iscoroutinefunction(value) and not iscoroutinefunction(type(value).__call__)
+    """Whether `value` can be called without `await`, as far as can be known without calling it.
+
+    A class is none: it would return an object of its own, which is true.
+    """
+    if not callable(value) or isinstance(value, type):
+        return False
+    return not iscoroutinefunction(value) and not iscoroutinefunction(type(value).__call__)
 
 
 def closed_if_coroutine(value: object) -> bool:

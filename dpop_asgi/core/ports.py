@@ -91,7 +91,7 @@ class Replaceable(Store, Protocol):
 
 @runtime_checkable
 class Inspectable(Protocol):
-    """A `Store` that can look for configuration problems. `SelfCheck` asks it once per process."""
+    """A `Store` that can look for configuration problems. `SelfCheck` asks it at startup and every five minutes."""
 
     async def findings(self, clock: Clock) -> list[str]:
         """What an operator should fix, a sentence each.
@@ -102,6 +102,16 @@ class Inspectable(Protocol):
         Raises:
             StoreError: If the store does not respond.
         """
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A `Store` that can tell what it is. The line that is logged at startup has it."""
+
+    @property
+    def description(self) -> str:
+        """Its kind, and where it is, in one line. Without user names and passwords."""
         ...
 
 
@@ -136,7 +146,7 @@ class Readiness(Protocol):
     """A `TokenVerifier` that has to prepare something before it can verify tokens."""
 
     async def ready(self) -> None:
-        """Prepare it. Awaited by `Authenticator.ready`.
+        """Prepare it. Awaited by `Authenticator.ready`, and in the background at startup and every five minutes.
 
         Raises:
             IssuerUnavailable: If the issuer's keys are not known, and cannot be fetched.
@@ -166,7 +176,7 @@ class NamesAudiences(Protocol):
 
 @runtime_checkable
 class Closeable(Protocol):
-    """A `TokenVerifier` that keeps connections."""
+    """A `TokenVerifier` that keeps connections or tasks."""
 
     async def aclose(self) -> None:
         """Close them. Awaited by `Authenticator.aclose`. The verifier may be used again afterwards."""

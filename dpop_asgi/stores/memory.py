@@ -7,7 +7,7 @@ import math
 import os
 import time
 
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import require, require_clock
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError
 from dpop_asgi.stores.workers import several_workers
@@ -35,6 +35,7 @@ class MemoryStore:
 
     def __init__(self, *, max_entries: int = 500_000, clock: Clock = time.time) -> None:
         require("max_entries", type(max_entries) is int and max_entries >= 1, "a whole number of at least 1")
+        require_clock(clock)
         self._max_entries = max_entries
         self._clock = clock
         self._values: dict[str, str] = {}
@@ -118,6 +119,11 @@ class MemoryStore:
                 "so clients are challenged again and again, and a proof can be replayed on another worker. "
                 "Use RedisStore."
             )
+
+    @property
+    def description(self) -> str:
+        """See `dpop_asgi.core.ports.Described`."""
+        return "memory of this process"
 
     def health(self) -> list[Health]:
         """See `dpop_asgi.core.ports.Monitored`: whether there is room."""

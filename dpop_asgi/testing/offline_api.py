@@ -1,6 +1,7 @@
 """An API under test, as it is configured for production, but without network and Redis."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -8,9 +9,13 @@ from urllib.parse import urlsplit
 from starlette.testclient import TestClient
 
 from dpop_asgi.asgi.interface import ASGIApp, Receive, Scope, Send
+from dpop_asgi.asgi.request_path import path_of
 from dpop_asgi.authenticator import Authenticator
+from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
+from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.ports import Clock, TokenVerifier
+from dpop_asgi.errors import InvalidRequest, Reason
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.testing.client import NOTHING, Client
 from dpop_asgi.testing.clock import ManualClock
@@ -20,6 +25,9 @@ from dpop_asgi.testing.signing_client import AsyncSigningClient, SignedIn, Signi
 from dpop_asgi.testing.without_proofs import WithoutProofs
 from dpop_asgi.tokens.jwt import JWTVerifier
 
+# The host that `TestClient` calls unless it is passed another URL.
+_TEST_SERVER = "testserver"
+
 # What an authenticator calls that tests don't replace: observer and checks.
 _KEPT = frozenset({"_tell", "_observer", "_own"})
 
@@ -27,6 +35,7 @@ _KEPT = frozenset({"_tell", "_observer", "_own"})
 class OfflineAPI:
     """An app in whose `Authenticator` the issuer, the store and the clock are those of a test, until it is closed.
 
+    Where the host of a request decides, `http://testserver` is served as well, which `TestClient` calls by default.
     All else stays as it is: limits, nonces, mode, `also_check`, `allow_bearer`, the observer. Use it in a `with` block,
     or call `close`.
 
@@ -139,7 +148,26 @@ def _offline(authenticator: Authenticator, verify_token: TokenVerifier, clock: C
         clock=clock,
     )
     kept = {name: value for name, value in vars(authenticator).items() if name in _KEPT}
-    return {**vars(twin), **kept}
+    return {**vars(twin), **kept, "authenticate": partial(_authenticate, authenticator)}
+
+
+async def _authenticate(
+    authenticator: Authenticator, request: IncomingRequest, needed: Requirement | None = None
+) -> Caller:
+    """As `Authenticator.authenticate`, but where the host decides, `http://testserver` is served as well."""
+    if isinstance(request.target_uri, partial):
+        request.target_uri = partial(_or_test_server, request.target_uri)
+    return await Authenticator.authenticate(authenticator, request, needed)
+
+
+def _or_test_server(target_uri: partial[str]) -> str:
+    try:
+        return target_uri()
+    except InvalidRequest as rejection:
+        if rejection.reason is not Reason.HOST_NOT_ALLOWED or rejection.facts["host"] != _TEST_SERVER:
+            raise
+        (scope,) = target_uri.args
+        return f"http://{_TEST_SERVER}{path_of(scope)}"
 
 
 def _replace(authenticator: Authenticator, options: Mapping[str, Any]) -> None:

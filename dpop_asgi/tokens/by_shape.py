@@ -8,7 +8,7 @@ from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Closeable, Health, Monitored, NamesAudiences, Readiness, TokenVerifier, TrustsIssuers
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.tokens.jwt import JWTVerifier
-from dpop_asgi.verifier import cache_of
+from dpop_asgi.verifier import cache_of, require_verifier
 
 # RFC 7516 §7.1: five parts.
 _DOTS_OF_ENCRYPTED = 4
@@ -30,9 +30,8 @@ class TokensByShape:
     """
 
     def __init__(self, *, jwt: TokenVerifier, opaque: TokenVerifier) -> None:
-        given: dict[str, object] = {"jwt": jwt, "opaque": opaque}
-        for option, verifier in given.items():
-            require(option, callable(verifier) and not isinstance(verifier, type), "a token verifier")
+        require_verifier("jwt", jwt)
+        require_verifier("opaque", opaque)
         require("opaque", not isinstance(opaque, JWTVerifier), "an IntrospectionVerifier, or another for opaque tokens")
         self._jwt = jwt
         self._opaque = opaque

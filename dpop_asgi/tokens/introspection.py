@@ -11,7 +11,7 @@ from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.credentials import MAX_AUTHORIZATION_BYTES
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import require, require_seconds
+from dpop_asgi.core.options import one_or_more, require, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.single_flight import SingleFlight
@@ -92,8 +92,8 @@ class IntrospectionVerifier:
         clock: Clock = time.time,
     ) -> None:
         require("issuer", issuer if endpoint is None else issuer != "", "an issuer identifier, or endpoint a URL")
-        audiences = (audience,) if isinstance(audience, str) else tuple(audience or ())
-        require("audience", audiences and all(audiences), "one or more audiences, none of them empty")
+        audiences = one_or_more("audience", audience, "one or more audiences, none of them empty")
+        require("require_audience", isinstance(require_audience, bool), "True or False")
         for option, value in {"leeway": leeway, "cache_seconds": cache_seconds}.items():
             require_seconds(option, value)
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")

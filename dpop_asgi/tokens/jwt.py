@@ -11,10 +11,10 @@ from typing import Any
 from dpop_asgi.core.access_token import LEEWAY_SECONDS, AccessToken, malformed
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.core.options import require, require_seconds
+from dpop_asgi.core.options import require, require_clock, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.core.strict_json import shown
-from dpop_asgi.errors import InvalidToken, Reason
+from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.tokens.issuer.discovery import insecure_hosts
 from dpop_asgi.tokens.issuer.key_set import KeySet, StaticKeys
 from dpop_asgi.tokens.issuer.remote_keys import RemoteKeys
@@ -89,6 +89,7 @@ class JWTVerifier:
             require_seconds(option, value)
         require("cached_tokens", type(cached_tokens) is int and cached_tokens >= 0, "a whole number of at least 0")
         require_seconds("timeout", timeout, above_zero=True)
+        require_clock(clock)
         hosts = insecure_hosts(insecure_http_hosts, _FORGED_KEYS)
         source = partial(
             _source, timeout=timeout, max_stale_seconds=max_stale_seconds, insecure_http_hosts=hosts, clock=clock
@@ -151,9 +152,18 @@ class JWTVerifier:
         """Fetch the keys of every issuer, unless they are known: for readiness probes, and a warm start.
 
         Raises:
-            IssuerUnavailable: If an issuer's keys cannot be fetched; the message names the issuer.
+            IssuerUnavailable: If keys cannot be fetched; the message names their issuers.
         """
-        await asyncio.gather(*(source.key_set() for source in self._sources.values()))
+        key_sets = (source.key_set(quiet=True) for source in self._sources.values())
+        outcomes = await asyncio.gather(*key_sets, return_exceptions=True)
+        failures = [str(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
+        if failures:
+            raise IssuerUnavailable("; ".join(failures))
+
+    async def aclose(self) -> None:
+        """End fetches of keys that are under way."""
+        for source in self._sources.values():
+            await source.aclose()
 
     def _trust(self, signed: SignedToken) -> TrustedIssuer:
         issuer = signed.claims.get("iss")

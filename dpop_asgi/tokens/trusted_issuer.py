@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dpop_asgi.core import jwk
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import one_or_more, require
 from dpop_asgi.tokens.token_types import DEFAULT_TYPES, check_types
 
 # RFC 9068 §2.1 requires support for RS256, and most issuers sign with it. FAPI 2.0 §5.4.1 forbids it.
@@ -38,9 +38,8 @@ class TrustedIssuer:
 
     def __post_init__(self) -> None:
         """Reject options with which no token could ever be accepted."""
-        audience = (self.audience,) if isinstance(self.audience, str) else tuple(self.audience)
-        require("audience", audience and all(audience), "one or more audiences, none of them empty")
-        require("issuer", self.issuer, "an issuer identifier, not empty")
+        audience = one_or_more("audience", self.audience, "one or more audiences, none of them empty")
+        one_or_more("issuer", [self.issuer], "an issuer identifier, not empty")
         require("jwks", self.jwks is None or self.jwks_uri is None, "given without jwks_uri")
         jwks: object = self.jwks
         is_key_set = jwks is None or (isinstance(jwks, Mapping) and isinstance(jwks.get("keys"), list))

@@ -216,6 +216,7 @@ def test_a_scheme_that_is_none_of_http_is_rejected():
         pytest.param({"allowed_hosts": ["api.example.com/path"]}, "allowed_hosts", id="path"),
         pytest.param({"allowed_hosts": ["a.example", "a b"]}, "allowed_hosts", id="space"),
         pytest.param({"allowed_hosts": [""]}, "allowed_hosts", id="empty"),
+        pytest.param({"allowed_hosts": [3]}, "allowed_hosts", id="N23: a-number"),
         pytest.param({"allowed_hosts": ["a:99999"]}, "allowed_hosts", id="impossible-port"),
         pytest.param({"trusted_proxies": "10.0.0.1"}, "trusted_proxies", id="one-string-of-proxies"),
         pytest.param({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies", id="bits-behind-the-network"),

@@ -3,10 +3,26 @@
 import logging
 
 import pytest
+from redis.asyncio import Redis
+
+from dpop_asgi import JWTVerifier, MemoryStore, ProofVerifier, RedisStore, TokenEndpointDPoP, TrustedIssuer
+from tests.support.api import App
+
+
+async def _nothing(_):
+    """Sends, or verifies."""
+
+
+class _Custom:
+    put_if_absent = MemoryStore().put_if_absent
 
 
 async def test_an_accepted_request_is_not_logged(api, caplog):
+    """N07: a worker that is told of no start logs its line with the first one."""
     caplog.set_level(logging.DEBUG)
+    await api.request()
+    assert [message.partition(": ")[0] for message in caplog.messages] == ["DPoPMiddleware starts"]
+    caplog.clear()
     assert (await api.request()).status == 200
     assert [record for record in caplog.records if record.name == "dpop_asgi"] == []
 
@@ -19,6 +35,66 @@ async def test_no_line_can_be_forged(api, caplog):
     assert [message for message in caplog.messages if "\n" in message or "\r" in message] == []
 
 
+REDIS = [
+    ("redis://user:hunter2@127.0.0.1:6399/3?password=hunter2", "Redis at 127.0.0.1:6399, database 3"),
+    ("rediss://:hunter2@redis", "Redis at redis:6379, database 0"),
+    ("unix:///run/redis.sock?password=hunter2&db=4", "Redis at /run/redis.sock, database 4"),
+    ("redis+sentinel://:hunter2@a:1,b/orders", "Redis Sentinel orders at a:1, b:26379"),
+    ("redis+cluster://u:hunter2@a:1,b", "Redis Cluster at a:1, b:6379"),
+    (Redis(password="hunter2"), "Redis at localhost:6379, database 0"),
+]
+WITH_KEYS = [
+    TrustedIssuer(issuer=url, audience="a", jwks={"keys": []}) for url in ("https://u:hunter2@a?hunter2", "urn:b")
+]
+PROXIED = {"public_url": None, "allowed_hosts": ["b.example:8443", "a.example"], "trusted_proxies": ["10.0.0.0/8"]}
+OWN_URI = {"public_url": None, "target_uri": lambda _: "https://rs.example/r"}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        pytest.param({}, "mode required, protect everything; issuers https://id.example.com; ", id="usual"),
+        pytest.param(
+            {}, "; public_url https://rs.example; nonces on, period 60 s, grace 1, lookahead 5; ", id="nonces"
+        ),
+        pytest.param({}, "; store memory of this process; namespace dpop, on_store_failure refuse", id="memory"),
+        pytest.param({"mode": "mixed"}, ": mode mixed, protect everything; ", id="mixed"),
+        pytest.param({"nonces": None, "protect": "routes"}, ", protect routes; ", id="routes"),
+        pytest.param({"nonces": None}, "; nonces off; ", id="no-nonces"),
+        pytest.param({"public_url": ["https://b.c/v1/", "https://a"]}, " https://b.c/v1, https://a; ", id="two-hosts"),
+        pytest.param(PROXIED, "; allowed_hosts a.example, b.example:8443, behind trusted_proxies; ", id="proxies"),
+        pytest.param({"public_url": None}, "; allowed_hosts those of this machine; ", id="loopback"),
+        pytest.param(OWN_URI, "; target_uri a custom function; ", id="target-uri"),
+        pytest.param({"verify_token": _nothing}, "; tokens verified by custom code; ", id="custom-verifier"),
+        pytest.param({"verify_token": JWTVerifier(issuers=WITH_KEYS)}, "; issuers https://a, urn:b; ", id="issuers"),
+        pytest.param({"store": _Custom()}, "; store _Custom; ", id="custom-store"),
+        pytest.param({"on_store_failure": "accept"}, "on_store_failure accept", id="accept"),
+        *(pytest.param({"store": RedisStore(given)}, f"; store {told}, fence on; ", id=told) for given, told in REDIS),
+        pytest.param({"store": RedisStore("redis://a", fence=False)}, "database 0, fence off; ", id="no-fence"),
+    ],
+)
+async def test_a_start_is_one_line_with_what_is_in_force(make_api, caplog, options, told):
+    """N07: nothing in it is secret."""
+    caplog.set_level(logging.INFO, "dpop_asgi")
+    api = make_api(**options)
+    for _ in range(2):
+        await api.app({"type": "lifespan"}, None, _nothing)
+    [line] = caplog.records
+    assert (line.levelname, line.message.partition(" starts: mode ")[0]) == ("INFO", "DPoPMiddleware")
+    assert told in line.message
+    assert "hunter2" not in line.message
+
+
+async def test_a_token_endpoint_starts_with_a_line_of_its_own(caplog):
+    """N07"""
+    caplog.set_level(logging.INFO, "dpop_asgi")
+    app = TokenEndpointDPoP(App(), verifier=ProofVerifier(store=MemoryStore()), public_url="https://as.example")
+    for _ in range(2):
+        await app({"type": "lifespan"}, None, _nothing)
+    [line] = caplog.messages
+    assert line.startswith("TokenEndpointDPoP starts: public_url https://as.example; nonces on, ")
+
+
 async def test_a_caller_can_be_printed_without_harm(api):
     await api.request()
     printed = repr(api.inner.scopes[0]["user"])
@@ -27,26 +103,60 @@ async def test_a_caller_can_be_printed_without_harm(api):
     assert api.issuer.url not in printed
 
 
+def _claims(**claims):
+    return lambda _: {"claims": claims}
+
+
+def _token(**changes):
+    return lambda api: {"token": api.issuer.access_token(api.client, **changes)}
+
+
+def _of_another_host(api):
+    api.wrap(api.inner, allowed_hosts=["a.example"])
+    return {}
+
+
 @pytest.mark.parametrize(
-    ("request_of", "advice"),
+    ("make", "told"),
     [
-        pytest.param({"htu": "http://rs.example/r"}, "the schemes differ", id="TLS-ends-before"),
-        pytest.param({"htu": "https://other.example.com/r"}, "the hosts differ", id="another-host"),
-        pytest.param({"htu": "https://rs.example/v1/r"}, "the path lacks a prefix", id="a-prefix-stripped"),
-        pytest.param({"htu": "https://rs.example/else"}, "the paths differ", id="another-path"),
-        pytest.param({"iat": 1}, "compare the clocks", id="a-clock-behind"),
-        pytest.param({"iat": 9e9}, "compare the clocks", id="a-clock-ahead"),
+        pytest.param(_claims(htu="http://rs.example/r"), ["the schemes differ"], id="TLS-ends-before"),
+        pytest.param(_claims(htu="https://other.example/r"), ["the hosts differ"], id="another-host"),
+        pytest.param(_claims(htu="https://rs.example/v1/r"), ["the path lacks a prefix"], id="a-prefix-stripped"),
+        pytest.param(_claims(htu="https://rs.example/else"), ["the paths differ", '"https://rs.example/r"'], id="path"),
+        pytest.param(_claims(iat=1), ["compare the clocks"], id="a-clock-behind"),
+        pytest.param(_claims(iat=9e9), ["compare the clocks"], id="a-clock-ahead"),
+        pytest.param(
+            _token(claims={"iss": "https://id.example.com/"}),
+            [
+                'expected=["https://id.example.com"] received="https://id.example.com/"',
+                "issuer must be what the tokens",
+            ],
+            id="issuer",
+        ),
+        pytest.param(
+            _token(claims={"aud": "b"}),
+            ['expected=["https://api.example.com"] received=["b"]', "audience must be what the tokens have in aud"],
+            id="N15: audience",
+        ),
+        pytest.param(
+            _token(header={"typ": "JWT"}), ['expected=["at+jwt"] received="jwt"', "list their typ in types"], id="type"
+        ),
+        pytest.param(
+            _of_another_host,
+            ['host="rs.example"', "set public_url to what clients call, or list the host in allowed_hosts"],
+            id="host",
+        ),
     ],
 )
-async def test_a_usual_mistake_of_the_operator_is_a_warning_once_a_minute(api, clock, caplog, request_of, advice):
+async def test_a_usual_mistake_of_the_operator_is_a_warning_once_a_minute(api, clock, caplog, make, told):
     """N02, N17: with the default level, a log is not empty while every request is rejected."""
+    request = make(api)
     api.app._renderer._mistakes._clock = clock
-    answers = [await api.request(claims=request_of) for _ in range(3)]
-    assert [answer.status for answer in answers] == [401] * 3
-    clock.advance(60)
-    await api.request(claims=request_of)
+    for seconds in (0.0, 1.0, 1.0, 58.0):
+        clock.advance(seconds)
+        assert (await api.request(**request)).status in {400, 401}
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert [advice in warning for warning in warnings] == [True, True]
+    assert [all(part in warning for part in told) for warning in warnings] == [True, True]
     assert ["2 more since the last warning" in warning for warning in warnings] == [False, True]
 
 

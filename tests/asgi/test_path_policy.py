@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dpop_asgi import NoncePolicy, Requirement
+from dpop_asgi import NoncePolicy, Requirement, ResourceMetadata
 from tests.support.api import App, call, http_scope
 from tests.support.challenges import checked_challenges
 from tests.support.decisions import CountingStore
@@ -270,6 +270,17 @@ CONTRARY = {"/a/": Requirement(acr_values="1"), "/a/b": Requirement(acr_values="
         pytest.param({"require": {"a": READ}}, "require", id="no-path"),
         pytest.param({"require": {"/a/*": READ}}, "require", id="a-pattern"),
         pytest.param({"require": {"/a/{id}": "required"}}, "require", id="a-route-with-parameters"),
+        *(
+            pytest.param(options, named, id=f"N23: {named} {path!r}")
+            for path in ("/a*", "/a*/b", "/a/**", "/a/.*$", "/a/<id>", "/a/:id", "/a?b", "/a#b", 3)
+            for named, options in {
+                "require": {"require": {path: "required"}},
+                "public_paths": {"public_paths": [path]},
+                "nonce_paths": {"nonce_paths": [path]},
+                "metadata": {"metadata": {path: ResourceMetadata()}},
+            }.items()
+        ),
+        pytest.param({"realm": 3}, "realm", id="N23: realm-a-number"),
         pytest.param({"require": {"/a": "bearer"}}, "require", id="no-word"),
         pytest.param({"require": {"/a": ["orders:read"]}}, "require", id="a-list"),
         pytest.param({"require": {"/a": "mixed"}}, "require", id="looser-than-the-mode"),

@@ -119,6 +119,7 @@ def test_a_host_that_chooses_none_of_several_is_rejected(hosts, reason):
         pytest.param("https://rs.example#f", id="fragment"),
         pytest.param("https://rs example", id="space"),
         pytest.param([], id="empty-list"),
+        *(pytest.param(value, id=f"N23: {value!r}") for value in (3, [3], b"https://rs.example")),
         pytest.param(["https://rs.example", "https://rs.example/api"], id="one-host-twice"),
     ],
 )
@@ -156,9 +157,9 @@ async def _no_uri(scope):
     """Never awaited by anybody."""
 
 
-@pytest.mark.parametrize("value", [_no_uri, "https://rs.example", partial(_no_uri)], ids=["async", "str", "partial"])
+@pytest.mark.parametrize("value", [_no_uri, "https://rs.example", partial(_no_uri), PublicURL], ids=str)
 def test_a_target_uri_that_is_no_plain_function_is_rejected_when_it_is_configured(make_api, value):
-    """Y07."""
+    """Y07, N23"""
     with pytest.raises(ValueError, match=r"^target_uri: "):
         make_api(public_url=None, target_uri=value)
 

@@ -501,6 +501,10 @@ async def test_what_is_no_http_request_is_not_looked_at(server):
     [
         ("verifier", None),
         ("paths", ["token"]),
+        *(
+            ("paths", paths) for paths in ("/token*", ["/oauth/*/token"], ["/{realm}/token"], ["/token?x"], [3], 3)
+        ),  # N23
+        ("target_uri", MemoryStore),
         ("required", "yes"),
         ("record_later", "yes"),
         ("public_url", "http://as.example"),

@@ -79,6 +79,12 @@ def test_a_store_without_room_is_rejected_when_it_is_made(size):
         MemoryStore(max_entries=size)
 
 
+def test_a_time_is_no_clock():
+    """N23"""
+    with pytest.raises(ValueError, match=r"^clock: "):
+        MemoryStore(clock=3.5)
+
+
 def test_several_workers_by_web_concurrency_are_warned_of(monkeypatch, caplog):
     monkeypatch.setenv("WEB_CONCURRENCY", "2")
     with caplog.at_level(logging.WARNING, "dpop_asgi"):

@@ -122,6 +122,12 @@ def test_an_invalid_deadline_is_rejected_at_construction_time(timeout):
         RedisStore("redis://127.0.0.1", timeout=timeout)
 
 
+def test_a_fence_is_on_or_off():
+    """N23: `off` would be on."""
+    with pytest.raises(ValueError, match=r"^fence: "):
+        RedisStore("redis://127.0.0.1", fence="off")
+
+
 @pytest.mark.parametrize(
     "url",
     [

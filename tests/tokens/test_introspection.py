@@ -437,6 +437,17 @@ GOOD = {"issuer": "https://id.example", "audience": "a", "client_id": "api", "cl
         pytest.param({"cache_seconds": float("inf")}, "cache_seconds", id="endless-cache"),
         pytest.param({"cached_tokens": 1.5}, "cached_tokens", id="half-a-token"),
         pytest.param({"timeout": 0}, "timeout", id="no-time"),
+        *(
+            pytest.param({option: value}, option, id=f"N23: {option}={value!r}")
+            for option, value in {
+                "endpoint": 3,
+                "client_id": 3,
+                "client_secret": b"hunter2",
+                "audience": 3,
+                "require_audience": "no",
+                "clock": 3.5,
+            }.items()
+        ),
         pytest.param({"insecure_http_hosts": "keycloak"}, "insecure_http_hosts", id="hosts-are-a-string"),
     ],
 )

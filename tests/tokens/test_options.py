@@ -62,6 +62,18 @@ ONE = TrustedIssuer(**GOOD)
             pytest.param({"insecure_http_hosts": hosts}, "insecure_http_hosts", id=f"X10, {hosts}")
             for hosts in ("keycloak", ["http://keycloak"], ["keycloak:8080"], ["*"], ["*.internal"], [""])
         ),
+        *(
+            pytest.param({"jwks": None, option: value}, option, id=f"N23: {option}={value!r}")
+            for option, values in {
+                "issuer": (3, b"https://id.example", ["https://id.example"]),
+                "audience": (3, [3], b"ab", ("a", None)),
+                "jwks_uri": (3, {"keys": []}),
+                "algorithms": (3, [3], b"ES256"),
+                "insecure_http_hosts": (3, [3]),
+                "clock": (3, 3.5),
+            }.items()
+            for value in values
+        ),
         pytest.param({"issuer": None, "issuers": ["https://id.example"]}, "issuers", id="URLs-for-issuers"),
         pytest.param({"issuers": [ONE]}, "issuer", id="one-issuer-and-several"),
         pytest.param({"issuer": None, "issuers": [ONE, ONE]}, "issuers", id="an-issuer-twice"),

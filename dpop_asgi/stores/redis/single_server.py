@@ -34,6 +34,7 @@ class SingleServer:
         self._timeout = timeout
         self._connection = self._connect(fence=fence)
         self._comparing = SingleFlight(self._seen_by_new_connections)
+        self._has_compared = False
         self._pipeline = Pipeline("the Redis store", self._connection.exchange, timeout=timeout)
         self._watch = (
             MasterWatch(pool, self._connection, timeout=timeout) if isinstance(pool, SentinelConnectionPool) else None
@@ -68,14 +69,20 @@ class SingleServer:
         return [(await self._pipeline.call(command)).value]
 
     async def why_unfenced(self) -> str | None:
-        """Why the fence is off, if it is. A proxy may lead each new connection to another server."""
+        """Why the fence is off, if it is. A proxy may lead each new connection to another server.
+
+        That is found out once: later, new connections may differ for a moment, while a server is being replaced.
+        """
         incarnations = self._connection.incarnations
-        if self._owned and incarnations.off is None:
+        if self._owned and incarnations.off is None and not self._has_compared:
             comparison = self._comparing.start()
             await asyncio.wait([comparison])
             # The store may have been closed in the meantime: nothing is known then.
-            if not comparison.cancelled() and alternate(comparison.result()):
-                incarnations.turn_off(UNSTABLE)
+            if not comparison.cancelled():
+                found = comparison.result()
+                self._has_compared = True
+                if alternate(found):
+                    incarnations.turn_off(UNSTABLE)
         return incarnations.off
 
     async def _seen_by_new_connections(self) -> list[str | None]:

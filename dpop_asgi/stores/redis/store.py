@@ -23,7 +23,7 @@ from dpop_asgi.stores.redis.errors import failure
 from dpop_asgi.stores.redis.health import INFO, facts_of, findings
 from dpop_asgi.stores.redis.incarnation import FENCE_OFF, Reply
 from dpop_asgi.stores.redis.single_server import SingleServer
-from dpop_asgi.stores.redis.url import SCHEMES, Client, close_client, make_client
+from dpop_asgi.stores.redis.url import SCHEMES, Client, address_of, close_client, make_client
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -60,6 +60,7 @@ class RedisStore:
 
     Attributes:
         tags: see `dpop_asgi.core.ports.Fenced`.
+        description: see `dpop_asgi.core.ports.Described`. Whether the fence can be on is found out later.
 
     Raises:
         ValueError: If an option is invalid; the message names it.
@@ -69,17 +70,17 @@ class RedisStore:
 
     def __init__(self, redis: str | Client, *, timeout: float = 0.25, fence: bool = True) -> None:
         require_seconds("timeout", timeout, above_zero=True)
-        if isinstance(redis, str):
-            _check_url(redis)
-            is_cluster = redis.partition("://")[0].endswith("+cluster")
-        else:
-            wanted = "a URL, or a client of redis.asyncio: Redis, RedisCluster, or Sentinel.master_for(...)"
-            require("redis", isinstance(redis, (Redis, RedisCluster)), wanted)
-            is_cluster = isinstance(redis, RedisCluster)
+        require("fence", isinstance(fence, bool), "True or False")
+        client = _client_for(redis) if isinstance(redis, str) else redis
+        wanted = "a URL, or a client of redis.asyncio: Redis, RedisCluster, or Sentinel.master_for(...)"
+        require("redis", isinstance(client, (Redis, RedisCluster)), wanted)
+        is_cluster = isinstance(client, RedisCluster)
         self.tags: tuple[str, ...] = _CLUSTER_TAGS if is_cluster and fence else ("",)
+        self.description: str = f"{address_of(client)}, fence {'on' if fence else 'off'}"
         self._fence = fence
         self._redis = redis
         self._timeout = timeout
+        self._has_noted_acl = False
         self._per_loop: dict[asyncio.AbstractEventLoop, _PerLoop] = {}
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float, under: str | None = None) -> str:
@@ -130,7 +131,8 @@ class RedisStore:
             StoreError: If the store does not respond.
         """
         servers = await self.server_facts()
-        if not servers:
+        if not servers and not self._has_noted_acl:
+            self._has_noted_acl = True
             logger.info("the Redis store's ACL does not allow INFO: version, eviction policy and clock are not checked")
         found = {finding for facts in servers for finding in findings(facts, now=clock())}
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
@@ -193,14 +195,15 @@ def _text(reply: Reply, otherwise: str) -> str:
     raise StoreError("the Redis store replied to SET with something other than a value: is it a Redis server?")
 
 
-def _check_url(url: str) -> None:
+def _client_for(url: str) -> Client:
+    """A client that is not used: it knows whether the URL is well-formed, and where it leads."""
     try:
         if url.partition("://")[0] in SCHEMES:
             client = make_client(url, timeout=1.0)
             if isinstance(client, Redis):
                 # Made, but not connected: it knows its options.
                 client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
-            return
+            return client
     except (TypeError, ValueError):
         pass
     schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import quote_plus
 
 from dpop_asgi.core.encoding import b64url_encode
-from dpop_asgi.core.options import require
+from dpop_asgi.core.options import one_or_more, require, require_clock
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.core.private_key import PrivateKey
 
@@ -43,7 +43,8 @@ def client_authentication(
     Raises:
         ValueError: If the options do not fit; the message names one.
     """
-    require("client_id", client_id, "the identifier of this API as a client of the issuer")
+    require_clock(clock)
+    one_or_more("client_id", [client_id], "the identifier of this API as a client of the issuer")
     by_secret, by_key = client_secret is not None, private_key is not None
     require("client_secret", by_secret or by_key, "set, or private_key instead")
     require("private_key", not (by_secret and by_key), "given without client_secret")
@@ -51,8 +52,8 @@ def client_authentication(
         given: object = private_key
         require("private_key", isinstance(given, Mapping), "a private key as a JWK, a dictionary")
         return _PrivateKeyJWT(client_id, private_key, clock=clock)
-    require("client_secret", client_secret, "a secret, not empty")
-    return _SecretBasic(client_id, str(client_secret))
+    (secret,) = one_or_more("client_secret", [client_secret], "a secret, not empty")
+    return _SecretBasic(client_id, secret)
 
 
 class _SecretBasic:

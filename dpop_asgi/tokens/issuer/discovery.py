@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from dpop_asgi.core.htu import is_loopback, normalise
-from dpop_asgi.core.options import host_names
+from dpop_asgi.core.options import host_names, one_or_more
 from dpop_asgi.core.strict_json import shown
 from dpop_asgi.tokens.issuer.http import connect_timeout, http_client, json_in
 from dpop_asgi.tokens.issuer.key_set import KeySet
@@ -100,7 +100,10 @@ async def _metadata(get: _Get, issuer: str, member: str, insecure_http_hosts: Co
 def _check_metadata(url: str, document: Mapping[str, Any], issuer: str, member: str) -> None:
     # RFC 8414 §3.3: metadata of another issuer must not be used.
     if document.get("issuer") != issuer:
-        msg = f"{url} has issuer {shown(document.get('issuer'))!r} instead of {issuer!r}"
+        named = document.get("issuer")
+        is_close = isinstance(named, str) and named.rstrip("/") == issuer.rstrip("/")
+        hint = ": only the slash at the end differs" if is_close else ""
+        msg = f"{url} has issuer {shown(named)!r} instead of {issuer!r}{hint}"
         raise ValueError(msg)
     if not isinstance(document.get(member), str):
         msg = f"{url} has no {member}"
@@ -154,6 +157,7 @@ def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str]
     Raises:
         ValueError: If the URL is not allowed; the message names the option and the problem.
     """
+    one_or_more(option, [url], "a URL")
     if option == "issuer" and "/.well-known/" in url:
         msg = f"issuer: {url!r} is where its metadata is; the issuer is what is before /.well-known"
         raise ValueError(msg)

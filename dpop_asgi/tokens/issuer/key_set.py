@@ -139,8 +139,11 @@ class StaticKeys:
         """See `dpop_asgi.core.ports.Monitored`: nothing is called."""
         return []
 
-    async def key_set(self) -> KeySet:
+    async def key_set(self, *, quiet: bool = False) -> KeySet:  # noqa: ARG002 - of RemoteKeys
         """The configured keys."""
         return self._keys
 
     key_set_for_unknown_key = key_set
+
+    async def aclose(self) -> None:
+        """Nothing is called, so there is nothing to end."""

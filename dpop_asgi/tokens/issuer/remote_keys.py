@@ -88,15 +88,18 @@ class RemoteKeys:
         was_fetched = self._fetched_at > -math.inf
         return [Health("issuer", self._issuer, self._failure is None, age)] if was_fetched else []
 
-    async def key_set(self) -> KeySet:
+    async def key_set(self, *, quiet: bool = False) -> KeySet:
         """The known keys, fetched first if necessary.
+
+        Args:
+            quiet: whether the caller reports the error, so that it isn't logged as affecting requests.
 
         Raises:
             IssuerUnavailable: If no keys are known, or they are too old, and they cannot be fetched now.
         """
         keys = self.current(self._clock())
         if keys is None:
-            await self._refresh()
+            await self._refresh(quiet=quiet)
             keys = self.current(self._clock())
         if keys is None:
             raise self._unavailable()
@@ -113,11 +116,17 @@ class RemoteKeys:
             raise self._unavailable()
         return await self.key_set()
 
-    async def _refresh(self) -> None:
+    async def aclose(self) -> None:
+        """End the fetch in progress. Another app may be waiting for it, which then starts its own."""
+        await self.fetching.aclose()
+
+    async def _refresh(self, *, quiet: bool = False) -> None:
         """Wait for the fetch in progress, or for a new one if that is due."""
         pause = _COOL_DOWN_SECONDS if self._failure is None else _RETRY_SECONDS
-        if self.fetching.under_way() is not None or self._is_due(pause):
-            await asyncio.wait([self.fetching.start()])
+        fetch = None
+        while (fetch is None or fetch.cancelled()) and (self.fetching.under_way() or self._is_due(pause)):
+            fetch = self.fetching.start(quiet)
+            await asyncio.wait([fetch])
 
     def _is_due(self, pause: float) -> bool:
         return not 0 <= self._clock() - self._fetched_at < pause
@@ -128,7 +137,7 @@ class RemoteKeys:
     def _unavailable(self) -> IssuerUnavailable:
         return IssuerUnavailable(self._failure or f"the keys of {self._issuer} are not known yet")
 
-    async def _fetch(self) -> None:
+    async def _fetch(self, quiet: bool = False) -> None:  # noqa: FBT001, FBT002 - passed on by SingleFlight
         try:
             keys, fresh_seconds = await fetch_keys(
                 self._issuer,
@@ -138,7 +147,7 @@ class RemoteKeys:
                 observe=self._observe,
             )
         except Exception as error:  # noqa: BLE001 - whatever an issuer's response triggers in a library becomes a 503
-            self._note_failure(error)
+            self._note_failure(error, quiet=quiet)
         else:
             self._keep(keys, fresh_seconds)
         # Counted from the end: an issuer that hangs would use up the pause.
@@ -154,7 +163,7 @@ class RemoteKeys:
             logger.warning("the keys of %s can be fetched again", self._issuer)
         self._failure = self._degraded_state = None
 
-    def _note_failure(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception, *, quiet: bool) -> None:
         """Keep the error, and log it if it changes how requests are affected."""
         self._failure = f"the keys of {self._issuer} cannot be fetched: {cause_of(error, timeout=self._timeout)}"
         if self._known is None:
@@ -163,6 +172,7 @@ class RemoteKeys:
             state = "the known keys are too old, so requests with its tokens get a 503"
         else:
             state = "the known keys remain in use"
-        if state != self._degraded_state:
-            logger.warning("%s; %s", self._failure, state)
+        if quiet or state == self._degraded_state:
+            return
+        logger.warning("%s; %s", self._failure, state)
         self._degraded_state = state
