@@ -32,7 +32,7 @@ def _benchmarks(*arguments, before=(), environment=WITHOUT_COVERAGE):
 
 
 # Of each section, its figures and how the titles of its tables begin.
-FIGURES = {"in process": 9, "throughput": 4, "latency": 2, "Redis": 4, "processes": 1, "memory": 1}
+FIGURES = {"in process": 10, "throughput": 4, "latency": 2, "Redis": 4, "processes": 1, "memory": 1}
 TABLES = (
     *("One request in process", "Throughput under", "Latency at", "Processor time of Redis"),
     *("Processes that share one Redis", "Memory, "),
