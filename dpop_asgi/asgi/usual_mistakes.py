@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from dpop_asgi.core.htu import is_loopback
 from dpop_asgi.errors import Reason, Refusal
 
 # Clients can cause these rejections as well: for each reason, they can add a line a minute to the log of warnings.
@@ -57,8 +58,11 @@ def _difference(expected: object, received: object) -> str:
         return "the htu is no URI"
     if ours.scheme != theirs.scheme:
         return "the schemes differ, as behind a proxy that ends TLS"
+    if ours.hostname != theirs.hostname:
+        own = is_loopback(ours.hostname or "") and is_loopback(theirs.hostname or "")
+        return "localhost and 127.0.0.1 are different hosts: sign the one that is called" if own else "the hosts differ"
     if ours.netloc != theirs.netloc:
-        return "the hosts differ"
+        return "the ports differ"
     if theirs.path.endswith(ours.path):
         return "the path lacks a prefix, which a proxy may strip"
     if ours.path.endswith(theirs.path):
