@@ -58,13 +58,18 @@ def _difference(expected: object, received: object) -> str:
         return "the htu is no URI"
     if ours.scheme != theirs.scheme:
         return "the schemes differ, as behind a proxy that ends TLS"
-    if ours.hostname != theirs.hostname:
-        own = is_loopback(ours.hostname or "") and is_loopback(theirs.hostname or "")
-        return "localhost and 127.0.0.1 are different hosts: sign the one that is called" if own else "the hosts differ"
     if ours.netloc != theirs.netloc:
-        return "the ports differ"
+        return _of_hosts(ours.hostname or "", theirs.hostname or "")
     if theirs.path.endswith(ours.path):
         return "the path lacks a prefix, which a proxy may strip"
     if ours.path.endswith(theirs.path):
         return "the path has a prefix that clients don't send"
     return "the paths differ"
+
+
+def _of_hosts(ours: str, theirs: str) -> str:
+    if ours == theirs:
+        return "the ports differ"
+    if is_loopback(ours) and is_loopback(theirs):
+        return "localhost and 127.0.0.1 are different hosts: sign the one that is called"
+    return "the hosts differ"
