@@ -220,10 +220,15 @@ def test_the_key_is_the_same_after_a_reload_and_cannot_be_read(page, shop):
 
 
 @pytest.fixture(scope="module")
-def single_page_app():
+def api_clock():
+    return ManualClock(time.time())
+
+
+@pytest.fixture(scope="module")
+def single_page_app(api_clock):
     site, api = f"http://localhost:{free_port()}", f"http://localhost:{free_port()}"
     with (
-        Served(serve.make_api(site), port=int(api.rpartition(":")[2]), host="localhost"),
+        Served(serve.make_api(site, api_clock), port=int(api.rpartition(":")[2]), host="localhost"),
         Served(serve.make_site(api), port=int(site.rpartition(":")[2]), host="localhost"),
     ):
         yield site
@@ -244,7 +249,7 @@ def steps_of(page, button, last):
     return page.run("[...document.querySelectorAll('#log li')].map(step => step.innerText)")
 
 
-def test_a_page_of_another_origin_reads_challenges_and_nonces(app_page):
+def test_a_page_of_another_origin_reads_challenges_and_nonces(app_page, api_clock):
     """D1: of a 401 and of a 200."""
     without, _ = steps_of(app_page, "call", "The API has rejected the request: there is no token yet. Sign in first.")
     assert "Response 401" in without
@@ -255,6 +260,10 @@ def test_a_page_of_another_origin_reads_challenges_and_nonces(app_page):
     accepted, said = steps_of(app_page, "call", "Accepted")
     assert accepted == "Response 200. Challenge: none. Nonce: as before."
     assert said == 'Accepted. The API says: {"orders of":"alice"}'
+    api_clock.advance(70)
+    rotated, _ = steps_of(app_page, "call", "Accepted")
+    assert rotated.startswith("Response 200. Challenge: none. Nonce: ")
+    assert "as before" not in rotated
     *_, stolen, _ = steps_of(app_page, "steal", "Rejected: the token is useless")
     assert "Response 401" in stolen
     assert 'error="invalid_token"' in stolen
