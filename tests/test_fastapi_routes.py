@@ -496,6 +496,7 @@ async def test_an_event_arrives_while_the_generator_goes_on_and_a_disconnect_end
 
 
 def test_openapi_has_the_scheme_and_the_scopes_and_is_valid():
+    """N13, D11"""
     app = make_app()
     schema = app.openapi()
     validate(schema)

@@ -211,7 +211,7 @@ def test_every_variable_has_a_good_value_and_bad_ones_here():
 
 
 def test_plain_http_to_a_host_that_is_named_is_accepted_and_warned_of(caplog):
-    """X10"""
+    """X10, N06"""
     in_a_compose_file = {"DPOP_ISSUER": "http://keycloak:8080/realms/a"}
     with pytest.raises(ValueError, match=r"^DPOP_ISSUER: .* or list the host in DPOP_INSECURE_HTTP_HOSTS$"):
         _settings(**in_a_compose_file)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
+from dpop_asgi.core.htu import is_loopback
 from dpop_asgi.errors import Reason, Refusal
 
 # Clients can cause these rejections as well: for each reason, they can add a line a minute to the log of warnings.
@@ -58,9 +59,17 @@ def _difference(expected: object, received: object) -> str:
     if ours.scheme != theirs.scheme:
         return "the schemes differ, as behind a proxy that ends TLS"
     if ours.netloc != theirs.netloc:
-        return "the hosts differ"
+        return _of_hosts(ours.hostname or "", theirs.hostname or "")
     if theirs.path.endswith(ours.path):
         return "the path lacks a prefix, which a proxy may strip"
     if ours.path.endswith(theirs.path):
         return "the path has a prefix that clients don't send"
     return "the paths differ"
+
+
+def _of_hosts(ours: str, theirs: str) -> str:
+    if ours == theirs:
+        return "the ports differ"
+    if is_loopback(ours) and is_loopback(theirs):
+        return "localhost and 127.0.0.1 are different hosts: sign the one that is called"
+    return "the hosts differ"

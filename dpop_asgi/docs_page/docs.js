@@ -15,7 +15,7 @@ function show(element, { text, verdict = "" }) {
 
 // The key and the token
 
-let signer = null;
+let signer = null, ui = null;
 const token = () => byId("dpop-token").value.trim().replace(/^(DPoP|Bearer) +/i, "");
 
 function showKey() {
@@ -24,7 +24,18 @@ function showKey() {
 }
 
 function showToken() {
-  show(byId("dpop-token-status"), describeToken(token(), signer.thumbprint));
+  const said = describeToken(token(), signer.thumbprint);
+  show(byId("dpop-token-status"), said);
+  if (ui) showPadlocks(token() !== "" && said.verdict !== "bad");
+}
+
+/** Those of Swagger UI are closed while there is a token that will do. It need not know the token. */
+function showPadlocks(closed) {
+  for (const [name, { scheme }] of Object.entries(described().components?.securitySchemes ?? {})) {
+    if (!isDPoP(scheme)) continue;
+    if (closed) ui.preauthorizeApiKey(name, "in the panel");
+    else ui.getSystem().authActions.logout([name]);
+  }
 }
 
 async function replaceKey(jwk) {
@@ -64,11 +75,10 @@ document.addEventListener("securitypolicyviolation", ({ effectiveDirective, bloc
 
 // Requests
 
-let ui = null;
+const described = () => ui.getSystem().specSelectors.specJson().toJS();
 
 function isTokenEndpoint(url) {
-  const description = ui.getSystem().specSelectors.specJson().toJS();
-  const flows = Object.values(description.components?.securitySchemes ?? {}).flatMap((scheme) => Object.values(scheme.flows ?? {}));
+  const flows = Object.values(described().components?.securitySchemes ?? {}).flatMap((scheme) => Object.values(scheme.flows ?? {}));
   const path = ({ origin, pathname }) => origin + pathname;
   return flows.some(({ tokenUrl }) => tokenUrl && path(new URL(tokenUrl, absolute(settings.openapiUrl))) === path(new URL(url)));
 }

@@ -60,6 +60,6 @@ const EXPLAINED = {
   insufficient_scope: (told) => `the token is valid, but lacks a permission. Needed scope: ${told("scope") ?? "unknown"}.`,
   insufficient_user_authentication: (told) =>
     "the token is valid, but the user has to sign in again" +
-    (told("acr_values") ? `, by ${told("acr_values")}` : "") +
+    (told("acr_values") ? `, in the way that is called ${told("acr_values")}` : "") +
     (told("max_age") ? `, and not longer than ${told("max_age")} seconds ago` : "") + ".",
 };

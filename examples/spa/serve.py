@@ -6,6 +6,8 @@ Then open http://localhost:8001. Needs `pip install 'dpop-asgi[fastapi]' uvicorn
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +30,7 @@ SITE, API = "http://localhost:8001", "http://localhost:8000"
 issuer = Issuer("https://id.example.com", audience=API)
 
 
-def make_api(site: str) -> ASGIApp:
+def make_api(site: str, clock: Callable[[], float] = time.time) -> ASGIApp:
     """The API, which scripts of `site` may call."""
     app = FastAPI()
 
@@ -36,8 +38,8 @@ def make_api(site: str) -> ASGIApp:
     async def orders(caller: Annotated[Caller, Security(DPoP(), scopes=["orders:read"])]) -> dict[str, str | None]:
         return {"orders of": caller.subject}
 
-    verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks)
-    authenticator = Authenticator(verify_token=verifier, store=MemoryStore())
+    verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
+    authenticator = Authenticator(verify_token=verifier, store=MemoryStore(clock=clock), clock=clock)
     protected = DPoPMiddleware(app, authenticator=authenticator, protect="routes")
     # Outside of DPoPMiddleware: it answers preflights, and its headers are on rejections too.
     return CORSMiddleware(

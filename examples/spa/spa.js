@@ -23,7 +23,8 @@ async function signIn() {
 async function call(as) {
   byId("log").replaceChildren();
   const response = await as.fetch(`${api}/orders`, { headers: token ? { Authorization: `DPoP ${token}` } : {} });
-  const refused = as === signer ? "The API has rejected the request." : "Rejected: the token is useless without its key.";
+  const refused = !token ? "The API has rejected the request: there is no token yet. Sign in first."
+    : as === signer ? "The API has rejected the request." : "Rejected: the token is useless without its key.";
   say(response.ok ? `Accepted. The API says: ${await response.text()}` : refused);
 }
 

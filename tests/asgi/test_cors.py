@@ -70,7 +70,7 @@ async def test_no_shape_of_a_request_stands_for_credentials(api, method, also):
 
 
 async def test_the_log_says_where_preflights_are_answered(api, caplog):
-    """Z01: as a warning once, since anyone can cause it."""
+    """Z01, N24: as a warning once, since anyone can cause it."""
     caplog.set_level("INFO", "dpop_asgi")
     for _ in range(2):
         await api.anonymous("OPTIONS", also=PREFLIGHT)

@@ -120,7 +120,8 @@ def _of_another_host(api):
     ("make", "told"),
     [
         pytest.param(_claims(htu="http://rs.example/r"), ["the schemes differ"], id="TLS-ends-before"),
-        pytest.param(_claims(htu="https://other.example/r"), ["the hosts differ"], id="another-host"),
+        pytest.param(_claims(htu="https://other.example.com/r"), ["the hosts differ"], id="another-host"),
+        pytest.param(_claims(htu="https://rs.example:8443/r"), ["the ports differ"], id="another-port"),
         pytest.param(_claims(htu="https://rs.example/v1/r"), ["the path lacks a prefix"], id="a-prefix-stripped"),
         pytest.param(_claims(htu="https://rs.example/else"), ["the paths differ", '"https://rs.example/r"'], id="path"),
         pytest.param(_claims(iat=1), ["compare the clocks"], id="a-clock-behind"),
@@ -158,6 +159,24 @@ async def test_a_usual_mistake_of_the_operator_is_a_warning_once_a_minute(api, c
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [all(part in warning for part in told) for warning in warnings] == [True, True]
     assert ["2 more since the last warning" in warning for warning in warnings] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("public_url", "htu", "named"),
+    [
+        pytest.param("http://127.0.0.1:8000", "http://localhost:8000/r", "localhost and 127.0.0.1", id="localhost"),
+        pytest.param("http://localhost:8000", "http://[::1]:8000/r", "localhost and 127.0.0.1", id="localhost-in-IPv6"),
+        pytest.param("https://rs.example/v1/v1", "https://rs.example/v1/r", "/v1 is duplicated", id="doubled-prefix"),
+        pytest.param("https://rs.example/v1", "https://rs.example/r", "prefix that clients don't send", id="prefix"),
+        pytest.param("http://localhost", "https://localhost/r", "the schemes differ", id="TLS-ends-before"),
+    ],
+)
+async def test_the_mistake_in_the_public_url_is_named(api, caplog, public_url, htu, named):
+    """N17: not "set public_url", which all of these have."""
+    api.wrap(api.inner, public_url=public_url)
+    assert (await api.request(claims={"htu": htu})).status == 401
+    [warning] = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert named in warning
 
 
 async def test_what_clients_do_wrong_is_no_warning(api, caplog):

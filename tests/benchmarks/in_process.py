@@ -17,12 +17,13 @@ from tests.benchmarks.fastapi_routes import as_bearer, asking, bearer
 from tests.benchmarks.figures import Spread, Table
 from tests.benchmarks.material import ISSUER, ORIGIN, FastClient, FastIssuer, Fields, OpaqueIssuer, fields_of
 from tests.benchmarks.rounds import CHUNK, UNIT, VERIFY, Row, in_turn, requests, verifications
-from tests.benchmarks.subjects import App, bare, behind, introspecting, nonce_of, protected
+from tests.benchmarks.subjects import App, asked, bare, behind, introspecting, nonce_of, protected
 
 SECTION = "in process"
 BARE = "bare app, for comparison"
 ACCEPTED = "accepted request, warm client key and token, memory store"
 OBSERVED = "the same, with the metrics of OpenTelemetry"
+ROUTES = 'the same, with protect="routes" and an app that asks'
 INTROSPECTED = "introspected token, remembered"
 FIRST = "first request of a new client: key and token never seen"
 CHALLENGE = "nonce challenge, key seen before"
@@ -33,6 +34,7 @@ CLIENT = "client request through DPoPAuth, without I/O"
 BOUNDS = {
     ACCEPTED: 1.5,
     OBSERVED: 1.6,
+    ROUTES: 1.6,
     INTROSPECTED: 1.5,
     FIRST: 3.4,
     CHALLENGE: 0.3,
@@ -54,29 +56,25 @@ async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
     """All rows with `count` distinct, pre-signed requests each; the warm clients have been there before."""
     now = time.time()
     warm = [FastClient(issuer, now=now) for _ in range(8)]
-    nonce = await nonce_of(app, warm[0].fields(now=now, nonce=None))
-    first = requests(app, fields_of(warm, 64, now=now, nonce=nonce), status=200)
-    await first.run(first.arrived(0))
-    opaque = await introspected(issuer, count, now=now)
-    fastapi = asking(issuer.jwks)
-    asked = await nonce_of(fastapi, warm[0].fields(now=now, nonce=None))
-    first = requests(fastapi, fields_of(warm, 64, now=now, nonce=asked), status=200)
-    await first.run(first.arrived(0))
-    new = [FastClient(issuer, now=now) for _ in range(2 * count)]
+    nonce = await warmed(app, warm, now=now)
     accepted = list(fields_of(warm, count, now=now, nonce=nonce))
+    # With a meter of the SDK behind them; there is no span, which costs far more by itself.
+    others = {OBSERVED: observed(issuer.jwks), ROUTES: asked(issuer.jwks), FASTAPI: asking(issuer.jwks)}
+    opaque = OpaqueIssuer()
+    known = [FastClient(opaque, now=now) for _ in range(8)]
+    new = [FastClient(issuer, now=now) for _ in range(2 * count)]
     return {
         VERIFY: verifications(count),
         BARE: requests(bare, accepted, status=200),
         ACCEPTED: requests(app, accepted, status=200),
-        OBSERVED: await observed_requests(issuer, warm, count, now=now),
-        INTROSPECTED: opaque,
+        **{name: await accepted_by(other, warm, count, now=now) for name, other in others.items()},
+        INTROSPECTED: await accepted_by(introspecting(issuer.jwks, opaque.says), known, count, now=now),
         FIRST: requests(app, fields_of(new[:count], count, now=now, nonce=nonce), status=200),
         CHALLENGE: requests(app, fields_of(warm, count, now=now, nonce=None), status=401),
         COLD_CHALLENGE: requests(app, fields_of(new[count:], count, now=now, nonce=None), status=401),
         GARBAGE: requests(app, _garbage(accepted[0][0], count), status=401),
         PLAIN_CLIENT: signed_requests(PlainAuth(), count),
         CLIENT: signed_requests(DPoPAuth(accepted[0][0].decode().removeprefix("DPoP "), key=Key.generate()), count),
-        FASTAPI: requests(fastapi, fields_of(warm, count, now=now, nonce=asked), status=200),
         FASTAPI_BEARER: requests(bearer(), map(as_bearer, accepted), status=200),
     }
 
@@ -88,24 +86,18 @@ def observed(jwks: dict[str, Any]) -> DPoPMiddleware:
     return behind(verifier, store, observer=telemetry)
 
 
-async def observed_requests(issuer: FastIssuer, clients: list[FastClient], count: int, *, now: float) -> Row:
-    """As the accepted ones, with a meter of the SDK behind them; there is no span, which costs far more by itself."""
-    app = observed(issuer.jwks)
-    nonce = await nonce_of(app, clients[0].fields(now=now, nonce=None))
-    first = requests(app, fields_of(clients, 64, now=now, nonce=nonce), status=200)
-    await first.run(first.arrived(0))
+async def accepted_by(app: App, clients: list[FastClient], count: int, *, now: float) -> Row:
+    """Requests that another app accepts, of clients that it has seen."""
+    nonce = await warmed(app, clients, now=now)
     return requests(app, fields_of(clients, count, now=now, nonce=nonce), status=200)
 
 
-async def introspected(issuer: FastIssuer, count: int, *, now: float) -> Row:
-    """As the accepted ones, with opaque tokens that were asked about before."""
-    opaque = OpaqueIssuer()
-    app = introspecting(issuer.jwks, opaque.says)
-    clients = [FastClient(opaque, now=now) for _ in range(8)]
+async def warmed(app: App, clients: list[FastClient], *, now: float) -> str:
+    """The nonce of an app that has now seen these clients."""
     nonce = await nonce_of(app, clients[0].fields(now=now, nonce=None))
     first = requests(app, fields_of(clients, 64, now=now, nonce=nonce), status=200)
     await first.run(first.arrived(0))
-    return requests(app, fields_of(clients, count, now=now, nonce=nonce), status=200)
+    return nonce
 
 
 def _garbage(authorization: bytes, count: int) -> list[Fields]:

@@ -20,6 +20,7 @@ from dpop_asgi import (
     TokensByShape,
     TokenVerifier,
 )
+from dpop_asgi.starlette import Protected
 from tests.benchmarks.material import ISSUER, ORIGIN, Fields, RawVerification, scope
 
 Scope = MutableMapping[str, Any]
@@ -92,15 +93,23 @@ def introspecting(jwks: dict[str, Any], says: dict[str, dict[str, Any]]) -> DPoP
     return behind(TokensByShape(jwt=JWTVerifier(**known, jwks=jwks), opaque=opaque), MemoryStore())
 
 
+def asked(jwks: dict[str, Any]) -> DPoPMiddleware:
+    """The same where the app asks for a scope."""
+    verifier = JWTVerifier(issuer=ISSUER, audience=ORIGIN, jwks=jwks)
+    return behind(verifier, MemoryStore(), app=Protected(bare, "orders:read"), protect="routes")
+
+
 def behind(
     verify_token: TokenVerifier,
     store: Store,
     *,
     clock: Callable[[], float] = time.time,
     observer: Observer | None = None,
+    app: App = bare,
+    **options: Any,
 ) -> DPoPMiddleware:
     authenticator = Authenticator(verify_token=verify_token, store=store, clock=clock, observer=observer)
-    return DPoPMiddleware(bare, authenticator=authenticator, public_url=ORIGIN)
+    return DPoPMiddleware(app, authenticator=authenticator, public_url=ORIGIN, **options)
 
 
 def served(name: str, jwks: dict[str, Any], redis_url: str) -> App:

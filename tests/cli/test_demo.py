@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.processes import RedisServer, free_port
 
-STEPS = 13
+STEPS = 14
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 ROW = re.compile(r"^ ?\d+  .+ (yes|no) *$", re.MULTILINE)
 
@@ -31,6 +31,9 @@ def test_every_answer_is_as_expected(start, nothing_is_left_of):
     assert CONTROL.search(demo.output) is None
     assert max(map(len, demo.output.splitlines())) <= 80
     assert re.search(r"eyJ[\w-]{10}", demo.output) is None, "a token or proof is printed"
+    # N24: where the token comes from, and how to go on.
+    assert re.search(r"→ POST /token\n.*?DPoP +eyJ.*?\"token_type\":\"DPoP\"", demo.output, re.DOTALL)
+    assert "dpop-asgi demo --serve" in demo.output
     nothing_is_left_of(demo)
 
 

@@ -3,7 +3,8 @@ import os
 import httpx2
 import pytest
 
-from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer, IssuerServer, find_example
+from dpop_asgi.cli.demo.issuer import IssuerServer
+from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer, find_example
 from tests.support.processes import ROOT
 
 

@@ -105,9 +105,11 @@ def test_another_scheme_counts_as_no_credentials(value):
     ],
 )
 def test_without_the_header_there_are_no_credentials(fields):
+    """A7: the log says if there is a proof, which a proxy has left where it has taken the token."""
     with pytest.raises(MissingCredentials) as refused:
         read_credentials(fields)
     assert refused.value.reason is Reason.AUTHORIZATION_MISSING
+    assert refused.value.facts == {"proofs": sum(name == b"dpop" for name, _ in fields)}
 
 
 @pytest.mark.requirement("R-7.2-01")

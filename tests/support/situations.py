@@ -217,6 +217,11 @@ SITUATIONS = {
     "other-port": (sets(url="https://api.example.com:8443/orders"), [R.TARGET_MISMATCH], "The ports differ"),
     "internal-address": (sets(url="http://10.0.0.5:8000/orders"), [R.TARGET_MISMATCH], "internal address (10.0.0.5)"),
     "internal-name": (sets(htu="http://backend:8000/orders"), [R.TARGET_MISMATCH], "signs an internal address"),
+    "localhost-for-127.0.0.1": (
+        sets(url="http://127.0.0.1:8000/orders", htu="http://localhost:8000/orders"),
+        [R.TARGET_MISMATCH],
+        "localhost is signed, 127.0.0.1 is called",
+    ),
     "other-host": (sets(htu="https://api.example.org/orders"), [R.TARGET_MISMATCH], "The hosts differ: "),
     "www": (sets(htu="https://www.api.example.com/orders"), [R.TARGET_MISMATCH], "differ by www"),
     "dot-after-the-host": (sets(htu="https://api.example.com./orders"), [R.TARGET_MISMATCH], "a dot at its end"),

@@ -2,9 +2,10 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import responses
+from urllib.parse import urlsplit
 
 import httpx2
 from websockets.exceptions import InvalidStatus, WebSocketException
@@ -24,7 +25,7 @@ class Exchange:
 
     Attributes:
         request_line: the request line without the HTTP version.
-        sent: the request headers that matter.
+        sent: the request headers that matter, and the body.
         sent_at: seconds since the epoch.
         status: the response's status.
         received: its headers, names in lower case.
@@ -90,7 +91,7 @@ class DemoClient:
         Raises:
             CannotRun: If there is no response.
         """
-        return self._timed(path, headers, websocket=False)
+        return self._timed(f"GET {path}", headers, lambda: self._request("GET", self._server.url + path, headers))
 
     def echo(self, path: str, headers: Mapping[str, str]) -> Exchange:
         """Open a WebSocket, send hello and receive the echo. A rejected handshake is a response, too.
@@ -98,20 +99,29 @@ class DemoClient:
         Raises:
             CannotRun: If there is no response.
         """
-        return self._timed(path, headers, websocket=True)
+        return self._timed(f"GET {path}", {"Upgrade": "websocket", **headers}, lambda: self._hello(path, headers))
 
-    def _timed(self, path: str, headers: Mapping[str, str], *, websocket: bool) -> Exchange:
+    def post(self, url: str, headers: Mapping[str, str], form: Mapping[str, str]) -> Exchange:
+        """Send a form to another server.
+
+        Raises:
+            CannotRun: If there is no response.
+        """
+        sent = {**headers, "Body": "  ".join(f"{name}={value}" for name, value in form.items())}
+        return self._timed(f"POST {urlsplit(url).path}", sent, lambda: self._request("POST", url, headers, data=form))
+
+    def _timed(self, request_line: str, sent: Mapping[str, str], send: Callable[[], _Received]) -> Exchange:
         self._server.news()
         sent_at, start = time.time(), time.perf_counter()
         try:
-            response = self._hello(path, headers) if websocket else self._request(path, headers)
+            response = send()
         except (httpx2.HTTPError, WebSocketException, OSError) as error:
             self._server.check()
-            msg = f"The resource server does not respond: {type(error).__name__}: {error}"
+            msg = f"There is no response to {request_line}: {type(error).__name__}: {error}"
             raise CannotRun(msg) from error
         return Exchange(
-            request_line=f"GET {path}",
-            sent={"Upgrade": "websocket", **headers} if websocket else headers,
+            request_line=request_line,
+            sent=sent,
             sent_at=sent_at,
             status=response.status,
             received=response.received,
@@ -120,8 +130,10 @@ class DemoClient:
             log=self._server.rejection(),
         )
 
-    def _request(self, path: str, headers: Mapping[str, str]) -> _Received:
-        response = self._http.get(self._server.url + path, headers=dict(headers))
+    def _request(
+        self, method: str, url: str, headers: Mapping[str, str], data: Mapping[str, str] | None = None
+    ) -> _Received:
+        response = self._http.request(method, url, headers=dict(headers), data=data)
         return _Received(response.status_code, dict(response.headers), response.text)
 
     def _hello(self, path: str, headers: Mapping[str, str]) -> _Received:

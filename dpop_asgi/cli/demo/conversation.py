@@ -1,5 +1,6 @@
 """The steps of the demo, in order. Some have to wait for nonces to rotate; how long is computed, not guessed."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -37,14 +38,15 @@ class Conversation:
     Args:
         api: sends requests to the server.
         url: the server's origin.
-        issuer: issues the access token.
+        issuer: has a token endpoint.
         wait: waits until a time, in seconds since the epoch, and prints why.
     """
 
     def __init__(self, api: DemoClient, url: str, issuer: Issuer, wait: Callable[[float, str], None]) -> None:
         self.client: Client = Client()
         self.attacker: Client = Client()
-        self.token: str = issuer.access_token(self.client)
+        self.token: str = ""
+        self._issuer = issuer
         self._api = api
         self._url = url
         self._wait = wait
@@ -52,6 +54,7 @@ class Conversation:
 
     def steps(self) -> Iterator[Step]:
         """Each step, once its response has arrived."""
+        yield self._token_request()
         yield self._without_credentials()
         yield from _in_time(self._challenge_retry_replay)
         yield from _in_time(self._nonce_of_last_slot)
@@ -82,6 +85,20 @@ class Conversation:
     def _with_fresh_nonce(self, make: Callable[[str], Step]) -> _Attempt:
         nonce, slot = self._fresh_nonce()
         return [make(nonce)], NONCES.end(slot)
+
+    def _token_request(self) -> Step:
+        url = f"{self._issuer.url}/token"
+        form = {"grant_type": "authorization_code", "code": "of-a-sign-in", "client_id": "demo-client"}
+        seen = self._api.post(url, {"DPoP": self.client.proof("POST", url)}, form)
+        self.token = json.loads(seen.content).get("access_token", "")
+        return Step(
+            title="A token for the key",
+            sentence="A user has signed in. The client asks the issuer for the access token, with a proof: the issuer "
+            "binds the token to the key of the proof.",
+            look_at="key",
+            expected=Expected(status=200),
+            seen=seen,
+        )
 
     def _without_credentials(self) -> Step:
         return Step(

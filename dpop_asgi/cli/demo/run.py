@@ -11,8 +11,9 @@ from contextlib import ExitStack, contextmanager
 
 from dpop_asgi.cli.demo.client import DemoClient
 from dpop_asgi.cli.demo.conversation import NONCES, Conversation
+from dpop_asgi.cli.demo.issuer import IssuerServer
 from dpop_asgi.cli.demo.screen import Screen
-from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer, IssuerServer
+from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer
 from dpop_asgi.cli.demo.steps import exit_code
 from dpop_asgi.cli.demo.words import head
 from dpop_asgi.errors import StoreError
@@ -58,8 +59,8 @@ def run(store: str) -> int:
         screen.opening(
             {
                 **_facts(issuer, server, store, NONCES),
-                "client": f"key {head(conversation.client.thumbprint)}  has a token bound to this key",
-                "attacker": f"key {head(conversation.attacker.thumbprint)}  has stolen the token and recorded requests",
+                "client": f"key {head(conversation.client.thumbprint)}  will have a token bound to this key",
+                "attacker": f"key {head(conversation.attacker.thumbprint)}  will steal the token and record requests",
                 "not shown": "requests that only fetch a new nonce for the next step",
             }
         )
@@ -69,6 +70,7 @@ def run(store: str) -> int:
             steps.append(step)
     screen.table(steps)
     screen.verdict(steps, time.monotonic() - start)
+    screen.say("Call such a server yourself, with curl or Python: dpop-asgi demo --serve")
     return exit_code(steps)
 
 

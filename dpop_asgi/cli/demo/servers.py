@@ -1,13 +1,11 @@
-"""Starts and stops the demo's servers: the resource server as a process, the issuer in a thread."""
+"""Starts and stops the demo's resource server, as a process."""
 
 import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -15,15 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, Self
 
-import uvicorn
-
-from dpop_asgi.testing import Issuer
-
 _ROOT = Path(__file__).resolve().parents[3]
 
 # A cold start on a busy machine takes a few seconds. Anything longer than this hangs.
 _START_SECONDS = 30.0
-_STOP_SECONDS = 5.0
+STOP_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 
 _RUNNING = re.compile(r"Uvicorn running on (http://[\d.]+:\d+)")
@@ -112,7 +106,7 @@ class ExampleServer:
             command += ["--timeout-graceful-shutdown", "1"]
             self._start(command)
             stack.callback(self._stop)
-            _wait_for(self._is_running, "The resource server did not start.")
+            wait_for(self._is_running, "The resource server did not start.")
             self._running = stack.pop_all()
         return self
 
@@ -130,7 +124,7 @@ class ExampleServer:
         try:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_STOP_SECONDS)
+                self._process.wait(STOP_SECONDS)
         finally:
             self._process.kill()  # does nothing if it has exited
             self._process.wait()
@@ -169,32 +163,12 @@ class ExampleServer:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
 
-class IssuerServer:
-    """A token issuer on a free loopback port, in a thread.
+def wait_for(condition: Callable[[], Any], otherwise: str) -> None:
+    """Wait until a server runs.
 
-    Args:
-        audience: the audience of its tokens.
+    Raises:
+        CannotRun: If it doesn't; the message is `otherwise`.
     """
-
-    def __init__(self, audience: str) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.issuer: Issuer = Issuer(f"http://127.0.0.1:{self._socket.getsockname()[1]}", audience=audience)
-        config = uvicorn.Config(self.issuer.app, log_config=None, access_log=False, lifespan="off", ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        _wait_for(lambda: self._server.started, "The issuer did not start.")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(_STOP_SECONDS)
-        self._socket.close()
-
-
-def _wait_for(condition: Callable[[], Any], otherwise: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not condition():
         if time.monotonic() > deadline:

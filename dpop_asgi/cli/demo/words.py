@@ -127,11 +127,14 @@ def _challenge(value: str) -> Text:
 
 
 def _body(content: str) -> str:
-    """JSON with a space after each comma, where lines can break."""
+    """JSON with a space after each comma, where lines can break, and with the beginning of a token."""
     try:
-        return json.dumps(json.loads(content), separators=(", ", ":"))
+        members = json.loads(content)
     except ValueError:
         return content
+    if isinstance(members, dict) and "access_token" in members:
+        members["access_token"] = head(str(members["access_token"]))
+    return json.dumps(members, separators=(", ", ":"), ensure_ascii=False)
 
 
 def _decoded(segment: str) -> dict[str, Any]:

@@ -94,6 +94,11 @@ def _internal(signed: Place, request: Place) -> Advice | None:
 def _host(signed: Place, request: Place) -> Advice | None:
     if signed.host == request.host:
         return None
+    if is_loopback(signed.host) and is_loopback(request.host):
+        return Advice(
+            f"{signed.host} is signed, {request.host} is called: both are this machine, but not the same URL.",
+            _SIGN_CALLED,
+        )
     if signed.host.removeprefix("www.") == request.host.removeprefix("www."):
         return Advice("The hosts differ by www.", _SIGN_CALLED)
     if signed.host.rstrip(".") == request.host.rstrip("."):
