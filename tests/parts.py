@@ -42,7 +42,6 @@ PATIENT = (
 )
 # Those that take longest come first, so that no core has nothing to do while another is at one of them.
 LONG = (
-    "tests/cluster/test_failover.py",
     "tests/cluster/test_nothing_is_accepted_twice.py",
     "tests/e2e/test_soak.py",
     "tests/e2e/test_rotation.py",
@@ -59,7 +58,6 @@ LONG = (
 )
 # Tests of one file share its servers and are run by one process, but for these: each word has servers of its own.
 DIVIDED = {
-    "tests/cluster/test_failover.py": ("sentinel", "cluster"),
     "tests/cluster/test_nothing_is_accepted_twice.py": ("sentinel", "cluster", "identity"),
     "tests/e2e/test_outages.py": ("killed", "frozen"),
 }
