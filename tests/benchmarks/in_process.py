@@ -8,11 +8,8 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from dpop_asgi import DPoPMiddleware, JWTVerifier, MemoryStore
-from dpop_asgi.client import DPoPAuth, Key
 from dpop_asgi.opentelemetry import Telemetry
-from tests.benchmarks import cores
-from tests.benchmarks.bench import Bench, run, worker
-from tests.benchmarks.clients import PlainAuth, signed_requests
+from tests.benchmarks.bench import Bench, run
 from tests.benchmarks.fastapi_routes import as_bearer, asking, bearer
 from tests.benchmarks.figures import Spread, Table
 from tests.benchmarks.material import ISSUER, ORIGIN, FastClient, FastIssuer, Fields, OpaqueIssuer, fields_of
@@ -28,8 +25,6 @@ FIRST = "first request of a new client: key and token never seen"
 CHALLENGE = "nonce challenge, key seen before"
 COLD_CHALLENGE = "nonce challenge, key never seen"
 GARBAGE = "garbage of 64 KiB in DPoP"
-PLAIN_CLIENT = "client request: one raw P-256 signature in an httpx2.Auth that does nothing else"
-CLIENT = "client request through DPoPAuth, without I/O"
 BOUNDS = {
     ACCEPTED: 1.5,
     OBSERVED: 1.6,
@@ -40,8 +35,6 @@ BOUNDS = {
     GARBAGE: 0.2,
 }
 
-# Against PLAIN_CLIENT: 30 µs where a signature takes 35, and httpx2 another 10 around it.
-CLIENT_BOUND = 1.65
 FASTAPI = 'FastAPI: Security(DPoP(), scopes=[...]) with protect="routes"'
 FASTAPI_BEARER = "FastAPI: HTTPBearer and one raw verification"
 
@@ -50,62 +43,46 @@ FASTAPI_BOUND = 1.6
 _GARBAGE_BYTES = 65_536
 
 
+async def warmed(app: App, clients: list[FastClient], now: float) -> str:
+    """The nonce of an app that these clients have used before."""
+    nonce = await nonce_of(app, clients[0].fields(now=now, nonce=None))
+    first = requests(app, fields_of(clients, 64, now=now, nonce=nonce), status=200)
+    await first.run(first.arrived(0))
+    return nonce
+
+
+async def warm_requests(app: App, clients: list[FastClient], count: int, now: float) -> Row:
+    return requests(app, fields_of(clients, count, now=now, nonce=await warmed(app, clients, now)), status=200)
+
+
 async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
     """All rows with `count` distinct, pre-signed requests each; the warm clients have been there before."""
-    now = time.time()
+    now, opaque = time.time(), OpaqueIssuer()
     warm = [FastClient(issuer, now=now) for _ in range(8)]
-    nonce = await nonce_of(app, warm[0].fields(now=now, nonce=None))
-    first = requests(app, fields_of(warm, 64, now=now, nonce=nonce), status=200)
-    await first.run(first.arrived(0))
-    opaque = await introspected(issuer, count, now=now)
-    fastapi = asking(issuer.jwks)
-    asked = await nonce_of(fastapi, warm[0].fields(now=now, nonce=None))
-    first = requests(fastapi, fields_of(warm, 64, now=now, nonce=asked), status=200)
-    await first.run(first.arrived(0))
+    with_opaque_tokens = [FastClient(opaque, now=now) for _ in range(8)]
     new = [FastClient(issuer, now=now) for _ in range(2 * count)]
+    nonce = await warmed(app, warm, now)
     accepted = list(fields_of(warm, count, now=now, nonce=nonce))
     return {
         VERIFY: verifications(count),
         BARE: requests(bare, accepted, status=200),
         ACCEPTED: requests(app, accepted, status=200),
-        OBSERVED: await observed_requests(issuer, warm, count, now=now),
-        INTROSPECTED: opaque,
+        OBSERVED: await warm_requests(observed(issuer.jwks), warm, count, now),
+        INTROSPECTED: await warm_requests(introspecting(issuer.jwks, opaque.says), with_opaque_tokens, count, now),
         FIRST: requests(app, fields_of(new[:count], count, now=now, nonce=nonce), status=200),
         CHALLENGE: requests(app, fields_of(warm, count, now=now, nonce=None), status=401),
         COLD_CHALLENGE: requests(app, fields_of(new[count:], count, now=now, nonce=None), status=401),
         GARBAGE: requests(app, _garbage(accepted[0][0], count), status=401),
-        PLAIN_CLIENT: signed_requests(PlainAuth(), count),
-        CLIENT: signed_requests(DPoPAuth(accepted[0][0].decode().removeprefix("DPoP "), key=Key.generate()), count),
-        FASTAPI: requests(fastapi, fields_of(warm, count, now=now, nonce=asked), status=200),
+        FASTAPI: await warm_requests(asking(issuer.jwks), warm, count, now),
         FASTAPI_BEARER: requests(bearer(), map(as_bearer, accepted), status=200),
     }
 
 
 def observed(jwks: dict[str, Any]) -> DPoPMiddleware:
-    """The protected app with telemetry, and the SDK that collects it."""
+    """With a meter of the SDK behind it; there is no span, which costs far more by itself."""
     store, verifier = MemoryStore(), JWTVerifier(issuer=ISSUER, audience=ORIGIN, jwks=jwks)
     telemetry = Telemetry(store, verifier, meter_provider=MeterProvider([InMemoryMetricReader()]))
     return behind(verifier, store, observer=telemetry)
-
-
-async def observed_requests(issuer: FastIssuer, clients: list[FastClient], count: int, *, now: float) -> Row:
-    """As the accepted ones, with a meter of the SDK behind them; there is no span, which costs far more by itself."""
-    app = observed(issuer.jwks)
-    nonce = await nonce_of(app, clients[0].fields(now=now, nonce=None))
-    first = requests(app, fields_of(clients, 64, now=now, nonce=nonce), status=200)
-    await first.run(first.arrived(0))
-    return requests(app, fields_of(clients, count, now=now, nonce=nonce), status=200)
-
-
-async def introspected(issuer: FastIssuer, count: int, *, now: float) -> Row:
-    """As the accepted ones, with opaque tokens that were asked about before."""
-    opaque = OpaqueIssuer()
-    app = introspecting(issuer.jwks, opaque.says)
-    clients = [FastClient(opaque, now=now) for _ in range(8)]
-    nonce = await nonce_of(app, clients[0].fields(now=now, nonce=None))
-    first = requests(app, fields_of(clients, 64, now=now, nonce=nonce), status=200)
-    await first.run(first.arrived(0))
-    return requests(app, fields_of(clients, count, now=now, nonce=nonce), status=200)
 
 
 def _garbage(authorization: bytes, count: int) -> list[Fields]:
@@ -126,17 +103,9 @@ def measure(secret: int, rounds: int) -> dict[str, list[float]]:
 
 
 def run_section(bench: Bench) -> None:
-    pooled: dict[str, list[float]] = {}
-    secret = FastIssuer().secret
-    with worker(cores.tested()) as process:
-        for number in range(bench.repeat):
-            bench.step(f"run {number + 1} of {bench.repeat}")
-            for name, seconds in process.submit(measure, secret, bench.size(120, 4)).result().items():
-                pooled.setdefault(name, []).extend(seconds)
+    pooled = bench.pooled(measure, FastIssuer().secret, bench.size(120, 4))
     for name, bound in BOUNDS.items():
         bench.results.add(SECTION, name, Spread.of_ratios(pooled[name], pooled[VERIFY]), UNIT, at_most=bound)
-    added = Spread.of_ratios(pooled[CLIENT], pooled[PLAIN_CLIENT])
-    bench.results.add(SECTION, CLIENT, added, "plain requests", at_most=CLIENT_BOUND)
     ratio = Spread.of_ratios(pooled[FASTAPI], pooled[FASTAPI_BEARER])
     bench.results.add(SECTION, FASTAPI, ratio, f"times {FASTAPI_BEARER}", at_most=FASTAPI_BOUND)
     bench.results.tables.append(table("One request in process", pooled))
