@@ -36,7 +36,6 @@ PATIENT = (
     "tests/e2e/test_event_loops.py",
     "tests/e2e/test_event_loops_at_once.py",
     "tests/e2e/test_fork.py",
-    "tests/e2e/test_issuer_keys.py",
     "tests/e2e/test_redis_commands.py",
     "tests/e2e/test_several_processes.py",
 )
@@ -44,8 +43,6 @@ PATIENT = (
 LONG = (
     "tests/cluster/test_nothing_is_accepted_twice.py",
     "tests/e2e/test_soak.py",
-    "tests/e2e/test_rotation.py",
-    "tests/e2e/test_outages.py",
     "tests/e2e/test_cancellation.py",
     "tests/e2e/test_fork.py",
     "tests/cli/test_demo.py",
@@ -59,7 +56,6 @@ LONG = (
 # Tests of one file share its servers and are run by one process, but for these: each word has servers of its own.
 DIVIDED = {
     "tests/cluster/test_nothing_is_accepted_twice.py": ("sentinel", "cluster", "identity"),
-    "tests/e2e/test_outages.py": ("killed", "frozen"),
 }
 _BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 PARTS = {

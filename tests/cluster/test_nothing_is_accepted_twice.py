@@ -15,6 +15,7 @@ from tests.fence.observation import RECOVERY, observe
 
 _TOPOLOGIES = {"sentinel": "_sentinel", "sentinel_on_two_sides": "_sentinel", "cluster": "_cluster"}
 
+
 def _of(*names):
     """The events whose names begin so. A stage lasts for its events, an observation for the tests of its event."""
     rows = [pytest.param(event.stage, event, id=event.name) for event in EVENTS if event.name.startswith(names)]

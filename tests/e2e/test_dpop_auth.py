@@ -28,7 +28,7 @@ from tests.support.busy import patient
 from tests.support.processes import ROOT, ResourceServer
 from tests.support.serving import Served
 
-# In slots. A nonce lives for 1.2 at least, see test_rotation.
+# In slots. A nonce lives for 1.2 at least, see test_clients.
 PERIODS, PAUSE = 5, 0.2
 UPLOAD = b"x" * 1_000_000
 KEY_FILE = ec.generate_private_key(ec.SECP256R1()).private_bytes(
