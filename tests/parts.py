@@ -34,7 +34,6 @@ PATIENT = (
     "tests/cluster/test_unready_servers.py",
     "tests/e2e/test_cancellation.py",
     "tests/e2e/test_event_loops.py",
-    "tests/e2e/test_event_loops_at_once.py",
     "tests/e2e/test_fork.py",
     "tests/e2e/test_redis_commands.py",
     "tests/e2e/test_several_processes.py",
