@@ -35,19 +35,14 @@ PATIENT = (
     "tests/cluster/test_unready_servers.py",
     "tests/e2e/test_cancellation.py",
     "tests/e2e/test_event_loops.py",
-    "tests/e2e/test_event_loops_at_once.py",
     "tests/e2e/test_fork.py",
-    "tests/e2e/test_issuer_keys.py",
     "tests/e2e/test_redis_commands.py",
     "tests/e2e/test_several_processes.py",
 )
 # Those that take longest come first, so that no core has nothing to do while another is at one of them.
 LONG = (
-    "tests/cluster/test_failover.py",
     "tests/cluster/test_nothing_is_accepted_twice.py",
     "tests/e2e/test_soak.py",
-    "tests/e2e/test_rotation.py",
-    "tests/e2e/test_outages.py",
     "tests/e2e/test_cancellation.py",
     "tests/e2e/test_fork.py",
     "tests/cli/test_demo.py",
@@ -60,9 +55,7 @@ LONG = (
 )
 # Tests of one file share its servers and are run by one process, but for these: each word has servers of its own.
 DIVIDED = {
-    "tests/cluster/test_failover.py": ("sentinel", "cluster"),
     "tests/cluster/test_nothing_is_accepted_twice.py": ("sentinel", "cluster", "identity"),
-    "tests/e2e/test_outages.py": ("killed", "frozen"),
 }
 _BY_FILE = ["--dist", "loadfile", "--no-loadscope-reorder"]
 PARTS = {

@@ -13,43 +13,36 @@ from collections import Counter
 import pytest
 
 from dpop_asgi import MemoryStore
-from tests.benchmarks import cold_start, in_process, runner
+from tests.benchmarks import in_process
+from tests.benchmarks.__main__ import SECTIONS
 from tests.benchmarks.figures import Figure, Results, Spread
 from tests.benchmarks.material import FastClient, FastIssuer, fields_of, scope
 from tests.benchmarks.subjects import Sink, bare, nonce_of, protected, redis_store
 from tests.set_up import CLIENTS
 from tests.support.processes import ROOT
 
-WITHOUT_COVERAGE = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-
-
-def _benchmarks(*arguments, before=(), environment=WITHOUT_COVERAGE):
-    command = [sys.executable, *before, "-m", "tests.benchmarks", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
-
-
 # The harness
 
 
 # Of each section, its figures and how the titles of its tables begin.
-FIGURES = {"in process": 10, "throughput": 4, "latency": 2, "Redis": 4, "processes": 1, "memory": 1}
-TABLES = (
-    *("One request in process", "Throughput under", "Latency at", "Processor time of Redis"),
-    *("Processes that share one Redis", "Memory, "),
-)
+FIGURES = {"in process": 10, "throughput": 4, "Redis": 4, "processes": 1, "memory": 1}
+TABLES = ("One request in process", "Throughput under", "Processor time of Redis", "Processes that share", "Memory, ")
 
 
 def _written(tmp_path, redis_binary, *sections):
     """What a quick run of these wrote."""
     only = [word for section in sections for word in ("--only", section)]
-    environment = {**WITHOUT_COVERAGE, "REDIS_SERVER": redis_binary}
-    done = _benchmarks("--quick", *only, "--json", str(tmp_path / "f.json"), environment=environment)
+    command = [sys.executable, "-m", "tests.benchmarks", "--quick", *only, "--json", str(tmp_path / "f.json")]
+    # Under coverage it would measure coverage.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    environment["REDIS_SERVER"] = redis_binary
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((tmp_path / "f.json").read_text())
 
 
 def test_each_section_measures_something_and_writes_it(tmp_path, redis_binary):
-    sections = [section for section in runner.SECTIONS if section not in {"cold-start", "peers"}]
+    sections = [section for section in SECTIONS if section != "peers"]
     written = _written(tmp_path, redis_binary, *sections)
     assert written["settings"]["sections"] == sections
     assert Counter(figure["section"] for figure in written["figures"]) == FIGURES
@@ -65,19 +58,6 @@ def test_a_section_that_is_asked_for_is_measured_alone(tmp_path, redis_binary):
     assert written["settings"]["sections"] == ["peers"]
     assert Counter(figure["section"] for figure in written["figures"]) == {"peers": 5}
     assert all(table["rows"] for table in written["tables"])
-
-
-def test_under_coverage_nothing_is_measured(tmp_path):
-    run = ("-m", "coverage", "run", f"--data-file={tmp_path / 'data'}")
-    done = _benchmarks("--quick", "--only", "in-process", before=run)
-    assert done.returncode == 1
-    assert "under coverage" in done.stderr
-    assert done.stdout == ""
-
-
-def test_what_only_extras_bring_is_told_by_who_imports_it():
-    assert cold_start.imported_extras("dpop_asgi") == []
-    assert "typer" in cold_start.imported_extras("dpop_asgi.cli.app")
 
 
 @pytest.mark.parametrize(

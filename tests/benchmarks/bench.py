@@ -1,9 +1,13 @@
-"""What every section works with: options, results, processes that measure."""
+"""What every section works with: options, results, processes that measure, and which core does what.
+
+The program under test has a core for itself, what loads it has another.
+"""
 
 import asyncio
 import gc
 import logging
 import multiprocessing
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -12,11 +16,22 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from tests.benchmarks import cores
 from tests.benchmarks.figures import Results
 from tests.support.processes import RedisServer
 
 _Result = TypeVar("_Result")
+
+
+def core(number: int) -> int | None:
+    """0 is for what is tested, 1 for what loads it, 2 for Redis; `None` where there is none, or none can be chosen."""
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return usable[number] if 1 < len(usable) > number else None
+
+
+def pin(core: int | None, pid: int = 0) -> None:
+    """Keep a process (this one by default) on one core; `None` leaves it where it is."""
+    if core is not None:
+        os.sched_setaffinity(pid, {core})
 
 
 @dataclass(slots=True)
@@ -52,8 +67,18 @@ class Bench:
             with server.client() as connection:
                 process = connection.info("server")["process_id"]
             if pinned:
-                cores.pin(cores.redis(), process)
+                pin(core(2), process)
             yield server
+
+    def pooled(self, measure: Callable[..., dict[str, list[float]]], *given: Any) -> dict[str, list[float]]:
+        """The samples of several runs, each of them in a process that measures."""
+        pooled: dict[str, list[float]] = {}
+        for number in range(self.repeat):
+            self.step(f"run {number + 1} of {self.repeat}")
+            with worker(core(0)) as process:
+                for name, samples in process.submit(measure, *given).result().items():
+                    pooled.setdefault(name, []).extend(samples)
+        return pooled
 
 
 def worker(core: int | None) -> ProcessPoolExecutor:
@@ -64,7 +89,7 @@ def worker(core: int | None) -> ProcessPoolExecutor:
 
 def settle(core: int | None) -> None:
     """What a process that measures does first."""
-    cores.pin(core)
+    pin(core)
     # A memory store in a child process warns of several workers.
     logging.getLogger("dpop_asgi").setLevel(logging.ERROR)
 

@@ -1,16 +1,21 @@
-"""What was measured, as data: figures with their bounds, and tables."""
+"""What was measured: figures with their bounds, and tables; shown in a terminal, and written as JSON."""
 
 import json
+import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table as RichTable
+
 _PACKAGES = ("dpop-asgi", "cryptography", "joserfc", "redis", "hiredis", "starlette", "uvicorn", "uvloop", "httptools")
 _PACKAGES += ("PyJWT", "Authlib", "pydpop")
+_MARKS = {True: "[green]holds[/]", False: "[red]does not[/]", None: ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,11 @@ class Spread:
     def of_ratios(cls, numerators: Sequence[float], denominators: Sequence[float]) -> "Spread":
         """Round by round: what disturbed the machine in a round disturbed both."""
         return cls.of([one / other for one, other in zip(numerators, denominators, strict=True)])
+
+    def __str__(self) -> str:
+        if self.low == self.high:
+            return f"{self.middle:.4g}"
+        return f"{self.middle:.3g} ({self.low:.3g} to {self.high:.3g})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,23 @@ class Results:
     def all_hold(self) -> bool:
         return all(figure.holds is not False for figure in self.figures)
 
+    def show(self, console: Console) -> None:
+        for table in self.tables:
+            rows = [[f"{cell:,}" if isinstance(cell, int | float) else str(cell) for cell in row] for row in table.rows]
+            console.print(_shown(table.title, table.columns, rows, table.note, left=1))
+        figures = [
+            (one.section, one.what, one.unit, str(one.value), one.bound, _MARKS[one.holds]) for one in self.figures
+        ]
+        note = "median, and in brackets where four of five measurements lie"
+        columns = ("section", "what", "unit", "figure", "bound", "")
+        console.print(_shown("Figures and their bounds", columns, figures, note, left=3))
+        if self.settings["quick"]:
+            console.print("[yellow]--quick: these figures show only that the benchmarks work.[/]")
+        elif (load := self.settings["load before"]) > 0.5:
+            console.print(
+                f"[yellow]This machine was in use: load {load:.1f} on {os.cpu_count()} cores at the start.[/]"
+            )
+
     def write(self, path: Path) -> None:
         figures = [{**asdict(figure), "bound": figure.bound, "holds": figure.holds} for figure in self.figures]
         document = {"machine": _machine(), **asdict(self), "figures": figures}
@@ -92,18 +119,20 @@ class Results:
         path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def _shown(title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], note: str, *, left: int) -> RichTable:
+    """The first columns begin at the left."""
+    table = RichTable(title=title, title_justify="left", caption=note or None, caption_justify="left")
+    for position, name in enumerate(columns):
+        table.add_column(name, justify="left" if position < left else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def _machine() -> dict[str, Any]:
     """On what, and with what, it was measured."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _processor(),
         "packages": {name: version(name) for name in _PACKAGES},
     }
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()

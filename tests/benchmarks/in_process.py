@@ -10,8 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from dpop_asgi import DPoPMiddleware, JWTVerifier, MemoryStore
 from dpop_asgi.client import DPoPAuth, Key
 from dpop_asgi.opentelemetry import Telemetry
-from tests.benchmarks import cores
-from tests.benchmarks.bench import Bench, run, worker
+from tests.benchmarks.bench import Bench, run
 from tests.benchmarks.clients import PlainAuth, signed_requests
 from tests.benchmarks.fastapi_routes import as_bearer, asking, bearer
 from tests.benchmarks.figures import Spread, Table
@@ -52,52 +51,49 @@ FASTAPI_BOUND = 1.6
 _GARBAGE_BYTES = 65_536
 
 
+async def warmed(app: App, clients: list[FastClient], now: float) -> str:
+    """The nonce of an app that these clients have used before."""
+    nonce = await nonce_of(app, clients[0].fields(now=now, nonce=None))
+    first = requests(app, fields_of(clients, 64, now=now, nonce=nonce), status=200)
+    await first.run(first.arrived(0))
+    return nonce
+
+
+async def warm_requests(app: App, clients: list[FastClient], count: int, now: float) -> Row:
+    return requests(app, fields_of(clients, count, now=now, nonce=await warmed(app, clients, now)), status=200)
+
+
 async def prepared(app: App, issuer: FastIssuer, count: int) -> dict[str, Row]:
     """All rows with `count` distinct, pre-signed requests each; the warm clients have been there before."""
-    now = time.time()
+    now, opaque = time.time(), OpaqueIssuer()
     warm = [FastClient(issuer, now=now) for _ in range(8)]
-    nonce = await warmed(app, warm, now=now)
-    accepted = list(fields_of(warm, count, now=now, nonce=nonce))
-    # With a meter of the SDK behind them; there is no span, which costs far more by itself.
-    others = {OBSERVED: observed(issuer.jwks), ROUTES: asked(issuer.jwks), FASTAPI: asking(issuer.jwks)}
-    opaque = OpaqueIssuer()
-    known = [FastClient(opaque, now=now) for _ in range(8)]
+    with_opaque_tokens = [FastClient(opaque, now=now) for _ in range(8)]
     new = [FastClient(issuer, now=now) for _ in range(2 * count)]
+    nonce = await warmed(app, warm, now)
+    accepted = list(fields_of(warm, count, now=now, nonce=nonce))
     return {
         VERIFY: verifications(count),
         BARE: requests(bare, accepted, status=200),
         ACCEPTED: requests(app, accepted, status=200),
-        **{name: await accepted_by(other, warm, count, now=now) for name, other in others.items()},
-        INTROSPECTED: await accepted_by(introspecting(issuer.jwks, opaque.says), known, count, now=now),
+        OBSERVED: await warm_requests(observed(issuer.jwks), warm, count, now),
+        ROUTES: await warm_requests(asked(issuer.jwks), warm, count, now),
+        INTROSPECTED: await warm_requests(introspecting(issuer.jwks, opaque.says), with_opaque_tokens, count, now),
         FIRST: requests(app, fields_of(new[:count], count, now=now, nonce=nonce), status=200),
         CHALLENGE: requests(app, fields_of(warm, count, now=now, nonce=None), status=401),
         COLD_CHALLENGE: requests(app, fields_of(new[count:], count, now=now, nonce=None), status=401),
         GARBAGE: requests(app, _garbage(accepted[0][0], count), status=401),
         PLAIN_CLIENT: signed_requests(PlainAuth(), count),
         CLIENT: signed_requests(DPoPAuth(accepted[0][0].decode().removeprefix("DPoP "), key=Key.generate()), count),
+        FASTAPI: await warm_requests(asking(issuer.jwks), warm, count, now),
         FASTAPI_BEARER: requests(bearer(), map(as_bearer, accepted), status=200),
     }
 
 
 def observed(jwks: dict[str, Any]) -> DPoPMiddleware:
-    """The protected app with telemetry, and the SDK that collects it."""
+    """With a meter of the SDK behind it; there is no span, which costs far more by itself."""
     store, verifier = MemoryStore(), JWTVerifier(issuer=ISSUER, audience=ORIGIN, jwks=jwks)
     telemetry = Telemetry(store, verifier, meter_provider=MeterProvider([InMemoryMetricReader()]))
     return behind(verifier, store, observer=telemetry)
-
-
-async def accepted_by(app: App, clients: list[FastClient], count: int, *, now: float) -> Row:
-    """Requests that another app accepts, of clients that it has seen."""
-    nonce = await warmed(app, clients, now=now)
-    return requests(app, fields_of(clients, count, now=now, nonce=nonce), status=200)
-
-
-async def warmed(app: App, clients: list[FastClient], *, now: float) -> str:
-    """The nonce of an app that has now seen these clients."""
-    nonce = await nonce_of(app, clients[0].fields(now=now, nonce=None))
-    first = requests(app, fields_of(clients, 64, now=now, nonce=nonce), status=200)
-    await first.run(first.arrived(0))
-    return nonce
 
 
 def _garbage(authorization: bytes, count: int) -> list[Fields]:
@@ -118,13 +114,7 @@ def measure(secret: int, rounds: int) -> dict[str, list[float]]:
 
 
 def run_section(bench: Bench) -> None:
-    pooled: dict[str, list[float]] = {}
-    secret = FastIssuer().secret
-    with worker(cores.tested()) as process:
-        for number in range(bench.repeat):
-            bench.step(f"run {number + 1} of {bench.repeat}")
-            for name, seconds in process.submit(measure, secret, bench.size(120, 4)).result().items():
-                pooled.setdefault(name, []).extend(seconds)
+    pooled = bench.pooled(measure, FastIssuer().secret, bench.size(120, 4))
     for name, bound in BOUNDS.items():
         bench.results.add(SECTION, name, Spread.of_ratios(pooled[name], pooled[VERIFY]), UNIT, at_most=bound)
     added = Spread.of_ratios(pooled[CLIENT], pooled[PLAIN_CLIENT])

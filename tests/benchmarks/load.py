@@ -1,18 +1,18 @@
-"""A lean HTTP client that asks as fast as responses come, or at a given rate, with requests that are ready to send.
+"""A lean HTTP client that asks as fast as responses come, with requests that are ready to send.
 
 It runs in a process of its own, and must be faster than what it loads: responses are hardly read.
 """
 
 import asyncio
+import contextlib
 import itertools
-import random
-import selectors
+import os
 import time
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import cores
 from tests.benchmarks.bench import run
 from tests.benchmarks.material import OTHER_FIELDS, PATH, FastClient, FastIssuer, Fields, fields_of
 from tests.support.wire import exchange, request_bytes
@@ -63,80 +63,58 @@ async def _connections(port: int, count: int) -> list[_Connection]:
 
 
 class _Log:
-    """When each response came, how long it took, and who was busy meanwhile."""
+    """When each response came, and who was busy meanwhile."""
 
     def __init__(self, server: int) -> None:
         self._server = server
-        self._responses: list[tuple[float, float]] = []
-        self._cpu = time.process_time(), cores.cpu_seconds(server)
+        self._responses: list[float] = []
+        self._cpu = time.process_time(), _cpu_seconds(server)
         self.began = time.perf_counter()
 
-    def add(self, status: bytes, asked_at: float) -> None:
+    def add(self, status: bytes) -> None:
         if status != b"200":
             raise RuntimeError(f"a benchmark of wrong responses measures nothing: {status!r}")
-        now = time.perf_counter()
-        self._responses.append((now, now - asked_at))
+        self._responses.append(time.perf_counter())
 
-    def summary(self, begin: float, end: float) -> dict[str, Any] | None:
+    def summary(self, begin: float, end: float) -> dict[str, float] | None:
         """Of the responses between these instants, if there are any; processor time is that of all."""
-        ordered = sorted(latency for at, latency in self._responses if begin <= at < end)
-        if not ordered:
+        count = sum(begin <= at < end for at in self._responses)
+        if not count:
             return None
-        seconds, (client, before) = time.perf_counter() - self.began, self._cpu
-        after = cores.cpu_seconds(self._server)
-        server = None if before is None or after is None else after - before
+        seconds, (client, server) = time.perf_counter() - self.began, self._cpu
+        server = _cpu_seconds(self._server) - server
         return {
-            "per_second": len(ordered) / (end - begin),
-            "p50": ordered[len(ordered) // 2],
-            "p99": ordered[len(ordered) * 99 // 100],
+            "per_second": count / (end - begin),
             "client_busy": (time.process_time() - client) / seconds,
-            "server_busy": server and server / seconds,
-            "server_cpu": server and server / len(self._responses),
+            "server_busy": server / seconds,
+            "server_cpu": server / len(self._responses),
         }
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process; 0 where /proc does not say."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 async def _as_fast_as_it_responds(
     port: int, pid: int, requests: Iterator[bytes], connections: int, seconds: float
-) -> dict[str, Any] | None:
+) -> dict[str, float] | None:
     """Each connection asks again as soon as it has its response (closed loop); `None` when requests run out."""
     opened, log = await _connections(port, connections), _Log(pid)
     begin, end = log.began + _WARM_UP, log.began + _WARM_UP + seconds
 
     async def client(connection: _Connection) -> None:
-        while (asked_at := time.perf_counter()) < end and (request := next(requests, None)):
-            log.add(await connection.ask(request), asked_at)
+        while time.perf_counter() < end and (request := next(requests, None)):
+            log.add(await connection.ask(request))
         connection.close()
 
     async with asyncio.timeout(_PATIENCE + seconds), asyncio.TaskGroup() as group:
         for connection in opened:
             group.create_task(client(connection))
     return log.summary(begin, end) if next(requests, None) else None
-
-
-async def _at_a_rate(port: int, pid: int, requests: list[bytes], rate: float) -> dict[str, Any] | None:
-    """Requests are due at random instants, as those of independent clients are (open loop).
-
-    Latency counts from when a request was due, also when no connection was free.
-    """
-    opened, log = await _connections(port, 128), _Log(pid)
-    free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
-
-    async def one(request: bytes, due: float) -> None:
-        connection = await free.get()
-        log.add(await connection.ask(request), due)
-        free.put_nowait(connection)
-
-    for connection in opened:
-        free.put_nowait(connection)
-    chance, due = random.Random(1), log.began
-    async with asyncio.timeout(_PATIENCE + len(requests) / rate), asyncio.TaskGroup() as group:
-        for request in requests:
-            due += chance.expovariate(rate)
-            await asyncio.sleep(max(due - time.perf_counter(), 0))
-            group.create_task(one(request, due))
-    for connection in opened:
-        connection.close()
-    return log.summary(log.began + (due - log.began) / 10, due)
 
 
 @cache
@@ -158,7 +136,7 @@ def _signed(port: int, secret: int, count: int) -> Iterator[bytes]:
     return iter(requests) if nonce is not None else itertools.cycle(requests)
 
 
-def saturate(port: int, pid: int, secret: int, connections: int, seconds: float, guess: float) -> dict[str, Any]:
+def saturate(port: int, pid: int, secret: int, connections: int, seconds: float, guess: float) -> dict[str, float]:
     """Load a server of process `pid`. `guess` is how many requests per second to have ready."""
     while True:
         requests = _signed(port, secret, int(guess * (seconds + _WARM_UP)) + connections)
@@ -166,12 +144,3 @@ def saturate(port: int, pid: int, secret: int, connections: int, seconds: float,
         if found:
             return found
         guess *= 3
-
-
-def steady(port: int, pid: int, secret: int, rate: float, seconds: float) -> dict[str, Any] | None:
-    """Load a server of process `pid` with `rate` requests per second."""
-    count = int(rate * seconds)
-    requests = list(itertools.islice(_signed(port, secret, count), count))
-    # Other selectors, and uvloop, round waiting up to milliseconds.
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        return runner.run(_at_a_rate(port, pid, requests, rate))

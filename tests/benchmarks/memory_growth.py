@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection
 
 from dpop_asgi import MemoryStore
 from dpop_asgi.testing import ManualClock
-from tests.benchmarks import cores
-from tests.benchmarks.bench import Bench, run, settle
+from tests.benchmarks.bench import Bench, core, run, settle
 from tests.benchmarks.figures import Table
 from tests.benchmarks.material import FastClient, FastIssuer, Fields, scope
 from tests.benchmarks.subjects import App, Sink, nonce_of, protected
@@ -31,9 +30,9 @@ _SETTLED, _LATER = 0.4, 0.7
 _SAME = 0.01
 
 
-def serve(pipe: Connection, jwks: dict[str, object], step: float, core: int | None) -> None:
+def serve(pipe: Connection, jwks: dict[str, object], step: float, on_core: int | None) -> None:
     """The process with the middleware: requests in, nonce and number of allocated blocks out."""
-    settle(core)
+    settle(on_core)
     clock = ManualClock(_START)
     app = protected(MemoryStore(clock=clock), jwks, clock=clock)
 
@@ -61,7 +60,7 @@ def _grown(requests: int, keys: int) -> Iterator[tuple[int, int]]:
     issuer, step = FastIssuer(), 1000.0 / requests
     context = multiprocessing.get_context("spawn")
     mine, its = context.Pipe()
-    child = context.Process(target=serve, args=(its, issuer.jwks, step, cores.tested()), daemon=True)
+    child = context.Process(target=serve, args=(its, issuer.jwks, step, core(0)), daemon=True)
     child.start()
     its.close()
     clients = [FastClient(issuer, now=_START, lifetime=1e9) for _ in range(keys)]

@@ -1,15 +1,13 @@
-"""Over HTTP: requests per second at saturation, and latency at a given rate.
+"""Over HTTP: requests per second under 64 concurrent clients.
 
 All servers run at the same time, one core for them all, and are loaded in turn, again and again: a ratio is formed
 between neighbours in time.
 """
 
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
 
-from tests.benchmarks import cores, load
-from tests.benchmarks.bench import Bench, worker
+from tests.benchmarks import load
+from tests.benchmarks.bench import Bench, core, worker
 from tests.benchmarks.figures import Spread, Table
 from tests.benchmarks.material import FastIssuer
 from tests.benchmarks.server import serving
@@ -28,77 +26,44 @@ _RATIOS = (
     ("Redis store against the floor", REDIS, FLOOR, 0.75),
 )
 
-Rounds = dict[str, list[dict[str, Any]]]
+Rounds = dict[str, list[dict[str, float]]]
 
 
-class _Servers:
-    """They and the load, ready."""
-
-    def __init__(self, stack: ExitStack, bench: Bench, *names: str) -> None:
-        self._bench = bench
-        self._issuer = FastIssuer()
-        self._first_guess = bench.size(_FIRST_GUESS, _QUICK_GUESS)
-        self._guess: dict[str, float] = {}
-        redis = stack.enter_context(bench.redis())
-        self._load = stack.enter_context(worker(cores.loading()))
-        self._servers = {name: stack.enter_context(serving(name, redis.url, self._issuer)) for name in names}
-
-    def saturate(self, name: str, seconds: float) -> dict[str, Any]:
-        guess = self._guess.get(name, self._first_guess)
-        seen = self._asked(load.saturate, name, CONNECTIONS, seconds, guess)
-        self._guess[name] = max(seen["per_second"] * _MARGIN, min(_LEAST, self._first_guess))
-        return seen
-
-    def steady(self, name: str, rate: float, seconds: float) -> dict[str, Any]:
-        return self._asked(load.steady, name, rate, seconds)
-
-    def _asked(self, how: Callable[..., dict[str, Any]], name: str, *arguments: float) -> dict[str, Any]:
-        server = self._servers[name]
-        return self._load.submit(how, server.port, server.pid, self._issuer.secret, *arguments).result()
-
-    def in_turn(self, ask: Callable[[str], dict[str, Any]]) -> Rounds:
-        seen: Rounds = {name: [] for name in self._servers}
-        for number in range(self._bench.rounds):
-            for name in reversed(seen) if number % 2 else seen:
-                self._bench.step(f"{name}, round {number + 1} of {self._bench.rounds}")
-                seen[name].append(ask(name))
-        return seen
+def _in_turn(bench: Bench, *names: str) -> Rounds:
+    seen: Rounds = {name: [] for name in names}
+    first, issuer = bench.size(_FIRST_GUESS, _QUICK_GUESS), FastIssuer()
+    with bench.redis() as redis, worker(core(1)) as loading, ExitStack() as stack:
+        servers = {name: stack.enter_context(serving(name, redis.url, issuer)) for name in names}
+        for number in range(bench.rounds):
+            for name in reversed(names) if number % 2 else names:
+                bench.step(f"{name}, round {number + 1} of {bench.rounds}")
+                last = seen[name][-1]["per_second"] * _MARGIN if seen[name] else first
+                given = (
+                    *servers[name],
+                    issuer.secret,
+                    CONNECTIONS,
+                    bench.size(2.0, 0.1),
+                    max(last, min(_LEAST, first)),
+                )
+                seen[name].append(loading.submit(load.saturate, *given).result())
+    return seen
 
 
-def throughput(bench: Bench) -> None:
-    """Requests per second under 64 concurrent clients."""
-    with ExitStack() as stack:
-        servers = _Servers(stack, bench, BARE, FLOOR, MEMORY, REDIS, UNBATCHED)
-        seen = servers.in_turn(lambda name: servers.saturate(name, bench.size(2.0, 0.1)))
+def run_section(bench: Bench) -> None:
+    seen = _in_turn(bench, BARE, FLOOR, MEMORY, REDIS, UNBATCHED)
     rates = {name: [one["per_second"] for one in rounds] for name, rounds in seen.items()}
     for what, one, other, bound in _RATIOS:
         bench.results.add("throughput", what, Spread.of_ratios(rates[one], rates[other]), "times", at_least=bound)
-    rows = [(name, round(Spread.of(its).middle), *_busy(seen[name])) for name, its in rates.items()]
+    rows = [(name, round(_middle(its, "per_second")), *_busy(its)) for name, its in seen.items()]
     columns = ("app", "requests/s", "µs of the server's CPU", "server busy", "load busy")
     note = "uvicorn, one worker on one core; the load must be less busy than the server"
     bench.results.tables.append(Table(f"Throughput under {CONNECTIONS} concurrent clients", columns, rows, note))
 
 
-def _busy(rounds: list[dict[str, Any]]) -> tuple[float, ...]:
+def _busy(rounds: list[dict[str, float]]) -> tuple[float, ...]:
     busy = (round(_middle(rounds, key), 2) for key in ("server_busy", "client_busy"))
     return (round(_middle(rounds, "server_cpu") * 1e6), *busy)
 
 
-def _middle(rounds: list[dict[str, Any]], key: str) -> float:
-    """0 where the system does not tell."""
-    return Spread.of([one[key] or 0.0 for one in rounds]).middle
-
-
-def latency(bench: Bench) -> None:
-    """What the middleware adds to latency at half the throughput at which its server is saturated."""
-    with ExitStack() as stack:
-        servers = _Servers(stack, bench, BARE, FLOOR, REDIS)
-        rate = servers.saturate(REDIS, bench.size(3.0, 0.1))["per_second"] / 2
-        seen = servers.in_turn(lambda name: servers.steady(name, rate, bench.size(4.0, 0.2)))
-    for other in (BARE, FLOOR):
-        added = [(one["p99"] - its["p99"]) * 1e3 for one, its in zip(seen[REDIS], seen[other], strict=True)]
-        what = f"p99 added to the {other}, Redis, half load"
-        bench.results.add("latency", what, Spread.of(added), "ms", at_most=2.0)
-    rows = [(name, *(round(_middle(its, key) * 1e3, 3) for key in ("p50", "p99"))) for name, its in seen.items()]
-    title = f"Latency at {rate:,.0f} requests/s, half of what the Redis store reaches"
-    bench.results.tables.append(Table(title, ("app", "p50 ms", "p99 ms"), rows, "requests are due at random instants"))
+def _middle(rounds: list[dict[str, float]], key: str) -> float:
+    return Spread.of([one[key] for one in rounds]).middle

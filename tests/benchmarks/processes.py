@@ -10,8 +10,7 @@ from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
-from tests.benchmarks import cores
-from tests.benchmarks.bench import Bench, run, steady_heap, worker
+from tests.benchmarks.bench import Bench, core, run, steady_heap, worker
 from tests.benchmarks.figures import Spread, Table
 from tests.benchmarks.material import FastClient, FastIssuer, fields_of, scope
 from tests.benchmarks.subjects import many_at_a_time, nonce_of, protected, redis_store
@@ -71,9 +70,9 @@ def _together(workers: list[ProcessPoolExecutor], url: str, secret: int, request
 
 def run_section(bench: Bench) -> None:
     rates: dict[int, list[float]] = {1: [], 2: []}
-    secret, usable = FastIssuer().secret, cores.available() or [None]
+    secret = FastIssuer().secret
     with bench.redis(pinned=False) as redis, ExitStack() as stack:
-        workers = [stack.enter_context(worker(usable[number % len(usable)])) for number in range(2)]
+        workers = [stack.enter_context(worker(core(number))) for number in range(2)]
         for number in range(bench.rounds):
             for count, seen in rates.items():
                 bench.step(f"{count} at a time, round {number + 1} of {bench.rounds}")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import uvicorn
 
-from tests.benchmarks import cores
+from tests.benchmarks.bench import core, pin
 from tests.benchmarks.material import FastIssuer
 from tests.benchmarks.subjects import served
 from tests.support.processes import Process, free_port, listens, wait_until
@@ -27,8 +27,8 @@ class Server(NamedTuple):
 @contextmanager
 def serving(name: str, redis_url: str, issuer: FastIssuer) -> Iterator[Server]:
     """On its core; the port is open when it is entered."""
-    port, core = free_port(), cores.tested()
-    given = (name, str(port), "" if core is None else str(core), redis_url, str(issuer.secret))
+    port, chosen = free_port(), core(0)
+    given = (name, str(port), "" if chosen is None else str(chosen), redis_url, str(issuer.secret))
     # Without what would switch on logs, workers or the like.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "UVICORN_"))}
     process = Process([sys.executable, "-m", "tests.benchmarks.server", *given], environment=environment)
@@ -42,8 +42,8 @@ def serving(name: str, redis_url: str, issuer: FastIssuer) -> Iterator[Server]:
         process.output.unlink(missing_ok=True)
 
 
-def main(name: str, port: str, core: str, redis_url: str, secret: str) -> None:
-    cores.pin(int(core) if core else None)
+def main(name: str, port: str, on_core: str, redis_url: str, secret: str) -> None:
+    pin(int(on_core) if on_core else None)
     app = served(name, FastIssuer(int(secret)).jwks, redis_url)
     uvicorn.run(app, port=int(port), loop="uvloop", http="httptools", lifespan="off", ws="none", log_level="error")
 

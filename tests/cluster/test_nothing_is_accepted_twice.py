@@ -15,13 +15,11 @@ from tests.fence.observation import RECOVERY, observe
 
 _TOPOLOGIES = {"sentinel": "_sentinel", "sentinel_on_two_sides": "_sentinel", "cluster": "_cluster"}
 
-# A stage lasts for its events, an observation for the tests of its event.
-pytestmark = pytest.mark.parametrize(
-    ("stage", "event"),
-    [pytest.param(event.stage, event, id=event.name) for event in EVENTS],
-    indirect=True,
-    scope="module",
-)
+
+def _of(*names):
+    """The events whose names begin so. A stage lasts for its events, an observation for the tests of its event."""
+    rows = [pytest.param(event.stage, event, id=event.name) for event in EVENTS if event.name.startswith(names)]
+    return pytest.mark.parametrize(("stage", "event"), rows, indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -52,22 +50,43 @@ def observed(stage, event, issuer_server):
     return observed
 
 
+@_of("")
 def test_no_proof_is_accepted_twice(event, observed):
     assert observed.accepted > 0
     assert not event.once or len(observed.accepted_twice) == 0
 
 
+@_of("")
 def test_clients_are_challenged_as_rarely_as_is_promised(event, observed):
     assert max(observed.challenges) <= event.challenges
 
 
+@_of("")
 def test_every_client_is_accepted_within_a_second_of_the_end_of_the_event(observed):
     assert observed.everyone < RECOVERY + observed.stalled
 
 
+@_of("")
 def test_there_is_no_response_but_200_and_401_and_503(event, observed):
     assert observed.statuses.keys() <= {200, 401, 503} | ({NO_RESPONSE} if event.ends_a_worker else set())
 
 
+@_of("")
 def test_where_servers_cannot_be_told_apart_the_log_says_that_the_fence_is_off(stage, event, observed):
     assert event.is_fenced or ["fence" in log for log in stage.logs] == [True] * len(stage.workers)
+
+
+def _is_replaced(event, observed):
+    """503 within half a second until somebody else is known as the master, and not a moment longer."""
+    assert (observed.slow, observed.unexplained) == ([], [])
+    assert observed.unavailable or event.name.endswith("handed-over")
+
+
+@_of("sentinel-master", "sentinel-handed")
+def test_the_master_behind_sentinel_is_lost(event, observed):
+    _is_replaced(event, observed)
+
+
+@_of("cluster-master", "cluster-handed")
+def test_a_master_of_the_cluster_is_lost(event, observed):
+    _is_replaced(event, observed)

@@ -1,55 +1,11 @@
 """Servers that answer, but cannot serve yet, or not any more."""
 
-import asyncio
-
 import pytest
 
 from dpop_asgi import RedisStore, StoreError
-from tests.support.api import Api, App
 from tests.support.fault_proxy import FaultProxy
 from tests.support.nodes import HOST, Node
 from tests.support.processes import wait_until
-
-ENTRIES = 4000
-# Microseconds for each entry: loading takes longer than any call may.
-LOADING_SLOWLY = [("key-load-delay", "500"), ("loading-process-events-interval-bytes", "1024")]
-
-
-@pytest.fixture
-def loading(redis_binary):
-    """A server that has begun to load its data."""
-    with Node(redis_binary, *LOADING_SLOWLY) as node:
-        with node.client() as connection:
-            connection.mset({f"entry-{number}": "x" * 100 for number in range(ENTRIES)})
-        node.ask("SAVE")
-        node.stop()
-        yield node.start()
-
-
-def _is_loading(node):
-    return node.facts("persistence")["loading"] == 1
-
-
-async def test_while_redis_loads_its_data_requests_are_answered_503_and_then_200(loading, issuer, client, clock):
-    store = RedisStore(loading.url)
-    api = Api(App(), issuer, client, clock, store=store, nonces=None)
-    meanwhile = set()
-    while _is_loading(loading):
-        meanwhile.add((await api.request()).status)
-        await asyncio.sleep(0.05)
-    # The answer may have come in the last moment of loading.
-    assert meanwhile - {200} == {503}
-    # Once more it is looked for, then everything is as before.
-    await asyncio.sleep(0.3)
-    assert {(await api.request()).status for _ in range(20)} == {200}
-    await store.aclose()
-
-
-async def test_a_server_that_loads_its_data_says_so(loading):
-    store = RedisStore(loading.url)
-    with pytest.raises(StoreError, match="still loading its data"):
-        await store.put_if_absent("key", "mine", ttl=60.0)
-    await store.aclose()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Scenes with an issuer of their own; a caller and what is called, in process; a Redis and servers as processes."""
+"""A caller and what is called, in process; a Redis and servers as processes."""
 
 import contextlib
 import importlib.util
@@ -9,7 +9,6 @@ import pytest
 
 from dpop_asgi import RedisStore
 from dpop_asgi.testing import Client
-from tests.support.issuer_scene import staged
 from tests.support.load import wait_for_workers
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 from tests.support.service import Caller, Service
@@ -25,20 +24,6 @@ def node():
     if not found or not (CLIENTS / "node_modules").exists():
         pytest.skip("no Node, or no JavaScript clients: run the tests by `python3 -m tests`, which installs both")
     return found
-
-
-@pytest.fixture
-async def scene(own_issuer_server, clock, client):
-    async with staged(own_issuer_server, clock, client) as scene:
-        yield scene
-
-
-@pytest.fixture
-async def warm(scene):
-    """Its keys are known, and were looked up a minute ago."""
-    assert await scene.passes(scene.token())
-    scene.clock.advance(60.0)
-    return scene
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Clients that go away at any point: of those who stay nobody loses a reply or gets another's."""
 
 import asyncio
+import gc
 from functools import partial
 from random import Random
 
@@ -9,7 +10,6 @@ import uvloop
 
 from dpop_asgi import RedisStore
 from dpop_asgi.testing import Client
-from tests.support.cancelling import CANCELLED, Chaos
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import wait_until
 from tests.support.service import Caller, Service
@@ -19,6 +19,53 @@ LOOPS = [
     pytest.param(asyncio.new_event_loop, id="asyncio"),
     pytest.param(uvloop.new_event_loop, id="uvloop"),
 ]
+
+
+# Far beyond what a busy machine needs: whatever takes so long hangs.
+HANGS_AFTER = 30.0
+CANCELLED = object()
+
+
+class Chaos:
+    """Cancels by dice, and listens to what the event loop complains about.
+
+    Args:
+        dice: what it cancels by.
+        share: of what is cancelled.
+        turns: of the event loop, after which at the latest.
+    """
+
+    def __init__(self, dice, *, share=0.5, turns=40):
+        self._dice, self._share, self._turns = dice, share, turns
+        self.complaints = []
+
+    async def all_of(self, actions):
+        """Run them at once: what each gave, or `CANCELLED`."""
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: self.complaints.append(context))
+        tasks = [asyncio.create_task(action()) for action in actions]
+        chosen = [task for task in tasks if self._dice.random() < self._share]
+        cancellers = [asyncio.create_task(_cancel(task, self._dice.randrange(self._turns))) for task in chosen]
+        async with asyncio.timeout(HANGS_AFTER):
+            in_time = await asyncio.gather(*cancellers)
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert [task.cancelled() for task in chosen] == in_time, "somebody swallowed a cancellation"
+        return [CANCELLED if task.cancelled() else task.result() for task in tasks]
+
+    async def check_nothing_is_left(self):
+        """No task, and no complaint of the event loop about one."""
+        async with asyncio.timeout(HANGS_AFTER):
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                await asyncio.wait(others)
+        gc.collect()
+        await asyncio.sleep(0)
+        assert self.complaints == []
+
+
+async def _cancel(task, turns):
+    """Whether there still was something to cancel."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    return task.cancel()
 
 
 @pytest.fixture

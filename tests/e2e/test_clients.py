@@ -21,7 +21,8 @@ CLIENTS = Path(__file__).parent / "clients"
 GRACE = 1
 # The challenged one and twenty more, over more than two lives of a nonce; the pause is in slots.
 REQUESTS, PAUSE = 21, 0.25
-# In slots, see test_rotation.
+# A nonce is handed out as the current one until a fifth of its slot is left, and then as the next one. So from when
+# it is handed out it lives between (grace + 0.2) and (grace + 1.2) slots.
 SHORTEST_LIFE = GRACE + 0.2
 
 READERS = [

@@ -1,13 +1,11 @@
 """`DPoPAuth` against the example server, whose nonces rotate each second: a client that never sees a nonce."""
 
 import asyncio
-import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from base64 import urlsafe_b64decode
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
@@ -17,18 +15,15 @@ import httpx2
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from starlette.applications import Starlette
-from starlette.responses import JSONResponse, RedirectResponse
-from starlette.routing import Route
+from starlette.responses import RedirectResponse
 
 from dpop_asgi.client import ClientCredentials, DPoPAuth, Key
-from dpop_asgi.core.jwk import import_public_key
 from dpop_asgi.testing import Client
 from tests.support.busy import patient
-from tests.support.processes import ROOT, ResourceServer
+from tests.support.processes import ROOT, AuthorizationServer, ResourceServer
 from tests.support.serving import Served
 
-# In slots. A nonce lives for 1.2 at least, see test_rotation.
+# In slots. A nonce lives for 1.2 at least, see test_clients.
 PERIODS, PAUSE = 5, 0.2
 UPLOAD = b"x" * 1_000_000
 KEY_FILE = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -57,11 +52,12 @@ class Seen:
     """What came back over the wire, challenges too."""
 
     def __init__(self):
-        self.statuses = []
+        self.statuses, self.paths = [], []
         self.nonces = set()
 
     def __call__(self, response):
         self.statuses.append(response.status_code)
+        self.paths.append(response.url.path)
         self.nonces.add(response.headers.get("dpop-nonce"))
 
     async def later(self, response):
@@ -122,55 +118,37 @@ async def test_twenty_requests_without_a_nonce_are_each_tried_twice_at_most(serv
 # Tokens
 
 
-class TokenEndpoint(Served):
-    """Issues tokens that are bound to the key of the proof, and asks for a nonce first. It checks nothing else."""
-
-    def __init__(self, issuer):
-        self._issuer = issuer
-        self.proofs = []
-        super().__init__(Starlette(routes=[Route("/token", self._issue, methods=["POST"])]))
-
-    async def _issue(self, request):
-        header, claims = (json.loads(urlsafe_b64decode(f"{part}==")) for part in request.headers["dpop"].split(".")[:2])
-        self.proofs.append(claims)
-        if claims.get("nonce") != "as-nonce":
-            return JSONResponse({"error": "use_dpop_nonce"}, 400, {"DPoP-Nonce": "as-nonce"})
-        if request.headers["authorization"] != "Basic ZGVtbzpkZW1vLXNlY3JldA==":
-            return JSONResponse({"error": "invalid_client"}, 401)
-        jkt = import_public_key(header["jwk"], header["alg"]).thumbprint
-        token = self._issuer.access_token(claims={"cnf": {"jkt": jkt}})
-        return JSONResponse({"access_token": token, "token_type": "DPoP", "expires_in": 3600})
-
-
 @pytest.fixture(scope="module")
-def token_endpoint(issuer_server):
-    with TokenEndpoint(issuer_server.issuer) as endpoint:
-        yield endpoint
+def servers(period):
+    """The example's authorization server, and an API that trusts it."""
+    with AuthorizationServer() as issuer, ResourceServer(issuer, nonce_period=period) as api:
+        yield f"{issuer.url}/token", api
 
 
-async def test_a_token_is_fetched_with_the_endpoints_nonce_and_accepted_with_the_apis(server, token_endpoint):
-    seen, before = Seen(), len(token_endpoint.proofs)
-    credentials = ClientCredentials(f"{token_endpoint.url}/token", "demo", "demo-secret")
-    key = Key.generate()
-    async with _async(server, DPoPAuth(credentials, key=key), seen) as http:
+async def test_a_token_is_fetched_with_the_endpoints_nonce_and_accepted_with_the_apis(servers):
+    token_url, api = servers
+    seen, key = Seen(), Key.generate()
+    auth = DPoPAuth(ClientCredentials(token_url, "demo", "demo-secret", scope="orders:read"), key=key)
+    async with _async(api, auth, seen) as http:
         responses = await asyncio.gather(*(http.get("/resource") for _ in range(20)))
     assert {response.json()["jkt"] for response in responses} == {key.thumbprint}
-    assert len(token_endpoint.proofs) - before == 2
+    assert Counter(seen.paths)["/token"] == 2
     assert Counter(seen.statuses)[400] == 1
 
 
 @pytest.mark.parametrize(
     ("secret", "code", "shown"),
     [
-        ("demo-secret", 0, '200 {"sub":"alice"'),
+        ("demo-secret", 0, '200 {"sub":"demo"'),
         ("wrong-secret", 2, "no token: the token endpoint responds 401 "),
     ],
 )
-def test_the_example_calls_the_api(server, token_endpoint, tmp_path, secret, code, shown):
+def test_the_example_calls_the_api(servers, tmp_path, secret, code, shown):
     (tmp_path / "client.pem").write_bytes(KEY_FILE)
-    settings = {"TOKEN_URL": f"{token_endpoint.url}/token", "CLIENT_ID": "demo", "CLIENT_SECRET": secret}
+    token_url, api = servers
+    settings = {"TOKEN_URL": token_url, "CLIENT_ID": "demo", "CLIENT_SECRET": secret}
     done = subprocess.run(
-        [sys.executable, "examples/client.py", f"{server.url}/resource"],
+        [sys.executable, "examples/client.py", f"{api.url}/resource"],
         env={**os.environ, **settings, "KEY_FILE": str(tmp_path / "client.pem")},
         capture_output=True,
         text=True,

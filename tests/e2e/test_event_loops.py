@@ -1,9 +1,11 @@
-"""One app in several event loops in turn, as in tests and notebooks."""
+"""One app in several event loops, in turn as in tests and notebooks, and at the same time."""
 
 import asyncio
 import gc
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvloop
@@ -13,8 +15,7 @@ from starlette.testclient import TestClient
 from dpop_asgi import RedisStore
 from dpop_asgi.testing import Client
 from tests.support.api import PUBLIC_URL
-from tests.support.complaints import no_complaints
-from tests.support.loops import WAYS, ask, begin_many, nobody_is_connected, run_in, statuses_of
+from tests.support.loops import WAYS, ask, begin_many, no_complaints, nobody_is_connected, run_in, statuses_of
 from tests.support.processes import ROOT, STRICT
 from tests.support.proxied_redis import ProxyThread
 from tests.support.service import Caller, Service
@@ -154,13 +155,15 @@ def test_a_program_that_closes_nothing_ends_without_a_word(redis_server, way):
     assert (done.stdout, done.stderr) == ("[200, 200, 200]\n", "")
 
 
+@pytest.mark.parametrize("closes", [True, False], ids=["closed by us", "closed by its owner"])
 @pytest.mark.parametrize("run", WAYS)
-def test_a_client_of_the_users_is_never_closed(redis_server, issuer_server, alice, run):
+def test_a_client_of_the_users_is_never_closed(redis_server, issuer_server, alice, run, closes):
     async def in_one_loop():
-        async with Redis.from_url(redis_server.url, single_connection_client=True) as client:
-            before = await client.client_id()
+        async with Redis.from_url(redis_server.url, single_connection_client=closes) as client:
             service = Service(issuer_server.issuer, RedisStore(client, timeout=10.0))
-            status = await ask(service, alice)
+            if not closes:
+                return await ask(service, alice)
+            before, status = await client.client_id(), await ask(service, alice)
             await service.authenticator.aclose()
             assert await client.client_id() == before
             return status
@@ -170,12 +173,70 @@ def test_a_client_of_the_users_is_never_closed(redis_server, issuer_server, alic
         nobody_is_connected(redis_server)
 
 
-@pytest.mark.parametrize("run", WAYS)
-def test_a_loop_that_ends_after_the_users_client_was_closed_says_nothing(redis_server, issuer_server, alice, run):
+# At the same time: in threads, or while another stands still
+
+
+async def all_of(tasks):
+    return await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("turns", [1, 3, 10, 20, 40])
+def test_a_loop_that_stands_still_in_the_middle_of_requests_keeps_nobody_waiting(redis_server, service, alice, turns):
+    """As in a notebook, between two cells."""
+    with no_complaints(), asyncio.Runner() as paused:
+        begun = paused.run(begin_many(service, alice, turns=turns))
+        assert [asyncio.run(ask(service, alice)) for _ in range(2)] == [200, 200]
+        assert paused.run(ask(service, alice)) == 200
+        assert {answer.status for answer in paused.run(all_of(begun))} == {200}
+
+
+def _at_once(*jobs):
+    """Run each in an event loop and a thread of its own; all begin together."""
+    start = threading.Barrier(len(jobs))
+
+    def begin(new_loop, job):
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            start.wait()
+            return runner.run(job())
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        return list(pool.map(begin, *zip(*jobs, strict=True)))
+
+
+def test_two_loops_in_two_threads_at_once_agree_on_every_proof(redis_server, service, alice):
+    nonce = asyncio.run(service.learn_nonce(alice))
+    requests = [alice.request(nonce) for _ in range(300)]
+    service.restart()
+
     async def in_one_loop():
-        async with Redis.from_url(redis_server.url) as client:
-            return await ask(Service(issuer_server.issuer, RedisStore(client, timeout=10.0)), alice)
+        own = [alice.request(await service.learn_nonce(alice)) for _ in range(100)]
+        return await statuses_of(service, requests), await statuses_of(service, own)
 
     with no_complaints():
-        assert [run(in_one_loop()) for _ in range(3)] == [200, 200, 200]
+        (one, own), (two, others_own) = _at_once(
+            (asyncio.new_event_loop, in_one_loop), (uvloop.new_event_loop, in_one_loop)
+        )
         nobody_is_connected(redis_server)
+    assert all({a, b} == {200, 401} for a, b in zip(one, two, strict=True))
+    assert own == others_own == [200] * 100
+
+
+@pytest.fixture
+def threads_take_turns_often():
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("threads_take_turns_often")
+def test_eight_threads_that_are_the_first_to_ask_open_one_connection_each(redis_server):
+    async def put():
+        return await asyncio.gather(*(store.put_if_absent("key", "mine", ttl=60.0) for _ in range(3)))
+
+    with redis_server.client() as connection, no_complaints():
+        for _ in range(50):
+            store = RedisStore(redis_server.url, timeout=10.0)
+            before = connection.info("stats")["total_connections_received"]
+            assert _at_once(*[(asyncio.new_event_loop, put)] * 8) == [["mine"] * 3] * 8
+            assert connection.info("stats")["total_connections_received"] - before == 8

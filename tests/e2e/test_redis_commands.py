@@ -31,7 +31,6 @@ class _Caller:
         self._http = http
         self.url = f"{server.url}/resource"
         self.client = Client()
-        self.issuer = issuer
         self.token = issuer.access_token(self.client)
         self.nonce = None
 
@@ -84,18 +83,12 @@ def commands(redis):
     return _Commands(connection)
 
 
-async def test_an_accepted_request_costs_one_set(caller, commands):
+async def test_accepted_requests_cost_one_set_each_also_at_the_same_time(caller, commands):
     with commands:
         answers = [await caller.ask(caller.headers()) for _ in range(20)]
+        answers += await asyncio.gather(*(caller.ask(caller.headers()) for _ in range(50)))
     assert {answer.status_code for answer in answers} == {200}
-    assert commands == {"set": 20}
-
-
-async def test_accepted_requests_at_the_same_time_cost_one_set_each(caller, commands):
-    with commands:
-        answers = await asyncio.gather(*(caller.ask(caller.headers()) for _ in range(50)))
-    assert {answer.status_code for answer in answers} == {200}
-    assert commands == {"set": 50}
+    assert commands == {"set": 70}
 
 
 @pytest.mark.requirement("R-11.1-08")
@@ -103,45 +96,18 @@ async def test_accepted_requests_at_the_same_time_cost_one_set_each(caller, comm
     ("refused", "status"),
     [
         pytest.param(lambda _: {}, 401, id="no credentials"),
-        pytest.param(lambda c: {"Authorization": f"Basic {c.token}"}, 401, id="another scheme"),
-        pytest.param(lambda c: {"Authorization": f"Bearer {c.token}"}, 401, id="bound token as Bearer"),
         pytest.param(lambda c: {"Authorization": f"DPoP {c.token} {c.token}"}, 400, id="two tokens"),
-        pytest.param(lambda c: {"Authorization": f"DPoP {c.token}"}, 401, id="no proof"),
         pytest.param(lambda c: {**c.headers(), "DPoP": "no.proof"}, 401, id="malformed proof"),
-        pytest.param(lambda c: c.headers(header={"typ": "jwt"}), 401, id="typ"),
-        pytest.param(lambda c: c.headers(header={"alg": "none"}), 401, id="alg"),
-        pytest.param(lambda c: c.headers(without=["jti"]), 401, id="no jti"),
-        pytest.param(lambda c: c.headers("POST"), 401, id="another method"),
-        pytest.param(lambda c: c.headers(claims={"htu": "http://127.0.0.1/"}), 401, id="another URI"),
-        pytest.param(lambda c: c.headers(claims={"iat": 1}), 401, id="too old"),
-        pytest.param(lambda c: c.headers(claims={"ath": "A" * 43}), 401, id="another token's hash"),
         pytest.param(lambda c: c.headers(nonce=None), 401, id="no nonce"),
         pytest.param(lambda c: c.headers(nonce="unknown"), 401, id="unknown nonce"),
         pytest.param(lambda c: c.headers(signed_by=Client().key), 401, id="signature"),
-        pytest.param(
-            lambda c: c.client.headers("GET", c.url, c.issuer.access_token(Client()), nonce=c.nonce),
-            401,
-            id="another client's token",
-        ),
-        pytest.param(
-            lambda c: c.client.headers("GET", c.url, c.issuer.access_token(c.client, claims={"exp": 1}), nonce=c.nonce),
-            401,
-            id="expired token",
-        ),
     ],
 )
 async def test_a_rejected_request_costs_nothing(caller, commands, refused, status):
+    """One of each kind; that no fault is looked up in the store is what test_authenticator_order says."""
     with commands:
         answers = [await caller.ask(refused(caller)) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [status] * 3
-    assert commands == {}
-
-
-async def test_checking_a_nonce_costs_nothing(caller, commands):
-    """The nonce is looked at before the signature: a challenge would show that the nonce was not the accepted one."""
-    with commands:
-        answer = await caller.ask(caller.headers(signed_by=Client().key))
-    assert answer.headers["www-authenticate"].startswith('DPoP error="invalid_dpop_proof"')
     assert commands == {}
 
 

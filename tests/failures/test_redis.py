@@ -133,7 +133,7 @@ async def test_redis_is_loading_its_data(a_world):
         await asyncio.to_thread(world.redis.start)
         for _ in range(5):
             await world.unavailable(regular)
-        assert "loading" in world.server.log
+        assert "still loading its data" in world.server.log
         await world.accepted_after_a_challenge(regular)
 
 
@@ -172,6 +172,7 @@ async def test_redis_is_unavailable_for_longer_than_the_look_ahead(a_world):
         assert (await world.prompt(newcomer)).status == 200
 
 
+@pytest.mark.requirement("R-9-02", "R-9-07")
 async def test_redis_is_unavailable_and_on_store_failure_is_accept(a_world):
     period = patient(2.0)
     async with a_world(on_store_failure="accept", nonce_period=period, nonce_lookahead=5) as world:
@@ -184,6 +185,8 @@ async def test_redis_is_unavailable_and_on_store_failure_is_accept(a_world):
         await world.challenged(stranger)
         await asyncio.sleep(period * 2.2)
         assert await world.statuses(proof) == [401], "its nonce bounds it"
+        await world.challenged(regular)
+        assert (await world.prompt(regular)).status == 200, "nonces go on rotating"
         assert world.server.log.count("accepted without being recorded") <= 1
 
 

@@ -261,6 +261,7 @@ EVENTS = (
     Event("sentinel-master-frozen", "sentinel", _succeed(Succession.freeze), settle=_bring_back),
     Event("sentinel-partition", "sentinel_on_two_sides", _partition, settle=_end_partition, challenges=ANY_NUMBER),
     Event("cluster-master-killed", "cluster", _succeed(_with_a_lag(Succession.kill)), settle=_reconnect),
+    Event("cluster-master-frozen", "cluster", _succeed(Succession.freeze), settle=_bring_back),
     Event("cluster-handed-over", "cluster", _succeed(Succession.hand_over)),
     Event("cluster-taken-over", "cluster", _succeed(_with_a_lag(_take_over)), settle=_reconnect),
     # Two moves, one after the other: each may challenge a client as often as a failover.

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from tests.fence.crowd import Crowd, Sheet, Use
 from tests.fence.events import Event
 from tests.fence.stages import Stage
+from tests.support.busy import Watch
 
 SECONDS_BEFORE, SECONDS_AFTER = 0.5, 1.2
 
 # Within so much time after there is a master again, every client is accepted.
 RECOVERY = 1.0
+
+# No response takes longer, whatever happens: twice the deadline of a call to Redis.
+PROMISED = 0.5
+
+# When even what is open to everybody takes so long, a worker has no time to keep the deadline of the store; and for so
+# long afterwards it may take the store for one that is unavailable.
+_STALL, _AFTER_STALL = 0.15, 0.5
 
 # What is open to everybody takes so long on a machine that is not busy with others.
 _AT_EASE = 0.02
@@ -30,6 +38,7 @@ class Observation:
         own: each client's uses of its own proofs.
         gave_up: how often a client was challenged twice for one request.
         glances: at what is open to everybody.
+        machine: how busy it was meanwhile.
     """
 
     event: str
@@ -39,6 +48,7 @@ class Observation:
     own: list[list[Use]]
     gave_up: int
     glances: list[Use]
+    machine: Watch
 
     @property
     def accepted(self) -> int:
@@ -54,8 +64,34 @@ class Observation:
         return [sheet for sheet in self.sheets if len(sheet.accepted) > 1]
 
     @property
+    def _uses(self) -> list[Use]:
+        return [use for sheet in self.sheets for use in sheet.uses]
+
+    @property
     def statuses(self) -> Counter[int]:
-        return Counter(use.status for sheet in self.sheets for use in sheet.uses)
+        return Counter(use.status for use in self._uses)
+
+    @property
+    def slow(self) -> list[Use]:
+        """Responses that took longer than is promised, although the worker had time for them."""
+        return [use for use in self._uses if use.seconds >= self.machine.allows(PROMISED) and self._is_fair(use)]
+
+    @property
+    def unexplained(self) -> list[Use]:
+        """Responses 503 before the event or when its end was long known, although the worker had time for them."""
+        end = self.known + self.machine.allows(RECOVERY)
+        unavailable = [use for use in self._uses if use.status == 503 and self._is_fair(use)]
+        return [use for use in unavailable if use.answered_at < self.began or use.asked_at > end]
+
+    def _is_fair(self, use: Use) -> bool:
+        """Others use this machine too."""
+        return not any(
+            glance.port == use.port
+            and glance.seconds > _STALL
+            and glance.asked_at <= use.answered_at
+            and use.asked_at <= glance.answered_at + _AFTER_STALL
+            for glance in self.glances
+        )
 
     @property
     def challenges(self) -> list[int]:
@@ -125,17 +161,18 @@ async def observe(event: Event, stage: Stage, crowd: Crowd) -> Observation:
     await asyncio.to_thread(event.prepare, stage.redis)
     crowd.begin()
     done = asyncio.Event()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(crowd.go_on(until=done))
-        await asyncio.sleep(SECONDS_BEFORE)
-        began = time.monotonic()
-        await asyncio.to_thread(_happen, event, stage)
-        known = time.monotonic()
-        await asyncio.sleep(SECONDS_AFTER / 2)
-        await asyncio.to_thread(event.settle, stage.redis)
-        await asyncio.sleep(SECONDS_AFTER / 2)
-        done.set()
-    await crowd.send_everything_again()
+    with Watch() as machine:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(crowd.go_on(until=done))
+            await asyncio.sleep(SECONDS_BEFORE)
+            began = time.monotonic()
+            await asyncio.to_thread(_happen, event, stage)
+            known = time.monotonic()
+            await asyncio.sleep(SECONDS_AFTER / 2)
+            await asyncio.to_thread(event.settle, stage.redis)
+            await asyncio.sleep(SECONDS_AFTER / 2)
+            done.set()
+        await crowd.send_everything_again()
     followers = crowd.followers
     own, gave_up = [follower.uses for follower in followers], sum(follower.gave_up for follower in followers)
-    return Observation(event.name, began, known, crowd.sheets, own, gave_up, crowd.glances)
+    return Observation(event.name, began, known, crowd.sheets, own, gave_up, crowd.glances, machine)

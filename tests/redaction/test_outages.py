@@ -11,10 +11,9 @@ import pytest
 from dpop_asgi import DPoPError, IntrospectionVerifier, JWTVerifier, RedisStore
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.settings import Settings
-from tests.support.api import http_scope
+from tests.support.api import handshake, http_scope
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE, RedisServer, free_port
-from tests.support.watched import websocket_scope
 from tests.support.website import Page
 
 PASSWORD = "hunter2-Zq7vXk3RtYb9Wm"
@@ -221,7 +220,7 @@ async def test_a_denied_websocket(make_api, search):
         search.transcript.say([line for line in message.get("headers", ()) if line[0] != b"dpop-nonce"])
         search.transcript.say(message.get("body"))
 
-    await api.app(websocket_scope(fields.items()), receive, send)
+    await api.app(handshake(fields.items(), path="/r"), receive, send)
     assert search.whole() == {}
     assert search.reasons
 

@@ -169,7 +169,14 @@ class Fleet:
     def start_redis(self) -> None:
         """Return when it answers: it loads its file first."""
         _start(self.redis)
-        self.redis_id = int(self.redis.facts("server")["process_id"])
+        self.redis_id = self.redis.process_id
+
+    async def lose_reply(self) -> None:
+        lost = self.network.replies_lost
+        self.network.lose_reply_to = b"SET"
+        while self.network.replies_lost == lost:  # noqa: ASYNC110 - the proxy tells nobody
+            await asyncio.sleep(0.01)
+        self.network.heal()
 
     def start_replica(self) -> None:
         """Return when it has everything."""
@@ -192,7 +199,7 @@ class Fleet:
         self.replica.ask("REPLICAOF", "NO", "ONE")
         self.redis, self.replica = self.replica, self.redis
         self.network.lead_to(self.redis.port)
-        self.redis_id = int(self.redis.facts("server")["process_id"])
+        self.redis_id = self.redis.process_id
 
     def demote(self) -> None:
         """The old master becomes a replica, of which nothing is left but what the new one has."""

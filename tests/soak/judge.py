@@ -56,6 +56,9 @@ NEW_ERA = _SUPERSEDES | {faults.REDIS_EMPTIED}
 STORE = _SUPERSEDES | {faults.REDIS_FROZEN, faults.NETWORK_SILENT}
 _SERVER = frozenset({faults.SERVER_RESTARTED, faults.SERVER_KILLED, faults.WORKERS_REPLACED, faults.WORKER_KILLED})
 _ISSUER = frozenset({faults.ISSUER_AWAY})
+_STALLED = frozenset({MACHINE_STALLED})
+
+_MISSED = {NOT_CONNECTED, LOST, SILENCE}
 
 Wrong = Literal["accepted twice", "lost", "unexplained"]
 
@@ -80,14 +83,6 @@ class Violation:
         return f"{clock(self.at)} {self.wrong}: {where}: got {self.got}; expected {self.expected}"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Of one attempt: what was expected instead, or which fault explains it; neither when all is as it should be."""
-
-    expected: str | None = None
-    explained_by: str | None = None
-
-
 class Judge:
     """Judges by the timeline of what was broken.
 
@@ -106,15 +101,10 @@ class Judge:
             got = f"{self._told(again)} once more"
             yield Violation(again.answered_at, "accepted twice", again.server, exchange.kind, got, str(REPLAYED))
         for attempt in exchange.attempts:
-            expected = self.verdict(exchange, attempt).expected
-            if expected is not None:
-                wrong: Wrong = "lost" if attempt.outcome in {NOT_CONNECTED, LOST, SILENCE} else "unexplained"
-                yield Violation(
-                    attempt.answered_at, wrong, attempt.server, exchange.kind, self._told(attempt), expected
-                )
-
-    def describe(self, exchange: Exchange, attempt: Attempt) -> str:
-        return f"{clock(attempt.answered_at)} {exchange.kind}, server {attempt.server}: {self._told(attempt)}"
+            if (expected := self._expected_instead(exchange, attempt)) is not None:
+                wrong: Wrong = "lost" if attempt.outcome in _MISSED else "unexplained"
+                got = self._told(attempt)
+                yield Violation(attempt.answered_at, wrong, attempt.server, exchange.kind, got, expected)
 
     def _told(self, attempt: Attempt) -> str:
         return f"{attempt.flaw or attempt.outcome} after {attempt.seconds:.3f} s ({self._lately(attempt)})"
@@ -125,32 +115,17 @@ class Judge:
         found = [f"{gap:.3f} s after {w.fault}" if gap > 0 else f"during {w.fault}" for w, gap in ago.items()]
         return ", ".join(found) or "nothing was broken"
 
-    def verdict(self, exchange: Exchange, attempt: Attempt) -> Verdict:
+    def _expected_instead(self, exchange: Exchange, attempt: Attempt) -> str | None:
+        """Of an attempt that is not as it may be."""
         if attempt.flaw is not None:
-            return Verdict("an answer without this flaw")
-        if attempt.outcome == INTERRUPTED:
-            return Verdict(explained_by="interruption")
-        if attempt.outcome in {NOT_CONNECTED, LOST, SILENCE}:
-            return self._of_no_answer(attempt)
-        return self._of_an_answer(exchange, attempt)
-
-    def _of_an_answer(self, exchange: Exchange, attempt: Attempt) -> Verdict:
-        expected = self._expected(exchange, attempt)
-        if attempt.outcome in expected:
-            return Verdict(explained_by=self._what_explains(exchange, attempt))
-        broken = self._what_makes_unavailable(exchange, attempt) if attempt.outcome == UNAVAILABLE else None
-        return Verdict(" or ".join(map(str, expected))) if broken is None else Verdict(explained_by=broken.fault)
-
-    def _what_explains(self, exchange: Exchange, attempt: Attempt) -> str | None:
-        if attempt.outcome == KEY_UNKNOWN != exchange.wanted:
-            return faults.KEY_ROTATED
-        if attempt.outcome == CHALLENGED != exchange.wanted and not exchange.may_be_challenged(attempt):
-            return next(window.fault for window in self._eras_since(exchange.nonce, attempt))
-        return None
-
-    def _of_no_answer(self, attempt: Attempt) -> Verdict:
-        broken = next(self._windows(_SERVER, attempt, after=_CLOSING), None)
-        return Verdict("an answer: the server was up") if broken is None else Verdict(explained_by=broken.fault)
+            return "an answer without this flaw"
+        if attempt.outcome in _MISSED:
+            # While its server ends there may be none.
+            return None if any(self._windows(_SERVER, attempt, after=_CLOSING)) else "an answer: the server was up"
+        expected = [*self._expected(exchange, attempt), INTERRUPTED]
+        if attempt.outcome in expected or (attempt.outcome == UNAVAILABLE and self._may_be_503(exchange, attempt)):
+            return None
+        return " or ".join(map(str, expected))
 
     def _expected(self, exchange: Exchange, attempt: Attempt) -> list[Outcome]:
         if exchange.must_be_challenged(attempt):
@@ -199,28 +174,32 @@ class Judge:
                 if window.fault in NEW_ERA and window.began <= attempt.answered_at:
                     yield window
 
-    def _what_makes_unavailable(self, exchange: Exchange, attempt: Attempt) -> Window | None:
+    def _may_be_503(self, exchange: Exchange, attempt: Attempt) -> bool:
         """Only what is accepted needs the store, only a new key the issuer; a cold server needs both for everything.
 
         A nonce that a server does not know needs the store too: another server may know it, from an era that has just
         begun. So does any challenge, while the server has no nonce of that era.
         A server that is just starting may be too busy for the deadline of the store.
         """
+        server = attempt.server
         needs_store = exchange.wanted == CHALLENGED or (
             exchange.asks_nonce
             and exchange.nonce is not None
             and (exchange.wanted == ACCEPTED or self._may_be_challenged(exchange, attempt))
         )
-        for window in self._windows(STORE, attempt, after=self._allows(RECOVERY)):
-            if needs_store or self._was_cold(attempt.server, window) or self._was_new_to(attempt.server, window):
-                return window
         needs_issuer = exchange.asks_keys and self._may_be_a_new_key(exchange, attempt)
-        for window in self._windows(_ISSUER, attempt, after=self._allows(_ISSUER_RECOVERY)):
-            if needs_issuer or (exchange.asks_keys and self._was_cold(attempt.server, window)):
-                return window
-        for window in self._windows(frozenset({MACHINE_STALLED}), attempt, after=_NEXT_LOOK):
-            return window
-        return next(self._windows(_SERVER, attempt, after=self._allows(RECOVERY)), None)
+        return (
+            any(
+                needs_store or self._was_cold(server, window) or self._was_new_to(server, window)
+                for window in self._windows(STORE, attempt, after=self._allows(RECOVERY))
+            )
+            or any(
+                needs_issuer or (exchange.asks_keys and self._was_cold(server, window))
+                for window in self._windows(_ISSUER, attempt, after=self._allows(_ISSUER_RECOVERY))
+            )
+            or any(self._windows(_STALLED, attempt, after=_NEXT_LOOK))
+            or any(self._windows(_SERVER, attempt, after=self._allows(RECOVERY)))
+        )
 
     def _may_be_a_new_key(self, exchange: Exchange, attempt: Attempt) -> bool:
         """To the server: a key for which it had to wait, and then the issuer was away."""

@@ -1,7 +1,6 @@
 """Whether the memory of processes that live through a soak is flat."""
 
 import statistics
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +22,8 @@ class Growth:
     name: str
     process: int
     steady: bool
-    at_first: int
     warmed_up: int
     at_last: int
-    per_minute: float
 
     @property
     def flat(self) -> bool:
@@ -51,26 +48,14 @@ class MemoryWatch:
 
 def _growth(name: str, samples: list[tuple[float, int, int]]) -> Growth:
     began, ended = samples[0][0], samples[-1][0]
-    warm = [(at, size) for at, _, size in samples if at >= began + WARM_UP * (ended - began)]
-    times, sizes = zip(*warm, strict=True)
-    return Growth(
-        name=name,
-        process=samples[-1][1],
-        steady=len({process for _, process, _ in samples}) == 1,
-        at_first=samples[0][2],
-        warmed_up=int(statistics.median(sizes[:_AT_AN_END])),
-        at_last=int(statistics.median(sizes[-_AT_AN_END:])),
-        per_minute=60 * statistics.linear_regression(times, sizes).slope if len(warm) > 1 else 0.0,
-    )
+    warm = [size for at, _, size in samples if at >= began + WARM_UP * (ended - began)]
+    first, last = (int(statistics.median(some)) for some in (warm[:_AT_AN_END], warm[-_AT_AN_END:]))
+    return Growth(name, samples[-1][1], len({process for _, process, _ in samples}) == 1, first, last)
 
 
 def resident_kib(process: int) -> int | None:
-    """`None` when it is gone."""
-    statm = Path(f"/proc/{process}/statm")
-    if Path("/proc/self/statm").exists():
-        try:
-            return int(statm.read_text().split()[1]) * getpagesize() // 1024
-        except (OSError, IndexError):
-            return None
-    shown = subprocess.run(["ps", "-o", "rss=", "-p", str(process)], capture_output=True, text=True, check=False).stdout
-    return int(shown) if shown.strip() else None
+    """`None` when it is gone, or where only Linux could say."""
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * getpagesize() // 1024
+    except (OSError, IndexError):
+        return None

@@ -1,7 +1,6 @@
 """What a soak is asked to do."""
 
 import argparse
-import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +37,8 @@ class Options:
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Self:
-        redis = os.environ.get("REDIS_SERVER") or REDIS.search()
-        if redis is None:
-            raise SystemExit("soak: no redis-server: `python3 -m tests --setup-only` installs one")
         given = {name: value for name, value in vars(arguments).items() if name not in {"minutes", "json"}}
-        return cls(seconds=arguments.minutes * 60, redis=redis, **given)
+        return cls(seconds=arguments.minutes * 60, redis=REDIS.found(), **given)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,22 +47,16 @@ def parser() -> argparse.ArgumentParser:
         description="Real servers under load while Redis, servers and the issuer fail; a ledger of every answer.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    result.add_argument("--minutes", type=float, default=10.0)
-    result.add_argument("--rate", type=float, default=200.0, help="requests per second")
-    result.add_argument("--servers", type=_at_least(2), default=2, help="the first is never touched")
-    result.add_argument("--workers", type=_at_least(1), default=2, help="of each server")
-    result.add_argument("--clients", type=_at_least(1), default=50)
-    result.add_argument("--nonce-period", type=float, default=5.0, help="seconds")
-    result.add_argument("--fault-pause", type=float, default=6.0, help="seconds between faults")
-    result.add_argument("--seed", type=int, default=random.randrange(10**6), help="of everything left to chance")
+    for name, default, told in (
+        ("minutes", 10.0, "longer, if not everything has failed by then"),
+        ("rate", Options.rate, "requests per second"),
+        ("servers", Options.servers, "at least two; the first is never touched"),
+        ("workers", Options.workers, "of each server"),
+        ("clients", Options.clients, "that go on asking"),
+        ("nonce-period", Options.nonce_period, "seconds"),
+        ("fault-pause", Options.fault_pause, "seconds between faults"),
+        ("seed", random.randrange(10**6), "of everything left to chance"),
+    ):
+        result.add_argument(f"--{name}", type=type(default), default=default, help=told)
     result.add_argument("--json", type=Path, help="write the ledger here as well")
     return result
-
-
-def _at_least(least: int):
-    def number(text: str) -> int:
-        if int(text) < least:
-            raise argparse.ArgumentTypeError(f"at least {least}")
-        return int(text)
-
-    return number

@@ -81,41 +81,18 @@ Attack = Callable[[Traffic, Caller], tuple[list[Field], Outcome]]
 _EARLY = ("nobody", "Bearer", "garbage", "huge proof", "huge token", "two proofs", "another URI", "old proof")
 
 
-def _headers(caller: Caller, **changes) -> list[Field]:
+def _headers(caller: Caller, token: str | None = None, **changes) -> list[Field]:
     nonce = None if caller.nonce is None else caller.nonce.value
-    return list(caller.client.headers("GET", HTU, caller.token, **{"nonce": nonce, **changes}).items())
+    client = changes.pop("client", caller.client)
+    return list(client.headers("GET", HTU, token or caller.token, **{"nonce": nonce, **changes}).items())
 
 
-def _with_token(caller: Caller, token: str) -> list[Field]:
-    nonce = None if caller.nonce is None else caller.nonce.value
-    return list(caller.client.headers("GET", HTU, token, nonce=nonce).items())
+def _nonsense(traffic: Traffic) -> str:
+    return secrets.token_urlsafe(traffic.dice.randrange(1, 4000))
 
 
-def _stolen_token(traffic: Traffic, caller: Caller) -> tuple[list[Field], Outcome]:
-    nonce = None if caller.nonce is None else caller.nonce.value
-    fields = traffic.attacker.client.headers("GET", HTU, caller.token, nonce=nonce)
-    return list(fields.items()), bad_token(Reason.BINDING_MISMATCH)
-
-
-def _garbage(traffic: Traffic, caller: Caller) -> tuple[list[Field], Outcome]:
-    nonsense = secrets.token_urlsafe(traffic.dice.randrange(1, 4000))
-    return [("Authorization", f"DPoP {caller.token}"), ("DPoP", nonsense)], bad_proof(Reason.PROOF_MALFORMED)
-
-
-def _expired_token(traffic: Traffic, caller: Caller) -> tuple[list[Field], Outcome]:
-    token = traffic.issuer.access_token(caller.client, claims={"exp": int(time.time()) - 60})
-    return _with_token(caller, token), bad_token(Reason.TOKEN_EXPIRED)
-
-
-def _forged_token(traffic: Traffic, caller: Caller) -> tuple[list[Field], Outcome]:
-    return _with_token(caller, traffic.issuer.access_token(caller.client, signed_by=_STRANGER)), bad_token(
-        Reason.TOKEN_SIGNATURE
-    )
-
-
-def _invented_key(traffic: Traffic, caller: Caller) -> tuple[list[Field], Outcome]:
-    token = traffic.issuer.access_token(caller.client, header={"kid": secrets.token_hex(4)}, signed_by=_STRANGER)
-    return _with_token(caller, token), KEY_UNKNOWN
+def _token(traffic: Traffic, caller: Caller, **changes) -> str:
+    return traffic.issuer.access_token(caller.client, **changes)
 
 
 ATTACKS: dict[str, Attack] = {
@@ -124,7 +101,10 @@ ATTACKS: dict[str, Attack] = {
         [("Authorization", f"Bearer {caller.token}")],
         bad_token(Reason.BEARER_NOT_ACCEPTED),
     ),
-    "garbage": _garbage,
+    "garbage": lambda traffic, caller: (
+        [("Authorization", f"DPoP {caller.token}"), ("DPoP", _nonsense(traffic))],
+        bad_proof(Reason.PROOF_MALFORMED),
+    ),
     "huge proof": lambda _, caller: (
         _headers(caller, claims={"padding": "x" * 9000}),
         bad_proof(Reason.PROOF_TOO_LARGE),
@@ -147,22 +127,31 @@ ATTACKS: dict[str, Attack] = {
     ),
     "invented nonce": lambda _, caller: (_headers(caller, nonce=secrets.token_urlsafe(16)), CHALLENGED),
     "wrong key": lambda _, caller: (_headers(caller, signed_by=_STRANGER), bad_proof(Reason.SIGNATURE_INVALID)),
-    "stolen token": _stolen_token,
-    "expired token": _expired_token,
-    "forged token": _forged_token,
-    "invented key": _invented_key,
+    "stolen token": lambda traffic, caller: (
+        _headers(caller, client=traffic.attacker.client),
+        bad_token(Reason.BINDING_MISMATCH),
+    ),
+    "expired token": lambda traffic, caller: (
+        _headers(caller, _token(traffic, caller, claims={"exp": int(time.time()) - 60})),
+        bad_token(Reason.TOKEN_EXPIRED),
+    ),
+    "forged token": lambda traffic, caller: (
+        _headers(caller, _token(traffic, caller, signed_by=_STRANGER)),
+        bad_token(Reason.TOKEN_SIGNATURE),
+    ),
+    "invented key": lambda traffic, caller: (
+        _headers(caller, _token(traffic, caller, header={"kid": secrets.token_hex(4)}, signed_by=_STRANGER)),
+        KEY_UNKNOWN,
+    ),
 }
 
 
 def _hostile(traffic: Traffic) -> tuple[Caller, Exchange]:
-    name = traffic.dice.choice(sorted(ATTACKS))
-    caller = traffic.dice.choice(traffic.callers)
+    name, caller = traffic.dice.choice(sorted(ATTACKS)), traffic.dice.choice(traffic.callers)
     fields, wanted = ATTACKS[name](traffic, caller)
     asks_nonce = name not in _EARLY
-    asks_keys = asks_nonce and name not in {"invented nonce", "wrong key"}
-    return caller, traffic.request(
-        caller, f"hostile: {name}", fields, wanted=wanted, asks_nonce=asks_nonce, asks_keys=asks_keys
-    )
+    asks = {"asks_nonce": asks_nonce, "asks_keys": asks_nonce and name not in {"invented nonce", "wrong key"}}
+    return caller, traffic.request(caller, f"hostile: {name}", fields, wanted=wanted, **asks)
 
 
 PLANS = (

@@ -100,7 +100,6 @@ class Soak:
             [plan] = self._dice.choices(PLANS, weights)
             due += sum(self._dice.expovariate(self._options.rate) for _ in range(plan.requests))
             await asyncio.sleep(due - time.time())
-            self.ledger.latest = max(self.ledger.latest, time.time() - due)
             tasks.create_task(self._traffic.carry_out(plan))
 
     async def _watch_memory(self) -> None:
@@ -128,5 +127,6 @@ async def soak(options: Options, watched: Callable[[Soak], contextlib.AbstractAs
             await this.run()
         await this.look_back()
     for server in fleet.servers.values():
-        this.ledger.check_log(server.name, server.complaints)
+        for complaint in server.complaints:
+            this.ledger.check(f"log of server {server.name}", complaint, "nothing of the kind", wrong=True)
     return this.ledger

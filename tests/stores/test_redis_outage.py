@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from dpop_asgi import RedisStore, StoreError
 from dpop_asgi.replay import UsedProofs
+from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import RedisServer
 
 
@@ -141,3 +143,23 @@ async def test_a_probe_that_is_answered_lets_everybody_through(proxied_store, pr
     calls = (proxied_store.put_if_absent("key", "other", ttl=60.0) for _ in range(50))
     assert await asyncio.gather(*calls) == ["mine"] * 50
     assert [record.levelname for record in caplog.records if record.name == "dpop_asgi"] == ["ERROR", "WARNING"]
+
+
+@pytest.mark.parametrize("notices", [pytest.param(True, id="noticed"), pytest.param(False, id="not-yet-noticed")])
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_call_after_the_idle_connection_was_reset_passes(redis_server, new_loop, notices):
+    """uvloop, on which `uvicorn[standard]` runs, tells of dead connections by other exceptions than asyncio's loop."""
+
+    async def call_after_a_reset():
+        async with FaultProxy(redis_server.port) as proxy:
+            store = RedisStore(proxy.url)
+            await store.put_if_absent("first", "mine", ttl=60)
+            proxy.reset_connections()
+            # Whether the loop has seen the reset before the next call or not.
+            await asyncio.sleep(0.1 if notices else 0)
+            stands = await store.put_if_absent("second", "mine", ttl=60)
+            await store.aclose()
+            return stands
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(call_after_a_reset()) == "mine"

@@ -86,25 +86,9 @@ class SteadyClient:
             self.nonce = answer.nonce
         return answer
 
-    async def go_on(self, *, until: float, pause: float) -> None:
-        """Ask, and after a challenge ask again at once, with a pause of about `pause` seconds between."""
-        await asyncio.sleep(random.uniform(0, pause))
-        while time.monotonic() < until:
-            answer = await self.ask()
-            if not answer.is_challenge:
-                await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
-
     @property
     def challenges(self) -> list[Answer]:
         return [answer for answer in self.answers if answer.is_challenge]
-
-
-async def all_go_on(clients: Iterable[SteadyClient], *, seconds: float, pause: float) -> None:
-    """Let all of them ask for `seconds`; whoever cannot go on ends it for all."""
-    until = time.monotonic() + seconds
-    async with asyncio.TaskGroup() as tasks:
-        for client in clients:
-            tasks.create_task(client.go_on(until=until, pause=pause))
 
 
 async def each_asks(clients: Iterable[SteadyClient], *, times: int) -> None:

@@ -1,6 +1,12 @@
-"""Every way in which people run an event loop, and what a service is asked in one."""
+"""Every way in which people run an event loop, what a service is asked in one, and what may not be left behind."""
 
 import asyncio
+import contextlib
+import gc
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -73,6 +79,30 @@ async def begin_many(service: Service, alice: Caller, *, turns: int) -> list[asy
     return tasks
 
 
-async def answers_to(tasks: list[asyncio.Task[Answer]]) -> list[Answer]:
-    """What was begun is brought to its end."""
-    return await asyncio.gather(*tasks)
+class _Listener(logging.Handler):
+    def __init__(self, said: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._said.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def no_complaints() -> Iterator[None]:
+    """Fails when anything in the block, or what it leaves behind, makes Python or asyncio complain."""
+    said: list[str] = []
+    listener, hook = _Listener(said), sys.unraisablehook
+    logging.getLogger("asyncio").addHandler(listener)
+    sys.unraisablehook = lambda what: said.append(f"{what.err_msg}: {what.exc_value!r}")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+            gc.collect()
+            gc.collect()
+    finally:
+        sys.unraisablehook = hook
+        logging.getLogger("asyncio").removeHandler(listener)
+    said += [str(warning.message) for warning in caught]
+    assert not said, said

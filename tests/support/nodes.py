@@ -102,9 +102,13 @@ class Node(RedisServer):
         super().stop(how)
         self._frozen = False
 
-    def _signal(self, what: signal.Signals) -> None:
+    @property
+    def process_id(self) -> int:
         assert self._process is not None
-        os.kill(self._process._popen.pid, what)
+        return self._process._popen.pid
+
+    def _signal(self, what: signal.Signals) -> None:
+        os.kill(self.process_id, what)
 
     @property
     def is_up(self) -> bool:

@@ -62,10 +62,3 @@ class WatchedApi(Api):
         answer = await self.ask(*request, **changes)
         assert (answer.status == 200) == (len(self.inner.scopes) > reached)
         return answer.status == 200
-
-
-def websocket_scope(headers: Fields = (), path: str = "/r") -> dict[str, Any]:
-    """A handshake, at a server that knows denial responses."""
-    scope = http_scope("GET", path, [("host", "rs.example"), *headers], type="websocket", scheme="wss")
-    del scope["method"]
-    return {**scope, "subprotocols": [], "extensions": {"websocket.http.response": {}}}

@@ -10,8 +10,7 @@ from typing import Any
 
 from dpop_asgi import MemoryStore
 from tests import set_up
-from tests.benchmarks import cores
-from tests.benchmarks.bench import Bench, run, worker
+from tests.benchmarks.bench import Bench, run
 from tests.benchmarks.figures import Spread
 from tests.benchmarks.in_process import table
 from tests.benchmarks.material import FastClient, FastIssuer, Fields, fields_of
@@ -62,14 +61,8 @@ def _fields(clients: list[FastClient], count: int, nonce: str | None) -> list[Fi
 
 
 def run_section(bench: Bench) -> None:
-    pooled: dict[str, list[float]] = {}
     node = os.environ.get("NODE") or str(set_up.install_clients())
-    given = (node, bench.size(80, 8), bench.size(_WARM_UP, 4))
-    for number in range(bench.repeat):
-        bench.step(f"run {number + 1} of {bench.repeat}")
-        with worker(cores.tested()) as process:
-            for name, seconds in process.submit(measure, *given).result().items():
-                pooled.setdefault(name, []).extend(seconds)
+    pooled = bench.pooled(measure, node, bench.size(80, 8), bench.size(_WARM_UP, 4))
     for name in (*PEERS, ON_NODE):
         ratio = Spread.of_ratios(pooled[name], pooled[OURS])
         bench.results.add(SECTION, f"a verification by {name}, against ours", ratio, "times", at_least=AT_LEAST)
