@@ -135,7 +135,7 @@ def test_a_header_of_exactly_the_allowed_size_passes_and_one_byte_more_does_not(
     assert refused.value.reason is Reason.AUTHORIZATION_TOO_LARGE
 
 
-@pytest.mark.requirement("R-4.3-01", "R-7.1-05")
+@pytest.mark.requirement("R-4.3-01", "R-7.1-05", "H-09")
 @pytest.mark.parametrize(
     ("proofs", "reason"),
     [
