@@ -8,8 +8,7 @@ from dpop_asgi.errors import UseNonce
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.testing import ManualClock
 from tests.differential.drawn import Drawn
-from tests.fuzz.catalogue import Target, demand
-from tests.fuzz.loops import run
+from tests.fuzz.catalogue import Target, demand, run
 from tests.support.windows import accepted_nonce
 
 _PERIODS = (60.0, 1.0, 0.5, 7.25)
