@@ -22,7 +22,6 @@ TARGETS = {
     "target_uri": 4096,
     "token": 4096,
     "introspection": 4096,
-    "nonce": 256,
     "proof": 9000,
     "proof_signed": 4096,
     "proof_changed": 256,
