@@ -91,7 +91,7 @@ SHAPES = {
 OF_HEADERS = {
     Reason.PROOF_TYPE: {
         **{f"typ {value!r}": header(typ=value) for value in (5, None, True, [], {}, "")},
-        **{f"typ {value!r}": header(typ=value) for value in ("JWT", "at+jwt", "DPOP+JWT", "dpop+jwt ", "dpop+jwtx")},
+        **{f"typ {value!r}": header(typ=value) for value in ("JWT", "at+jwt", "DPoP+JWT", "dpop+jwt ", "dpop+jwtx")},
         "typ as media type": header(typ="application/dpop+jwt"),
         "typ missing": without("typ"),
         "header empty": parts(b"{}", b"{}", b"x"),

@@ -33,18 +33,13 @@ async def test_what_the_endpoint_says_is_what_the_caller_is(verify_opaque, endpo
     [
         pytest.param({"token_type": "dpop"}, id="token-type-in-lower-case"),
         pytest.param({"token_type": ...}, id="no-token-type"),
-        pytest.param({"token_type": None}, id="token-type-null"),
         pytest.param({"aud": ["https://other.example", AUDIENCE]}, id="several-audiences"),
         # RFC 9449 figure 11 has none. The endpoint knows who asks (RFC 7662 §4).
         pytest.param({"aud": ...}, id="no-audience"),
         pytest.param({"aud": []}, id="no-audience-in-the-list"),
-        pytest.param({"iss": ...}, id="no-issuer"),
-        pytest.param({"exp": ...}, id="no-expiry"),
-        pytest.param({"nbf": ...}, id="no-start"),
         pytest.param({"exp": -4}, id="expired-within-the-leeway"),
         pytest.param({"nbf": 5}, id="not-yet-valid-within-the-leeway"),
         pytest.param({"cnf": ..., "token_type": "Bearer"}, id="unbound"),
-        pytest.param({"cnf": ..., "token_type": "bearer"}, id="unbound-in-lower-case"),
         pytest.param({"cnf": ..., "token_type": ...}, id="unbound-without-token-type"),
         pytest.param({"cnf": ..., "token_type": "access_token"}, id="unbound-and-named-as-an-access-token"),
         pytest.param({"token_use": "access_token", "typ": "Bearer"}, id="named-as-an-access-token"),
@@ -72,13 +67,10 @@ R = Reason
     [
         pytest.param({"active": False}, R.TOKEN_INACTIVE, id="inactive"),
         pytest.param({"active": "true"}, R.TOKEN_INACTIVE, id="active-is-a-string"),
-        pytest.param({"active": 1}, R.TOKEN_INACTIVE, id="active-is-a-number"),
         pytest.param({"active": ...}, R.TOKEN_INACTIVE, id="nothing-about-active"),
         pytest.param({"iss": "https://id.example.com/"}, R.TOKEN_ISSUER, id="other-issuer"),
-        pytest.param({"iss": ["https://id.example.com"]}, R.TOKEN_ISSUER, id="issuer-is-a-list"),
         pytest.param({"aud": "https://other.example"}, R.TOKEN_AUDIENCE, id="other-audience"),
         pytest.param({"aud": [AUDIENCE + "/", {}]}, R.TOKEN_AUDIENCE, id="other-audiences"),
-        pytest.param({"aud": 5}, R.TOKEN_AUDIENCE, id="audience-is-a-number"),
         pytest.param({"exp": -5}, R.TOKEN_EXPIRED, id="expired"),
         pytest.param({"nbf": 6}, R.TOKEN_NOT_YET_VALID, id="not-yet-valid"),
         pytest.param({"token_type": "Bearer"}, R.BINDING_MALFORMED, id="bound-and-bearer"),
@@ -89,9 +81,6 @@ R = Reason
             pytest.param({"cnf": ..., "token_type": kind}, R.TOKEN_TYPE, id=f"unbound-and-{kind}")
             for kind in ("N_A", "mac", "PoP", "", ["Bearer"], False)
         ),
-        pytest.param({"cnf": {"x5t#S256": "x"}}, R.BINDING_UNSUPPORTED, id="bound-to-a-certificate"),
-        pytest.param({"cnf": {"jkt": "x"}}, R.BINDING_MALFORMED, id="no-thumbprint"),
-        pytest.param({"cnf": None}, R.BINDING_MALFORMED, id="null-binding"),
         pytest.param({"token_type": "refresh_token"}, R.TOKEN_TYPE, id="refresh-token"),
         pytest.param({"token_type": ..., "token_use": "refresh_token"}, R.TOKEN_TYPE, id="refresh-token-of-hydra"),
         pytest.param({"token_type": ..., "typ": "Refresh"}, R.TOKEN_TYPE, id="refresh-token-of-keycloak"),
