@@ -32,17 +32,13 @@ def payload_with(change: Any) -> Any:
     return lambda peer: signed(peer, claims=change)
 
 
-def literally(name: str, literal: str) -> Any:
-    """Set a member to JSON that `json.dumps` would not write."""
+def with_literal(name: str, literal: str) -> Any:
+    """Set a claim to JSON that `json.dumps` would not write."""
 
     def change(raw: bytes) -> bytes:
         return json.dumps({**json.loads(raw), name: "LITERAL"}).replace('"LITERAL"', literal).encode()
 
-    return change
-
-
-def with_literal(name: str, literal: str) -> Any:
-    return lambda peer: signed(peer, claims=literally(name, literal))
+    return payload_with(change)
 
 
 def twice(name: str) -> Any:

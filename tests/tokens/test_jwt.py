@@ -104,3 +104,47 @@ async def test_padding_in_a_segment_is_rejected(verify, issuer, client, reason_o
     header, payload, signature = issuer.access_token(client).split(".")
     padded = base64.urlsafe_b64encode(base64.urlsafe_b64decode(payload + "==")).decode()
     assert await reason_of(verify, f"{header}.{padded.rstrip('=')}=.{signature}") == Reason.TOKEN_MALFORMED
+
+
+@pytest.mark.requirement("R-9068-04")
+@pytest.mark.parametrize(
+    ("claim", "seconds", "reason"),
+    [
+        pytest.param("exp", 0.0, None, id="expires-now"),
+        pytest.param("exp", -4.999, None, id="expired-within-the-leeway"),
+        pytest.param("exp", -5.0, Reason.TOKEN_EXPIRED, id="expired-by-the-leeway"),
+        pytest.param("nbf", -10.0, None, id="valid-for-long"),
+        pytest.param("nbf", 5.0, None, id="ahead-by-the-leeway"),
+        pytest.param("nbf", 5.001, Reason.TOKEN_NOT_YET_VALID, id="ahead-by-more"),
+    ],
+)
+async def test_a_token_is_good_between_its_times_and_five_seconds_around(
+    verify, issuer, client, clock, reason_of, claim, seconds, reason
+):
+    token = issuer.access_token(client, claims={claim: int(clock()) + seconds})
+    if reason is None:
+        assert await verify(token)
+    else:
+        assert await reason_of(verify, token) is reason
+
+
+async def test_the_leeway_can_be_set(issuer, client, clock, reason_of):
+    verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, leeway=0, clock=clock)
+    assert await reason_of(verify, issuer.access_token(client, claims={"exp": int(clock())})) == Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(10**24, id="25-digits"),
+        pytest.param(-(10**998), id="1000-characters"),
+        pytest.param(None, id="null"),
+        pytest.param({"a": [{}, [None, True, 0.1]]}, id="anything"),
+    ],
+)
+@pytest.mark.parametrize("claim", ["x", "azp", "jti", "auth_time", "nbf"])
+async def test_a_claim_that_is_not_read_may_be_anything(verify, issuer, client, claim, value):
+    """Y05"""
+    value = None if claim == "nbf" else value
+    token = await verify(issuer.access_token(client, claims={claim: value}))
+    assert token.claims[claim] == value
