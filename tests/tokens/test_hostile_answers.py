@@ -23,34 +23,27 @@ BAD_ANSWERS = [
 
 
 @pytest.mark.parametrize("page", BAD_ANSWERS)
-async def test_an_answer_that_is_no_key_set_makes_the_issuer_unavailable(website, remote, verify_remote, client, page):
-    website.pages["/jwks"] = page
-    with pytest.raises(IssuerUnavailable):
-        await verify_remote(remote.access_token(client))
-    assert website.requests == [METADATA, "/jwks"]
-
-
-@pytest.mark.parametrize("page", BAD_ANSWERS)
-async def test_an_answer_that_is_no_metadata_makes_the_issuer_unavailable(website, remote, verify_remote, client, page):
-    website.pages[METADATA] = page
-    with pytest.raises(IssuerUnavailable):
-        await verify_remote(remote.access_token(client))
-    assert "/jwks" not in website.requests
-
-
-@pytest.mark.parametrize("page", BAD_ANSWERS)
-async def test_keys_that_are_known_survive_an_answer_that_is_no_key_set(
+async def test_an_answer_that_is_no_document_makes_the_issuer_unavailable_but_for_keys_that_are_known(
     website, remote, verify_remote, client, clock, page
 ):
-    await verify_remote(remote.access_token(client))
+    async def unavailable():
+        with pytest.raises(IssuerUnavailable):
+            await verify_remote(remote.access_token(client))
+        clock.advance(60.0)
+
+    website.pages[METADATA] = page
+    await unavailable()
+    assert "/jwks" not in website.requests
+    website.publish(remote)
+    website.pages["/jwks"] = page
+    await unavailable()
+    website.publish(remote)
+    old = remote.access_token(client)
+    assert await verify_remote(old)
+    remote.rotate()
     website.pages["/jwks"] = page
     clock.advance(60.0)
-    remote.rotate()
-    old = remote.access_token(
-        client, header={"kid": next(iter(remote.keys))}, signed_by=next(iter(remote.keys.values()))
-    )
-    with pytest.raises(IssuerUnavailable):
-        await verify_remote(remote.access_token(client))
+    await unavailable()
     assert await verify_remote(old)
 
 
@@ -63,13 +56,10 @@ async def test_a_redirect_is_not_followed(website, remote, verify_remote, client
     assert "/elsewhere" not in website.requests
 
 
-@pytest.mark.parametrize("coding", ["gzip", "GZIP"])
-async def test_a_compressed_key_set_is_read(website, remote, verify_remote, client, coding):
-    body = gzip.compress(json.dumps(remote.jwks).encode())
-    website.pages["/jwks"] = Page(body, headers={"content-encoding": coding})
-    assert await verify_remote(remote.access_token(client))
-
-
-async def test_a_content_type_that_is_wrong_does_not_matter(website, remote, verify_remote, client):
-    website.pages["/jwks"] = Page(remote.jwks, headers={"content-type": "text/plain"})
+@pytest.mark.parametrize(
+    "headers", [{"content-encoding": "gzip"}, {"content-encoding": "GZIP"}, {"content-type": "x/y"}]
+)
+async def test_a_key_set_may_be_compressed_and_named_in_any_way(website, remote, verify_remote, client, headers):
+    body = json.dumps(remote.jwks).encode()
+    website.pages["/jwks"] = Page(gzip.compress(body) if "content-encoding" in headers else body, headers=headers)
     assert await verify_remote(remote.access_token(client))
