@@ -38,13 +38,13 @@ async def test_an_answer_that_is_no_document_makes_the_issuer_unavailable_but_fo
     website.pages["/jwks"] = page
     await unavailable()
     website.publish(remote)
-    old = remote.access_token(client)
-    assert await verify_remote(old)
+    assert await verify_remote(remote.access_token(client))
+    another = remote.access_token(client)
     remote.rotate()
     website.pages["/jwks"] = page
     clock.advance(60.0)
     await unavailable()
-    assert await verify_remote(old)
+    assert await verify_remote(another)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
