@@ -32,22 +32,6 @@ def test_a_proof_for_one_token_does_not_go_with_another_of_the_same_client(ready
     assert_answer(ready.send([("Authorization", f"DPoP {other}"), ("DPoP", ready.proof())]), "IDP")
 
 
-@pytest.mark.requirement("R-7.2-08", "R-MCP-04")
-@pytest.mark.parametrize(
-    ("bound", "with_proof"),
-    [
-        row(True, True, name="11 bound with proof"),
-        row(True, False, name="11 bound"),
-        row(False, True, name="11 unbound with proof"),
-        row(False, False, name="11 unbound"),
-    ],
-)
-def test_bearer_is_rejected_whatever_the_token(ready, bound, with_proof):
-    token = ready.issuer.access_token(ready.client if bound else None)
-    proofs = [("DPoP", ready.proof(token=token))] if with_proof else []
-    assert_answer(ready.send([("Authorization", f"Bearer {token}"), *proofs]), "ITK")
-
-
 @pytest.mark.requirement("R-11.1-04", "R-11.7-01")
 def test_12_a_proof_is_good_once_whatever_the_body(ready):
     ready.method = "POST"
