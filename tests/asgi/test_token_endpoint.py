@@ -26,7 +26,8 @@ from dpop_asgi import (
     record_proof,
 )
 from dpop_asgi.asgi.target_uri import RequestURL
-from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES, signed
+from tests.conformance.hostile_makers import signed
+from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES
 from tests.conformance.rows import row
 from tests.support.api import App
 from tests.support.challenges import NQCHAR

@@ -55,10 +55,6 @@ def test_the_command_prints_json_and_exits_with_0(planted):
     assert "hunter2" not in done.stdout
 
 
-def test_an_option_that_does_not_exist_is_a_usage_error():
-    assert _run({}, "--yaml").returncode == 2
-
-
 def test_the_defaults_in_the_table_are_those_in_effect():
     needed = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": AUDIENCE}
     known = {name: value for name, value in DEFAULTS.items() if name in VARIABLES.values()}

@@ -9,8 +9,6 @@ from dpop_asgi.errors import Reason, UseNonce
 from dpop_asgi.nonces import NonceWindow
 from tests.support.windows import accepted_nonce
 
-PHASES = [0.0, 0.1, 0.3, 0.5, 0.79, 0.81, 0.99]
-
 
 @pytest.fixture
 async def window(clock):
@@ -27,39 +25,25 @@ async def offered_at(window, clock, phase):
     return window.to_issue(clock.now), conversation._slot_issued(clock.now)
 
 
-@pytest.mark.parametrize("phase", PHASES)
-async def test_the_slot_of_a_nonce_is_known_from_when_it_was_handed_out(window, clock, phase):
+@pytest.mark.parametrize("phase", [0.0, 0.1, 0.3, 0.5, 0.79, 0.81, 0.99])
+async def test_the_demo_knows_how_long_the_nonce_is_good_that_it_was_handed(window, clock, phase):
     nonce, slot = await offered_at(window, clock, phase)
-    middle = (slot + 0.5) * NONCES.period
+    middle, end = (slot + 0.5) * NONCES.period, NONCES.end(slot)
     await window.ensure(middle)
     assert window.to_issue(middle) == nonce
-
-
-@pytest.mark.parametrize("phase", PHASES)
-async def test_a_nonce_is_good_up_to_the_instant_that_the_demo_computes(window, clock, phase):
-    nonce, slot = await offered_at(window, clock, phase)
-    end = NONCES.end(slot)
-    before = math.nextafter(end, 0)
-    assert (await accepted_nonce(window, nonce, before)).until == end
+    assert (await accepted_nonce(window, nonce, math.nextafter(end, 0))).until == end
     with pytest.raises(UseNonce) as refused:
         await accepted_nonce(window, nonce, end)
     assert refused.value.reason is Reason.NONCE_EXPIRED
-
-
-@pytest.mark.parametrize("phase", PHASES)
-async def test_a_rotated_nonce_is_sent_when_it_is_old_and_still_good(window, clock, phase):
-    nonce, slot = await offered_at(window, clock, phase)
+    # A rotated nonce is sent when it is old and still good.
     sent = (slot + 1 + conversation._INTO_SLOT) * NONCES.period
     assert (await accepted_nonce(window, nonce, sent)).age > NONCES.period
     assert window.to_issue(sent) != nonce
-    assert NONCES.end(slot) - sent > NONCES.period / 2, "time for a slow machine"
+    assert end - sent > NONCES.period / 2, "time for a slow machine"
 
 
-def test_an_attempt_that_took_too_long_is_made_again():
+def test_an_attempt_that_took_too_long_is_made_again_and_the_last_one_shown_as_it_is():
     attempts = iter([(["too late"], 0.0), (["too late again"], 0.0), (["in time"], math.inf)])
     assert conversation._in_time(lambda: next(attempts)) == ["in time"]
-
-
-def test_a_machine_that_is_always_too_slow_gets_its_answers_shown_as_they_are():
     attempts = iter([([number], 0.0) for number in range(100)])
     assert conversation._in_time(lambda: next(attempts)) == [conversation._TRIES - 1]

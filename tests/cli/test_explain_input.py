@@ -1,6 +1,5 @@
 """What people paste into `dpop-asgi explain`, and how it ends."""
 
-import asyncio
 import json
 import os
 import shlex
@@ -10,14 +9,12 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from dpop_asgi import Authenticator, JWTVerifier, RedisStore, Revocations
 from dpop_asgi.cli.app import app
 from dpop_asgi.cli.explain.reading.text import read
 from dpop_asgi.cli.explain.run import Options
 from dpop_asgi.cli.explain.run import explain as run_explain
 from dpop_asgi.cli.unusable import Unusable
-from dpop_asgi.testing import Client
-from tests.support.decisions import incoming
+from tests.cli.pasted import curl_v
 from tests.support.processes import ROOT
 from tests.support.situations import NONCE, URL
 
@@ -41,14 +38,8 @@ def _pairs(headers):
     return [{"name": name, "value": value} for name, value in headers.items()]
 
 
-def _curl_v(case, marker="* SSL connection using TLSv1.3 / X"):
-    lines = ["*   Trying 10.0.0.1:443...", "* Connected to x (10.0.0.1) port 443", marker, "> GET /orders HTTP/1.1"]
-    lines += ["> Host: api.example.com", f"> Authorization: DPoP {case.token}", f"> DPoP: {case.proof}", "> "]
-    return "\n".join([*lines, "< HTTP/1.1 200 OK", "< Date: Tue, 14 Nov 2023 22:13:20 GMT", "< ", "{}"])
-
-
 def _broken_by_a_terminal(case):
-    text = _curl_v(case)
+    text = curl_v(case)
     return text.replace(case.proof[100:], f"\n{case.proof[100:]}")
 
 
@@ -64,7 +55,7 @@ PASTED = {
         lambda case: f'curl {URL} -H "Authorization: DPoP $TOKEN" -H "DPoP: {case.proof}"',
         URL,
     ),
-    "curl-v": (_curl_v, URL),
+    "curl-v": (curl_v, URL),
     "curl-v-broken-by-a-terminal": (_broken_by_a_terminal, URL),
     "har-entry": (lambda case: json.dumps(_entry(case)), URL),
     "har-request": (lambda case: json.dumps(_entry(case)["request"]), URL),
@@ -108,12 +99,12 @@ def test_the_method_of_a_curl_command_is_the_one_that_curl_sends(command, method
     ],
 )
 def test_the_scheme_is_the_one_that_curl_used(situation, log, url):
-    assert read(_curl_v(situation, log)).url == url
+    assert read(curl_v(situation, log)).url == url
 
 
 def test_of_several_requests_the_rejected_one_is_explained(situation):
-    first = _curl_v(situation).replace("200 OK", "401 Unauthorized")
-    assert read(f"{first}\n{_curl_v(situation)}").response.status == 401
+    first = curl_v(situation).replace("200 OK", "401 Unauthorized")
+    assert read(f"{first}\n{curl_v(situation)}").response.status == 401
 
 
 # Captured from the published clients with a local server in between (the tokens are thrown away): the first response is
@@ -146,95 +137,13 @@ def test_what_real_clients_send_is_explained(explained, name, causes):
     assert {"signature_invalid", "token_hash_mismatch", "method_mismatch", "issued_too_early"} & unknown == set()
 
 
-# The store
-
-
-async def _served(server, client, issuer, clock):
-    """A request that a server with this store accepted, as it was sent."""
-    verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
-    store = RedisStore(server.url)
-    authenticator = Authenticator(verify_token=verifier, store=store, clock=clock)
-    token, nonce = issuer.access_token(client), await authenticator.challenge_nonce()
-    proof = client.proof("GET", URL, token, nonce=nonce)
-    accepted = client.headers("GET", URL, token, nonce=nonce)
-    await authenticator.authenticate(incoming(accepted, target_uri=URL))
-    await store.aclose()
-    return token, proof, accepted["DPoP"]
-
-
-def _stored(redis):
-    """Without the key by which a server sees who is the master; it lives for an instant."""
-    return {key: redis.get(key) for key in redis.scan_iter() if ":look:" not in key}
-
-
-@pytest.mark.parametrize(
-    ("passed", "failed"),
-    [
-        pytest.param(0, {"unused": [], "used": ["proof_replayed"]}, id="now"),
-        pytest.param(90, {"unused": [], "used": ["proof_replayed"]}, id="in-the-next-slot"),
-        pytest.param(130, {"unused": ["nonce_unknown"], "used": ["nonce_unknown", "proof_replayed"]}, id="too-late"),
-    ],
-)
-def test_the_store_shows_the_age_of_the_nonce_and_whether_a_proof_was_used(
-    redis_server, situation, explained, client, issuer, clock, tmp_path, caplog, passed, failed
-):
-    clock.now = 1_700_000_000 // 60 * 60 + 10
-    token, unused, used = asyncio.run(_served(redis_server, client, issuer, clock))
-    with redis_server.client() as redis:
-        before = _stored(redis)
-        caplog.clear()
-        clock.advance(passed)
-        for name, proof in (("unused", unused), ("used", used)):
-            options = situation.options(tmp_path, proof=proof, token=token, method="GET", store=redis_server.url)
-            report = json.loads(explained(options)[1])
-            assert report["failed"] == failed[name]
-            assert report["accepted"] is (not failed[name])
-            nonce = next(check for check in report["checks"] if check["reason"] == "nonce_missing")
-            assert passed > 120 or nonce["facts"]["age"] == 10 + passed
-            assert caplog.records == [], "what workers log isn't for people who look"
-        assert _stored(redis) == before
-
-
-async def _revoked(server, thumbprint, clock):
-    """A server with this store goes on with new nonces, and refuses this key."""
-    store = RedisStore(server.url)
-    operator = Revocations(store, clock=clock)
-    await operator.revoke_nonces()
-    await operator.revoke_key(thumbprint)
-    await store.aclose()
-
-
-def test_the_store_tells_that_a_key_is_revoked_and_which_nonces_are_still_valid(
-    redis_server, situation, explained, client, issuer, clock, tmp_path
-):
-    _, _, old = asyncio.run(_served(redis_server, client, issuer, clock))
-    asyncio.run(_revoked(redis_server, Client().thumbprint, clock))
-    token, unused, _ = asyncio.run(_served(redis_server, client, issuer, clock))
-    usual = {"token": token, "method": "GET", "store": redis_server.url}
-    assert json.loads(explained(situation.options(tmp_path, proof=unused, **usual))[1])["failed"] == []
-    report = json.loads(explained(situation.options(tmp_path, proof=old, **usual))[1])
-    assert "nonce_unknown" in report["failed"]
-    asyncio.run(_revoked(redis_server, client.thumbprint, clock))
-    assert "key_revoked" in json.loads(explained(situation.options(tmp_path, proof=unused, **usual))[1])["failed"]
-
-
-def test_a_request_that_was_accepted_has_not_been_replayed(
-    redis_server, situation, explained, client, issuer, clock, tmp_path
-):
-    token, _, used = asyncio.run(_served(redis_server, client, issuer, clock))
-    situation.token, situation.proof = token, used
-    options = situation.options(tmp_path, proof=_curl_v(situation), store=redis_server.url, as_json=False)
-    code, printed = explained(options)
-    assert (code, "used by this very request" in printed) == (0, True)
-
-
 # The command
 
 
 def test_the_command_reads_standard_input_in_any_encoding(situation):
     done = subprocess.run(
         [sys.executable, "-m", "dpop_asgi.cli", "explain", "--nonce", NONCE],
-        input=_curl_v(situation),
+        input=curl_v(situation),
         capture_output=True,
         text=True,
         timeout=120,
@@ -248,8 +157,8 @@ def test_the_command_reads_standard_input_in_any_encoding(situation):
 @pytest.mark.parametrize(
     ("arguments", "text", "code"),
     [
-        pytest.param(["--nonce", NONCE], _curl_v, 0, id="nothing-fails"),
-        pytest.param(["-", "--now", "1800000000", "--json"], _curl_v, 1, id="something-fails"),
+        pytest.param(["--nonce", NONCE], curl_v, 0, id="nothing-fails"),
+        pytest.param(["-", "--now", "1800000000", "--json"], curl_v, 1, id="something-fails"),
         pytest.param([], lambda _: "hunter2 is no proof", 2, id="not-a-proof"),
         pytest.param(["--nonsense"], lambda _: "", 2, id="no-such-option"),
     ],

@@ -64,10 +64,16 @@ def test_a_step_whose_response_is_as_expected_agrees(step):
 
 
 @pytest.mark.parametrize("wrong", DISAGREEMENTS)
-def test_one_wrong_response_gives_exit_code_1(step, wrong):
+def test_one_wrong_response_is_marked_where_it_is_shown_and_in_the_table_and_gives_exit_code_1(step, wrong):
     other = replace(step, expected=replace(EXPECTED, **wrong))
     assert not other.agrees
     assert exit_code([step, other, step]) == 1
+    assert shown(("step", other)).splitlines()[-1].startswith("    Expected: ")
+    assert "Expected: " not in shown(("step", step))
+    for width in (80, 160):
+        table = shown(("table", [step, other]), ("verdict", [step, other], 1.0), width=width)
+        assert re.findall(r" (yes|no) *$", table, re.MULTILINE) == ["yes", "no"]
+        assert "1 of 2 responses are not as expected. That took 1.0 s." in table
 
 
 @pytest.mark.parametrize(
@@ -76,22 +82,6 @@ def test_one_wrong_response_gives_exit_code_1(step, wrong):
 def test_a_response_that_lacks_a_new_nonce_disagrees(step, nonce):
     received = {**step.seen.received, "dpop-nonce": nonce}
     assert not replace(step, seen=replace(step.seen, received=received)).agrees
-
-
-@pytest.mark.parametrize("wrong", DISAGREEMENTS)
-@pytest.mark.parametrize("width", [80, 160])
-def test_the_table_marks_a_wrong_response(step, wrong, width):
-    steps = [step, replace(step, expected=replace(EXPECTED, **wrong))]
-    table = shown(("table", steps), ("verdict", steps, 1.0), width=width)
-    assert re.findall(r" (yes|no) *$", table, re.MULTILINE) == ["yes", "no"]
-    assert "1 of 2 responses are not as expected. That took 1.0 s." in table
-
-
-@pytest.mark.parametrize("wrong", DISAGREEMENTS)
-def test_a_wrong_response_is_marked_where_it_is_shown(step, wrong):
-    marked = shown(("step", replace(step, expected=replace(EXPECTED, **wrong))))
-    assert marked.splitlines()[-1].startswith("    Expected: ")
-    assert "Expected: " not in shown(("step", step))
 
 
 def test_a_wide_terminal_gets_the_reasons_in_the_table(step):

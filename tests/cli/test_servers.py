@@ -1,5 +1,3 @@
-import os
-
 import httpx2
 import pytest
 
@@ -33,23 +31,6 @@ def test_an_installation_without_the_example_gets_the_folders_that_were_searched
 def test_a_server_that_does_not_start_leaves_its_last_words():
     with pytest.raises(CannotRun, match="DPOP_ISSUER: not set"), ExampleServer({}):
         pytest.fail("it runs")
-
-
-def test_the_server_runs_in_a_process_of_its_own_until_the_end(issuer_server):
-    with ExampleServer(settings(issuer_server.issuer)) as server:
-        assert server.pid != os.getpid()
-        assert httpx2.get(f"{server.url}/public").text == "public"
-        os.kill(server.pid, 0)
-    with pytest.raises(ProcessLookupError):
-        os.kill(server.pid, 0)
-
-
-def test_a_rejection_can_be_read_once_its_response_is_there(issuer_server):
-    with ExampleServer(settings(issuer_server.issuer)) as server:
-        assert server.rejection() is None
-        httpx2.get(f"{server.url}/resource")
-        assert server.rejection() == "authorization_missing proofs=0"
-        assert server.rejection() is None
 
 
 def test_the_issuer_publishes_its_keys_until_the_end():

@@ -1,7 +1,9 @@
 """What clients talk to: an API and a token endpoint that ask for nonces, and remember what they were sent."""
 
 import base64
+import io
 import json
+from tempfile import TemporaryFile
 from urllib.parse import parse_qs
 
 import httpx2
@@ -93,3 +95,24 @@ class Issuing:
     @property
     def forms(self):
         return [parse_qs(body.decode()) for body in self.endpoint.bodies]
+
+
+def file_of(stack):
+    """One that is not read from its beginning."""
+    file = stack.enter_context(TemporaryFile())  # noqa: SIM115 - the stack is one
+    file.write(b"skipped" + b"x" * 100_000)
+    file.seek(len(b"skipped"))
+    return file
+
+
+class Pipe(io.RawIOBase):
+    """A file that knows no way back."""
+
+    def __init__(self):
+        self._parts = [b"x" * 100_000]
+
+    def readable(self):
+        return True
+
+    def read(self, _size=-1):
+        return self._parts.pop() if self._parts else b""

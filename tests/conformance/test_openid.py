@@ -8,36 +8,16 @@ import time
 
 import pytest
 
-from dpop_asgi.core.encoding import b64url_decode, b64url_encode
+from dpop_asgi.core.encoding import b64url_encode
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
+from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES
 from tests.conformance.peer import unique
 from tests.conformance.rows import row
 
 ACCEPTED = {200, 201}
 REFUSED = {400, 401}
 HOUR = 3600
-
-
-def with_proof(peer, proof):
-    return [("Authorization", f"DPoP {peer.token}"), ("DPoP", proof)]
-
-
-def renamed_alg(peer):
-    header, _, rest = peer.proof().partition(".")
-    return f"{b64url_encode(b64url_decode(header.encode()).replace(b'alg', b'alg2'))}.{rest}"
-
-
-def unsigned(peer):
-    payload = peer.proof().split(".")[1]
-    header = b64url_encode(b'{"alg": "none", "typ": "dpop+jwt"}')
-    return f"{header}.{payload}."
-
-
-def broken_signature(peer):
-    signing_input, _, signature = peer.proof().rpartition(".")
-    broken = bytes(byte ^ 0x5A for byte in b64url_decode(signature.encode()))
-    return f"{signing_input}.{b64url_encode(broken)}"
 
 
 @pytest.mark.parametrize(
@@ -89,27 +69,32 @@ def test_c_29_a_default_port_does_not_count(peer):
     assert answer.status in ACCEPTED
 
 
+def hostile(name):
+    """With a proof of the hostile tables."""
+    return lambda peer: [("Authorization", f"DPoP {peer.token}"), ("DPoP", (SHAPES | HEADERS | CLAIMS)[name](peer))]
+
+
 @pytest.mark.parametrize(
     "make",
     [
         row(lambda peer: [*peer.fields(), ("DPoP", peer.proof())], name="C-02 several proofs", proves="R-4.3-01"),
-        row(lambda peer: with_proof(peer, peer.proof().rpartition(".")[0]), name="C-03 not a JWT", proves="R-4.3-02"),
-        row(lambda peer: peer.fields(without=["typ"]), name="C-04 no typ"),
-        row(lambda peer: with_proof(peer, renamed_alg(peer)), name="C-05 no alg"),
-        row(lambda peer: peer.fields(without=["jwk"]), name="C-06 no jwk"),
-        row(lambda peer: peer.fields(without=["jti"]), name="C-07 no jti"),
-        row(lambda peer: peer.fields(without=["htm"]), name="C-08 no htm"),
-        row(lambda peer: peer.fields(without=["htu"]), name="C-09 no htu"),
-        row(lambda peer: peer.fields(without=["iat"]), name="C-10 no iat"),
+        row(hostile("three letters"), name="C-03 not a JWT", proves="R-4.3-02"),
+        row(hostile("typ missing"), name="C-04 no typ"),
+        row(hostile("alg missing"), name="C-05 no alg"),
+        row(hostile("jwk missing"), name="C-06 no jwk"),
+        row(hostile("jti missing"), name="C-07 no jti"),
+        row(hostile("htm missing"), name="C-08 no htm"),
+        row(hostile("htu missing"), name="C-09 no htu"),
+        row(hostile("iat missing"), name="C-10 no iat"),
         row(lambda peer: peer.fields(without=["ath"]), name="C-11 no ath", proves="R-11.4-01"),
         row(lambda peer: peer.fields(header={"typ": "dpop+jwt+wrongyousee"}), name="C-12 bad typ"),
-        row(lambda peer: with_proof(peer, unsigned(peer)), name="C-14 none", proves="R-11.6-01"),
-        row(lambda peer: with_proof(peer, broken_signature(peer)), name="C-15 bad signature"),
-        row(lambda peer: peer.fields(header={"jwk": peer.client.key.private_jwk}), name="C-16 private key"),
+        row(hostile("unsigned"), name="C-14 none", proves="R-11.6-01"),
+        row(hostile("signature of ones"), name="C-15 bad signature"),
+        row(hostile("jwk whole"), name="C-16 private key"),
         row(lambda peer: peer.fields("PUT"), name="C-17 htm"),
         row(lambda peer: peer.fields(uri=peer.url + "ohnonotagain"), name="C-20 other URL", proves="R-4.3-12"),
         row(lambda peer: peer.fields(claims={"ath": b64url_encode(b"0" * 32)}), name="C-25 ath"),
-        row(lambda peer: peer.fields(signed_by=PrivateKey.generate()), name="C-26 different key"),
+        row(hostile("signature of another key"), name="C-26 different key"),
         row(lambda peer: peer.fields()[:1], name="C-30 no proof", proves="R-7.1-05"),
         row(lambda peer: [("Authorization", f"Bearer {peer.token}")], name="C-31 no proof, Bearer"),
     ],

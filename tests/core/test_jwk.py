@@ -69,11 +69,6 @@ def test_no_symmetric_algorithm_is_known():
         jwk.check_algorithms("option", ["ES256", "HS256"])
 
 
-def test_keys_are_equal_only_to_themselves():
-    members = PrivateKey.generate().public_jwk
-    assert jwk.import_public_key(members, "ES256") != jwk.import_public_key(members, "ES256")
-
-
 @pytest.mark.parametrize("algorithm", ["ES256", "PS256", "Ed25519", "EdDSA"])
 def test_a_key_comes_back_from_its_private_members(algorithm):
     key = PrivateKey.generate(algorithm)

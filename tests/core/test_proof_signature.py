@@ -1,10 +1,8 @@
 """The embedded key, and nothing else, must have signed exactly this proof."""
 
-import json
 import socket
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from dpop_asgi import ProofPolicy, Reason
 from dpop_asgi.core import jwk
@@ -48,32 +46,13 @@ def test_a_proof_passes_with_rsa_keys_of_every_size(algorithm, bits):
 
 @pytest.mark.requirement("R-4.2-06")
 @pytest.mark.parametrize("algorithm", ["ES256", "PS256", "Ed25519"])
-@pytest.mark.parametrize(
-    "change",
-    [
-        pytest.param(lambda good: good[:-1] + bytes([good[-1] ^ 1]), id="last-bit"),
-        pytest.param(lambda good: bytes([good[0] ^ 0x40]) + good[1:], id="first-byte"),
-        pytest.param(lambda good: bytes(byte ^ 0x5A for byte in good), id="every-byte"),
-        pytest.param(lambda good: good[:-1], id="shorter"),
-        pytest.param(lambda good: good + b"\0", id="longer"),
-        pytest.param(lambda good: good + good, id="twice"),
-        pytest.param(lambda good: bytes(len(good)), id="zeros"),
-        pytest.param(lambda good: b"\xff" * len(good), id="ones"),
-        pytest.param(lambda _: b"x", id="one-byte"),
-        pytest.param(lambda _: b"x" * 3000, id="3000-bytes"),
-    ],
-)
-def test_another_signature_is_rejected(algorithm, change):
+def test_another_signature_is_rejected(algorithm):
+    """What is tried with ES256 alone is in the table of hostile proofs."""
     key = rsa_key(2048) if algorithm == "PS256" else PrivateKey.generate(algorithm)
-    assert reason_against(with_signature(proof_by(key), change)) is Reason.SIGNATURE_INVALID
-
-
-@pytest.mark.requirement("R-4.2-06")
-def test_an_ecdsa_signature_in_der_is_rejected():
-    def in_der(good):
-        return encode_dss_signature(int.from_bytes(good[:32], "big"), int.from_bytes(good[32:], "big"))
-
-    assert reason_against(with_signature(proof_by(PrivateKey.generate()), in_der)) is Reason.SIGNATURE_INVALID
+    for change in (lambda good: good[:-1] + bytes([good[-1] ^ 1]), lambda good: bytes([good[0] ^ 0x40]) + good[1:]):
+        assert reason_against(with_signature(proof_by(key), change)) is Reason.SIGNATURE_INVALID
+    other = proof_by(key, signed_by=rsa_key(3072) if algorithm == "PS256" else PrivateKey.generate(algorithm))
+    assert reason_against(other) is Reason.SIGNATURE_INVALID
 
 
 @pytest.mark.requirement("H-07")
@@ -84,28 +63,6 @@ def test_the_mirrored_ecdsa_signature_verifies_too():
     proof = proof_by(PrivateKey.generate())
     assert with_signature(proof, mirrored) != proof
     judge(with_signature(proof, mirrored))
-
-
-@pytest.mark.requirement("R-4.2-06")
-def test_a_proof_signed_by_another_key_than_the_one_it_shows_is_rejected():
-    for algorithm in ("ES256", "Ed25519"):
-        proof = proof_by(PrivateKey.generate(algorithm), signed_by=PrivateKey.generate(algorithm))
-        assert reason_against(proof) is Reason.SIGNATURE_INVALID
-
-
-@pytest.mark.requirement("R-4.2-06")
-@pytest.mark.parametrize("part", [0, 1], ids=["header", "payload"])
-def test_a_part_that_was_changed_after_signing_is_rejected(part):
-    parts = proof_by(PrivateKey.generate()).split(".")
-    parts[part] = unpadded(json.dumps({**json.loads(octets(parts[part])), "added": 1}).encode())
-    assert reason_against(".".join(parts)) is Reason.SIGNATURE_INVALID
-
-
-@pytest.mark.requirement("R-4.2-06")
-def test_parts_of_two_good_proofs_do_not_mix():
-    key = PrivateKey.generate()
-    one, two = proof_by(key).split("."), proof_by(key).split(".")
-    assert reason_against(".".join((one[0], two[1], one[2]))) is Reason.SIGNATURE_INVALID
 
 
 @pytest.mark.parametrize(

@@ -23,19 +23,10 @@ def outcome(proof, **changes):
     [
         pytest.param(0, ACCEPTED, id="now"),
         pytest.param(-10, ACCEPTED, id="ten-seconds-ago"),
-        pytest.param(8, ACCEPTED, id="eight-seconds-ahead"),
-        pytest.param(10, ACCEPTED, id="ten-seconds-ahead"),
-        pytest.param(-299, ACCEPTED, id="just-inside-the-past"),
         pytest.param(-300, ACCEPTED, id="at-max-age"),
         pytest.param(-300.001, Reason.ISSUED_TOO_EARLY, id="a-millisecond-too-old"),
-        pytest.param(-301, Reason.ISSUED_TOO_EARLY, id="a-second-too-old"),
-        pytest.param(-302, Reason.ISSUED_TOO_EARLY, id="two-seconds-too-old"),
-        pytest.param(-3600, Reason.ISSUED_TOO_EARLY, id="an-hour-ago"),
-        pytest.param(59, ACCEPTED, id="just-inside-the-future"),
         pytest.param(60, ACCEPTED, id="at-max-future"),
         pytest.param(60.001, Reason.ISSUED_IN_FUTURE, id="a-millisecond-too-new"),
-        pytest.param(61, Reason.ISSUED_IN_FUTURE, id="a-second-too-new"),
-        pytest.param(3600, Reason.ISSUED_IN_FUTURE, id="in-an-hour"),
     ],
 )
 def test_iat_is_accepted_within_its_window_ends_included(client, offset, expected):
@@ -80,16 +71,11 @@ def test_the_window_is_that_of_the_policy(client, offset, expected):
     ("claims", "expected"),
     [
         pytest.param({"nbf": 0, "exp": 300}, ACCEPTED, id="both-good"),
-        pytest.param({"exp": -59}, ACCEPTED, id="expired-within-leeway"),
         pytest.param({"exp": -60}, ACCEPTED, id="expired-at-leeway"),
         pytest.param({"exp": -60.001}, Reason.PROOF_EXPIRED, id="expired-a-millisecond-more"),
-        pytest.param({"exp": -3600}, Reason.PROOF_EXPIRED, id="expired-an-hour-ago"),
         pytest.param({"exp": -NOW}, Reason.PROOF_EXPIRED, id="expired-in-1970"),
-        pytest.param({"nbf": 10}, ACCEPTED, id="ten-seconds-ahead"),
         pytest.param({"nbf": 60}, ACCEPTED, id="ahead-at-leeway"),
         pytest.param({"nbf": 60.001}, Reason.PROOF_NOT_YET_VALID, id="ahead-a-millisecond-more"),
-        pytest.param({"nbf": 3600}, Reason.PROOF_NOT_YET_VALID, id="ahead-an-hour"),
-        pytest.param({"nbf": -(10**9), "exp": 10**9}, ACCEPTED, id="wide"),
     ],
 )
 def test_exp_and_nbf_hold_where_a_client_sends_them(client, claims, expected):

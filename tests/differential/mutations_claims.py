@@ -11,29 +11,9 @@ from tests.differential.drawn import Drawn
 from tests.differential.mutations_text import Mutation
 
 _CLAIMS = ("jti", "htm", "htu", "iat", "ath", "nonce", "exp", "nbf")
-_VALUES: tuple[Any, ...] = (
-    *(
-        None,
-        True,
-        False,
-        0,
-        1,
-        -1,
-        1.5,
-        10**18,
-        10**19,
-        1e300,
-        -1e300,
-        "",
-        " ",
-        "\u2003",
-        "a",
-        "0",
-        "\ud800",
-        "1700000000",
-    ),
-    *([], {}, [1], ["a"], {"a": 1}, [[]]),
-)
+_NUMBERS = (0, 1, -1, 1.5, 10**18, 10**19, 1e300, -1e300)
+_TEXTS = ("", " ", "\u2003", "a", "0", "\ud800", "1700000000")
+_VALUES: tuple[Any, ...] = (None, True, False, *_NUMBERS, *_TEXTS, [], {}, [1], ["a"], {"a": 1}, [[]])
 
 
 def claim_types(drawn: Drawn, draft: Draft) -> None:
@@ -132,19 +112,8 @@ def handshake(drawn: Drawn, draft: Draft) -> None:
 
 def _edge(drawn: Drawn, at: float) -> int | float:
     """A number beside `at`, as near as numbers come."""
-    return drawn.pick(
-        (
-            at,
-            int(at),
-            at - 1,
-            at + 1,
-            math.nextafter(at, -math.inf),
-            math.nextafter(at, math.inf),
-            at - 0.5,
-            at + 0.5,
-            str(at),
-        )
-    )
+    nearest = (math.nextafter(at, -math.inf), math.nextafter(at, math.inf))
+    return drawn.pick((at, int(at), at - 1, at + 1, *nearest, at - 0.5, at + 0.5, str(at)))
 
 
 def times(drawn: Drawn, draft: Draft) -> None:
@@ -157,22 +126,13 @@ def times(drawn: Drawn, draft: Draft) -> None:
 
 def token_hash(drawn: Drawn, draft: Draft) -> None:
     right, token = ath(draft.request.token), draft.request.token
-    value = drawn.pick(
-        (
-            *(
-                right,
-                right + "=",
-                right.lower(),
-                right[:-1],
-                right + "A",
-                " " + right,
-                ath(token + "a"),
-                ath(""),
-                token,
-            ),
-            *(base64url.decode(right.encode()).hex(), right.replace("-", "+").replace("_", "/"), f"{right[:-1]}\u00e9"),
-        )
+    respelled_ath = (right, right + "=", right.lower(), right[:-1], right + "A", " " + right)
+    in_others = (
+        base64url.decode(right.encode()).hex(),
+        right.replace("-", "+").replace("_", "/"),
+        f"{right[:-1]}\u00e9",
     )
+    value = drawn.pick((*respelled_ath, ath(token + "a"), ath(""), token, *in_others))
     if drawn.chance():
         put(draft.claims, "ath", value)
     else:
@@ -182,18 +142,8 @@ def token_hash(drawn: Drawn, draft: Draft) -> None:
 def nonce(drawn: Drawn, draft: Draft) -> None:
     """Live ones, expired ones, those to come, and what is none."""
     slots = [nonce_of(SLOT + ahead) for ahead in (-1, 0, 1, -2, 2, -3, 5, -PERIOD)]
-    other = [
-        "",
-        " ",
-        "a",
-        nonce_of(SLOT) + " ",
-        nonce_of(SLOT).upper(),
-        nonce_of(SLOT) * 4,
-        '"',
-        "\u00e9",
-        "\ud800",
-        "\\",
-    ]
+    live = nonce_of(SLOT)
+    other = ["", " ", "a", live + " ", live.upper(), live * 4, '"', "\u00e9", "\ud800", "\\"]
     put(draft.claims, "nonce", drawn.pick((*slots, *other, None, 0, [nonce_of(SLOT)], {nonce_of(SLOT): 1})))
 
 

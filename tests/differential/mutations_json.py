@@ -55,61 +55,23 @@ def names_twice_inside(drawn: Drawn, draft: Draft) -> None:
     _in_text(drawn, draft, lambda raw: raw[:-1] + b',"extra":' + inner + b"}")
 
 
+_CONSTANTS = (b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"1e308", b"0x10", b"01", b"1.", b".5", b"+1")
+_NUMBERS = (b"-0", b"-", b"1e5", b"1E+5", b"1e")
+_DIGITS = (b"9" * 19, b"9" * 20, b"-" + b"9" * 18, b"-" + b"9" * 19, b"9" * 5000)
+_BRACKETS = (b"[" * 15 + b"]" * 15, b"[" * 16 + b"]" * 16, b'"' + b"[" * 200 + b'"', b"[[]" * 3, b"{}" * 2, b"[1,]")
+_COMMAS = (b"[" + b"0," * 24 + b"0]", b"[" + b"0," * 40 + b"0]", b'"' + b"," * 300 + b'"', b'"\\",' + b"," * 300 + b'"')
+_ESCAPES = (b'"\\x41"', b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\\u00e9"')
+_OCTETS = (b'"\xc3\xa9"', b'"\xff"', b'"\xed\xa0\x80"', b'"\xc0\xaf"', b'"a\nb"', b'"\x7f"', b'"\\u0000"')
+_WORDS = (b'{"a":1,}', b"undefined", b"'a'")
+_STRANGE = (
+    *(*_CONSTANTS, *_NUMBERS, *_DIGITS, *_BRACKETS, *_COMMAS, *_WORDS, *_ESCAPES, *_OCTETS),
+    *(b"True", b"nul", b'"', b""),
+)
+
+
 def strange_values(drawn: Drawn, draft: Draft) -> None:
     """A further member whose value some parsers read and others do not, or not in the same way."""
-    raw_value = drawn.pick(
-        (
-            *(b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1e999", b"1e308", b"0x10", b"01", b"1.", b".5", b"+1"),
-            *(
-                b"-0",
-                b"-",
-                b"1e5",
-                b"1E+5",
-                b"1e",
-                b"9" * 19,
-                b"9" * 20,
-                b"-" + b"9" * 18,
-                b"-" + b"9" * 19,
-                b"9" * 5000,
-            ),
-            *(
-                b"[" * 15 + b"]" * 15,
-                b"[" * 16 + b"]" * 16,
-                b'"' + b"[" * 200 + b'"',
-                b"[[]" * 3,
-                b"{}" * 2,
-                b"[1,]",
-            ),
-            *(
-                b"[" + b"0," * 24 + b"0]",
-                b"[" + b"0," * 40 + b"0]",
-                b'"' + b"," * 300 + b'"',
-                b'"\\",' + b"," * 300 + b'"',
-            ),
-            *(
-                b'{"a":1,}',
-                b"undefined",
-                b"'a'",
-                b'"\\x41"',
-                b'"\\ud800"',
-                b'"\\ud83d\\ude00"',
-                b'"\\u00e9"',
-                b'"\xc3\xa9"',
-            ),
-            *(
-                b'"\xff"',
-                b'"\xed\xa0\x80"',
-                b'"\xc0\xaf"',
-                b'"a\nb"',
-                b'"\x7f"',
-                b'"\\u0000"',
-                b"True",
-                b"nul",
-                b'"',
-                b"",
-            ),
-        )
-    )
+    raw_value = drawn.pick(_STRANGE)
     _in_text(drawn, draft, lambda raw: raw[:-1] + b',"extra":' + raw_value + b"}")
 
 

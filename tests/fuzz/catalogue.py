@@ -1,8 +1,12 @@
 """Which targets there are. Imports nothing of the library: a worker does that itself, instrumented."""
 
+import asyncio
+import atexit
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).with_name("corpus")
@@ -18,7 +22,6 @@ TARGETS = {
     "target_uri": 4096,
     "token": 4096,
     "introspection": 4096,
-    "nonce": 256,
     "proof": 9000,
     "proof_signed": 4096,
     "proof_changed": 256,
@@ -44,3 +47,15 @@ def kept(name: str) -> list[Path]:
 def demand(holds: object, what: str) -> None:
     if not holds:
         raise FindingError(what)
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """In one event loop for all inputs: to make one takes longer than most of them."""
+    _loop().run_until_complete(coroutine)

@@ -1,17 +1,14 @@
 """Z08: nothing before the signature costs more than two verifications of one, whatever is sent within the limits.
 
-The dearest requests that were found, of before and of now. `python -m tests.fuzz --cost` looks for dearer ones.
+The dearest requests that were found, of before and of now, and others that are drawn.
 """
 
-import re
-from random import Random
-
 import pytest
+from hypothesis import given, target
+from hypothesis import strategies as st
 
-from tests.fuzz import __main__ as command
-from tests.fuzz.cost import climb
-from tests.fuzz.cost.scale import MOST_VERIFICATIONS, Scale
-from tests.fuzz.cost.shapes import ORDINARY, PIECES, Shape, scope_of
+from tests.fuzz.scale import MOST_VERIFICATIONS, Scale
+from tests.fuzz.shapes import PIECES, SERVERS, Shape, scope_of
 
 # It fails only when it was dear each time.
 ROUNDS = 300
@@ -90,48 +87,22 @@ def test_hops_that_a_client_made_up_cost_nothing(scale):
     assert scale.weigh(shape, rounds=ROUNDS, enough=MOST_VERIFICATIONS) <= MOST_VERIFICATIONS
 
 
-@pytest.mark.parametrize("family", climb.FAMILIES)
-def test_all_shapes_that_are_drawn_are_within_the_limits_and_can_be_kept(scale, family):
-    """And none of them gets as far as its signature, or has an answer that is no refusal."""
-    random, shape = Random(family), ORDINARY
-    for _ in range(20):
-        shape = climb.changed(shape, family, random)
-        headers = scope_of(shape)["headers"]
-        assert max(len(value) for name, value in headers if name == b"dpop") <= 8192
-        assert Shape.loads(shape.dumps()) == shape
-        scale.weigh(shape, rounds=1)
+RUNS = st.sampled_from((1, 2, 15, 16, 17, 31, 32, 64, 65, 100, 255, 256, 300, 682, 1000, 3000, 8000, 16384))
 
 
-def test_every_piece_can_be_drawn():
-    drawn = set().union(*climb.FAMILIES.values())
-    assert drawn == set(PIECES)
+@st.composite
+def shapes(draw):
+    """Of some parts, runs of pieces that are read in other ways than the ordinary ones."""
+    names = draw(st.lists(st.sampled_from(sorted(PIECES)), max_size=4, unique=True))
+    runs = {name: draw(st.lists(st.tuples(st.sampled_from(PIECES[name]), RUNS), max_size=4)) for name in names}
+    return Shape(draw(st.sampled_from(sorted(SERVERS))), runs, rsa=draw(st.integers(0, 9)) == 9)
 
 
-@pytest.fixture
-def own_folder(monkeypatch, tmp_path):
-    for name, folder in {"ROOT": tmp_path, "FINDINGS": tmp_path / "findings", "_DEAREST": tmp_path / "dearest"}.items():
-        monkeypatch.setattr(climb, name, folder)
-    # How exactly the dearest are weighed in the end is not what is tested.
-    monkeypatch.setattr(climb, "_LAST_ROUNDS", 10)
-    return tmp_path
-
-
-def test_a_request_that_is_expensive_is_found_and_kept(own_folder, monkeypatch, capsys):
-    """Dear is here what costs anything."""
-    monkeypatch.setattr(climb, "MOST_VERIFICATIONS", 0.0)
-    assert command.main(["--cost", "--seconds", "1", "--seed", "7"]) == 1
-    told = capsys.readouterr().out
-    assert "seed 7" in told
-    files = re.findall(r"python -m tests\.fuzz --cost --repeat (\S+)", told)
-    assert len(files) == len(climb.FAMILIES)
-    assert command.main(["--cost", "--repeat", str(own_folder / files[0])]) == 1
-
-
-def test_where_nothing_is_expensive_the_most_expensive_of_each_family_is_reported(own_folder, monkeypatch, capsys):
-    monkeypatch.setattr(climb, "MOST_VERIFICATIONS", 1e9)
-    assert command.main(["--cost", "--seconds", "1"]) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"seed \d+", told)
-    rows = re.findall(r"^(\w+) +[\d,]+ +[\d.]+  none$", told, re.MULTILINE)
-    assert rows == list(climb.FAMILIES)
-    assert sorted(file.stem for file in (own_folder / "dearest").iterdir()) == sorted(climb.FAMILIES)
+@given(shape=shapes())
+def test_no_request_that_is_drawn_costs_much_before_its_signature(scale, shape):
+    """Hypothesis goes on from what costs more; with `--explore` it looks for longer, from other seeds."""
+    headers = scope_of(shape)["headers"]
+    assert max(len(value) for name, value in headers if name == b"dpop") <= 8192
+    weight = scale.weigh(shape, rounds=ROUNDS, enough=MOST_VERIFICATIONS)
+    target(weight)
+    assert weight <= MOST_VERIFICATIONS

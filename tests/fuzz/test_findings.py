@@ -4,12 +4,12 @@ import pytest
 
 from dpop_asgi import NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
-from tests.fuzz.targets.nonce import SharedStore
+from tests.support.decisions import CountingStore
 from tests.support.windows import accepted_nonce
 
 
 async def test_a_clock_that_jumps_ahead_during_an_outage_and_back_finds_its_nonces_again(clock):
-    store = SharedStore()
+    store = CountingStore(clock)
     window = NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock)
     await window.ensure(clock.now)
     nonce, then = window.to_issue(clock.now), clock.now

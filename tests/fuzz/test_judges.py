@@ -95,7 +95,6 @@ NOTICED = {
     "target_uri": ["proxy", "path_of_the_app"],
     "token": ["signature", "time_of_a_token", "audience"],
     "introspection": ["audience_of_an_answer", "token_type", "kind_of_token", "json_of_an_issuer"],
-    "nonce": ["nonce"],
     "proof": ["signature"],
     "proof_signed": ["json", "private_key"],
     "proof_changed": ["signature", "private_key", "nonce", "replay", "binding"],

@@ -1,14 +1,14 @@
 """Every bound on what one request may bring: what is exactly at it passes, what is just over it is rejected."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
-from dpop_asgi import ProofPolicy, Reason
+from dpop_asgi import Reason
 from dpop_asgi.asgi import forwarded, request_path
-from dpop_asgi.core import credentials, htu, proof, strict_json
+from dpop_asgi.core import htu, proof, strict_json
 from dpop_asgi.core.jwk import import_public_key
-from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidRequest
 from dpop_asgi.tokens import signed_token
 from tests.support.api import http_scope
@@ -16,24 +16,6 @@ from tests.support.bounds import over
 from tests.support.keys import number
 
 BEHIND_A_PROXY = {"public_url": None, "allowed_hosts": ["rs.example"], "trusted_proxies": ["10.0.0.0/8"]}
-
-
-@over(credentials.MAX_AUTHORIZATION_BYTES)
-async def test_max_authorization_bytes(api, size, over):
-    value = "DPoP ".ljust(size, "a")
-    # At the bound it is a token, though not the one that the proof is about.
-    expected = Reason.AUTHORIZATION_TOO_LARGE if over else Reason.TOKEN_HASH_MISMATCH
-    assert await api.reason(drop={"Authorization"}, also=[("authorization", value)]) is expected
-
-
-@pytest.mark.parametrize("limit", [ProofPolicy().max_bytes, 1500], ids=["default", "configured"])
-@pytest.mark.parametrize("over", [False, True])
-async def test_proof_policy_max_bytes(make_api, limit, over):
-    api = make_api(proof_policy=ProofPolicy(max_bytes=limit))
-    value = (await api.fields())["DPoP"].ljust(limit + over, "A")
-    expected = Reason.PROOF_TOO_LARGE if over else Reason.SIGNATURE_INVALID
-    assert await api.reason(drop={"DPoP"}, also=[("dpop", value)]) in {expected, Reason.PROOF_MALFORMED}
-    assert (api.decisions[0].reason is Reason.PROOF_TOO_LARGE) is over
 
 
 @pytest.mark.parametrize("field", ["Authorization", "DPoP"])
@@ -50,48 +32,16 @@ def nested(brackets):
     return json.loads("[" * brackets + "]" * brackets)
 
 
-# The object itself is one bracket, `jwk` of the header another.
-@over(strict_json._MOST_OPENERS - 1)
-async def test_most_openers_in_a_claim(api, size, over):
-    await _malformed_only_if(over, api, claims={"x": nested(size)})
-
-
+# The object itself is one bracket, `jwk` another. Those of claims, and other limits, are in `differential/test_rules`.
 @over(strict_json._MOST_OPENERS - 2)
 async def test_most_openers_in_a_header(api, size, over):
     await _malformed_only_if(over, api, header={"x": nested(size)})
-
-
-# Six claims and the nonce come with a proof: seven values, and six commas more than in the list.
-@over(strict_json._MOST_VALUES - 6)
-async def test_most_values_in_a_claim(api, size, over):
-    await _malformed_only_if(over, api, claims={"x": [1] * size})
 
 
 async def test_commas_in_text_are_no_values(api):
     many = "/" + ",".join(["12"] * strict_json._MOST_VALUES * 4)
     assert await api.passes(path=many)
     await _malformed_only_if(False, api, claims={"x": '\\",' * strict_json._MOST_VALUES})
-
-
-# Seven names and six strings have two marks each; and there is one bracket.
-@over(strict_json._MOST_VALUES * strict_json._MARKS_PER_VALUE - 27)
-async def test_most_marks_in_a_claim(api, size, over):
-    """Z08"""
-    await _malformed_only_if(over, api, claims={"x": "\n" * size})
-
-
-@over(strict_json._MOST_DIGITS)
-async def test_most_digits_of_a_number(api, size, over):
-    await _malformed_only_if(over, api, claims={"x": int("9" * size)})
-
-
-@pytest.mark.parametrize(("literal", "over"), [("1.7e308", False), ("1.8e308", True), ("-1.8e308", True)])
-def test_the_largest_number_is_that_of_a_double(literal, over):
-    if not over:
-        assert strict_json_object(b'{"a":%s}' % literal.encode())
-        return
-    with pytest.raises(ValueError, match="not finite"):
-        strict_json_object(b'{"a":%s}' % literal.encode())
 
 
 async def _malformed_only_if(over, api, **changes):
@@ -166,35 +116,16 @@ async def test_max_nonce_length(api, size, reason):
     assert await api.reason(nonce="n" * size) is reason
 
 
-@pytest.mark.parametrize(("bits", "fits"), [(2047, False), (2048, True), (4096, True), (4097, False)])
-def test_rsa_bits(bits, fits):
-    members = {"kty": "RSA", "n": number(2**bits - 1), "e": "AQAB"}
-    assert _imports(members) is fits
-
-
 @pytest.mark.parametrize(("bits", "fits"), [(17, True), (32, True), (33, False), (64, False)])
 def test_rsa_exponent_bits(bits, fits):
-    assert _imports({"kty": "RSA", "n": number(2**2048 - 1), "e": number(2 ** (bits - 1) + 1)}) is fits
-
-
-def _imports(members):
-    try:
-        return bool(import_public_key(members, "PS256"))
-    except ValueError:
-        return False
+    members = {"kty": "RSA", "n": number(2**2048 - 1), "e": number(2 ** (bits - 1) + 1)}
+    with nullcontext() if fits else pytest.raises(ValueError, match=r"."):
+        import_public_key(members, "PS256")
 
 
 async def test_a_jti_has_no_bound_but_that_of_the_proof(api):
     assert await api.passes(claims={"jti": "j" * 5000})
     assert await api.reason(claims={"jti": "j" * 5000}) is Reason.PROOF_REPLAYED
-
-
-@pytest.mark.parametrize("count", [1000, 5000])
-async def test_the_number_of_headers_does_not_matter(api, count):
-    also = [(f"x-{number}", "v") for number in range(count)]
-    assert await api.passes(also=also)
-    assert await api.reason(also=[*also, ("dpop", "x")]) is Reason.PROOF_REPEATED
-    assert await api.reason(also=[("dpop", "x")] * count) is Reason.PROOF_REPEATED
 
 
 @pytest.mark.parametrize("length", [10, 7000])

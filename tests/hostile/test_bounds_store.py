@@ -56,25 +56,6 @@ async def test_max_waiting(over):
     await ours.aclose()
 
 
-async def test_calls_that_were_given_up_are_no_burden():
-    """A client that goes away makes room: what it waited for is not sent."""
-    server = Server(answers=False)
-    ours = Pipeline("the store", server.exchange, timeout=10.0)
-    first = asyncio.create_task(ours.call(COMMAND))
-    await asyncio.sleep(0.01)
-    given_up = [asyncio.create_task(ours.call(COMMAND)) for _ in range(1000)]
-    await asyncio.sleep(0)
-    for call in given_up:
-        call.cancel()
-    await asyncio.wait(given_up)
-    server.answers.set()
-    await first
-    await ours.call(COMMAND)
-    assert server.pipelines == [1, 1]
-    assert len(ours._waiting) == 0
-    await ours.aclose()
-
-
 @pytest.mark.parametrize("size", [1, 100])
 async def test_keys_and_values_stay_within_what_a_store_is_promised(clock, client, store, size):
     policy = NoncePolicy(period=12.3456789)

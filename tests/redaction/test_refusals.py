@@ -11,7 +11,8 @@ import pytest
 from dpop_asgi import NoncePolicy
 from dpop_asgi.testing import Client
 from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES
-from tests.conformance.hostile_requests import AUTHORIZATIONS, TARGETS, TOKENS
+from tests.conformance.hostile_requests import AUTHORIZATIONS, TARGETS
+from tests.conformance.hostile_tokens import TOKENS
 from tests.conformance.peer import Peer
 from tests.support.api import PUBLIC_URL, http_scope
 from tests.support.decisions import Resource

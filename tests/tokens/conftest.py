@@ -90,3 +90,20 @@ async def warm_distant(distant):
     await distant.verify(distant.token())
     distant.clock.advance(60.0)
     return distant
+
+
+@pytest.fixture
+def said(client, clock):
+    """An answer with everything that is checked."""
+    return {
+        "active": True,
+        "iss": "https://id.example.com",
+        "aud": AUDIENCE,
+        "sub": "alice",
+        "client_id": "app",
+        "scope": "orders:read orders:write",
+        "exp": int(clock()) + 3600,
+        "nbf": int(clock()),
+        "token_type": "DPoP",
+        "cnf": {"jkt": client.thumbprint},
+    }

@@ -66,13 +66,6 @@ async def test_a_remembered_token_expires_all_the_same(verify, issuer, client, c
     assert await reason_of(verify, token) == Reason.TOKEN_EXPIRED
 
 
-async def test_a_rejected_token_is_not_remembered(issuer, client, clock, reason_of):
-    verify = _verifier(issuer, clock)
-    for claims in ({"aud": "other"}, {"exp": clock() - 60}, {"nbf": clock() + 60}, {"cnf": {}}):
-        await reason_of(verify, issuer.access_token(client, claims=claims))
-    assert not verify._cache
-
-
 async def test_a_token_with_another_signature_is_another_token(verify, issuer, client, other_client, reason_of):
     token = issuer.access_token(client)
     await verify(token)

@@ -1,7 +1,6 @@
 """Answers of an introspection endpoint that say nothing about a token: 503 for the client, and one line that helps."""
 
 import asyncio
-import gzip
 import logging
 
 import pytest
@@ -50,15 +49,9 @@ DUE_TO_TOKEN = [
         for status in (301, 302, 303, 307, 308)
     ),
     pytest.param(Page(b'{"active": true, "x": "' + b"x" * 1_000_000 + b'"}'), OTHERWISE, id="1-MB"),
-    pytest.param(Page(gzip.compress(b" " * 10_000_000), headers={"content-encoding": "gzip"}), OTHERWISE, id="bomb"),
-    pytest.param(Page(b"junk", headers={"content-encoding": "gzip"}), OTHERWISE, id="not-gzip"),
-    pytest.param(Page(b"{}", headers={"content-encoding": "br"}), OTHERWISE, id="another-coding"),
     pytest.param(Page(b"<html>hunter2"), OTHERWISE, id="html"),
-    pytest.param(Page(b""), OTHERWISE, id="empty"),
     pytest.param(Page([True]), OTHERWISE, id="list"),
     pytest.param(Page(b'{"active": true, "active": false}'), OTHERWISE, id="a-name-twice"),
-    pytest.param(Page(b'{"active": true, "exp": NaN}'), OTHERWISE, id="nan"),
-    pytest.param(Page(b'{"active": true, "x":' + b"[" * 20_000 + b"]" * 20_000 + b"}"), OTHERWISE, id="nested"),
     pytest.param(Page({"active": True, "exp": "hunter2"}), "the exp in its response is malformed", id="exp-is-text"),
     pytest.param(Page({"active": True, "sub": 5}), "the sub in its response is malformed", id="sub-is-a-number"),
 ]

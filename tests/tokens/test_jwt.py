@@ -1,30 +1,14 @@
 """Signed access tokens by RFC 9068 §4."""
 
 import base64
-import hashlib
-import hmac
-import json
 
 import pytest
 
 from dpop_asgi import AccessToken, JWTVerifier, Reason
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import jwt
-
-
-class _Secret:
-    """Signs with HMAC: what an attacker has who takes a public key for a shared secret."""
-
-    def __init__(self, secret):
-        self._secret = secret
-
-    def sign(self, message):
-        return hmac.digest(self._secret, message, hashlib.sha256)
-
-
-class _Nothing:
-    def sign(self, _):
-        return b""
+from tests.conformance.hostile_tokens import BY_REASON
+from tests.conformance.rows import row
 
 
 async def test_a_good_token_says_who_is_calling(verify, issuer, client, clock):
@@ -53,65 +37,15 @@ async def test_the_type_of_an_access_token_is_accepted_in_any_case(verify, issue
     assert await verify(issuer.access_token(client, header={"typ": typ}))
 
 
-@pytest.mark.requirement("R-9068-01")
-@pytest.mark.parametrize("typ", ["JWT", "dpop+jwt", "id_token", "", "at+jwt ", 5, None, ["at+jwt"]], ids=repr)
-async def test_another_type_is_rejected(verify, issuer, client, reason_of, typ):
-    assert await reason_of(verify, issuer.access_token(client, header={"typ": typ})) == Reason.TOKEN_TYPE
-
-
-@pytest.mark.requirement("R-9068-01")
-async def test_a_token_without_type_is_rejected(verify, issuer, client, reason_of):
-    assert await reason_of(verify, issuer.access_token(client, without={"typ"})) == Reason.TOKEN_TYPE
-
-
-@pytest.mark.requirement("R-9068-02")
+@pytest.mark.requirement("R-9068-01", "R-9068-02", "R-9068-03", "R-9068-04")
 @pytest.mark.parametrize(
-    "issuer_claim",
-    [
-        pytest.param("https://other.example", id="another"),
-        pytest.param("https://id.example.com/", id="trailing-slash"),
-        pytest.param("HTTPS://id.example.com", id="upper-case"),
-        pytest.param(["https://id.example.com"], id="list"),
-        pytest.param({}, id="object"),
-        pytest.param(None, id="null"),
-    ],
+    ("changes", "reason"),
+    [row(changes, reason, name=name) for reason, rows in BY_REASON.items() for name, changes in rows.items()],
 )
-async def test_another_issuer_is_rejected(verify, issuer, client, reason_of, issuer_claim):
-    token = issuer.access_token(client, claims={"iss": issuer_claim})
-    assert await reason_of(verify, token) == Reason.TOKEN_ISSUER
-
-
-@pytest.mark.requirement("R-9068-02")
-async def test_a_token_without_issuer_is_rejected(verify, issuer, client, reason_of):
-    assert await reason_of(verify, issuer.access_token(client, without={"iss"})) == Reason.TOKEN_ISSUER
-
-
-@pytest.mark.requirement("R-9068-02")
-@pytest.mark.parametrize(
-    "algorithm", ["none", "None", "NONE", "HS256", "es256", "XS256", "", 5, ["ES256"], None], ids=repr
-)
-async def test_an_algorithm_that_is_not_listed_is_rejected(verify, issuer, client, reason_of, algorithm):
-    token = issuer.access_token(client, header={"alg": algorithm})
-    assert await reason_of(verify, token) == Reason.TOKEN_ALGORITHM
-
-
-@pytest.mark.requirement("R-9068-02")
-async def test_a_public_key_is_no_shared_secret(verify, issuer, client, reason_of):
-    public = json.dumps(issuer.jwks["keys"][0]).encode()
-    token = issuer.access_token(client, header={"alg": "HS256"}, signed_by=_Secret(public))
-    assert await reason_of(verify, token) == Reason.TOKEN_ALGORITHM
-
-
-@pytest.mark.requirement("R-9068-02")
-async def test_an_unsigned_token_is_rejected(verify, issuer, client, reason_of):
-    token = issuer.access_token(client, header={"alg": "none"}, signed_by=_Nothing())
-    assert await reason_of(verify, token) == Reason.TOKEN_MALFORMED
-
-
-@pytest.mark.requirement("R-9068-02")
-async def test_a_signature_by_another_key_is_rejected(verify, issuer, client, reason_of):
-    token = issuer.access_token(client, signed_by=PrivateKey.generate())
-    assert await reason_of(verify, token) == Reason.TOKEN_SIGNATURE
+async def test_a_hostile_token_is_rejected_for_what_is_wrong_with_it(
+    verify, issuer, client, reason_of, changes, reason
+):
+    assert await reason_of(verify, issuer.access_token(client, **changes)) is reason
 
 
 @pytest.mark.requirement("R-9068-02")
@@ -119,12 +53,6 @@ async def test_claims_that_were_changed_are_rejected(verify, issuer, client, rea
     header, _, signature = issuer.access_token(client).split(".")
     _, changed, _ = issuer.access_token(client, claims={"sub": "mallory"}).split(".")
     assert await reason_of(verify, f"{header}.{changed}.{signature}") == Reason.TOKEN_SIGNATURE
-
-
-@pytest.mark.requirement("R-9068-02")
-async def test_an_unknown_kid_is_rejected(verify, issuer, client, reason_of):
-    token = issuer.access_token(client, header={"kid": "unknown"})
-    assert await reason_of(verify, token) == Reason.TOKEN_KEY_UNKNOWN
 
 
 @pytest.mark.requirement("R-9068-03")
@@ -135,29 +63,6 @@ async def test_the_audience_may_be_a_string_or_in_a_list(verify, issuer, client,
     assert await verify(issuer.access_token(client, claims={"aud": shape(issuer.audience)}))
 
 
-@pytest.mark.requirement("R-9068-03")
-@pytest.mark.parametrize(
-    "audience",
-    [
-        pytest.param("https://other.example", id="another"),
-        pytest.param("https://api.example.com/", id="trailing-slash"),
-        pytest.param(["https://other.example"], id="another-in-a-list"),
-        pytest.param([], id="empty-list"),
-        pytest.param([["https://api.example.com"]], id="list-in-a-list"),
-        pytest.param({"https://api.example.com": 1}, id="object"),
-        pytest.param(None, id="null"),
-        pytest.param(5, id="number"),
-    ],
-)
-async def test_another_audience_is_rejected(verify, issuer, client, reason_of, audience):
-    assert await reason_of(verify, issuer.access_token(client, claims={"aud": audience})) == Reason.TOKEN_AUDIENCE
-
-
-@pytest.mark.requirement("R-9068-03")
-async def test_a_token_without_audience_is_rejected(verify, issuer, client, reason_of):
-    assert await reason_of(verify, issuer.access_token(client, without={"aud"})) == Reason.TOKEN_AUDIENCE
-
-
 async def test_one_of_several_configured_audiences_is_enough(issuer, client, clock):
     verify = JWTVerifier(
         issuer=issuer.url, audience=("https://one.example", "https://two.example"), jwks=issuer.jwks, clock=clock
@@ -165,19 +70,8 @@ async def test_one_of_several_configured_audiences_is_enough(issuer, client, clo
     assert await verify(issuer.access_token(client, claims={"aud": "https://two.example"}))
 
 
-@pytest.mark.parametrize("member", ["crit", "b64"])
-async def test_header_parameters_that_change_the_meaning_are_rejected(verify, issuer, client, reason_of, member):
-    token = issuer.access_token(client, header={member: ["exp"] if member == "crit" else False})
-    assert await reason_of(verify, token) == Reason.TOKEN_MALFORMED
-
-
 async def test_other_unknown_header_parameters_are_ignored(verify, issuer, client):
     assert await verify(issuer.access_token(client, header={"jku": "https://evil.example", "tx": 1}))
-
-
-@pytest.mark.parametrize("kid", [5, ["kid"], {}, True], ids=repr)
-async def test_a_kid_that_is_no_string_is_rejected(verify, issuer, client, reason_of, kid):
-    assert await reason_of(verify, issuer.access_token(client, header={"kid": kid})) == Reason.TOKEN_MALFORMED
 
 
 def _raw(header, payload):
@@ -187,18 +81,13 @@ def _raw(header, payload):
 HEADER = b'{"typ":"at+jwt","alg":"ES256"}'
 MALFORMED = [
     pytest.param("", id="empty"),
-    pytest.param("opaque", id="opaque"),
-    pytest.param("a.b", id="two-parts"),
     pytest.param("a.b.c.d", id="four-parts"),
     pytest.param("a.b.c.d.e", id="encrypted"),
-    pytest.param("a.b.c", id="not-base64url"),
     pytest.param("caf\xe9.b.c", id="latin-1"),
     pytest.param("\ud800.b.c", id="surrogate"),
     pytest.param(_raw(b"[]", b"{}"), id="header-is-a-list"),
     pytest.param(_raw(HEADER, b"[]"), id="payload-is-a-list"),
-    pytest.param(_raw(HEADER, b"\xff"), id="payload-is-not-utf-8"),
     pytest.param(_raw(HEADER, b'{"exp":NaN}'), id="nan"),
-    pytest.param(_raw(HEADER, b'{"exp":1e999}'), id="infinite"),
     pytest.param(_raw(HEADER, b'{"exp":' + b"9" * 5000 + b"}"), id="5000-digits"),
     pytest.param(_raw(HEADER, b'{"sub":"alice","sub":"bob"}'), id="a-name-twice"),
     pytest.param(_raw(b'{"alg":"none","alg":"ES256","typ":"at+jwt"}', b"{}"), id="alg-twice"),
@@ -215,3 +104,47 @@ async def test_padding_in_a_segment_is_rejected(verify, issuer, client, reason_o
     header, payload, signature = issuer.access_token(client).split(".")
     padded = base64.urlsafe_b64encode(base64.urlsafe_b64decode(payload + "==")).decode()
     assert await reason_of(verify, f"{header}.{padded.rstrip('=')}=.{signature}") == Reason.TOKEN_MALFORMED
+
+
+@pytest.mark.requirement("R-9068-04")
+@pytest.mark.parametrize(
+    ("claim", "seconds", "reason"),
+    [
+        pytest.param("exp", 0.0, None, id="expires-now"),
+        pytest.param("exp", -4.999, None, id="expired-within-the-leeway"),
+        pytest.param("exp", -5.0, Reason.TOKEN_EXPIRED, id="expired-by-the-leeway"),
+        pytest.param("nbf", -10.0, None, id="valid-for-long"),
+        pytest.param("nbf", 5.0, None, id="ahead-by-the-leeway"),
+        pytest.param("nbf", 5.001, Reason.TOKEN_NOT_YET_VALID, id="ahead-by-more"),
+    ],
+)
+async def test_a_token_is_good_between_its_times_and_five_seconds_around(
+    verify, issuer, client, clock, reason_of, claim, seconds, reason
+):
+    token = issuer.access_token(client, claims={claim: int(clock()) + seconds})
+    if reason is None:
+        assert await verify(token)
+    else:
+        assert await reason_of(verify, token) is reason
+
+
+async def test_the_leeway_can_be_set(issuer, client, clock, reason_of):
+    verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, leeway=0, clock=clock)
+    assert await reason_of(verify, issuer.access_token(client, claims={"exp": int(clock())})) == Reason.TOKEN_EXPIRED
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(10**24, id="25-digits"),
+        pytest.param(-(10**998), id="1000-characters"),
+        pytest.param(None, id="null"),
+        pytest.param({"a": [{}, [None, True, 0.1]]}, id="anything"),
+    ],
+)
+@pytest.mark.parametrize("claim", ["x", "azp", "jti", "auth_time", "nbf"])
+async def test_a_claim_that_is_not_read_may_be_anything(verify, issuer, client, claim, value):
+    """Y05"""
+    value = None if claim == "nbf" else value
+    token = await verify(issuer.access_token(client, claims={claim: value}))
+    assert token.claims[claim] == value

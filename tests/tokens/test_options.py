@@ -2,7 +2,8 @@
 
 import pytest
 
-from dpop_asgi import JWTVerifier, TrustedIssuer
+from dpop_asgi import IntrospectionVerifier, JWTVerifier, TrustedIssuer
+from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
 
 KEYS = {"keys": []}
@@ -29,6 +30,11 @@ ONE = TrustedIssuer(**GOOD)
         ),
         pytest.param({"jwks": None, "jwks_uri": "https://[1.2.3]/"}, "jwks_uri", id="Z15, no address in the brackets"),
         pytest.param({"jwks": None, "jwks_uri": "http://localhost\\@id.example/"}, "jwks_uri", id="Z15, two readings"),
+        *(
+            pytest.param({option: f"https://{user}id.example/keys", "jwks": None}, option, id=f"{option} of {user}")
+            for option in ("issuer", "jwks_uri")
+            for user in ("user:hunter2@", "hunter2@", "@")
+        ),
         pytest.param({"audience": None}, "audience", id="no-audience"),
         pytest.param({"audience": ""}, "audience", id="empty-audience"),
         pytest.param({"audience": ("a", "")}, "audience", id="one-audience-empty"),
@@ -80,8 +86,9 @@ ONE = TrustedIssuer(**GOOD)
     ],
 )
 def test_a_wrong_option_is_named(options, named):
-    with pytest.raises(ValueError, match=rf"^{named}: "):
+    with pytest.raises(ValueError, match=rf"^{named}: ") as rejected:
         JWTVerifier(**({**GOOD, **options} if options else {}))
+    assert "hunter2" not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -142,3 +149,74 @@ def test_an_option_that_would_have_no_effect_on_several_issuers_is_rejected(opti
     """`algorithms` was ignored without a word, so RS256 went on being accepted."""
     with pytest.raises(ValueError, match=f"^{option}: must be set in each TrustedIssuer"):
         JWTVerifier(issuers=[ONE], **{option: value})
+
+
+# Introspection
+
+KEY = PrivateKey.generate().private_jwk
+INTROSPECTION = {"issuer": "https://id.example", "audience": "a", "client_id": "api", "client_secret": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        pytest.param({"issuer": None}, "issuer", id="neither-issuer-nor-endpoint"),
+        pytest.param({"issuer": ""}, "issuer", id="empty-issuer"),
+        pytest.param({"issuer": "", "endpoint": "https://id.example/i"}, "issuer", id="empty-issuer-and-endpoint"),
+        pytest.param({"issuer": "http://id.example"}, "issuer", id="issuer-without-tls"),
+        pytest.param({"endpoint": ""}, "endpoint", id="empty-endpoint"),
+        pytest.param({"endpoint": "http://id.example/i"}, "endpoint", id="endpoint-without-tls"),
+        pytest.param({"endpoint": "https://a:hunter2@id.example/i"}, "endpoint", id="endpoint-with-password"),
+        pytest.param({"client_id": ""}, "client_id", id="no-client"),
+        pytest.param({"client_secret": None}, "client_secret", id="no-credentials"),
+        pytest.param({"client_secret": ""}, "client_secret", id="empty-secret"),
+        pytest.param({"private_key": KEY}, "private_key", id="secret-and-key"),
+        *(
+            pytest.param({"client_secret": None, "private_key": key}, "private_key", id=f"key-{name}")
+            for name, key in {
+                "empty": {},
+                "as-text": "-----BEGIN PRIVATE KEY-----hunter2",
+                "public": {name: value for name, value in KEY.items() if name != "d"},
+                "of-another-algorithm": {**KEY, "alg": "ES384"},
+                "symmetric": {"kty": "oct", "k": "aHVudGVyMg", "alg": "HS256"},
+                "damaged": {**KEY, "d": "hunter2"},
+            }.items()
+        ),
+        pytest.param({"audience": ""}, "audience", id="empty-audience"),
+        pytest.param({"audience": None}, "audience", id="no-audience"),
+        pytest.param({"audience": ("a", "")}, "audience", id="one-audience-empty"),
+        pytest.param({"leeway": -1}, "leeway", id="negative-leeway"),
+        pytest.param({"cache_seconds": -1}, "cache_seconds", id="negative-cache"),
+        pytest.param({"cache_seconds": float("inf")}, "cache_seconds", id="endless-cache"),
+        pytest.param({"cached_tokens": 1.5}, "cached_tokens", id="half-a-token"),
+        pytest.param({"timeout": 0}, "timeout", id="no-time"),
+        *(
+            pytest.param({option: value}, option, id=f"N23: {option}={value!r}")
+            for option, value in {
+                "endpoint": 3,
+                "client_id": 3,
+                "client_secret": b"hunter2",
+                "audience": 3,
+                "require_audience": "no",
+                "clock": 3.5,
+            }.items()
+        ),
+        pytest.param({"insecure_http_hosts": "keycloak"}, "insecure_http_hosts", id="hosts-are-a-string"),
+    ],
+)
+def test_a_wrong_option_for_introspection_is_named(options, named):
+    with pytest.raises(ValueError, match=rf"^{named}: ") as refused:
+        IntrospectionVerifier(**{**INTROSPECTION, **options})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_plain_http_for_introspection_is_accepted_and_warned_of(caplog):
+    IntrospectionVerifier(**{**INTROSPECTION, "issuer": "http://keycloak:8080"}, insecure_http_hosts=["keycloak"])
+    [message] = caplog.messages
+    assert message.startswith("insecure_http_hosts: tokens and client_secret are sent to keycloak over plain http")
+
+
+def test_a_verifier_says_nothing_of_its_secret_when_it_is_printed():
+    assert "hunter2" not in repr(IntrospectionVerifier(**INTROSPECTION)) + repr(
+        vars(IntrospectionVerifier(**INTROSPECTION))
+    )

@@ -40,15 +40,6 @@ async def test_without_keys_it_raises_and_names_the_issuer(website, remote, veri
         await verify_remote.ready()
 
 
-async def test_it_is_ready_as_soon_as_the_issuer_is(website, remote, verify_remote, clock):
-    website.pages.clear()
-    with pytest.raises(IssuerUnavailable):
-        await verify_remote.ready()
-    website.publish(remote)
-    clock.advance(1.0)
-    await verify_remote.ready()
-
-
 async def test_it_stays_ready_while_the_issuer_is_unavailable_until_its_keys_are_too_old(website, remote, clock):
     verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, max_stale_seconds=1000.0, clock=clock)
     await verify.ready()
@@ -58,10 +49,6 @@ async def test_it_stays_ready_while_the_issuer_is_unavailable_until_its_keys_are
     clock.advance(1.0)
     with pytest.raises(IssuerUnavailable):
         await verify.ready()
-
-
-async def test_configured_keys_are_ready(issuer, verify):
-    await verify.ready()
 
 
 async def test_of_several_issuers_the_one_without_keys_is_named(website, remote, issuer, clock):
@@ -88,11 +75,12 @@ async def test_several_issuers_that_hang_are_waited_for_together(website, clock)
         assert (first.connections, second.connections) == (1, 1)
 
 
-async def test_the_decision_is_not_ready_without_the_issuers_keys(website, remote, verify_remote, clock):
+async def test_verifier_and_decision_are_ready_as_soon_as_the_issuer_is(website, remote, verify_remote, clock):
     authenticator = Authenticator(verify_token=verify_remote, store=MemoryStore(clock=clock), clock=clock)
     website.pages.clear()
-    with pytest.raises(IssuerUnavailable):
-        await authenticator.ready()
+    for ready in (verify_remote.ready, authenticator.ready):
+        with pytest.raises(IssuerUnavailable):
+            await ready()
     website.publish(remote)
     clock.advance(1.0)
     await authenticator.ready()

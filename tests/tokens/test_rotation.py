@@ -1,13 +1,13 @@
-"""The issuer changes its keys, is asked again, or is down."""
+"""The issuer changes its keys, and is asked again. How it can be down is in test_issuer_faults and test_stale_keys."""
 
 import asyncio
-import logging
 
 import pytest
 
 from dpop_asgi import IssuerUnavailable, JWTVerifier, Reason
 from tests.support.processes import AUDIENCE
 from tests.support.website import Page
+from tests.tokens.shared import settled
 
 METADATA = "/.well-known/oauth-authorization-server"
 
@@ -19,13 +19,6 @@ async def warm(remote, verify_remote, client, website):
     website.requests.clear()
     verify_remote._clock.advance(60.0)
     return verify_remote
-
-
-async def _settled(verify):
-    """Wait for a refresh off the request's path."""
-    [source] = verify._sources.values()
-    if (fetch := source.fetching.under_way()) is not None:
-        await asyncio.wait([fetch])
 
 
 async def test_50_concurrent_first_requests_fetch_once(website, remote, verify_remote, client):
@@ -102,77 +95,27 @@ async def test_cache_control_is_respected_within_bounds(
     await verify_remote(remote.access_token(client, **token))
     clock.advance(fresh_for - 1)
     await verify_remote(remote.access_token(client, **token))
-    await _settled(verify_remote)
+    await settled(verify_remote)
     assert website.requests.count("/jwks") == 1
     clock.advance(1)
     await verify_remote(remote.access_token(client, **token))
-    await _settled(verify_remote)
+    await settled(verify_remote)
     assert website.requests.count("/jwks") == 2
-
-
-async def test_a_process_that_was_idle_for_long_does_not_trust_a_key_that_was_withdrawn_meanwhile(
-    website, remote, warm, client, clock, reason_of
-):
-    token = remote.access_token(client, claims={"exp": clock() + 100_000})
-    await warm(token)
-    website.replace_keys(remote)
-    clock.advance(86_400.0)
-    assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
-
-
-async def test_an_issuer_that_is_down_is_not_missed_while_its_keys_are_known(
-    website, remote, warm, client, clock, caplog
-):
-    website.pages.clear()
-    with caplog.at_level(logging.WARNING, "dpop_asgi"):
-        for _ in range(5):
-            clock.advance(300.0)
-            assert await warm(remote.access_token(client))
-            await _settled(warm)
-    assert website.requests.count(METADATA) == 5
-    [message] = caplog.messages
-    assert message.endswith("the known keys remain in use")
 
 
 async def test_an_issuer_that_has_recovered_is_said_so_once(website, remote, warm, client, clock, caplog):
     website.pages.clear()
     clock.advance(300.0)
     await warm(remote.access_token(client))
-    await _settled(warm)
+    await settled(warm)
     website.publish(remote)
     for _ in range(3):
         clock.advance(300.0)
         await warm(remote.access_token(client))
-        await _settled(warm)
+        await settled(warm)
     assert [message for message in caplog.messages if "again" in message] == [
         f"the keys of {remote.url} can be fetched again"
     ]
-
-
-async def test_requests_while_the_issuer_is_down_fail_at_once(website, remote, verify_remote, client):
-    website.pages.clear()
-    for _ in range(20):
-        with pytest.raises(IssuerUnavailable):
-            await verify_remote(remote.access_token(client))
-    assert website.requests.count(METADATA) == 1
-
-
-async def test_the_issuer_is_tried_again_after_a_second(website, remote, verify_remote, client, clock):
-    website.pages.clear()
-    with pytest.raises(IssuerUnavailable):
-        await verify_remote(remote.access_token(client))
-    website.publish(remote)
-    clock.advance(1.0)
-    assert await verify_remote(remote.access_token(client))
-
-
-async def test_50_concurrent_requests_fail_together_when_the_issuer_is_down(website, remote, verify_remote, client):
-    website.pages.clear()
-    answers = await asyncio.gather(
-        *(verify_remote(remote.access_token(client)) for _ in range(50)), return_exceptions=True
-    )
-    assert {type(answer) for answer in answers} == {IssuerUnavailable}
-    assert website.requests.count(METADATA) == 1
 
 
 async def test_a_token_that_can_be_rejected_without_keys_is_rejected_while_the_issuer_is_down(

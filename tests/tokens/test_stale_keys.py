@@ -9,6 +9,7 @@ from dpop_asgi import IssuerUnavailable, JWTVerifier, Reason
 from tests.support.distant_issuer import PATIENCE
 from tests.support.processes import AUDIENCE
 from tests.support.website import Page
+from tests.tokens.shared import settled
 
 FRESH = 300.0
 DAY = 86_400.0
@@ -31,12 +32,6 @@ async def warm(remote, make_verify, client):
     return verify
 
 
-async def _settled(verify):
-    [source] = verify._sources.values()
-    if (fetch := source.fetching.under_way()) is not None:
-        await asyncio.wait([fetch])
-
-
 def _fetches(website):
     return website.requests.count("/jwks")
 
@@ -47,7 +42,7 @@ async def test_while_stale_keys_are_refreshed_once_all_requests_go_on_with_them(
     tokens = [remote.access_token(client) for _ in range(50)]
     await asyncio.gather(*map(warm, tokens))
     assert _fetches(website) == 1
-    await _settled(warm)
+    await settled(warm)
     assert _fetches(website) == 2
 
 
@@ -57,7 +52,7 @@ async def test_a_remembered_token_has_stale_keys_refreshed_too(website, remote, 
     website.replace_keys(remote)
     clock.advance(FRESH)
     assert await warm(token)
-    await _settled(warm)
+    await settled(warm)
     assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN
 
 
@@ -65,7 +60,7 @@ async def test_an_empty_key_set_withdraws_every_key(website, remote, warm, clien
     website.pages["/jwks"] = Page({"keys": []})
     clock.advance(FRESH)
     assert await warm(remote.access_token(client))
-    await _settled(warm)
+    await settled(warm)
     assert await reason_of(warm, remote.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
 
 
@@ -75,7 +70,7 @@ async def _go_on(verify, token, clock, *, seconds, step=100.0):
     while clock() + step < until:
         clock.advance(step)
         await verify(token)
-        await _settled(verify)
+        await settled(verify)
     clock.now = until
 
 
@@ -87,7 +82,7 @@ async def test_keys_are_used_for_a_day_while_the_issuer_is_unavailable_and_no_lo
     website.pages.clear()
     await _go_on(warm, token, clock, seconds=FRESH + DAY - 1, step=2500.0)
     assert await warm(remote.access_token(client))
-    await _settled(warm)
+    await settled(warm)
     clock.advance(1.0)
     for one in (token, remote.access_token(client)):
         with pytest.raises(IssuerUnavailable, match=f"the keys of {remote.url} cannot be fetched"):
@@ -145,7 +140,7 @@ async def test_the_limit_counts_from_when_the_issuer_was_last_heard(website, rem
     token = remote.access_token(client, **LASTING)
     for _ in range(5):
         await verify(token)
-        await _settled(verify)
+        await settled(verify)
         clock.advance(FRESH + 99.0)
     assert await verify(token)
 
@@ -175,7 +170,7 @@ async def test_a_process_that_was_idle_during_an_outage_asks_before_it_believes(
     website.pages.clear()
     clock.advance(FRESH)
     await warm(token)
-    await _settled(warm)
+    await settled(warm)
     website.pages.update(pages)
     website.replace_keys(remote)
     clock.advance(600.0)
@@ -189,5 +184,5 @@ async def test_a_clock_that_jumps_back_does_not_keep_keys_fresh(website, remote,
     website.replace_keys(remote)
     clock.advance(jump)
     assert await warm(token)
-    await _settled(warm)
+    await settled(warm)
     assert await reason_of(warm, token) == Reason.TOKEN_KEY_UNKNOWN

@@ -20,21 +20,8 @@ from tests.fuzz.targets.token import _VALUES as CLAIMS
 from tests.fuzz.targets.token import AUDIENCE, ISSUER, LEEWAY
 
 _TYPES = ("DPoP", "dpop", "Bearer", "access_token", "N_A", "refresh_token", "Refresh", "ID", "id_token", True, False)
-_NAMES = (
-    "active",
-    "iss",
-    "aud",
-    "exp",
-    "nbf",
-    "sub",
-    "client_id",
-    "scope",
-    "token_type",
-    "token_use",
-    "typ",
-    "cnf",
-    "",
-)
+_CLAIMS, _KINDS = ("iss", "aud", "exp", "nbf", "sub", "client_id", "scope"), ("token_type", "token_use", "typ")
+_NAMES = ("active", *_CLAIMS, *_KINDS, "cnf", "")
 
 QUESTION = httpx2.Request("POST", ISSUER)
 

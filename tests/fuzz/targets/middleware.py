@@ -21,9 +21,8 @@ from tests.differential.drafts import NOW, PERIOD, SLOT, nonce_of
 from tests.differential.drawn import Drawn
 from tests.differential.stopwatch import aside
 from tests.differential.verifier import RefusedError, Request, verify
-from tests.fuzz.catalogue import Target, demand
+from tests.fuzz.catalogue import Target, demand, run
 from tests.fuzz.drawn_requests import BINDINGS, SERVERS, Scope, drawn_scope
-from tests.fuzz.loops import run
 from tests.fuzz.targets.credentials import judged
 from tests.fuzz.targets.target_uri import has_dot_segments, path_by_hand
 from tests.support.challenges import checked_challenges

@@ -15,39 +15,17 @@ from tests.fuzz.catalogue import Target, demand
 _HOST = "api.example.com"
 _FORWARDING = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix", b"forwarded")
 _NAMES = (b"host", *_FORWARDING, b"x-forwarded-port", b"x-real-ip")
-_VALUES = (
-    *(
-        b"api.example.com",
-        b"api.example.com:443",
-        b"API.EXAMPLE.COM:8443",
-        b"localhost:8000",
-        b"evil.example",
-        b"127.0.0.1",
-    ),
-    *(
-        b"https",
-        b"http",
-        b"203.0.113.9",
-        b"10.0.0.2",
-        b"203.0.113.9, 10.0.0.2",
-        b"https, http",
-        b"[::1]",
-        b"one.example",
-    ),
-    *(b"for=203.0.113.9;host=api.example.com;proto=https", b'for="[2001:db8::1]:80", for=10.0.0.2;host="evil.example"'),
-    *(b'host="api.example.com";proto=http', b"for=10.0.0.2", b"proto=https;proto=http", b'host="a\\"b"', b",", b""),
+_HOSTS = (b"api.example.com", b"api.example.com:443", b"API.EXAMPLE.COM:8443", b"localhost:8000", b"evil.example")
+_HOPS = (b"127.0.0.1", b"https", b"http", b"203.0.113.9", b"10.0.0.2", b"203.0.113.9, 10.0.0.2", b"https, http")
+_FORWARDED = (
+    b"for=203.0.113.9;host=api.example.com;proto=https",
+    b'for="[2001:db8::1]:80", for=10.0.0.2;host="evil.example"',
+    b'host="api.example.com";proto=http',
 )
-_PATHS = (
-    b"/v1/orders",
-    b"/",
-    b"",
-    b"/a%2Fb?c#d",
-    b"/../x",
-    b"//evil.example/",
-    b"https://evil.example/a",
-    b"*",
-    b"\xff",
-)
+_PARTS_OF_FORWARDED = (b"for=10.0.0.2", b"proto=https;proto=http", b'host="a\\"b"', b",", b"")
+_VALUES = (*_HOSTS, *_HOPS, b"[::1]", b"one.example", *_FORWARDED, *_PARTS_OF_FORWARDED)
+_OTHER_PATHS = (b"//evil.example/", b"https://evil.example/a")
+_PATHS = (b"/v1/orders", b"/", b"", b"/a%2Fb?c#d", b"/../x", *_OTHER_PATHS, b"*", b"\xff")
 _CLIENTS = ("10.0.0.9", "203.0.113.5", "", "::ffff:10.0.0.1", "::1", "testclient", None)
 _SCHEMES = ("https", "http", "wss", "ws", "ftp", "")
 

@@ -18,37 +18,26 @@ AUDIENCE = "https://api.example.com"
 LEEWAY = 5
 _KEYS = {"ES256": "ES256", "PS256": "PS256", "Ed25519": "Ed25519", "EdDSA": "Ed25519"}
 _JKT = keys.jkt("ES256 of another client")
+_TIMES = (NOW, NOW - 4, NOW - 5, NOW - 6, NOW + 5, NOW + 6, 1e308, -1e308, 10**18, 10**19)
+_AUDIENCES = ([], {}, [AUDIENCE], [1, AUDIENCE], ["a"], AUDIENCE, AUDIENCE + "/", ISSUER, ISSUER + "/")
+_JKTS = ({"jkt": _JKT}, {"jkt": _JKT + "="}, {"jkt": _JKT[:-1]}, {"jkt": None})
+_BINDINGS = (*_JKTS, {"x5t#S256": "a"}, {"jkt": _JKT, "jwk": {}}, {"kid": "a"})
+_OF_HEADERS = (
+    "at+jwt",
+    "application/AT+JWT",
+    "JWT",
+    "jwt",
+    *_KEYS,
+    "none",
+    "HS256",
+    "RS256",
+    ["ES256"],
+    "key-1",
+    "key-9",
+)
 _VALUES: tuple[Any, ...] = (
-    *(
-        None,
-        True,
-        0,
-        1,
-        NOW,
-        NOW - 4,
-        NOW - 5,
-        NOW - 6,
-        NOW + 5,
-        NOW + 6,
-        1e308,
-        -1e308,
-        10**18,
-        10**19,
-        "",
-        " ",
-        "a",
-        "\ud800",
-    ),
-    *([], {}, [AUDIENCE], [1, AUDIENCE], ["a"], AUDIENCE, AUDIENCE + "/", ISSUER, ISSUER + "/", {"jkt": _JKT}),
-    *(
-        {"jkt": _JKT + "="},
-        {"jkt": _JKT[:-1]},
-        {"jkt": None},
-        {"x5t#S256": "a"},
-        {"jkt": _JKT, "jwk": {}},
-        {"kid": "a"},
-    ),
-    *("at+jwt", "application/AT+JWT", "JWT", "jwt", *_KEYS, "none", "HS256", "RS256", ["ES256"], "key-1", "key-9"),
+    *(None, True, 0, 1, *_TIMES, "", " ", "a", "\ud800"),
+    *(*_AUDIENCES, *_BINDINGS, *_OF_HEADERS),
 )
 _CLIENTS, _SCOPES = ("client_id", "azp", "cid", "appid"), ("scope", "scp")
 _OF_ID_TOKENS = ("nonce", "at_hash", "c_hash")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dpop_asgi import AccessToken, Authenticator, DPoPMiddleware, InvalidToken, MemoryStore, Reason
-from tests.fuzz.cost.shapes import NOW, ORDINARY, SERVERS, Shape, scope_of
+from tests.fuzz.shapes import NOW, ORDINARY, SERVERS, Shape, scope_of
 
 # More than this nobody without a token is to cost.
 MOST_VERIFICATIONS = 2.0

@@ -28,42 +28,8 @@ _LONGEST_FIELD = 2000
 
 Run = tuple[str, int]
 
-_PATH = (
-    "a",
-    "/",
-    ".",
-    "../",
-    "./",
-    "a/../",
-    "%2e%2e/",
-    "%2e/",
-    "%41",
-    "%c3",
-    "%2F",
-    "%25",
-    "%",
-    "[",
-    "|",
-    "^",
-    ";,",
-    "=",
-)
-_JSON_TEXT = (
-    "x",
-    ",",
-    "[",
-    "{",
-    "\\n",
-    "\\u0000",
-    "\\ud800",
-    "\\\\",
-    '\\"',
-    "\u00e9",
-    "\u20ac",
-    "\U0001f600",
-    " ",
-    "\u2003",
-)
+_PATH = ("a", "/", ".", "../", "%2e%2e/", "%41", "%c3", "%2F", "%", "[", "|", ";,", "=")
+_JSON_TEXT = ("x", ",", "[", "\\n", "\\u0000", "\\ud800", "\\\\", '\\"', "\u00e9", "\u20ac", "\U0001f600", "\u2003")
 _JSON_VALUES = ("1", "-1", "1.5", "1e308", "-1.2345678e-200", "1234567890123456789", "null", '"a"', "{}", "[]")
 _JSON_GARBAGE = (" ", "\n", ",", '"', '",', "{", "[", '{"a":', "1", "\\,", "\u00e9", "\0", "}", '"a":1,')
 
@@ -100,7 +66,7 @@ class Shape:
     """
 
     server: str = "public_url"
-    parts: Mapping[str, tuple[Run, ...]] = field(default_factory=dict)
+    parts: Mapping[str, Iterable[Run]] = field(default_factory=dict)
     rsa: bool = False
 
     def text(self, part: str, otherwise: str = "") -> str:
@@ -108,15 +74,6 @@ class Shape:
 
     def pieces(self, part: str) -> Iterable[str]:
         return chain.from_iterable(repeat(piece, count) for piece, count in self.parts.get(part, ()))
-
-    def dumps(self) -> str:
-        return json.dumps({"server": self.server, "rsa": self.rsa, "parts": self.parts}, indent=1)
-
-    @classmethod
-    def loads(cls, text: str) -> "Shape":
-        saved = json.loads(text)
-        parts = {part: tuple((piece, count) for piece, count in runs) for part, runs in saved["parts"].items()}
-        return cls(saved["server"], parts, saved["rsa"])
 
 
 ORDINARY = Shape()

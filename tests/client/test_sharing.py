@@ -1,0 +1,191 @@
+"""One token is fetched for all who wait for it: tasks, threads, and event loops."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from dpop_asgi.client import ClientCredentials, DPoPAuth, TokenError
+from dpop_asgi.testing import ManualClock
+from tests.client.peers import API, TOKEN_URL, Issuing, Wire, endpoint_error, issued
+
+CREDENTIALS = ClientCredentials(TOKEN_URL, "my client", "hunter2:/+")
+
+
+@pytest.fixture
+def auth(key, clock):
+    return DPoPAuth(CREDENTIALS, key=key, clock=clock)
+
+
+class Gate(Wire):
+    """To an API, and to a token endpoint that responds when it is let."""
+
+    def __init__(self, *responses):
+        self.peer = Issuing(*responses)
+        super().__init__(self.peer)
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def _is_closed(self, request):
+        if str(request.url) == TOKEN_URL:
+            self.reached.set()
+        return str(request.url) == TOKEN_URL
+
+    def handle_request(self, request):
+        if self._is_closed(request):
+            assert self.open.wait(10)
+        return super().handle_request(request)
+
+    async def handle_async_request(self, request):
+        if self._is_closed(request):
+            await _until(self.open.is_set)
+        return await super().handle_async_request(request)
+
+
+async def _until(condition):
+    while not condition():  # noqa: ASYNC110 - what sets it may be a thread
+        await asyncio.sleep(0)
+
+
+async def _waiting(auth, count):
+    """Until so many wait for a fetch."""
+    await _until(lambda: auth._bound._flight is not None and len(auth._bound._flight._done_callbacks) >= count)
+
+
+OUTCOMES = [
+    pytest.param([issued("t1")], {"t1"}, id="issued"),
+    pytest.param([endpoint_error("invalid_client", status=401)], {"invalid_client"}, id="refused"),
+]
+
+
+@pytest.mark.parametrize(("responses", "outcome"), OUTCOMES)
+def test_threads_that_wait_share_one_fetch(auth, responses, outcome):
+    gate = Gate(*responses)
+
+    def ask(_):
+        with httpx2.Client(transport=gate, auth=auth) as http:
+            try:
+                return http.get(API).request.headers["authorization"].removeprefix("DPoP ")
+            except TokenError as error:
+                return error.error
+
+    with ThreadPoolExecutor(8) as threads:
+        asked = threads.map(ask, range(8))
+        assert gate.reached.wait(10)
+        gate.open.set()
+        assert set(asked) == outcome
+    # One that came only after a refusal has asked for itself.
+    assert outcome != {"t1"} or len(gate.peer.endpoint.requests) == 1
+
+
+@pytest.mark.parametrize(("responses", "outcome"), OUTCOMES)
+async def test_tasks_that_wait_share_one_fetch(auth, responses, outcome):
+    gate = Gate(*responses)
+    async with httpx2.AsyncClient(transport=gate, auth=auth) as http:
+        tasks = [asyncio.create_task(http.get(API)) for _ in range(20)]
+        await _waiting(auth, 19)
+        gate.open.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    found = {
+        getattr(one, "error", None) or one.request.headers["authorization"].removeprefix("DPoP ") for one in results
+    }
+    assert found == outcome
+    assert len(gate.peer.endpoint.requests) == 1
+
+
+async def test_tasks_and_threads_share_one_fetch(auth):
+    gate = Gate(issued("t1"))
+
+    def in_thread():
+        with httpx2.Client(transport=gate, auth=auth) as http:
+            return http.get(API).status_code
+
+    async with httpx2.AsyncClient(transport=gate, auth=auth) as http:
+        first = asyncio.create_task(http.get(API))
+        await _until(gate.reached.is_set)
+        second = asyncio.create_task(asyncio.to_thread(in_thread))
+        third = asyncio.create_task(http.get(API))
+        await _waiting(auth, 1)
+        gate.open.set()
+        await asyncio.gather(first, second, third)
+    assert len(gate.peer.endpoint.requests) == 1
+
+
+async def test_while_one_renews_the_others_use_the_token_that_is_still_valid(auth, clock):
+    gate = Gate(issued("t1"), issued("t2"))
+    gate.open.set()
+    async with httpx2.AsyncClient(transport=gate, auth=auth) as http:
+        await http.get(API)
+        gate.open.clear()
+        gate.reached.clear()
+        clock.advance(3541)
+        renewing = asyncio.create_task(http.get(API))
+        await _until(gate.reached.is_set)
+        await http.get(API)
+        assert gate.peer.tokens == ["t1", "t1"]
+        gate.open.set()
+        await renewing
+        await http.get(API)
+    assert gate.peer.tokens[2:] == ["t2", "t2"]
+
+
+@pytest.mark.parametrize("cancelled", [0, 1], ids=["who fetches", "who waits"])
+async def test_one_may_be_cancelled_and_the_others_get_their_token(auth, cancelled):
+    gate = Gate(issued("t1"))
+    async with httpx2.AsyncClient(transport=gate, auth=auth) as http:
+        tasks = [asyncio.create_task(http.get(API))]
+        await _until(gate.reached.is_set)
+        tasks += [asyncio.create_task(http.get(API)) for _ in range(3)]
+        await _waiting(auth, 3)
+        tasks[cancelled].cancel()
+        await asyncio.sleep(0)
+        gate.open.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    found = [getattr(one, "status_code", type(one)) for one in results]
+    assert found.pop(cancelled) is asyncio.CancelledError
+    assert found == [200] * 3
+    assert len(gate.peer.endpoint.requests) == 1
+
+
+async def test_an_endpoint_that_does_not_respond_fails_each_of_those_who_wait_in_time(auth):
+    """Each try may be a timeout: nobody waits for more than three."""
+    tries = []
+
+    class Dead(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, request):
+            tries.append(request)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            raise httpx2.ConnectTimeout("late", request=request)
+
+    async with httpx2.AsyncClient(transport=Dead(), auth=auth) as http:
+        results = await asyncio.gather(*(http.get(API) for _ in range(20)), return_exceptions=True)
+    assert {type(one) for one in results} == {httpx2.ConnectTimeout, TokenError}
+    assert len(tries) == 3
+
+
+async def test_who_waits_too_long_is_told(auth, monkeypatch):
+    monkeypatch.setattr("dpop_asgi.client.auth._LONGEST_WAIT_SECONDS", 0.01)
+    gate = Gate(issued("t1"))
+    async with httpx2.AsyncClient(transport=gate, auth=auth) as http:
+        first = asyncio.create_task(http.get(API))
+        await _until(gate.reached.is_set)
+        with pytest.raises(TokenError, match="does not respond"):
+            await http.get(API)
+        # In the thread of the event loop it would have waited for itself, for ever.
+        with httpx2.Client(transport=gate, auth=auth) as sync, pytest.raises(TokenError, match="not respond"):
+            sync.get(API)
+        gate.open.set()
+        assert (await first).status_code == 200
+
+
+def test_an_auth_serves_one_event_loop_after_the_other(key):
+    auth, peer = DPoPAuth(CREDENTIALS, key=key, clock=ManualClock()), Issuing(issued("t1"))
+
+    async def main():
+        async with httpx2.AsyncClient(transport=Wire(peer), auth=auth) as http:
+            return (await http.get(API)).status_code
+
+    assert [asyncio.run(main()) for _ in range(2)] == [200, 200]
+    assert len(peer.endpoint.requests) == 1
