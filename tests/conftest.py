@@ -96,6 +96,12 @@ def clock():
 
 
 @pytest.fixture
+def start_of_a_slot(clock):
+    """The clock stands where a nonce of a minute begins."""
+    clock.now = 1_700_000_040.0
+
+
+@pytest.fixture
 def breaker_clock(monkeypatch, clock):
     """The clock of circuit breakers, moved by hand; the event loop keeps its own."""
     monkeypatch.setattr("dpop_asgi.circuit_breaker.time", SimpleNamespace(monotonic=clock))

@@ -36,7 +36,7 @@ async def refusal_of(resource, *faults):
     return refused.value
 
 
-@pytest.mark.requirement("R-7.1-07", "R-7.1-12", "R-7.1-13")
+@pytest.mark.requirement("R-7.1-07", "R-7.1-12", "R-7.1-13", "R-11.1-02", "R-MCP-01")
 @pytest.mark.parametrize("fault", EACH)
 async def test_each_fault_gets_its_status_and_one_dpop_challenge(resource, fault):
     refusal = await refusal_of(resource, fault)

@@ -17,11 +17,6 @@ OURS = re.compile(r"[A-Za-z0-9_-]{22}")
 TAGS = ("aa", "bb", "cc", "dd")
 
 
-@pytest.fixture
-def clock(clock):
-    """At the start of a slot of a minute."""
-    clock.now = 1_700_000_040.0
-    return clock
 
 
 @pytest.fixture
