@@ -280,6 +280,10 @@ CONTRARY = {"/a/": Requirement(acr_values="1"), "/a/b": Requirement(acr_values="
         pytest.param({"max_stream": "forever"}, "max_stream", id="max-stream"),
         pytest.param({"allow_bearer": lambda _: True}, "allow_bearer", id="bearer-where-none-is-accepted"),
         pytest.param({"also_check": "x"}, "also_check", id="no-check"),
+        pytest.param({"protect": "some"}, "protect", id="no-such-protection"),
+        pytest.param({"protect": "routes", "public_paths": ["/a"]}, "public_paths", id="public-path-where-routes-ask"),
+        pytest.param({"protect": "routes", "public_paths": "/a"}, "public_paths", id="one-path-where-routes-ask"),
+        pytest.param({"protect": "routes", "present_as": "bearer"}, "present_as", id="bearer-where-routes-ask"),
     ],
 )
 def test_options_that_contradict_are_rejected_when_they_are_configured(make_api, options, named):
