@@ -2,7 +2,6 @@
 
 import pytest
 
-from dpop_asgi import AccessToken, InvalidToken, Reason
 from tests.support.api import Api, App
 from tests.support.decisions import CountingStore
 
@@ -26,17 +25,3 @@ def api(make_api):
 def away(clock):
     """A store that does not answer."""
     return CountingStore(clock, down=True)
-
-
-@pytest.fixture
-def revocable(client):
-    """A verifier of opaque tokens, and a function that revokes them all."""
-    good = AccessToken(subject="alice", key_thumbprint=client.thumbprint)
-    revoked = []
-
-    async def verify(_):
-        if revoked:
-            raise InvalidToken(Reason.TOKEN_REJECTED)
-        return good
-
-    return verify, lambda: revoked.append(True)
