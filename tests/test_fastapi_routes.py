@@ -182,10 +182,12 @@ PASSES = [*ASK, "/anybody"]
 @pytest.mark.parametrize("prefix", ["", "/scoped", "/sub"])
 async def test_a_route_knows_who_is_calling_and_the_proof_is_used_once(make, store, prefix):
     api = make()
+    done.clear()
     for number, path in enumerate(PASSES, 1):
         answer = await _send(api, prefix + path)
         assert (path, answer.status_code, answer.text.strip('"')) == (path, 200, "alice")
         assert (path, len(store.proofs)) == (path, number)
+    assert done == ["alice"], "in the background"
 
 
 @pytest.mark.parametrize("prefix", ["", "/scoped", "/sub"])
@@ -316,12 +318,6 @@ async def test_a_test_client_and_a_lifespan_work_as_ever(make):
     api = make(app)
     with TestClient(api.app, base_url=PUBLIC_URL) as http:
         assert http.get("/state", headers=await api.fields(path="/state")).json() == ["there", "alice"]
-
-
-async def test_a_background_task_knows_who_was_calling(make):
-    done.clear()
-    await _send(make(), "/background")
-    assert done == ["alice"]
 
 
 async def test_a_websocket_route_asks_before_it_is_accepted(make):
