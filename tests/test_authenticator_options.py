@@ -6,7 +6,6 @@ import pytest
 
 from dpop_asgi import Authenticator, InvalidToken, MemoryStore, NoncePolicy, Reason
 from tests.support.api import Api, App, call, http_scope
-from tests.support.decisions import CountingStore
 
 
 def _rejects(*_):
@@ -61,11 +60,6 @@ def test_a_policy_that_could_not_work_names_the_option(option, value):
 
 
 # The user's own checks run before the proof is used up
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
 
 
 @pytest.fixture

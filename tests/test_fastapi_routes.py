@@ -24,7 +24,6 @@ from dpop_asgi import Caller, DPoPMiddleware
 from dpop_asgi.fastapi import DPoP, DPoPCaller, authenticate, needs, scopes_of, unprotected_routes
 from dpop_asgi.starlette import Protected, requires
 from tests.support.api import PUBLIC_URL, Api, call, http_scope
-from tests.support.decisions import CountingStore
 
 Reader = Annotated[Caller, Security(DPoP(), scopes=["orders:read"])]
 Writer = Annotated[Caller, Security(DPoP(), scopes=["orders:write"])]
@@ -144,11 +143,6 @@ def make_app(**options):
     sub.include_router(router)
     app.mount("/sub", sub)
     return app
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
 
 
 @pytest.fixture(params=["added", "wrapped"])

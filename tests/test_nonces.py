@@ -7,7 +7,6 @@ import pytest
 from dpop_asgi import MemoryStore, NoncePolicy, UseNonce
 from dpop_asgi.nonces import NonceWindow
 from tests.support.challenges import NQCHAR
-from tests.support.decisions import CountingStore
 from tests.support.windows import accepted_nonce
 
 PERIOD = 60.0
@@ -17,11 +16,6 @@ POLICIES = [
     pytest.param(NoncePolicy(grace=0), id="no-grace"),
     pytest.param(NoncePolicy(lookahead=1, period=0.5, grace=2), id="half-seconds"),
 ]
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
 
 
 def window_over(store, clock, policy=None, **options):

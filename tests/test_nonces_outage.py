@@ -51,11 +51,6 @@ async def offered(window, clock):
 
 
 @pytest.fixture
-def store(clock):
-    return CountingStore(clock)
-
-
-@pytest.fixture
 def worker(store, clock):
     return window_over(store, clock)
 

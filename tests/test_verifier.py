@@ -9,8 +9,8 @@ import pytest
 
 from dpop_asgi import AccessToken, Authenticator, InvalidToken, IssuerUnavailable, JWTVerifier, MemoryStore, Reason
 from dpop_asgi.core.encoding import sha256_b64url
-from dpop_asgi.testing import Issuer
 from tests.support.decisions import CountingStore, Resource
+from tests.support.processes import AUDIENCE
 from tests.support.proofs import TOKEN
 
 UNBOUND = AccessToken(subject="alice")
@@ -254,10 +254,9 @@ async def test_a_time_that_is_none_is_not_taken_for_for_ever(clock, client):
 
 
 @pytest.mark.parametrize("leeway", [0.0, 5.0, 120.0])
-async def test_the_leeway_of_a_jwt_verifier_counts(clock, client, leeway):
+async def test_the_leeway_of_a_jwt_verifier_counts(clock, client, issuer, leeway):
     """Z14"""
-    issuer = Issuer("https://id.example", audience="a", clock=clock)
-    verifier = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, clock=clock, leeway=leeway)
+    verifier = JWTVerifier(issuer=issuer.url, audience=AUDIENCE, jwks=issuer.jwks, clock=clock, leeway=leeway)
     resource = Resource(clock, client, verify_token=verifier)
     token = issuer.access_token(client, claims={"exp": int(clock.now) + 10})
     clock.advance(10.0 + leeway - 0.01)

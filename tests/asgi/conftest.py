@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.api import Api, App
+from tests.support.api import Api, App, http_scope
 from tests.support.decisions import CountingStore
 
 
@@ -19,6 +19,26 @@ def make_api(issuer, client, clock):
 @pytest.fixture
 def api(make_api):
     return make_api()
+
+
+@pytest.fixture
+def sent_by():
+    """`await sent_by(api)`: the messages that a correct request is answered with, and the error that came out."""
+
+    async def sent_by(api, *, headers=None, messages=None):
+        messages = [] if messages is None else messages
+        headers = await api.fields() if headers is None else headers
+
+        async def send(message):
+            messages.append(message)
+
+        try:
+            await api.app(http_scope(headers=headers.items()), None, send)
+        except Exception as error:  # noqa: BLE001 - it is judged
+            return messages, error
+        return messages, None
+
+    return sent_by
 
 
 @pytest.fixture

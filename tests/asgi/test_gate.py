@@ -11,7 +11,6 @@ from dpop_asgi import InsufficientScope, InvalidProof
 from dpop_asgi.starlette import authenticate, caller_from, token_from
 from tests.support.api import App, call, connect, denial, handshake, http_scope, whole_answer
 from tests.support.challenges import checked_challenges
-from tests.support.decisions import CountingStore
 
 number = ContextVar("number")
 
@@ -24,11 +23,6 @@ def _asking(*scopes, then=None, **options):
         await (then or App())(scope, receive, send)
 
     return app
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
 
 
 @pytest.fixture(params=["everything", "routes"])
@@ -167,20 +161,6 @@ async def test_one_that_does_not_accept_bearer_responds_as_where_dpop_is_require
     assert (await api.request()).status == 200
 
 
-async def _sent_by(api):
-    """What was sent in response to a correct request, and the error that came out."""
-    messages = []
-
-    async def send(message):
-        messages.append(message)
-
-    try:
-        await api.app(http_scope(headers=(await api.fields()).items()), None, send)
-    except Exception as error:  # noqa: BLE001 - it is judged
-        return messages, error
-    return messages, None
-
-
 async def _swallow(scope, receive, send):
     with suppress(Exception):
         await authenticate(HTTPConnection(scope), "orders:write")
@@ -204,13 +184,13 @@ async def test_a_rejection_that_the_app_swallows_decides_the_response(make):
 
 
 @pytest.mark.parametrize("breaks", [True, False], ids=["breaks", "says-nothing"])
-async def test_an_app_that_swallows_a_rejection_and_does_not_answer_is_answered_for(make, breaks):
+async def test_an_app_that_swallows_a_rejection_and_does_not_answer_is_answered_for(make, sent_by, breaks):
     async def inner(scope, receive, send):
         await _swallow(scope, receive, send)
         if breaks:
             raise ZeroDivisionError
 
-    messages, error = await _sent_by(make(inner))
+    messages, error = await sent_by(make(inner))
     assert (whole_answer(messages).status, type(error)) == (403, ZeroDivisionError if breaks else type(None))
 
 
@@ -219,17 +199,17 @@ async def test_a_public_path_may_ask(make_api):
     assert [(await api.anonymous()).status, (await api.request()).status] == [401, 200]
 
 
-async def test_asked_after_the_response_began_the_rejection_breaks_it_off(make):
+async def test_asked_after_the_response_began_the_rejection_breaks_it_off(make, sent_by):
     async def inner(scope, receive, send):
         await App(chunks=(b"a", b"b"))(scope, receive, send)
         await authenticate(HTTPConnection(scope), "orders:write")
 
-    _, error = await _sent_by(make(inner))
+    _, error = await sent_by(make(inner))
     assert isinstance(error.__cause__, InsufficientScope)
 
 
 @pytest.mark.parametrize("begun", [[b"a"], [b"a", b"b"]], ids=["one-part", "two-parts"])
-async def test_a_rejection_that_a_stream_swallows_breaks_it_off(make, begun):
+async def test_a_rejection_that_a_stream_swallows_breaks_it_off(make, sent_by, begun):
     async def inner(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for part in begun:
@@ -238,7 +218,7 @@ async def test_a_rejection_that_a_stream_swallows_breaks_it_off(make, begun):
         await send({"type": "http.response.body", "body": b"secret", "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    messages, _ = await _sent_by(make(inner))
+    messages, _ = await sent_by(make(inner))
     assert [(each.get("body"), each.get("more_body")) for each in messages[1:]] == [(part, True) for part in begun]
 
 

@@ -13,11 +13,6 @@ from tests.support.api import PUBLIC_URL, App, call, http_scope
 from tests.support.decisions import CountingStore
 
 
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
-
-
 async def _who(request):
     return PlainTextResponse(caller_from(request).subject or "")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.api import App, http_scope, whole_answer
+from tests.support.api import App, whole_answer
 from tests.support.challenges import NQCHAR
 
 
@@ -52,15 +52,11 @@ async def test_an_older_nonce_is_answered_with_the_newer_one_whatever_the_app_an
 
 @pytest.mark.requirement("R-8-04")
 @pytest.mark.parametrize("prelude", [EARLY_HINT, PUSH, {"type": "http.response.debug", "info": {}}], ids=str)
-async def test_what_an_app_sends_before_its_answer_changes_nothing_about_it(make_api, clock, prelude):
-    api, sent = make_api(_after(prelude)), []
+async def test_what_an_app_sends_before_its_answer_changes_nothing_about_it(make_api, sent_by, clock, prelude):
+    api = make_api(_after(prelude))
     headers = await api.fields()
     clock.advance(60.0)
-
-    async def send(message):
-        sent.append(message)
-
-    await api.app(http_scope(headers=headers.items()), None, send)
+    sent, _ = await sent_by(api, headers=headers)
     assert sent[0] == prelude
     answer = whole_answer(sent[1:])
     assert answer.one("dpop-nonce") == await api.authenticator.challenge_nonce()

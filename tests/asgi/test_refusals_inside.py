@@ -55,16 +55,6 @@ def _in_turn(*apps):
     return app
 
 
-async def _sent_by(app, headers=()):
-    sent = []
-
-    async def send(message):
-        sent.append(message)
-
-    await app(http_scope(headers=headers), None, send)
-    return sent
-
-
 REFUSALS = [
     pytest.param(MissingCredentials(Reason.AUTHORIZATION_MISSING), 401, None, id="missing-credentials"),
     pytest.param(InvalidRequest(Reason.AUTHORIZATION_MALFORMED), 400, "invalid_request", id="invalid-request"),
@@ -108,10 +98,9 @@ HINT = {"type": "http.response.early_hint", "links": []}
         pytest.param(_in_turn(_sending(HINT), App(500)), False, id="an-early-hint-and-a-500"),
     ],
 )
-async def test_what_is_sent_on_the_way_to_a_rejection_is_replaced_but_for_early_hints(make_api, inner, hides):
+async def test_what_is_sent_on_the_way_to_a_rejection_is_replaced_but_for_early_hints(make_api, sent_by, inner, hides):
     """Starlette answers 500 before it lets an exception out."""
-    api = make_api(_Raises(REJECTION, inner, hides=hides))
-    sent = await _sent_by(api.app, (await api.fields()).items())
+    sent, _ = await sent_by(make_api(_Raises(REJECTION, inner, hides=hides)))
     hints = [message for message in sent if message == HINT]
     answer = whole_answer(sent[len(hints) :])
     assert (answer.status, answer.all("x-app")) == (403, [])
@@ -130,16 +119,9 @@ async def test_what_is_sent_on_the_way_to_a_rejection_is_replaced_but_for_early_
         pytest.param(_Raises(ZeroDivisionError()), ZeroDivisionError, None, id="another-error-without-an-answer"),
     ],
 )
-async def test_an_error_that_is_not_answered_by_us_is_not_hidden(make_api, inner, error, status):
-    sent = []
-
-    async def send(message):
-        sent.append(message)
-
-    api = make_api(inner)
-    with pytest.raises(error):
-        await api.app(http_scope(headers=(await api.fields()).items()), None, send)
-    assert (whole_answer(sent).status if sent else None) == status
+async def test_an_error_that_is_not_answered_by_us_is_not_hidden(make_api, sent_by, inner, error, status):
+    sent, raised = await sent_by(make_api(inner))
+    assert (whole_answer(sent).status if sent else None, type(raised)) == (status, error)
 
 
 async def test_a_500_that_the_app_means_passes_unchanged(make_api):
@@ -153,7 +135,7 @@ async def test_a_500_without_a_body_passes(make_api):
 
 
 @pytest.mark.parametrize("credentials", [True, False], ids=["protected", "open-path"])
-async def test_a_500_is_sent_at_once_whatever_the_app_does_after_it(make_api, credentials):
+async def test_a_500_is_sent_at_once_whatever_the_app_does_after_it(make_api, sent_by, credentials):
     """X08, Z05: a background task, waiting for the client to go, a stream."""
     sent, seen = [], []
 
@@ -166,12 +148,8 @@ async def test_a_500_is_sent_at_once_whatever_the_app_does_after_it(make_api, cr
             await send(message)
             seen.append(len(sent))
 
-    async def send(message):
-        sent.append(message)
-
     api = make_api(inner, public_paths=[] if credentials else ["/r"])
-    headers = await api.fields() if credentials else {}
-    await api.app(http_scope(headers=headers.items()), None, send)
+    await sent_by(api, messages=sent, headers=None if credentials else {})
     assert (seen, whole_answer(sent).body) == ([1, 2, 3], b"firstlast")
 
 
