@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from dpop_asgi.testing import Client, Issuer, ManualClock
 from tests.parts import LONG, mark, run_together
 from tests.support.collection import COLLECTED, all_collected
+from tests.support.decisions import CountingStore
 from tests.support.processes import AUDIENCE, PACKAGE, ROOT, RedisServer
 from tests.support.serving import IssuerServer
 from tests.support.website import Website
@@ -93,6 +94,17 @@ def anyio_backend():
 @pytest.fixture
 def clock():
     return ManualClock()
+
+
+@pytest.fixture
+def store(clock):
+    return CountingStore(clock)
+
+
+@pytest.fixture
+def start_of_a_slot(clock):
+    """The clock stands where a nonce of a minute begins."""
+    clock.now = 1_700_000_040.0
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 
 from dpop_asgi import (
     AccessToken,
-    InvalidToken,
     IssuerUnavailable,
     MemoryStore,
     NoncePolicy,
@@ -36,6 +35,9 @@ async def test_a_correct_request_passes_and_writes_once(resource, client):
     assert (caller.subject, caller.client_id, caller.scopes, caller.claims) == ("alice", "app", {"a"}, {"x": 1})
     assert (caller.key_thumbprint, caller.token_expires_at) == (client.thumbprint, 2_000_000_000.0)
     assert (caller.nonce, caller.nonce_age) == (None, None)
+    assert (caller.is_authenticated, caller.display_name, caller.identity) == (True, "alice", "alice")
+    assert caller.proof_claims["htu"] == URI
+    assert caller.proof_claims["jti"] not in repr(caller)
     assert len(resource.store.calls) == len(resource.store.proofs) == 1
 
 
@@ -43,19 +45,6 @@ async def test_a_caller_cannot_change_what_is_remembered_of_the_token(resource, 
     resource.tokens[TOKEN] = AccessToken(claims={"roles": ["reader"]}, key_thumbprint=client.thumbprint)
     (await resource.accept()).claims["roles"].append("admin")
     assert (await resource.accept()).claims == {"roles": ["reader"]}
-
-
-async def test_a_caller_is_what_starlette_expects_of_a_user(resource):
-    caller = await resource.accept()
-    assert (caller.is_authenticated, caller.display_name, caller.identity) == (True, "alice", "alice")
-
-
-@pytest.mark.requirement("R-FAPI-02")
-async def test_a_revoked_opaque_token_is_rejected_by_the_users_own_verifier(resource):
-    await resource.accept()
-    resource.tokens.clear()
-    refusal = await resource.refusal()
-    assert (type(refusal), refusal.reason) == (InvalidToken, Reason.TOKEN_REJECTED)
 
 
 @pytest.mark.requirement("R-11.7-01")
@@ -70,23 +59,13 @@ async def test_a_websocket_handshake_is_verified_as_get(resource):
     assert (await resource.accept(headers, websocket=True)).subject == "alice"
 
 
-@pytest.mark.parametrize(
-    ("party", "error"),
-    [
-        pytest.param("store", StoreError("away"), id="store"),
-        pytest.param("issuer", IssuerUnavailable("away"), id="issuer"),
-    ],
-)
-async def test_trouble_of_the_verifier_is_not_the_clients_fault(clock, client, party, error):
-    async def verify(_):
-        raise error
-
-    decisions = []
-    resource = Resource(clock, client, verify_token=verify, observer=decisions.append)
-    with pytest.raises(type(error)):
-        await resource.accept()
-    assert [(decision.outcome, decision.unavailable) for decision in decisions] == [("unavailable", party)]
-    assert resource.store.calls == []
+@pytest.mark.requirement("R-7.2-02", "R-8705-01")
+@pytest.mark.parametrize("confirmation", [{"jkt": "x"}, {"x5t#S256": "x"}, {}, None], ids=repr)
+async def test_a_binding_that_only_the_claims_know_of_is_none_that_passes_as_bearer(clock, client, confirmation):
+    resource = Resource(clock, client, mode="mixed")
+    resource.tokens[TOKEN] = AccessToken(claims={"cnf": confirmation})
+    assert await resource.reason({"Authorization": f"Bearer {TOKEN}"}) is Reason.BOUND_TOKEN_AS_BEARER
+    assert await resource.reason() is Reason.BINDING_MISSING
 
 
 async def test_a_proof_that_expires_while_the_issuer_is_asked_is_rejected(clock, client):
@@ -113,25 +92,30 @@ async def test_a_nonce_that_expires_while_the_issuer_is_asked_is_rejected(clock,
     assert resource.store.proofs == []
 
 
+async def test_concurrent_requests_of_several_clients_all_pass(clock, client, other_client):
+    resource = Resource(clock, client)
+    resource.tokens["second"] = AccessToken(subject="bob", key_thumbprint=other_client.thumbprint)
+    theirs = [other_client.headers("GET", URI, "second") for _ in range(20)]
+    requests = [incoming(headers) for _ in range(20) for headers in (resource.headers(), theirs.pop())]
+    callers = await asyncio.gather(*map(resource.authenticator.authenticate, requests))
+    assert [caller.subject for caller in callers] == ["alice", "bob"] * 20
+    assert len(resource.store.proofs) == 40
+
+
 # The observer
 
 
-async def test_the_observer_is_told_each_decision_once(clock, client):
+@pytest.mark.parametrize(("party", "error"), [("store", StoreError), ("issuer", IssuerUnavailable)], ids=str)
+async def test_trouble_of_the_verifier_is_not_the_clients_fault(clock, client, party, error):
+    async def verify(_):
+        raise error("away")
+
     decisions = []
-    resource = Resource(clock, client, observer=decisions.append)
-    headers = resource.headers()
-    await resource.accept(headers)
-    await resource.reason(headers)
-    await resource.reason({})
-    resource.store.down = True
-    with pytest.raises(StoreError):
+    resource = Resource(clock, client, verify_token=verify, observer=decisions.append)
+    with pytest.raises(error):
         await resource.accept()
-    assert [(decision.outcome, decision.reason, decision.unavailable) for decision in decisions] == [
-        ("accepted", None, None),
-        ("refused", Reason.PROOF_REPLAYED, None),
-        ("refused", Reason.AUTHORIZATION_MISSING, None),
-        ("unavailable", None, "store"),
-    ]
+    assert [(decision.outcome, decision.unavailable) for decision in decisions] == [("unavailable", party)]
+    assert resource.store.calls == []
 
 
 async def test_an_observer_that_turns_out_to_be_async_is_complained_about_once(clock, client, caplog):
@@ -175,11 +159,14 @@ async def test_a_request_that_is_cancelled_is_no_decision(clock, client):
 
 
 async def test_by_default_nobody_passes_without_being_remembered(clock, client):
-    resource = Resource(clock, client, store=CountingStore(clock, down=True))
+    decisions = []
+    resource = Resource(clock, client, store=CountingStore(clock, down=True), observer=decisions.append)
     with pytest.raises(StoreError):
         await resource.accept()
     resource.store.down = False
     await resource.accept()
+    told = [(decision.outcome, decision.reason, decision.unavailable) for decision in decisions]
+    assert told == [("unavailable", None, "store"), ("accepted", None, None)]
 
 
 async def test_accept_lets_a_proof_pass_unremembered_and_says_so_once(clock, client, caplog):
@@ -219,23 +206,15 @@ async def test_accept_still_asks_everything_else(clock, client):
         await cold.accept(cold.headers(nonce=nonce))
 
 
-# Around the decision
-
-
-async def test_readiness_asks_the_store(resource):
+async def test_readiness_asks_the_store_and_every_key_starts_with_the_namespace(clock, client):
+    resource = Resource(clock, client, nonces=NoncePolicy(), namespace="mine")
     await resource.authenticator.ready()
-    assert [call.key for call in resource.store.calls] == ["dpop:ready:v1"]
+    assert "mine:ready:v1" in [call.key for call in resource.store.calls]
+    await resource.accept(resource.headers(nonce=await resource.authenticator.challenge_nonce()))
+    assert {call.key.split(":")[0] for call in resource.store.calls} == {"mine"}
     resource.store.down = True
     with pytest.raises(StoreError):
         await resource.authenticator.ready()
-
-
-async def test_every_key_starts_with_the_namespace(clock, client):
-    resource = Resource(clock, client, nonces=NoncePolicy(), namespace="mine")
-    nonce = await resource.authenticator.challenge_nonce()
-    await resource.accept(resource.headers(nonce=nonce))
-    await resource.authenticator.ready()
-    assert {call.key.split(":")[0] for call in resource.store.calls} == {"mine"}
 
 
 async def test_closing_releases_the_store_and_it_may_be_used_again(clock, client):
@@ -246,11 +225,48 @@ async def test_closing_releases_the_store_and_it_may_be_used_again(clock, client
     assert await resource.reason(headers) is Reason.PROOF_REPLAYED
 
 
-async def test_concurrent_requests_of_several_clients_all_pass(clock, client, other_client):
-    resource = Resource(clock, client)
-    resource.tokens["second"] = AccessToken(subject="bob", key_thumbprint=other_client.thumbprint)
-    theirs = [other_client.headers("GET", URI, "second") for _ in range(20)]
-    requests = [incoming(headers) for _ in range(20) for headers in (resource.headers(), theirs.pop())]
-    callers = await asyncio.gather(*map(resource.authenticator.authenticate, requests))
-    assert [caller.subject for caller in callers] == ["alice", "bob"] * 20
-    assert len(resource.store.proofs) == 40
+# A request that an outer instance has accepted: everything is asked again but nonce and first use
+
+
+@pytest.fixture
+def outer(clock, client):
+    return Resource(clock, client, nonces=NoncePolicy())
+
+
+@pytest.fixture
+def inner(clock, client, outer):
+    return Resource(clock, client, nonces=NoncePolicy(), namespace="inner", store=outer.store)
+
+
+async def test_an_inner_authenticator_asks_for_all_but_nonce_and_first_use(outer, inner):
+    headers = outer.headers(nonce=await outer.authenticator.challenge_nonce())
+    caller = await outer.accept(headers)
+    before = len(outer.store.calls)
+    assert (await inner.accept(headers, outer_caller=caller)).subject == "alice"
+    elsewhere = "https://api.example.com/elsewhere"
+    assert await inner.reason(headers, outer_caller=caller, target_uri=elsewhere) is Reason.TARGET_MISMATCH
+    spoiled = {**headers, "DPoP": headers["DPoP"][:-6] + "AAAAAA"}
+    assert await inner.reason(spoiled, outer_caller=caller) is Reason.SIGNATURE_INVALID
+    inner.tokens.clear()
+    assert await inner.reason(headers, outer_caller=caller) is Reason.TOKEN_REJECTED
+    inner.tokens[TOKEN] = AccessToken()
+    assert await inner.reason(headers, outer_caller=caller) is Reason.BINDING_MISSING
+    assert len(outer.store.calls) == before
+    assert await inner.reason(headers) is Reason.NONCE_UNKNOWN, "not accepted before"
+
+
+async def test_an_inner_authenticator_asks_for_the_nonce_that_the_outer_did_not(clock, client, inner):
+    outer = Resource(clock, client, store=inner.store)
+    headers = outer.headers()
+    caller = await outer.accept(headers)
+    assert await inner.reason(headers, outer_caller=caller) is Reason.NONCE_MISSING
+
+
+async def test_a_proof_beside_a_bearer_token_that_passed_outside_was_never_used(clock, client):
+    outer = Resource(clock, client, mode="mixed")
+    outer.tokens[TOKEN] = AccessToken(subject="alice")
+    caller = await outer.accept({"Authorization": f"Bearer {TOKEN}"})
+    inner = Resource(clock, client, store=outer.store)
+    headers = inner.headers()
+    await inner.accept(headers, outer_caller=caller)
+    assert await inner.reason(headers, outer_caller=caller) is Reason.PROOF_REPLAYED

@@ -13,9 +13,9 @@ def breaker(breaker_clock):
     return CircuitBreaker("the store", timeout=0.25)
 
 
-def _fail(breaker, times):
+def _fail(breaker, times, kind=StoreUnavailable):
     for _ in range(times):
-        breaker.failed(StoreUnavailable("connection refused"))
+        breaker.failed(kind("connection refused"))
 
 
 def _is_admitted(breaker):
@@ -26,66 +26,50 @@ def _is_admitted(breaker):
     return True
 
 
-def test_two_failures_in_a_row_turn_nobody_away(breaker):
-    _fail(breaker, 2)
-    assert _is_admitted(breaker)
-
-
-def test_three_failures_in_a_row_turn_everybody_away(breaker):
-    _fail(breaker, 3)
-    assert not _is_admitted(breaker)
-
-
-def test_a_success_in_between_starts_the_count_again(breaker):
-    _fail(breaker, 2)
-    breaker.succeeded()
-    _fail(breaker, 2)
-    assert _is_admitted(breaker)
-
-
-def test_after_a_moment_one_call_is_let_through_to_look(breaker, breaker_clock):
+@pytest.fixture
+def probed(breaker, breaker_clock):
+    """It has turned everybody away, and let one call through to look, 0.2 seconds later."""
     _fail(breaker, 3)
     breaker_clock.advance(0.2)
     assert [_is_admitted(breaker) for _ in range(3)] == [True, False, False]
+    return breaker
 
 
-def test_a_probe_that_fails_starts_the_wait_again(breaker, breaker_clock):
-    _fail(breaker, 3)
-    breaker_clock.advance(0.2)
-    breaker.admit()
-    breaker_clock.advance(0.1)
+def test_three_failures_in_a_row_turn_everybody_away(breaker):
+    _fail(breaker, 2)
+    assert _is_admitted(breaker)
+    breaker.succeeded()
+    _fail(breaker, 2)
+    assert _is_admitted(breaker)
     _fail(breaker, 1)
-    breaker_clock.advance(0.15)
     assert not _is_admitted(breaker)
 
 
-def test_a_probe_that_is_never_heard_of_again_does_not_keep_the_store_away(breaker, breaker_clock):
-    _fail(breaker, 3)
+def test_a_probe_that_fails_starts_the_wait_again(probed, breaker_clock):
+    breaker_clock.advance(0.1)
+    _fail(probed, 1)
+    breaker_clock.advance(0.15)
+    assert not _is_admitted(probed)
+
+
+def test_a_probe_that_is_never_heard_of_again_does_not_keep_the_store_away(probed, breaker_clock):
     breaker_clock.advance(0.2)
-    breaker.admit()
-    breaker_clock.advance(0.2)
-    assert not _is_admitted(breaker), "the first probe may still be answered"
+    assert not _is_admitted(probed), "the first probe may still be answered"
     breaker_clock.advance(0.05)
-    assert _is_admitted(breaker)
+    assert _is_admitted(probed)
 
 
-def test_a_probe_that_succeeds_lets_everybody_through(breaker, breaker_clock):
-    _fail(breaker, 3)
-    breaker_clock.advance(0.2)
-    breaker.admit()
-    breaker.succeeded()
-    assert [_is_admitted(breaker) for _ in range(3)] == [True] * 3
+def test_a_probe_that_succeeds_lets_everybody_through(probed):
+    probed.succeeded()
+    assert [_is_admitted(probed) for _ in range(3)] == [True] * 3
 
 
 @pytest.mark.parametrize("kind", [StoreError, StoreUnavailable, IssuerUnavailable])
-def test_calls_are_turned_away_for_what_was_last_seen(breaker, breaker_clock, kind):
+def test_calls_are_turned_away_for_what_was_last_seen(probed, kind):
     """Z02: a store that refuses each command is not one that is unavailable, and the other way round."""
-    _fail(breaker, 3)
-    breaker_clock.advance(0.2)
-    breaker.admit()
-    breaker.failed(kind("what the probe saw"))
+    _fail(probed, 1, kind)
     with pytest.raises(DPoPError) as turned_away:
-        breaker.admit()
+        probed.admit()
     assert type(turned_away.value) is kind
 
 

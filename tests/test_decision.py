@@ -1,10 +1,12 @@
 """What a `Decision` tells of a request, by how far the request got."""
 
+from contextlib import nullcontext
+
 import pytest
 
-from dpop_asgi import AccessToken, Decision, InvalidToken, IssuerUnavailable, NoncePolicy, Reason, Requirement
+from dpop_asgi import AccessToken, Decision, InvalidToken, IssuerUnavailable, NoncePolicy, Reason, Refusal, Requirement
 from tests.support.api import Api, App
-from tests.support.decisions import Resource
+from tests.support.decisions import Resource, incoming
 from tests.support.proofs import TOKEN
 
 BEARER = {"authorization": f"Bearer {TOKEN}"}
@@ -29,25 +31,26 @@ def _facts(decision):
 
 
 PROOF = {"scheme": "DPoP", "algorithm": "ES256", "key_remembered": False}
-REJECTED = {
-    "nothing": ({}, {"reason": Reason.AUTHORIZATION_MISSING}),
-    "another-scheme": ({"authorization": "Basic YTpi"}, {"reason": Reason.AUTHORIZATION_SCHEME}),
-    "no-proof": ({"authorization": f"DPoP {TOKEN}"}, {"reason": Reason.PROOF_MISSING, "scheme": "DPoP"}),
-    "bearer": (BEARER, {"reason": Reason.BEARER_NOT_ACCEPTED, "scheme": "Bearer"}),
+UNBOUND = {"bound": False, "client_id": "old", "token_remembered": False}
+KNOWN = {
+    "nothing": ("required", {}, {"reason": Reason.AUTHORIZATION_MISSING}),
+    "another-scheme": ("required", {"authorization": "Basic YTpi"}, {"reason": Reason.AUTHORIZATION_SCHEME}),
+    "no-proof": ("required", {"authorization": f"DPoP {TOKEN}"}, {"reason": Reason.PROOF_MISSING, "scheme": "DPoP"}),
+    "bearer": ("required", BEARER, {"reason": Reason.BEARER_NOT_ACCEPTED, "scheme": "Bearer"}),
+    "bearer-accepted": ("mixed", BEARER, {"outcome": "accepted", "scheme": "Bearer", **UNBOUND}),
+    "old-proof": ("required", {"iat": 90}, {**PROOF, "reason": Reason.ISSUED_IN_FUTURE, "clock_offset": -90.0}),
 }
 
 
-@pytest.mark.parametrize(("headers", "known"), REJECTED.values(), ids=REJECTED)
-async def test_a_refusal_tells_what_was_known_by_then(make, decisions, headers, known):
-    await make().reason(headers)
+@pytest.mark.parametrize(("mode", "headers", "known"), KNOWN.values(), ids=KNOWN)
+async def test_a_decision_tells_what_was_known_by_then(make, decisions, clock, mode, headers, known):
+    resource = make(mode=mode)
+    resource.tokens[TOKEN] = AccessToken(client_id="old")
+    if "iat" in headers:
+        headers = resource.headers(claims={"iat": clock.now + headers["iat"]})
+    with nullcontext() if mode == "mixed" else pytest.raises(Refusal):
+        await resource.authenticator.authenticate(incoming(headers))
     assert [_facts(decision) for decision in decisions] == [{"outcome": "refused", **known}]
-
-
-async def test_a_refused_proof_tells_the_clients_clock(make, decisions, clock):
-    resource = make()
-    await resource.reason(resource.headers(claims={"iat": clock.now + 90}))
-    known = {**PROOF, "outcome": "refused", "reason": Reason.ISSUED_IN_FUTURE, "clock_offset": -90.0}
-    assert [_facts(decision) for decision in decisions] == [known]
 
 
 async def test_an_accepted_request_tells_everything(make, decisions, clock, client):
@@ -71,14 +74,6 @@ async def test_a_remembered_token_takes_no_time(decisions, issuer, client, clock
     assert [decision.token_remembered for decision in decisions] == [False, True]
     assert decisions[0].token_seconds > 0
     assert decisions[1].token_seconds is None
-
-
-async def test_an_unbound_token_under_bearer_is_told_apart(make, decisions):
-    resource = make(mode="mixed")
-    resource.tokens[TOKEN] = AccessToken(client_id="old")
-    await resource.accept(BEARER)
-    known = {"outcome": "accepted", "scheme": "Bearer", "bound": False, "client_id": "old", "token_remembered": False}
-    assert [_facts(decision) for decision in decisions] == [known]
 
 
 async def test_a_route_that_needs_more_is_a_second_decision(make, decisions):

@@ -15,13 +15,7 @@ from tests.support.proofs import TOKEN, URI
 PERIOD = 60.0
 OURS = re.compile(r"[A-Za-z0-9_-]{22}")
 TAGS = ("aa", "bb", "cc", "dd")
-
-
-@pytest.fixture
-def clock(clock):
-    """At the start of a slot of a minute."""
-    clock.now = 1_700_000_040.0
-    return clock
+pytestmark = pytest.mark.usefixtures("start_of_a_slot")
 
 
 @pytest.fixture
@@ -49,28 +43,29 @@ async def nonce_of(resource):
 # One store
 
 
-async def test_a_store_that_forgot_is_noticed_by_the_very_call_that_records_a_proof(store, worker):
+def keys_of_nonces(store):
+    return [key for key in store.keys if ":nonce:" in key]
+
+
+async def test_a_store_that_forgot_is_noticed_by_the_very_call_that_records_a_proof(store, worker, looks):
     resource = worker(store)
     nonce = await nonce_of(resource)
     used = resource.headers(nonce=nonce)
     await resource.accept(used)
     store.become("two")
     assert await resource.reason(used) is Reason.NONCE_SUPERSEDED
-    assert await resource.reason(resource.headers(nonce=nonce)) is Reason.NONCE_SUPERSEDED
+    unknown = await resource.refusal(resource.headers(nonce="unknown"))
+    for _ in range(20):
+        refusal = await resource.refusal(resource.headers(nonce=nonce))
+        assert refusal.reason is Reason.NONCE_SUPERSEDED
+        assert (refusal.code, refusal.description) == ("use_dpop_nonce", unknown.description), "as of any nonce fault"
+    assert store.asked[""] == 2, "nonces of the past make nobody look"
     renewed = await nonce_of(resource)
     assert renewed != nonce
     await resource.accept(resource.headers(nonce=renewed))
     assert await resource.reason(used) is Reason.NONCE_SUPERSEDED
-
-
-async def test_a_superseded_nonce_is_answered_as_every_nonce_fault(store, worker):
-    resource = worker(store)
-    nonce = await nonce_of(resource)
-    store.become("two")
-    refusal = await resource.refusal(resource.headers(nonce=nonce))
-    assert (refusal.code, refusal.reason) == ("use_dpop_nonce", Reason.NONCE_SUPERSEDED)
-    unknown = await resource.refusal(resource.headers(nonce="unknown"))
-    assert (refusal.code, refusal.description) == (unknown.code, unknown.description)
+    assert {key.rpartition(":")[2] for key in keys_of_nonces(store)} == {"one", "two"}
+    assert all(key.startswith("dpop:nonce:v2:60:") for key in keys_of_nonces(store))
 
 
 async def test_an_incarnation_that_comes_back_has_its_nonces_still(store, worker):
@@ -98,17 +93,6 @@ async def test_challenges_of_an_outage_come_from_memory_and_the_first_request_af
     store.away, store.now = set(), {"": "two"}
     assert await resource.reason(resource.headers(nonce=before)) is Reason.NONCE_SUPERSEDED
     await resource.accept(resource.headers(nonce=await nonce_of(resource)))
-
-
-async def test_slots_of_every_incarnation_have_keys_of_their_own(store, worker):
-    resource = worker(store)
-    await nonce_of(resource)
-    store.become("two")
-    await resource.refusal(resource.headers(nonce=await nonce_of(resource)))
-    await nonce_of(resource)
-    names = {key.rpartition(":")[2] for key in store.keys if ":nonce:" in key}
-    assert names == {"one", "two"}
-    assert all(key.startswith("dpop:nonce:v2:60:") for key in store.keys if ":nonce:" in key)
 
 
 # Several workers
@@ -161,15 +145,6 @@ async def test_a_worker_that_has_just_looked_waits_until_it_may_look_again(store
     await late.accept(late.headers(nonce=await nonce_of(early)))
 
 
-async def test_nonces_of_the_past_make_nobody_wait(store, worker, looks):
-    resource = worker(store)
-    old = await nonce_of(resource)
-    store.become("two")
-    for _ in range(20):
-        assert await resource.reason(resource.headers(nonce=old)) is Reason.NONCE_SUPERSEDED
-    assert store.asked[""] == 2
-
-
 @pytest.mark.parametrize("nonce", [None, "unknown", "x" * 21, "x" * 24, "%" * 22, " " * 22], ids=repr)
 async def test_a_nonce_that_cannot_be_of_another_worker_makes_nobody_look(store, worker, nonce):
     resource = worker(store)
@@ -179,30 +154,24 @@ async def test_a_nonce_that_cannot_be_of_another_worker_makes_nobody_look(store,
     assert store.asked[""] == asked
 
 
-async def test_a_look_without_an_answer_is_an_outage(store, worker):
-    resource = worker(store)
+@pytest.mark.parametrize("on_store_failure", ["refuse", "accept"])
+async def test_a_look_without_an_answer_is_an_outage_where_the_store_is_required(store, worker, on_store_failure):
+    resource = worker(store, on_store_failure=on_store_failure)
     await nonce_of(resource)
     store.away = {""}
-    with pytest.raises(StoreError):
-        await resource.accept(resource.headers(nonce="0" * 22))
-
-
-async def test_a_look_without_an_answer_is_a_challenge_where_the_store_is_not_required(store, worker):
-    resource = worker(store, on_store_failure="accept")
-    await nonce_of(resource)
-    store.away = {""}
-    assert await resource.reason(resource.headers(nonce="0" * 22)) is Reason.NONCE_UNKNOWN
-
-
-# Without a fence
+    headers = resource.headers(nonce="0" * 22)
+    if on_store_failure == "accept":
+        assert await resource.reason(headers) is Reason.NONCE_UNKNOWN
+    else:
+        with pytest.raises(StoreError):
+            await resource.accept(headers)
 
 
 async def test_where_the_incarnation_cannot_be_known_nonces_are_agreed_without(store, worker):
     store.become(None)
     resource, other = worker(store), worker(store)
-    nonce = await nonce_of(resource)
-    await other.accept(other.headers(nonce=nonce))
-    assert all(key.startswith("dpop:nonce:v1:60:") for key in store.keys if ":nonce:" in key)
+    await other.accept(other.headers(nonce=await nonce_of(resource)))
+    assert all(key.startswith("dpop:nonce:v1:60:") for key in keys_of_nonces(store))
 
 
 async def test_without_nonces_there_is_no_fence(store, worker):
@@ -227,11 +196,6 @@ async def nonce_with(resource, tag):
     return next(nonce for nonce in nonces if nonce[0] == tag[0])
 
 
-async def test_newcomers_are_spread_over_the_tags(cluster, worker):
-    resource = worker(cluster)
-    assert {(await nonce_of(resource))[0] for _ in TAGS} == {tag[0] for tag in TAGS}
-
-
 @pytest.mark.parametrize("tag", TAGS)
 async def test_a_proof_is_recorded_where_its_nonce_was_agreed(cluster, worker, tag):
     resource = worker(cluster)
@@ -243,20 +207,13 @@ async def test_a_proof_is_recorded_where_its_nonce_was_agreed(cluster, worker, t
     assert {cluster.tag_of(key) for key in cluster.keys if nonce[0] == tag[0] and f"{{{tag}}}" in key} == {tag}
 
 
-async def test_a_failover_concerns_the_nonces_of_its_own_tags_only(cluster, worker):
-    resource = worker(cluster)
-    nonces = {tag: await nonce_with(resource, tag) for tag in TAGS}
-    cluster.become("two", "bb")
-    for tag in ("aa", "cc", "dd"):
-        await resource.accept(resource.headers(nonce=nonces[tag]))
-    assert await resource.reason(resource.headers(nonce=nonces["bb"])) is Reason.NONCE_SUPERSEDED
-
-
-async def test_all_tags_of_a_master_that_was_replaced_are_looked_at(cluster, worker):
+async def test_a_failover_concerns_the_nonces_of_all_tags_of_its_master_and_no_others(cluster, worker):
     """So that a newcomer gets none of its old nonces."""
     resource = worker(cluster)
     nonces = {tag: await nonce_with(resource, tag) for tag in TAGS}
     cluster.become("two", "aa", "bb")
+    for tag in ("cc", "dd"):
+        await resource.accept(resource.headers(nonce=nonces[tag]))
     assert await resource.reason(resource.headers(nonce=nonces["aa"])) is Reason.NONCE_SUPERSEDED
     renewed = {tag: await nonce_with(resource, tag) for tag in TAGS}
     assert {tag for tag in TAGS if renewed[tag] != nonces[tag]} == {"aa", "bb"}
@@ -266,6 +223,7 @@ async def test_all_tags_of_a_master_that_was_replaced_are_looked_at(cluster, wor
 
 async def test_a_client_stays_with_its_tag(cluster, worker, clock):
     resource = worker(cluster)
+    assert {(await nonce_of(resource))[0] for _ in TAGS} == {tag[0] for tag in TAGS}, "newcomers are spread over all"
     nonce = await nonce_with(resource, "cc")
     caller = await resource.accept(resource.headers(nonce=nonce))
     clock.advance(PERIOD)
@@ -292,15 +250,11 @@ async def test_another_tag_is_offered_only_while_the_server_of_its_own_is_unavai
     assert (await resource.authenticator.challenge_nonce(refusal))[0] == "c"
 
 
-async def test_a_cold_worker_hands_out_what_it_can_get(cluster, worker):
+async def test_a_cold_worker_hands_out_what_it_can_get_and_fetches_a_tag_that_it_has_not_yet_seen(cluster, worker):
+    nonce, cold = await nonce_with(worker(cluster), "bb"), worker(cluster)
     cluster.away = {"aa", "bb", "cc"}
-    resource = worker(cluster)
-    assert {(await nonce_of(resource))[0] for _ in range(8)} == {"d"}
-
-
-async def test_a_cold_worker_fetches_a_tag_that_it_has_not_yet_seen(cluster, worker):
-    nonce = await nonce_with(worker(cluster), "bb")
-    cold = worker(cluster)
+    assert {(await nonce_of(cold))[0] for _ in range(8)} == {"d"}
+    cluster.away = set()
     await cold.accept(cold.headers(nonce=nonce))
 
 
@@ -319,39 +273,30 @@ def _warnings(caplog, about):
     return [record.getMessage() for record in caplog.records if about in record.getMessage()]
 
 
-async def test_other_settings_of_another_worker_are_warned_of_once(clock, client, caplog):
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [(NoncePolicy(period=30.0), ["period=60 ", "period=30 "]), (NoncePolicy(lookahead=3), None)],
+    ids=["period", "lookahead"],
+)
+async def test_other_settings_of_another_worker_are_warned_of_once(clock, client, caplog, policy, told):
     """N09: in one namespace of one store."""
     one = Resource(clock, client, nonces=NoncePolicy())
-    two = Resource(clock, client, nonces=NoncePolicy(period=30.0), store=one.store)
-    for _ in range(3):
-        for worker in (one, two):
-            await nonce_of(worker)
-            await settle()
-        clock.advance(PERIOD)
-    (warning,) = _warnings(caplog, "other settings")
-    assert "period=60 " in warning
-    assert "period=30 " in warning
-
-
-async def test_workers_that_agree_are_not_warned_of(clock, client, caplog):
-    one = Resource(clock, client, nonces=NoncePolicy())
-    two = Resource(clock, client, nonces=NoncePolicy(lookahead=3), store=one.store)
+    two = Resource(clock, client, nonces=policy, store=one.store)
     for _ in range(5):
         for worker in (one, two):
             await nonce_of(worker)
             await settle()
         clock.advance(PERIOD)
-    assert not caplog.records
+    if told is None:
+        assert not caplog.records
+    else:
+        (warning,) = _warnings(caplog, "other settings")
+        assert [part in warning for part in told] == [True, True]
 
 
-ELSEWHERE = [
-    pytest.param({"store": None}, id="another store or database"),
-    pytest.param({"namespace": "other"}, id="another namespace"),
-    pytest.param({"nonces": NoncePolicy(period=30.0)}, id="another period"),
-]
-
-
-@pytest.mark.parametrize("options", ELSEWHERE)
+@pytest.mark.parametrize(
+    "options", [{"store": None}, {"namespace": "other"}, {"nonces": NoncePolicy(period=30.0)}], ids=repr
+)
 async def test_a_client_that_two_workers_send_back_and_forth_is_warned_of(clock, client, caplog, options):
     """N09"""
     one = Resource(clock, client, nonces=NoncePolicy())
@@ -367,14 +312,9 @@ async def test_a_client_that_two_workers_send_back_and_forth_is_warned_of(clock,
     assert nonce not in caplog.text
 
 
-async def test_clients_that_come_back_with_old_nonces_are_not_warned_of(clock, client, caplog, make_client):
+async def test_clients_that_come_back_with_old_nonces_are_not_warned_of(clock, client, caplog):
     resource = Resource(clock, client, nonces=NoncePolicy())
     for number in range(20):
-        headers = make_client().headers("GET", URI, TOKEN, nonce=f"old-{number}")
+        headers = Client(clock=clock).headers("GET", URI, TOKEN, nonce=f"old-{number}")
         assert await resource.reason(headers) is Reason.NONCE_UNKNOWN
     assert not caplog.records
-
-
-@pytest.fixture
-def make_client(clock):
-    return lambda: Client(clock=clock)

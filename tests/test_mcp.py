@@ -58,34 +58,28 @@ def make(issuer, client, clock):
     return make
 
 
-async def _principal(api, **token):
-    answer = await api.request("GET", "/mcp", token=api.issuer.access_token(api.client, **token))
-    assert answer.status == 200
+async def _principal(api, **request):
+    assert (await api.request("GET", "/mcp", **request)).status == 200
     return api.inner.seen[0]
 
 
-async def test_request_state_belongs_to_the_caller(make):
-    api = make()
-    principals = [
-        await _principal(api, claims={"sub": "alice"}),
-        await _principal(api, claims={"sub": "bob"}),
-        await _principal(api, claims={"sub": "alice", "client_id": "other"}),
-        await _principal(api, claims={"sub": "alice"}, without=["client_id"]),
-        await _principal(api, without=["client_id", "sub"]),
-    ]
-    assert None not in principals
-    assert len(set(principals)) == len(principals)
-
-
-async def test_tokens_that_name_nobody_are_told_apart_by_their_key(make, client, other_client):
+async def test_request_state_belongs_to_the_caller(make, issuer, client, other_client):
     async def verify(token):
         return AccessToken(key_thumbprint={"a": client, "b": other_client}[token].thumbprint)
 
-    api, principals = make(wrapped={"verify_token": verify}), []
-    for token, who in (("a", client), ("b", other_client)):
-        assert (await api.request("GET", "/mcp", token=token, client=who)).status == 200
-        principals.append(api.inner.seen[0])
-    assert principals[0] != principals[1]
+    api, nameless = make(), make(wrapped={"verify_token": verify})
+    tokens = [
+        {"claims": {"sub": "alice"}},
+        {"claims": {"sub": "bob"}},
+        {"claims": {"sub": "alice", "client_id": "other"}},
+        {"claims": {"sub": "alice"}, "without": ["client_id"]},
+        {"without": ["client_id", "sub"]},
+    ]
+    principals = [await _principal(api, token=issuer.access_token(client, **token)) for token in tokens]
+    for token, of in (("a", client), ("b", other_client)):
+        principals.append(await _principal(nameless, token=token, client=of))
+    assert None not in principals
+    assert len(set(principals)) == len(principals)
 
 
 async def test_a_caller_whom_the_sdk_could_not_tell_from_others_is_rejected(make):
@@ -97,13 +91,17 @@ async def test_a_caller_whom_the_sdk_could_not_tell_from_others_is_rejected(make
     assert (answer.status, api.inner.scopes) == (401, [])
 
 
-async def test_the_sdk_gets_what_the_token_says(make, issuer):
-    api = make(scopes=["a"])
+@pytest.mark.parametrize(("present_as", "scheme"), [(None, b"DPoP"), ("bearer", b"Bearer")])
+async def test_the_sdk_gets_what_the_token_says(make, issuer, present_as, scheme):
+    api = make()
+    asking = CallerForMCP(api.inner, present_as=present_as, scopes=["a"])
+    api.app = DPoPMiddleware(asking, authenticator=api.authenticator, public_url=ORIGIN)
     token = issuer.access_token(api.client, claims={"scope": "b a"})
     await api.request("GET", "/mcp", token=token)
     seen = api.inner.seen[1]
     assert (seen.token, seen.subject, seen.scopes) == (token, seen.claims["sub"], ["a", "b"])
     assert (seen.resource, seen.expires_at) == (AUDIENCE, int(seen.claims["exp"]))
+    assert dict(api.inner.scopes[0]["headers"])[b"authorization"] == scheme + b" " + token.encode()
 
 
 # What is rejected
@@ -111,14 +109,15 @@ async def test_the_sdk_gets_what_the_token_says(make, issuer):
 
 @pytest.mark.requirement("R-MCP-09", "R-9728-05")
 @pytest.mark.parametrize("path", ["/mcp", "/other", "/mcp/"])
-async def test_nobody_gets_in_without_a_token(make, path):
-    api = make(scopes=["tools"])
+async def test_nobody_gets_in_without_a_token_but_to_what_is_public(make, path):
+    api = make(inner := App(), scopes=["tools"], public_paths=["/healthz"])
     answer = await api.anonymous("POST", path, receive=None)
     [challenge] = checked_challenges(answer.headers)
-    assert (answer.status, api.inner.scopes) == (401, [])
+    assert (answer.status, inner.scopes) == (401, [])
     if path != "/other":
         told = challenge.parameters
         assert (told["scope"], told["resource_metadata"]) == ("tools", ADDRESS)
+    assert (await api.anonymous("GET", "/healthz")).status == 200
 
 
 def _call(name, **more):
@@ -167,23 +166,6 @@ async def test_all_scopes_that_a_call_needs_are_named_at_once(make, issuer, gran
     assert (challenge.scheme, told["scope"], told["resource_metadata"]) == ("DPoP", needed, ADDRESS)
 
 
-@pytest.mark.parametrize(("present_as", "scheme"), [(None, b"DPoP"), ("bearer", b"Bearer")])
-async def test_the_token_can_be_shown_as_bearer(make, present_as, scheme):
-    api = make()
-    api.app = DPoPMiddleware(
-        CallerForMCP(api.inner, present_as=present_as), authenticator=api.authenticator, public_url=ORIGIN
-    )
-    await api.request("GET", "/mcp")
-    assert dict(api.inner.scopes[0]["headers"])[b"authorization"] == scheme + b" " + api.token.encode()
-
-
-async def test_only_what_is_public_is_open(make):
-    api = make(inner := App(), public_paths=["/healthz"])
-    assert (await api.anonymous("GET", "/healthz")).status == 200
-    assert (await api.anonymous("GET", "/mcp")).status == 401
-    assert len(inner.scopes) == 1
-
-
 async def test_without_our_middleware_nothing_is_served():
     inner = App()
     with pytest.raises(RuntimeError, match="no DPoPMiddleware"):
@@ -193,18 +175,17 @@ async def test_without_our_middleware_nothing_is_served():
 
 @pytest.mark.requirement("R-9728-01")
 @pytest.mark.parametrize("path", ["/mcp", "/"])
-async def test_the_metadata_is_that_of_the_resource(make, path):
-    api = make(path=path, scopes=["tools"], tool_scopes={"orders": ["orders:read"]})
+@pytest.mark.parametrize("metadata", [None, ResourceMetadata(resource_name="Orders")], ids=["its-own", "more"])
+async def test_the_metadata_is_that_of_the_resource(make, path, metadata):
+    api = make(path=path, scopes=["tools"], tool_scopes={"orders": ["orders:read"]}, metadata=metadata)
     prefix = path.rstrip("/")
     answer = await api.anonymous(path=f"/.well-known/oauth-protected-resource{prefix}")
     document = json.loads(answer.body)
-    assert (document["resource"], document["scopes_supported"]) == (ORIGIN + prefix, ["tools", "orders:read"])
-
-
-async def test_the_metadata_can_say_more(make):
-    api = make(metadata=ResourceMetadata(resource_name="Orders"))
-    answer = await api.anonymous(path="/.well-known/oauth-protected-resource/mcp")
-    assert json.loads(answer.body)["resource_name"] == "Orders"
+    assert document["resource"] == ORIGIN + prefix
+    if metadata is None:
+        assert document["scopes_supported"] == ["tools", "orders:read"]
+    else:
+        assert document["resource_name"] == "Orders"
 
 
 @pytest.mark.parametrize(

@@ -4,33 +4,18 @@ import asyncio
 
 import pytest
 
-from dpop_asgi import MemoryStore, NoncePolicy, Reason, UseNonce
+from dpop_asgi import MemoryStore, NoncePolicy, UseNonce
 from dpop_asgi.nonces import NonceWindow
 from tests.support.challenges import NQCHAR
-from tests.support.decisions import CountingStore
 from tests.support.windows import accepted_nonce
 
 PERIOD = 60.0
+pytestmark = pytest.mark.usefixtures("start_of_a_slot")
 POLICIES = [
     pytest.param(NoncePolicy(), id="default"),
     pytest.param(NoncePolicy(grace=0), id="no-grace"),
-    pytest.param(NoncePolicy(grace=3), id="long-grace"),
-    pytest.param(NoncePolicy(lookahead=1), id="short-lookahead"),
-    pytest.param(NoncePolicy(period=0.5, grace=2, lookahead=2), id="half-seconds"),
-    pytest.param(NoncePolicy(period=7.25), id="odd-period"),
+    pytest.param(NoncePolicy(lookahead=1, period=0.5, grace=2), id="half-seconds"),
 ]
-
-
-@pytest.fixture
-def clock(clock):
-    """At the start of a slot of a minute."""
-    clock.now = 1_700_000_040.0
-    return clock
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
 
 
 def window_over(store, clock, policy=None, **options):
@@ -70,12 +55,7 @@ async def test_accepted_are_grace_slots_back_the_present_and_the_next(clock, pol
         worker = window_over(eternal, clock, policy)
         accepted = {slot for slot, nonce in nonces.items() if await accepts(worker, nonce, clock)}
         assert accepted == set(range(number - policy.grace, number + 2)) & nonces.keys()
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-async def test_each_slot_has_a_nonce_of_its_own(clock, store, policy):
-    nonces = await nonces_by_slot(store, clock, policy, 20)
-    assert len(set(nonces.values())) == 20
+    assert len(set(nonces.values())) == 12
     assert all(NQCHAR.fullmatch(nonce) for nonce in nonces.values())
 
 
@@ -114,21 +94,14 @@ async def test_newer_is_only_what_belongs_to_a_later_slot(clock, store):
 
 
 @pytest.mark.requirement("R-9-07")
-async def test_two_windows_over_one_store_agree_in_every_slot(clock, store):
-    one, two = window_over(store, clock), window_over(store, clock)
-    for _ in range(40):
-        assert await offered(one, clock) == await offered(two, clock)
-        clock.advance(17)
-
-
-@pytest.mark.requirement("R-9-07")
-@pytest.mark.parametrize("ahead", [0.5 * PERIOD, 0.79 * PERIOD, -0.79 * PERIOD])
+@pytest.mark.parametrize("ahead", [0.0, 0.5 * PERIOD, 0.79 * PERIOD, -0.79 * PERIOD])
 async def test_workers_whose_clocks_differ_accept_each_others_nonces(clock, store, ahead):
     one, two = window_over(store, clock), window_over(store, lambda: clock() + ahead)
     for _ in range(60):
-        theirs = await offered(two, lambda: clock() + ahead)
+        ours, theirs = await offered(one, clock), await offered(two, lambda: clock() + ahead)
         assert await accepts(one, theirs, clock)
-        assert await accepts(two, await offered(one, clock), lambda: clock() + ahead)
+        assert await accepts(two, ours, lambda: clock() + ahead)
+        assert ours == theirs or ahead
         clock.advance(11)
 
 
@@ -138,18 +111,11 @@ async def test_of_workers_that_start_at_once_all_use_what_the_first_wrote(clock,
     assert len({worker.to_issue(clock()) for worker in workers}) == 1
 
 
-async def test_the_next_nonce_is_agreed_a_whole_period_early(clock, store):
+async def test_nonces_are_agreed_early_and_kept_longer_than_any_worker_accepts_them(clock, store):
     await window_over(store, clock).ensure(clock())
-    agreed = {int(call.key.rpartition(":")[2]) for call in store.calls}
-    slot = int(clock.now // PERIOD)
-    assert agreed == set(range(slot - 1, slot + 6))
-
-
-async def test_the_store_keeps_a_nonce_longer_than_any_worker_accepts_it(clock, store):
-    await window_over(store, clock).ensure(clock())
-    for call in store.calls:
-        last_use = (int(call.key.rpartition(":")[2]) + 2) * PERIOD
-        assert clock.now + call.ttl >= last_use + PERIOD
+    slot, ends = int(clock.now // PERIOD), {int(call.key.rpartition(":")[2]): call.ttl for call in store.calls}
+    assert ends.keys() == set(range(slot - 1, slot + 6))
+    assert all(clock.now + ttl >= (number + 3) * PERIOD for number, ttl in ends.items())
 
 
 async def test_a_clock_that_goes_backwards_changes_no_nonce(clock, store):
@@ -164,61 +130,13 @@ async def test_a_clock_that_goes_backwards_changes_no_nonce(clock, store):
     assert await offered(worker, clock) == later
 
 
-async def test_after_a_jump_back_no_slot_is_left_out(clock, store):
+@pytest.mark.parametrize("jump", [-10, 10_000])
+async def test_after_a_jump_no_slot_is_left_out(clock, store, jump):
     worker, start = window_over(store, clock), clock.now
-    await worker.ensure(start)
-    clock.now = start - 10 * PERIOD
-    await worker.ensure(clock())
+    before = await offered(worker, clock)
+    clock.advance(jump * PERIOD)
+    assert await offered(worker, clock) != before
+    assert not await accepts(worker, before, clock)
     for slot in range(-6, 8):
         clock.now = start + slot * PERIOD
         assert await offered(worker, clock) is not None
-
-
-async def test_a_jump_far_ahead_starts_a_new_window(clock, store):
-    worker = window_over(store, clock)
-    before = await offered(worker, clock)
-    clock.advance(10_000 * PERIOD)
-    assert await offered(worker, clock) != before
-    with pytest.raises(UseNonce) as refused:
-        await accepted_nonce(worker, before, clock())
-    assert refused.value.reason is Reason.NONCE_UNKNOWN
-
-
-@pytest.mark.requirement("R-8-01", "R-9-03")
-@pytest.mark.parametrize(
-    ("nonce", "reason"),
-    [
-        pytest.param(None, Reason.NONCE_MISSING, id="none"),
-        pytest.param("", Reason.NONCE_MALFORMED, id="empty"),
-        pytest.param("a b", Reason.NONCE_MALFORMED, id="space"),
-        pytest.param('a"b', Reason.NONCE_MALFORMED, id="quote"),
-        pytest.param("a\\b", Reason.NONCE_MALFORMED, id="backslash"),
-        pytest.param("é", Reason.NONCE_MALFORMED, id="not-ascii"),
-        pytest.param("a\n", Reason.NONCE_MALFORMED, id="line-feed"),
-        pytest.param("a" * 64, Reason.NONCE_UNKNOWN, id="longest"),
-        pytest.param("a" * 65, Reason.NONCE_MALFORMED, id="too-long"),
-        pytest.param("a" * 1_000_000, Reason.NONCE_MALFORMED, id="huge"),
-        pytest.param(5, Reason.NONCE_MALFORMED, id="number"),
-        pytest.param(b"bytes", Reason.NONCE_MALFORMED, id="bytes"),
-        pytest.param("!#[]~", Reason.NONCE_UNKNOWN, id="well-formed"),
-    ],
-)
-async def test_a_nonce_that_is_not_ours_is_rejected(clock, store, nonce, reason):
-    worker = window_over(store, clock)
-    await worker.ensure(clock())
-    with pytest.raises(UseNonce) as refused:
-        await accepted_nonce(worker, nonce, clock())
-    assert refused.value.reason is reason
-
-
-@pytest.mark.requirement("R-9-03")
-@pytest.mark.parametrize(
-    "other",
-    [
-        pytest.param({"namespace": "token-endpoint"}, id="namespace"),
-        pytest.param({"policy": NoncePolicy(period=61)}, id="period"),
-    ],
-)
-async def test_another_namespace_or_period_has_other_nonces(clock, store, other):
-    foreign = await offered(window_over(store, clock, **other), clock)
-    assert not await accepts(window_over(store, clock), foreign, clock)

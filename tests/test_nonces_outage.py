@@ -5,20 +5,14 @@ import contextlib
 
 import pytest
 
-from dpop_asgi import MemoryStore, NoncePolicy, StoreError
+from dpop_asgi import NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
 from tests.support.decisions import CountingStore, settle
 from tests.support.windows import accepted_nonce
 
 PERIOD = 60.0
 WHOLE_WINDOW = 7  # one slot of grace, the present one, five ahead
-
-
-@pytest.fixture
-def clock(clock):
-    """At the start of a slot of a minute."""
-    clock.now = 1_700_000_040.0
-    return clock
+pytestmark = pytest.mark.usefixtures("start_of_a_slot")
 
 
 class PatchyStore(CountingStore):
@@ -56,54 +50,43 @@ async def offered(window, clock):
     return window.to_issue(clock())
 
 
-@pytest.mark.requirement("R-9-08")
-async def test_a_cold_process_with_a_dead_store_says_so_each_time(clock):
-    store = CountingStore(clock, down=True)
-    worker = window_over(store, clock)
-    for _ in range(3):
-        with pytest.raises(StoreError):
-            await worker.ensure(clock())
-    assert worker.to_issue(clock()) is None
-    store.down = False
-    assert await offered(worker, clock) is not None
-
-
-@pytest.mark.requirement("R-9-08")
-@pytest.mark.parametrize("lookahead", [1, 2, 5, 20])
-@pytest.mark.parametrize("into_the_slot", [0.0, 0.99])
-async def test_during_an_outage_nonces_rotate_for_the_promised_time(clock, lookahead, into_the_slot):
-    store, start = CountingStore(clock), clock.now
-    worker = window_over(store, clock, lookahead=lookahead)
-    clock.advance(into_the_slot * PERIOD)
-    await worker.ensure(clock())
-    store.down = True
-    seen = []
-    for slot in range(lookahead):
-        clock.now = max(clock.now, start + slot * PERIOD)
-        seen.append(await offered(worker, clock))
-        clock.now = start + (slot + 0.999) * PERIOD
-        seen.append(await offered(worker, clock))
-    assert len(set(seen)) == lookahead + (0 if into_the_slot else 1)
-    assert None not in seen
-    clock.now = start + lookahead * PERIOD
-    with pytest.raises(StoreError):
-        await worker.ensure(clock())
+@pytest.fixture
+def worker(store, clock):
+    return window_over(store, clock)
 
 
 @pytest.mark.requirement("R-9-07", "R-9-08")
-async def test_during_an_outage_all_workers_rotate_to_the_same_nonces(clock):
-    store = CountingStore(clock)
-    fleet = [window_over(store, clock) for _ in range(4)]
-    await asyncio.gather(*(worker.ensure(clock()) for worker in fleet))
+@pytest.mark.parametrize("lookahead", [1, 2, 5, 20])
+@pytest.mark.parametrize("into_the_slot", [0.0, 0.99])
+async def test_during_an_outage_all_workers_rotate_to_the_same_nonces_for_the_promised_time(
+    clock, store, caplog, lookahead, into_the_slot
+):
+    start, fleet = clock.now, [window_over(store, clock, lookahead=lookahead) for _ in range(2)]
+    clock.advance(into_the_slot * PERIOD)
+    for worker in fleet:
+        await worker.ensure(clock())
     store.down = True
-    for _ in range(4):
-        clock.advance(PERIOD)
-        assert len({await offered(worker, clock) for worker in fleet}) == 1
+    seen = []
+    for slot in range(lookahead):
+        for part in (0.0, 0.999):
+            clock.now = max(clock.now, start + (slot + part) * PERIOD)
+            [nonce] = {await offered(worker, clock) for worker in fleet}
+            seen.append(nonce)
+    assert len(set(seen)) == lookahead + (0 if into_the_slot else 1)
+    assert None not in seen
+    clock.now = start + lookahead * PERIOD
+    for worker in fleet:
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                await worker.ensure(clock())
+    store.down = False
+    clock.advance(1)
+    assert await offered(fleet[0], clock) is not None
+    about_one = [record.message.split(":")[1].split(",")[0].strip() for record in caplog.records]
+    assert about_one == ["the store is unavailable"] * 2 + ["the store has recovered"]
 
 
-async def test_after_the_outage_the_window_fills_up_again(clock):
-    store = CountingStore(clock)
-    worker = window_over(store, clock)
+async def test_after_the_outage_the_window_fills_up_again(clock, store, worker):
     await worker.ensure(clock())
     store.down = True
     clock.advance(3 * PERIOD)
@@ -116,26 +99,7 @@ async def test_after_the_outage_the_window_fills_up_again(clock):
     assert await offered(worker, clock) is not None
 
 
-async def test_an_outage_is_logged_once_and_its_end_once(clock, caplog):
-    store = CountingStore(clock)
-    worker = window_over(store, clock)
-    await worker.ensure(clock())
-    store.down = True
-    for _ in range(10):
-        clock.advance(PERIOD / 5)
-        await offered(worker, clock)
-    store.down = False
-    clock.advance(1)
-    await offered(worker, clock)
-    assert [record.message.split(":")[1].split(",")[0].strip() for record in caplog.records] == [
-        "the store is unavailable",
-        "the store has recovered",
-    ]
-
-
-async def test_during_an_outage_the_store_is_not_asked_with_every_request(clock):
-    store = CountingStore(clock)
-    worker = window_over(store, clock)
+async def test_during_an_outage_the_store_is_not_asked_with_every_request(clock, store, worker):
     await worker.ensure(clock())
     store.down = True
     clock.advance(PERIOD)
@@ -163,27 +127,16 @@ async def test_a_slot_that_could_not_be_agreed_is_asked_for_again(clock, slot):
         assert await offered(worker, clock) is not None
 
 
-async def test_a_store_that_forgot_everything_is_told_the_nonces_again(clock):
-    store = CountingStore(clock)
-    worker = window_over(store, clock)
-    nonce = await offered(worker, clock)
+@pytest.mark.parametrize("differ", [False, True], ids=["at-the-next-slot", "at-once"])
+async def test_a_store_that_forgot_everything_is_told_the_nonces_again(clock, store, worker, differ):
+    before, newcomer = await offered(worker, clock), window_over(store, clock)
     store.forget()
+    if differ:
+        assert await offered(newcomer, clock) != before
     clock.advance(PERIOD)
-    await offered(worker, clock)
-    newcomer = window_over(store, clock)
-    assert await offered(newcomer, clock) == await offered(worker, clock)
-    assert (await accepted_nonce(newcomer, nonce, clock())).value == nonce
-
-
-async def test_workers_that_differ_since_the_store_forgot_agree_again(clock):
-    store = CountingStore(clock)
-    one, two = window_over(store, clock), window_over(store, clock)
-    before = await offered(one, clock)
-    store.forget()
-    assert await offered(two, clock) != before
-    clock.advance(PERIOD)
-    assert await offered(one, clock) == await offered(two, clock)
-    assert (await accepted_nonce(one, before, clock())).value == before
+    assert await offered(worker, clock) == await offered(newcomer, clock)
+    for each in (worker, *(() if differ else (newcomer,))):
+        assert (await accepted_nonce(each, before, clock())).value == before
 
 
 @pytest.mark.parametrize(
@@ -197,10 +150,8 @@ async def test_workers_that_differ_since_the_store_forgot_agree_again(clock):
         pytest.param("a\r\nSet-Cookie: b", id="line-feed"),
     ],
 )
-async def test_something_else_under_a_key_is_never_handed_out(clock, garbage):
-    store = MemoryStore(clock=clock)
+async def test_something_else_under_a_key_is_never_handed_out(clock, store, worker, garbage):
     await store.put_if_absent(f"dpop:nonce:v1:60:{int(clock.now // PERIOD)}", garbage, ttl=1000)
-    worker = window_over(store, clock)
     with pytest.raises(StoreError, match="namespace"):
         await worker.ensure(clock())
     assert worker.to_issue(clock()) is None
@@ -209,14 +160,20 @@ async def test_something_else_under_a_key_is_never_handed_out(clock, garbage):
 # Many at once, cancellation, several event loops
 
 
-async def test_fifty_requests_at_once_ask_the_store_once(clock):
+@pytest.mark.parametrize("gone", [0, 1, 50], ids=["nobody-went", "one-went", "all-went"])
+async def test_fifty_requests_at_once_ask_the_store_once_whoever_of_them_goes_away(clock, gone):
     store = GatedStore(clock)
     worker = window_over(store, clock)
     requests = [asyncio.ensure_future(worker.ensure(clock())) for _ in range(50)]
     await settle()
     assert not any(request.done() for request in requests)
+    for request in requests[:gone]:
+        request.cancel()
+    await settle()
     store.gate.set()
-    await asyncio.gather(*requests)
+    await settle()
+    assert [request.cancelled() for request in requests] == [True] * gone + [False] * (50 - gone)
+    assert worker.to_issue(clock()) is not None
     assert len(store.calls) == WHOLE_WINDOW
 
 
@@ -235,62 +192,19 @@ async def test_a_warm_process_never_waits_for_the_store(clock):
     await settle()
 
 
-async def test_a_client_that_goes_away_does_not_take_the_window_with_it(clock):
-    store = GatedStore(clock)
-    worker = window_over(store, clock)
-    first, second = (asyncio.ensure_future(worker.ensure(clock())) for _ in range(2))
-    await settle()
-    first.cancel()
-    await settle()
-    store.gate.set()
-    await second
-    assert first.cancelled()
-    assert worker.to_issue(clock()) is not None
-    assert len(store.calls) == WHOLE_WINDOW
-
-
-async def test_when_all_clients_went_away_the_window_is_there_for_the_next(clock):
-    store = GatedStore(clock)
-    worker = window_over(store, clock)
-    only = asyncio.ensure_future(worker.ensure(clock()))
-    await settle()
-    only.cancel()
-    store.gate.set()
-    await settle()
-    assert worker.to_issue(clock()) is not None
-
-
-def test_one_window_serves_several_event_loops_in_turn(clock):
-    store = CountingStore(clock)
-    worker = window_over(store, clock)
-    nonces = []
+def test_a_loop_that_ends_within_a_refresh_leaves_a_usable_window(clock, worker):
+    asyncio.run(worker.ensure(clock()))
     for _ in range(5):
-        nonces.append(asyncio.run(offered(worker, clock)))
         clock.advance(PERIOD)
-    assert len(set(nonces)) == 5
-    assert None not in nonces
-
-
-def test_a_loop_that_ends_within_a_refresh_leaves_a_usable_window(clock):
-    async def ask_and_leave():
-        await worker.ensure(clock())
-
-    async def never():
-        await asyncio.Event().wait()
-
-    store = CountingStore(clock)
-    worker = window_over(store, clock)
-    asyncio.run(ask_and_leave())
-    clock.advance(PERIOD)
-    asyncio.run(ask_and_leave())  # its refresh is cancelled with the loop
-    assert worker.to_issue(clock()) is not None
-    clock.advance(PERIOD)
-    assert asyncio.run(offered(worker, clock)) is not None
+        asyncio.run(worker.ensure(clock()))  # its refresh is cancelled with the loop
+        assert worker.to_issue(clock()) is not None
+        clock.advance(PERIOD)
+        assert asyncio.run(offered(worker, clock)) is not None
 
 
 async def test_a_request_of_the_next_slot_does_not_settle_for_the_window_of_the_last(clock):
     store = GatedStore(clock)
-    worker = NonceWindow(store, NoncePolicy(grace=0, lookahead=1), namespace="dpop", clock=clock)
+    worker = window_over(store, clock, grace=0, lookahead=1)
     early, late = clock.now, clock.now + PERIOD
     requests = [asyncio.ensure_future(worker.ensure(now)) for now in (early, late)]
     await settle()
@@ -300,9 +214,7 @@ async def test_a_request_of_the_next_slot_does_not_settle_for_the_window_of_the_
     assert worker.to_issue(late + 0.9 * PERIOD) is not None
 
 
-def test_a_refresh_that_waits_in_another_loop_is_not_waited_for(clock):
-    store = CountingStore(clock)
-    worker = window_over(store, clock)
+def test_a_refresh_that_waits_in_another_loop_is_not_waited_for(clock, worker):
     asyncio.run(worker.ensure(clock()))
     clock.advance(PERIOD)
     with asyncio.Runner() as paused:

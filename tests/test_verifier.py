@@ -7,9 +7,10 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from dpop_asgi import AccessToken, Authenticator, IssuerUnavailable, JWTVerifier, MemoryStore, Reason
-from dpop_asgi.testing import Issuer
+from dpop_asgi import AccessToken, Authenticator, InvalidToken, IssuerUnavailable, JWTVerifier, MemoryStore, Reason
+from dpop_asgi.core.encoding import sha256_b64url
 from tests.support.decisions import CountingStore, Resource
+from tests.support.processes import AUDIENCE
 from tests.support.proofs import TOKEN
 
 UNBOUND = AccessToken(subject="alice")
@@ -30,10 +31,10 @@ async def generator(token):
 
 class Plain:
     def __call__(self, _):
-        return UNBOUND
+        """Never called."""
 
     def method(self, _: str) -> AccessToken:
-        return UNBOUND
+        """Never called."""
 
 
 class Async:
@@ -130,15 +131,79 @@ async def test_a_verifier_that_returns_no_token_lets_nobody_in_and_is_reported_o
     assert resource.store.calls == []
 
 
+# One that remembers
+
+
+class Remembering:
+    """Remembers every token, and counts how often it was called."""
+
+    def __init__(self, token):
+        self.token, self.known, self.calls = token, {}, 0
+
+    async def __call__(self, token):
+        self.calls += 1
+        self.known[sha256_b64url(token)] = self.token
+        return self.token
+
+    def cached_token(self, token_hash):
+        return self.known.get(token_hash)
+
+
+class AskingMore(Remembering):
+    """Asks besides, each time, and remembers nothing of its own."""
+
+    revoked = False
+
+    async def __call__(self, token):
+        if self.revoked:
+            raise InvalidToken(Reason.TOKEN_REJECTED)
+        return await super().__call__(token)
+
+
+class AskingAndRemembering(AskingMore):
+    def cached_token(self, token_hash):
+        return None if self.revoked else super().cached_token(token_hash)
+
+
+class Forgetful(Remembering):
+    cached_token = None
+
+
+class Asynchronous(Remembering):
+    async def cached_token(self, token_hash):
+        return super().cached_token(token_hash)
+
+
+@pytest.mark.parametrize(("kind", "calls"), [(Remembering, 1), (AskingAndRemembering, 1), (Forgetful, 3)])
+async def test_a_token_that_is_remembered_is_not_verified_again(clock, client, kind, calls):
+    verify = kind(AccessToken(subject="alice", key_thumbprint=client.thumbprint))
+    resource = Resource(clock, client, verify_token=verify)
+    for _ in range(3):
+        assert (await resource.accept()).subject == "alice"
+    assert verify.calls == calls
+
+
+@pytest.mark.requirement("R-FAPI-02")
+@pytest.mark.parametrize("kind", [AskingMore, AskingAndRemembering])
+async def test_what_a_verifier_asks_besides_is_asked_each_time(clock, client, kind):
+    verify = kind(AccessToken(key_thumbprint=client.thumbprint))
+    resource = Resource(clock, client, verify_token=verify)
+    await resource.accept()
+    verify.revoked = True
+    assert await resource.reason() is Reason.TOKEN_REJECTED
+
+
+def test_a_memory_that_would_have_to_be_awaited_is_rejected(clock, client):
+    with pytest.raises(ValueError, match=r"^verify_token: .*cached_token"):
+        Resource(clock, client, verify_token=Asynchronous(UNBOUND))
+
+
 async def test_a_memory_that_gives_no_token_lets_nobody_in(clock, client):
     """Y07"""
-
-    class Remembering(Async):
-        def cached_token(self, _):
-            return {"sub": "alice"}
-
+    verify = Remembering(UNBOUND)
+    verify.known[sha256_b64url(TOKEN)] = {"sub": "alice"}
     with pytest.raises(IssuerUnavailable, match="returned a dict"):
-        await Resource(clock, client, verify_token=Remembering()).accept()
+        await Resource(clock, client, verify_token=verify).accept()
 
 
 # The times of its token
@@ -189,10 +254,9 @@ async def test_a_time_that_is_none_is_not_taken_for_for_ever(clock, client):
 
 
 @pytest.mark.parametrize("leeway", [0.0, 5.0, 120.0])
-async def test_the_leeway_of_a_jwt_verifier_counts(clock, client, leeway):
+async def test_the_leeway_of_a_jwt_verifier_counts(clock, client, issuer, leeway):
     """Z14"""
-    issuer = Issuer("https://id.example", audience="a", clock=clock)
-    verifier = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, clock=clock, leeway=leeway)
+    verifier = JWTVerifier(issuer=issuer.url, audience=AUDIENCE, jwks=issuer.jwks, clock=clock, leeway=leeway)
     resource = Resource(clock, client, verify_token=verifier)
     token = issuer.access_token(client, claims={"exp": int(clock.now) + 10})
     clock.advance(10.0 + leeway - 0.01)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from dpop_asgi import AccessToken, InvalidToken, Reason
-from tests.support.api import Api, App
+from tests.support.api import Api, App, http_scope
 from tests.support.decisions import CountingStore
 
 
@@ -23,20 +22,26 @@ def api(make_api):
 
 
 @pytest.fixture
-def away(clock):
-    """A store that does not answer."""
-    return CountingStore(clock, down=True)
+def sent_by():
+    """`await sent_by(api)`: the messages that a correct request is answered with, and the error that came out."""
+
+    async def sent_by(api, *, headers=None, messages=None):
+        messages = [] if messages is None else messages
+        headers = await api.fields() if headers is None else headers
+
+        async def send(message):
+            messages.append(message)
+
+        try:
+            await api.app(http_scope(headers=headers.items()), None, send)
+        except Exception as error:  # noqa: BLE001 - it is judged
+            return messages, error
+        return messages, None
+
+    return sent_by
 
 
 @pytest.fixture
-def revocable(client):
-    """A verifier of opaque tokens, and a function that revokes them all."""
-    good = AccessToken(subject="alice", key_thumbprint=client.thumbprint)
-    revoked = []
-
-    async def verify(_):
-        if revoked:
-            raise InvalidToken(Reason.TOKEN_REJECTED)
-        return good
-
-    return verify, lambda: revoked.append(True)
+def away(clock):
+    """A store that does not answer."""
+    return CountingStore(clock, down=True)

@@ -1,10 +1,20 @@
 """Without a public URL the origin comes from Host, and only from hosts that are served."""
 
+from functools import partial
+
 import pytest
 
 from dpop_asgi import IncomingRequest, InvalidRequest, Reason
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL
-from tests.support.api import http_scope
+from tests.support.api import PUBLIC_URL, http_scope
+
+NOT_ALLOWED, MALFORMED = Reason.HOST_NOT_ALLOWED, Reason.HOST_MALFORMED
+
+
+def _refusal(*hosts, **options):
+    with pytest.raises(InvalidRequest) as refused:
+        _uri(*hosts, **options)
+    return refused.value
 
 
 def _uri(*hosts, scheme="https", allowed=(), raw_path=b"/r"):
@@ -14,52 +24,65 @@ def _uri(*hosts, scheme="https", allowed=(), raw_path=b"/r"):
     return IncomingRequest(method="GET", target_uri=lambda: resolve(scope), headers=()).resolved_uri()
 
 
-def _reason(*hosts, **options):
-    with pytest.raises(InvalidRequest) as refused:
-        _uri(*hosts, **options)
-    return refused.value.reason
+def _hosts(outcome, *hosts, **options):
+    """Rows for several hosts with one outcome."""
+    return [pytest.param(host, options, outcome, id=f"{host}-{'-'.join(map(str, options.values()))}") for host in hosts]
+
+
+HTTP, HTTPS = {"scheme": "http"}, {"scheme": "https"}
+LOCAL = ("localhost", "localhost:8000", "LOCALHOST:8000", "127.0.0.1", "127.5.5.5:9", "[::1]", "[::1]:8000")
+FOREIGN = (
+    *("evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "localhost.", "localhost,evil.example"),
+    *("0.0.0.0", "10.0.0.1:8000", "[::]", "[2001:db8::1]:8000", "2130706433", "0x7f.1", "under_score"),
+)
+UNLISTED = ("localhost", "a.example:8443", "a.example.", "sub.a.example", "example", "127.0.0.1")
+LISTED = {"allowed": ["A.example", "other.example:8443", "[2001:db8::1]", "under_score"]}
 
 
 @pytest.mark.requirement("R-4.3-13", "R-4.3-15")
 @pytest.mark.parametrize(
-    "host",
-    ["localhost", "localhost:8000", "LOCALHOST:8000", "127.0.0.1", "127.5.5.5:9", "[::1]", "[::1]:8000"],
-    ids=str,
-)
-def test_without_configuration_hosts_of_this_machine_are_served(host):
-    assert _uri(host, scheme="http") == f"http://{host.lower()}/r"
-
-
-@pytest.mark.requirement("R-4.3-13")
-@pytest.mark.parametrize(
-    "host",
+    ("host", "options", "outcome"),
     [
-        "evil.example",
-        "localhost.evil.example",
-        "127.0.0.1.evil.example",
-        "localhost.",
-        "0.0.0.0",
-        "10.0.0.1:8000",
-        "[::]",
-        "[2001:db8::1]:8000",
-        "2130706433",
-        "0x7f.1",
-        "under_score",
-        "localhost,evil.example",
+        *(row for host in LOCAL for row in _hosts(f"http://{host.lower()}/r", host, **HTTP)),
+        *_hosts(NOT_ALLOWED, *FOREIGN),
+        *_hosts(NOT_ALLOWED, *UNLISTED, allowed=["a.example"]),
+        *_hosts("https://a.example/r", "a.example", "A.Example", "a.example:443", "a.example:", **LISTED),
+        *_hosts("https://other.example:8443/r", "other.example:8443", **LISTED),
+        *_hosts("https://[2001:db8::1]/r", "[2001:db8::1]", **LISTED),
+        *_hosts("https://under_score/r", "under_score", **LISTED),
+        # Elsewhere it is https though the connection is not: behind a proxy that ends TLS without saying so.
+        *_hosts("https://a.example/r", "a.example", **LISTED, **HTTP),
+        *_hosts("https://a.example/r", "a.example", **LISTED, scheme="ws"),
+        # On this machine a port is the default of the scheme that the URI has (Z15).
+        *_hosts("http://localhost/r", "localhost:80", "localhost:", **HTTP),
+        *_hosts("https://localhost/r", "localhost:443", **HTTPS),
+        *_hosts("http://localhost:443/r", "localhost:443", **HTTP),
+        *_hosts("http://localhost:443/r", "localhost:443", **HTTP, allowed=["localhost:443"]),
+        *_hosts("https://localhost:80/r", "localhost:80", **HTTPS),
+        *_hosts("https://localhost:80/r", "localhost:80", **HTTPS, allowed=["localhost:80"]),
+        *_hosts(NOT_ALLOWED, "localhost:443", **HTTP, allowed=["localhost"]),
+        *_hosts(NOT_ALLOWED, "localhost:80", **HTTPS, allowed=["localhost"]),
+        *_hosts(NOT_ALLOWED, "localhost", **HTTP, allowed=["localhost:443"]),
+        # An absolute target stands for the host (RFC 9112 §3.2.2).
+        *_hosts("https://localhost:8000/r", "elsewhere.example", raw_path=b"http://localhost:8000/r?x"),
+        *_hosts(NOT_ALLOWED, "localhost", raw_path=b"http://evil.example/r"),
+        *_hosts(MALFORMED, "localhost", raw_path=b"http://a@localhost/r"),
+        *_hosts(Reason.FORWARDED_MALFORMED, "localhost", scheme="gopher"),
     ],
-    ids=str,
 )
-def test_without_configuration_no_other_host_is_served(host):
-    assert _reason(host) == Reason.HOST_NOT_ALLOWED
+def test_hosts_are_served_if_they_are_listed_and_without_a_list_if_they_are_of_this_machine(host, options, outcome):
+    if isinstance(outcome, Reason):
+        assert _refusal(host, **options).reason == outcome
+    else:
+        assert _uri(host, **options) == outcome
 
 
 @pytest.mark.requirement("R-4.3-13")
 def test_the_rejection_names_the_settings_to_change():
-    with pytest.raises(InvalidRequest) as refused:
-        _uri("api.example.com")
-    assert "public_url" in refused.value.description
-    assert "allowed_hosts" in refused.value.description
-    assert refused.value.facts == {"host": "api.example.com"}
+    refusal = _refusal("api.example.com")
+    assert "public_url" in refusal.description
+    assert "allowed_hosts" in refusal.description
+    assert refusal.facts == {"host": "api.example.com"}
 
 
 @pytest.mark.requirement("R-4.3-13")
@@ -88,85 +111,7 @@ def test_the_rejection_names_the_settings_to_change():
     ],
 )
 def test_a_malformed_host_is_rejected_though_all_names_in_it_are_served(hosts):
-    assert _reason(*hosts, allowed=["localhost", "evil.example"]) == Reason.HOST_MALFORMED
-
-
-@pytest.mark.requirement("R-4.3-13")
-@pytest.mark.parametrize(
-    ("host", "uri"),
-    [
-        pytest.param("api.example.com", "https://api.example.com/r", id="as-listed"),
-        pytest.param("API.Example.Com", "https://api.example.com/r", id="another-case"),
-        pytest.param("api.example.com:443", "https://api.example.com/r", id="default-port"),
-        pytest.param("api.example.com:", "https://api.example.com/r", id="empty-port"),
-        pytest.param("other.example:8443", "https://other.example:8443/r", id="with-its-port"),
-        pytest.param("[2001:db8::1]", "https://[2001:db8::1]/r", id="address"),
-        pytest.param("under_score", "https://under_score/r", id="underscore"),
-    ],
-)
-def test_hosts_that_are_listed_are_served(host, uri):
-    assert _uri(host, allowed=["Api.example.com", "other.example:8443", "[2001:db8::1]", "under_score"]) == uri
-
-
-@pytest.mark.requirement("R-4.3-13")
-@pytest.mark.parametrize(
-    "host",
-    ["localhost", "api.example.com:8443", "api.example.com.", "sub.api.example.com", "example.com", "127.0.0.1"],
-    ids=str,
-)
-def test_where_hosts_are_listed_no_others_are_served(host):
-    assert _reason(host, allowed=["api.example.com"]) == Reason.HOST_NOT_ALLOWED
-
-
-@pytest.mark.requirement("R-4.3-15")
-@pytest.mark.parametrize("scheme", ["http", "ws"])
-def test_a_host_elsewhere_is_https_though_the_connection_is_not(scheme):
-    """Behind a proxy that ends TLS without saying so."""
-    assert _uri("api.example.com", scheme=scheme, allowed=["api.example.com"]) == "https://api.example.com/r"
-
-
-def test_on_this_machine_the_default_port_is_that_of_the_scheme():
-    assert _uri("localhost:80", scheme="http") == "http://localhost/r"
-    assert _uri("localhost:443", scheme="https") == "https://localhost/r"
-
-
-@pytest.mark.parametrize(
-    ("host", "scheme", "uri"),
-    [
-        pytest.param("localhost:443", "http", "http://localhost:443/r", id="https-port-over-http"),
-        pytest.param("localhost:80", "https", "https://localhost:80/r", id="http-port-over-https"),
-        pytest.param("localhost:", "http", "http://localhost/r", id="empty-port"),
-    ],
-)
-def test_a_port_is_the_default_of_the_scheme_that_the_uri_has(host, scheme, uri):
-    """Z15: a proof for `http://localhost/r` is none for port 443."""
-    assert _uri(host, scheme=scheme) == _uri(host, scheme=scheme, allowed=[host]) == uri
-
-
-@pytest.mark.parametrize(
-    ("host", "scheme", "allowed"),
-    [
-        pytest.param("localhost:443", "http", "localhost", id="https-port-over-http"),
-        pytest.param("localhost:80", "https", "localhost", id="http-port-over-https"),
-        pytest.param("localhost", "http", "localhost:443", id="http-port-for-https-port"),
-    ],
-)
-def test_a_host_that_is_listed_with_another_port_is_not_served(host, scheme, allowed):
-    """Z15."""
-    assert _reason(host, scheme=scheme, allowed=[allowed]) == Reason.HOST_NOT_ALLOWED
-
-
-def test_of_several_public_urls_none_is_taken_for_the_port_of_another_scheme():
-    """Z15."""
-    resolve = PublicURL(["http://localhost", "https://127.0.0.1"])
-    served = {"localhost": "http://localhost/r", "localhost:80": "http://localhost/r"}
-    served |= {"127.0.0.1": "https://127.0.0.1/r", "127.0.0.1:443": "https://127.0.0.1/r"}
-    for host, uri in served.items():
-        assert resolve(http_scope(headers=[("host", host)], scheme="http")) == uri
-    for host in ("localhost:443", "127.0.0.1:80"):
-        with pytest.raises(InvalidRequest) as refused:
-            resolve(http_scope(headers=[("host", host)], scheme="http"))
-        assert refused.value.reason == Reason.HOST_NOT_ALLOWED
+    assert _refusal(*hosts, allowed=["localhost", "evil.example"]).reason == MALFORMED
 
 
 @pytest.mark.parametrize(
@@ -179,64 +124,76 @@ def test_of_several_public_urls_none_is_taken_for_the_port_of_another_scheme():
 )
 def test_a_port_that_was_lost_on_the_way_is_reported(host, told):
     """Y10: nginx drops it with `$host`; in the log only."""
-    with pytest.raises(InvalidRequest) as refused:
-        _uri(host, allowed=["api.example.com:8443", "another.example"])
-    facts = refused.value.facts
-    assert (facts["host"], facts.get("served")) == (host, told)
-    assert ("$http_host" in facts.get("hint", "")) == (told is not None)
-    assert "8443" not in refused.value.description
+    refusal = _refusal(host, allowed=["api.example.com:8443", "another.example"])
+    assert (refusal.facts["host"], refusal.facts.get("served")) == (host, told)
+    assert ("$http_host" in refusal.facts.get("hint", "")) == (told is not None)
+    assert "8443" not in refusal.description
 
 
-@pytest.mark.requirement("R-4.3-13")
+# Wrong options
+
+
+async def _no_uri(scope):
+    """Never awaited by anybody."""
+
+
+NO_HOSTS = (
+    "api.example.com",
+    ["https://api.example.com"],
+    ["api.example.com/path"],
+    ["a.example", "a b"],
+    [""],
+    ["a:99999"],
+)
+PATTERNS = ("*", "*.example.com", "api.*.com", ".example.com", "*:8443")
+NO_URLS = (
+    *(
+        "",
+        "rs.example",
+        "//rs.example",
+        "ftp://rs.example",
+        "https://",
+        "https://user@rs.example",
+        "https://rs example",
+    ),
+    *(
+        "https://rs.example:99999",
+        "https://rs.example?x=1",
+        "https://rs.example#f",
+        [],
+        [PUBLIC_URL, f"{PUBLIC_URL}/api"],
+    ),
+)
+
+
 @pytest.mark.parametrize(
-    ("raw_path", "outcome"),
+    ("options", "told"),
     [
-        pytest.param(b"http://localhost:8000/r?x", "https://localhost:8000/r", id="served"),
-        pytest.param(b"http://evil.example/r", Reason.HOST_NOT_ALLOWED, id="not-served"),
-        pytest.param(b"http://a@localhost/r", Reason.HOST_MALFORMED, id="malformed"),
+        *(({"allowed_hosts": hosts}, "allowed_hosts: ") for hosts in NO_HOSTS),
+        *(
+            ({"trusted_proxies": p}, "trusted_proxies: ")
+            for p in ("10.0.0.1", ["10.0.0.1/8"], ["proxy.internal"], ["*"])
+        ),
+        ({"trusted_proxies": ["10.0.0.1"], "forwarded": "both"}, "forwarded: "),
+        *(({"forwarded": headers}, "forwarded: ") for headers in ("forwarded", "x-forwarded")),
+        ({"insecure_http_hosts": ["api"]}, "insecure_http_hosts: "),
+        # X11: no request has such a host, so nobody would be served.
+        *(({"allowed_hosts": ["a.example", h]}, "allowed_hosts: .* is a pattern; list each host") for h in PATTERNS),
+        *(({"public_url": f"https://{host}/v1"}, "public_url: .* is a pattern") for host in PATTERNS),
+        *(({"public_url": urls}, "public_url: ") for urls in NO_URLS),
+        *(({"public_url": value}, "public_url: ") for value in (3, [3], b"https://rs.example")),  # N23
+        ({"allowed_hosts": [3]}, "allowed_hosts: "),  # N23
+        # A second way to say the URI.
+        ({"public_url": PUBLIC_URL, "allowed_hosts": ["rs.example"]}, "public_url: "),
+        ({"public_url": PUBLIC_URL, "trusted_proxies": ["10.0.0.9"]}, "public_url: "),
+        ({"public_url": PUBLIC_URL, "target_uri": lambda _: f"{PUBLIC_URL}/r"}, "public_url: "),
+        # Y07, N23: no plain function.
+        *(({"target_uri": value}, "target_uri: ") for value in (_no_uri, PUBLIC_URL, partial(_no_uri), PublicURL)),
+        # X10: plain http is for hosts that were opted in.
+        ({"public_url": "http://api:8000"}, "public_url: .* insecure_http_hosts"),
+        ({"public_url": "http://api:8000", "insecure_http_hosts": ["other"]}, "public_url: .* insecure_http_hosts"),
     ],
 )
-def test_an_absolute_target_stands_for_the_host(raw_path, outcome):
-    """RFC 9112 §3.2.2: the Host field is then ignored."""
-    if isinstance(outcome, Reason):
-        assert _reason("localhost", raw_path=raw_path) == outcome
-    else:
-        assert _uri("elsewhere.example", raw_path=raw_path) == outcome
-
-
-def test_a_scheme_that_is_none_of_http_is_rejected():
-    assert _reason("localhost", scheme="gopher") == Reason.FORWARDED_MALFORMED
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        pytest.param({"allowed_hosts": "api.example.com"}, "allowed_hosts", id="one-string"),
-        pytest.param({"allowed_hosts": ["https://api.example.com"]}, "allowed_hosts", id="url"),
-        pytest.param({"allowed_hosts": ["api.example.com/path"]}, "allowed_hosts", id="path"),
-        pytest.param({"allowed_hosts": ["a.example", "a b"]}, "allowed_hosts", id="space"),
-        pytest.param({"allowed_hosts": [""]}, "allowed_hosts", id="empty"),
-        pytest.param({"allowed_hosts": [3]}, "allowed_hosts", id="N23: a-number"),
-        pytest.param({"allowed_hosts": ["a:99999"]}, "allowed_hosts", id="impossible-port"),
-        pytest.param({"trusted_proxies": "10.0.0.1"}, "trusted_proxies", id="one-string-of-proxies"),
-        pytest.param({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies", id="bits-behind-the-network"),
-        pytest.param({"trusted_proxies": ["proxy.internal"]}, "trusted_proxies", id="name"),
-        pytest.param({"trusted_proxies": ["*"]}, "trusted_proxies", id="asterisk"),
-        pytest.param({"trusted_proxies": ["10.0.0.1"], "forwarded": "both"}, "forwarded", id="both-kinds-of-headers"),
-        pytest.param({"forwarded": "forwarded"}, "forwarded", id="headers-of-no-proxies"),
-        pytest.param({"forwarded": "x-forwarded"}, "forwarded", id="usual-headers-of-no-proxies"),
-        pytest.param({"insecure_http_hosts": ["api"]}, "insecure_http_hosts", id="http-for-no-public-url"),
-    ],
-)
-def test_a_wrong_option_is_named(make_api, options, named):
-    with pytest.raises(ValueError, match=rf"^{named}: "):
-        make_api(public_url=None, **options)
-
-
-@pytest.mark.parametrize("host", ["*", "*.example.com", "api.*.com", ".example.com", "*:8443"])
-def test_a_pattern_is_rejected_when_it_is_configured(make_api, host):
-    """X11: no request has such a host, so nobody would be served; the message says what to do."""
-    with pytest.raises(ValueError, match=r"^allowed_hosts: .* is a pattern; list each host by its name"):
-        make_api(public_url=None, allowed_hosts=["a.example", host])
-    with pytest.raises(ValueError, match=r"^public_url: .* is a pattern"):
-        make_api(public_url=f"https://{host}/v1")
+def test_a_wrong_option_is_named(make_api, options, told):
+    with pytest.raises(ValueError, match=f"^{told}"):
+        make_api(**{"public_url": None, **options})

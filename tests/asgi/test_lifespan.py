@@ -29,8 +29,8 @@ def _lifespan(outcome="complete"):
     return app
 
 
-async def _run(app):
-    """The messages that a server gets."""
+async def _run(app, store=None):
+    """The messages that a server gets, each with how often the store was closed by then."""
     incoming = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     sent = []
 
@@ -38,7 +38,7 @@ async def _run(app):
         return incoming.pop(0)
 
     async def send(message):
-        sent.append(message["type"])
+        sent.append((message["type"], store.closed))
 
     await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
     return sent
@@ -50,24 +50,18 @@ def store():
 
 
 @pytest.mark.parametrize("outcome", ["complete", "failed"])
-async def test_messages_pass_and_the_store_is_closed_at_shutdown(make_api, store, outcome):
+@pytest.mark.parametrize("instances", [1, 2])
+async def test_messages_pass_and_the_store_is_closed_before_the_server_hears_of_the_shutdown(
+    make_api, store, outcome, instances
+):
+    """The same app may be started again in the same process, as tests do."""
     api = make_api(_lifespan(outcome), store=store)
-    assert await _run(api.app) == ["lifespan.startup.complete", f"lifespan.shutdown.{outcome}"]
-    assert store.closed == 1
-
-
-async def test_the_store_is_closed_before_the_server_is_reported(make_api, store):
-    order = []
-
-    async def send(message):
-        order.append((message["type"], store.closed))
-
-    async def inner(scope, receive, send):
-        await send({"type": "lifespan.startup.complete"})
-        await send({"type": "lifespan.shutdown.complete"})
-
-    await make_api(inner, store=store).app({"type": "lifespan"}, None, send)
-    assert order == [("lifespan.startup.complete", 0), ("lifespan.shutdown.complete", 1)]
+    for _ in range(instances - 1):
+        api.wrap(api.app, public_url="https://rs.example")
+    expected = [("lifespan.startup.complete", 0), (f"lifespan.shutdown.{outcome}", instances)]
+    assert await _run(api.app, store) == expected
+    api.wrap(App(), public_url="https://rs.example")
+    assert (await api.request()).status == 200
 
 
 async def test_an_app_without_lifespan_says_so_to_the_server(make_api, store):
@@ -75,22 +69,8 @@ async def test_an_app_without_lifespan_says_so_to_the_server(make_api, store):
         assert scope["type"] == "http"
 
     with pytest.raises(AssertionError):
-        await _run(make_api(inner, store=store).app)
+        await _run(make_api(inner, store=store).app, store)
     assert store.closed == 0
-
-
-async def test_two_instances_around_one_app_may_both_close(make_api, store):
-    api = make_api(_lifespan(), store=store)
-    api.wrap(api.app, public_url="https://rs.example")
-    assert await _run(api.app) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    assert store.closed == 2
-
-
-async def test_requests_after_a_shutdown_are_answered(make_api):
-    """The same app may be started again in the same process, as tests do."""
-    api = make_api()
-    await api.authenticator.aclose()
-    assert (await api.request()).status == 200
 
 
 @pytest.mark.parametrize("kind", ["webtransport", "http.server_push", "unknown"])
@@ -107,9 +87,9 @@ def _without_asyncio(coroutine):
         coroutine.send(None)
 
 
-def test_under_another_event_loop_the_start_fails_and_says_why(api):
-    """Y08: `hypercorn -k trio`."""
-    sent = []
+def test_under_another_event_loop_start_and_requests_fail_and_say_why(make_api):
+    """Y08: `hypercorn -k trio`; a mounted app is told of no start."""
+    api, sent = make_api(), []
 
     async def receive():
         return {"type": "lifespan.startup"}
@@ -117,17 +97,12 @@ def test_under_another_event_loop_the_start_fails_and_says_why(api):
     async def send(message):
         sent.append(message)
 
+    with pytest.raises(RuntimeError, match="dpop_asgi runs on asyncio"):
+        _without_asyncio(api.anonymous())
     _without_asyncio(api.app({"type": "lifespan"}, receive, send))
     [failed] = sent
     assert failed["type"] == "lifespan.startup.failed"
     assert failed["message"].startswith("dpop_asgi runs on asyncio")
-    assert api.inner.scopes == []
-
-
-def test_under_another_event_loop_requests_fail_and_say_why(api):
-    """Y08: a mounted app is told of no start."""
-    with pytest.raises(RuntimeError, match="dpop_asgi runs on asyncio"):
-        _without_asyncio(api.anonymous())
     assert api.inner.scopes == []
 
 
@@ -145,9 +120,3 @@ def test_the_lifespan_of_a_starlette_app_runs_once(make_api, store):
         assert events == ["start"]
     assert events == ["start", "stop"]
     assert store.closed == 1
-
-
-async def test_without_any_lifespan_everything_works(make_api):
-    """A mounted app is told of none."""
-    api = make_api(App(204, chunks=(b"",)))
-    assert (await api.request()).status == 204

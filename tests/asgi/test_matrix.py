@@ -3,34 +3,41 @@
 import pytest
 from starlette.requests import HTTPConnection
 
-from dpop_asgi import InsufficientScope
+from dpop_asgi import InsufficientScope, Reason
 from dpop_asgi.starlette import authenticate
 from tests.support.api import App, call, connect, denial, handshake, http_scope
 from tests.support.challenges import checked_challenges
+from tests.support.decisions import CountingStore
 
+R, PASSES = Reason, None
 TOKENS = {
     "bound": {},
     "unbound": {"without": ["cnf"]},
     "bound-by-mtls": {"claims": {"cnf": {"x5t#S256": "A" * 43}}},
     "malformed-binding": {"claims": {"cnf": {"jkt": 5}}},
+    "empty-binding": {"claims": {"cnf": {}}},
 }
-OK, NONE, PROOF, TOKEN = "accepted", "no code", "invalid_dpop_proof", "invalid_token"
+# Why a good proof does not help, and why it isn't accepted as Bearer either.
+AS_DPOP = {"bound": PASSES, "unbound": R.BINDING_MISSING, "bound-by-mtls": R.BINDING_UNSUPPORTED}
+AS_BEARER = {"bound": R.BOUND_TOKEN_AS_BEARER, "unbound": PASSES, "bound-by-mtls": R.BINDING_UNSUPPORTED}
+CODES = {R.AUTHORIZATION_MISSING: None, R.AUTHORIZATION_SCHEME: None, R.PROOF_MISSING: "invalid_dpop_proof"}
 
-# Scheme, token, proof: the outcome where DPoP is required, and in mixed mode.
-TABLE = [
-    *(
-        (scheme, token, proof, NONE, NONE)
-        for scheme in ("none", "Basic")
-        for token in TOKENS
-        for proof in (True, False)
-    ),
-    *(("DPoP", token, False, PROOF, PROOF) for token in TOKENS),
-    *(("DPoP", token, True, TOKEN, TOKEN) for token in TOKENS if token != "bound"),
-    ("DPoP", "bound", True, OK, OK),
-    *(("Bearer", token, proof, TOKEN, TOKEN) for token in TOKENS if token != "unbound" for proof in (True, False)),
-    *(("Bearer", "unbound", proof, TOKEN, OK) for proof in (True, False)),
-]
-ROWS = [pytest.param(*row, id="-".join((*row[:2], "with" if row[2] else "without"))) for row in TABLE]
+
+def _why(mode, scheme, token, proof):
+    """Why a request with these credentials is rejected."""
+    if scheme in {"none", "Basic"}:
+        return R.AUTHORIZATION_MISSING if scheme == "none" else R.AUTHORIZATION_SCHEME
+    if scheme == "DPoP":
+        return AS_DPOP.get(token, R.BINDING_MALFORMED) if proof else R.PROOF_MISSING
+    return R.BEARER_NOT_ACCEPTED if mode == "required" else AS_BEARER.get(token, R.BINDING_MALFORMED)
+
+
+def _challenges(mode, scheme, why):
+    """The scheme that was used comes first, and has the code."""
+    code = CODES.get(why, "invalid_token")
+    if mode == "required" or scheme == "DPoP":
+        return [("DPoP", code)]
+    return [("Bearer", code), ("DPoP", None)] if scheme == "bEaReR" else [("DPoP", None), ("Bearer", None)]
 
 
 async def _asks(scope, receive, send):
@@ -43,18 +50,25 @@ async def _asks(scope, receive, send):
         await send({"type": "websocket.accept"})
 
 
-@pytest.mark.requirement("R-7.2-02", "R-7.2-03", "R-7.2-04", "R-7.2-06", "R-7.2-07", "R-7.2-08", "R-8705-01")
+def _told(answer):
+    return [(one.scheme, one.parameters.get("error")) for one in checked_challenges(answer.headers)]
+
+
+@pytest.mark.requirement("R-7.2-02", "R-7.2-03", "R-7.2-04", "R-7.2-06", "R-7.2-07", "R-7.2-08", "R-8705-01", "R-6-01")
+@pytest.mark.requirement("R-6750-06", "R-7.1-05", "R-7.1-06")
 @pytest.mark.parametrize("over", ["http", "websocket"])
 @pytest.mark.parametrize("protect", ["everything", "routes"])
 @pytest.mark.parametrize("mode", ["required", "mixed"])
-@pytest.mark.parametrize(("scheme", "token", "proof", "required", "mixed"), ROWS)
-async def test_credentials(make_api, over, protect, mode, scheme, token, proof, required, mixed):
-    api = make_api(_asks, protect=protect, mode=mode)
+@pytest.mark.parametrize("scheme", ["none", "Basic", "DPoP", "bEaReR"])
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("proof", [True, False], ids=["with", "without"])
+async def test_credentials(make_api, clock, over, protect, mode, scheme, token, proof):
+    decisions, store = [], CountingStore(clock)
+    api = make_api(_asks, protect=protect, mode=mode, observer=decisions.append, store=store)
     sent = await api.fields(path="/r", token=api.issuer.access_token(api.client, **TOKENS[token]))
     sent["Authorization"] = f"{scheme} {sent['Authorization'].partition(' ')[2]}"
     left_out = {*(["Authorization"] if scheme == "none" else []), *([] if proof else ["DPoP"])}
     fields = [(name, value) for name, value in sent.items() if name not in left_out]
-    expected = required if mode == "required" else mixed
     if over == "http":
         answer = await call(api.app, http_scope(headers=fields))
         accepted = answer.status == 200
@@ -62,19 +76,23 @@ async def test_credentials(make_api, over, protect, mode, scheme, token, proof, 
         messages = await connect(api.app, handshake(fields, path="/r"))
         accepted = messages[0]["type"] == "websocket.accept"
         answer = None if accepted else denial(messages)
-    assert accepted == (expected is OK)
+    why = _why(mode, scheme, token, proof)
+    assert [decision.reason for decision in decisions] == [why]
+    assert accepted == (why is PASSES)
+    assert len(store.proofs) == (accepted and scheme == "DPoP")
     if not accepted:
-        told = [(one.scheme, one.parameters.get("error", NONE)) for one in checked_challenges(answer.headers)]
-        assert (answer.status, told) == (401, _challenges(mode, scheme, expected))
+        assert (answer.status, _told(answer)) == (401, _challenges(mode, scheme, why))
 
 
-def _challenges(mode, scheme, code):
-    """The scheme that was used comes first, and has the code."""
-    if mode == "required" or code is PROOF or scheme == "DPoP":
-        return [("DPoP", code)]
-    if scheme == "Bearer":
-        return [("Bearer", code), ("DPoP", NONE)]
-    return [("DPoP", NONE), ("Bearer", NONE)]
+@pytest.mark.requirement("R-7.2-01", "R-7.2-05")
+@pytest.mark.parametrize("mode", ["required", "mixed"])
+@pytest.mark.parametrize("used", ["Bearer {0}|DPoP {0}", "DPoP {0}, Bearer {0}", "DPoP {0}|DPoP {0}"])
+async def test_an_ambiguous_use_of_both_schemes_is_a_bad_request_on_both_challenges(make_api, mode, used):
+    api = make_api(mode=mode)
+    both = [("authorization", value) for value in used.format(api.token).split("|")]
+    answer = await api.request(without=["Authorization"], also=both)
+    code = "invalid_request"
+    assert (answer.status, _told(answer)) == (400, [("DPoP", code), ("Bearer", code)][: 1 + (mode == "mixed")])
 
 
 @pytest.mark.requirement("R-7.1-10", "R-7.1-11")
@@ -93,5 +111,4 @@ async def test_a_rejection_that_the_app_raises_for_a_bearer_caller_is_a_bearer_c
 
     api = make_api(refuse, mode="mixed")
     answer = await api.anonymous(also=[("authorization", f"Bearer {issuer.access_token()}")])
-    told = [(one.scheme, one.parameters.get("error")) for one in checked_challenges(answer.headers)]
-    assert (answer.status, told) == (403, [("Bearer", "insufficient_scope"), ("DPoP", None)])
+    assert (answer.status, _told(answer)) == (403, [("Bearer", "insufficient_scope"), ("DPoP", None)])

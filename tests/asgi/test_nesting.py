@@ -13,11 +13,6 @@ from tests.support.api import PUBLIC_URL, App, call, http_scope
 from tests.support.decisions import CountingStore
 
 
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
-
-
 async def _who(request):
     return PlainTextResponse(caller_from(request).subject or "")
 
@@ -33,54 +28,36 @@ def _mounted(api, **options):
     return Starlette(routes=[Mount("/v2", inner)])
 
 
-@pytest.mark.requirement("R-11.1-04")
-async def test_a_mounted_instance_does_not_spend_the_proof_again(make_api, store):
-    api = make_api(store=store)
-    api.wrap(_mounted(api), public_url=PUBLIC_URL)
-    answer = await api.request(path="/v2/who")
-    assert (answer.status, answer.body) == (200, b"alice")
-    assert len(store.proofs) == 1
+@pytest.fixture(params=[False, True], ids=["same-authenticator", "another-authenticator"])
+def both(request, make_api, store):
+    """The outer instance, and the inner one, which may have an authenticator of its own."""
+    outer = make_api(store=store)
+    return outer, make_api(store=store) if request.param else outer
 
 
-async def test_a_proof_is_still_used_once(make_api, store):
-    api = make_api(store=store)
-    api.wrap(_mounted(api), public_url=PUBLIC_URL)
-    scope = http_scope(path="/v2/who", headers=(await api.fields(path="/v2/who")).items())
-    assert [(await call(api.app, dict(scope))).status for _ in range(2)] == [200, 401]
-
-
-async def test_three_instances_around_one_app_are_as_good_as_one(make_api, store):
-    api = make_api(store=store)
-    inner = api.wrap(App(), public_url=PUBLIC_URL)
-    api.wrap(api.wrap(inner, public_url=PUBLIC_URL), public_url=PUBLIC_URL)
-    assert (await api.request()).status == 200
-    assert len(store.proofs) == 1
-
-
-async def test_one_request_is_one_decision(make_api):
-    decisions = []
-    api = make_api(observer=decisions.append)
-    api.wrap(_mounted(api), public_url=PUBLIC_URL)
-    await api.request(path="/v2/who")
-    await api.request(path="/v2/refuse")
-    assert [decision.outcome for decision in decisions] == ["accepted"] * 2
-
-
-@pytest.mark.requirement("R-8-04")
-async def test_the_newer_nonce_is_handed_out_once(make_api, clock):
-    api = make_api()
-    api.wrap(_mounted(api), public_url=PUBLIC_URL)
-    older = await api.authenticator.challenge_nonce()
+@pytest.mark.requirement("R-11.1-04", "R-8-04")
+async def test_a_mounted_instance_repeats_nothing(both, store, clock):
+    outer, inner = both
+    outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
+    older = await outer.authenticator.challenge_nonce()
     clock.advance(60.0)
-    answer = await api.request(path="/v2/who", nonce=older)
-    assert answer.one("dpop-nonce") == await api.authenticator.challenge_nonce()
+    answer = await outer.request(path="/v2/who", nonce=older)
+    assert (answer.status, answer.body) == (200, b"alice")
+    assert answer.one("dpop-nonce") == await outer.authenticator.challenge_nonce()
+    assert len(store.proofs) == 1
+    rejected = await outer.request(path="/v2/refuse")
+    assert (rejected.status, len(rejected.all("www-authenticate"))) == (403, 1)
 
 
-async def test_a_rejection_inside_both_is_answered_once(make_api):
-    api = make_api()
-    api.wrap(_mounted(api), public_url=PUBLIC_URL)
-    answer = await api.request(path="/v2/refuse")
-    assert (answer.status, len(answer.all("www-authenticate"))) == (403, 1)
+@pytest.mark.parametrize("present_as", [None, "bearer"])
+async def test_three_instances_around_one_app_are_as_good_as_one(make_api, store, present_as):
+    decisions = []
+    api = make_api(store=store, observer=decisions.append)
+    inner = api.wrap(App(), public_url=PUBLIC_URL)
+    api.wrap(api.wrap(inner, public_url=PUBLIC_URL, present_as=present_as), public_url=PUBLIC_URL)
+    assert (await api.request()).status == 200
+    assert [decision.outcome for decision in decisions] == ["accepted"]
+    assert len(store.proofs) == 1
 
 
 async def test_an_instance_below_an_open_path_asks_for_itself(make_api, store):
@@ -95,37 +72,20 @@ async def test_an_open_path_of_the_inner_instance_does_not_open_the_outer(make_a
     api = make_api()
     api.wrap(_mounted(api, public_paths=["/v2/who"]), public_url=PUBLIC_URL)
     assert (await api.anonymous(path="/v2/who")).status == 401
+    assert (await api.request(path="/v2/who")).body == b"alice"
 
 
 @pytest.mark.requirement("R-7.2-08")
-async def test_what_passed_an_outer_instance_as_bearer_does_not_pass_a_stricter_inner_one(make_api, issuer):
-    strict, mixed = make_api(), make_api(mode="mixed")
-    mixed.wrap(_mounted(strict), public_url=PUBLIC_URL)
-    bearer = ("authorization", f"Bearer {issuer.access_token()}")
-    answer = await call(mixed.app, http_scope(path="/v2/who", headers=[bearer]))
-    assert (answer.status, answer.one("www-authenticate").startswith('DPoP error="invalid_token"')) == (401, True)
-
-
-async def test_what_passed_an_outer_instance_as_dpop_passes_a_stricter_inner_one(make_api):
-    strict, mixed = make_api(), make_api(mode="mixed")
-    mixed.wrap(_mounted(strict), public_url=PUBLIC_URL)
-    assert (await mixed.request(path="/v2/who")).status == 200
-
-
-async def test_what_passed_an_outer_instance_as_bearer_passes_an_inner_one_that_is_no_stricter(make_api, issuer):
-    outer, inner = make_api(mode="mixed"), make_api(mode="mixed")
+@pytest.mark.parametrize("mode", ["required", "mixed"])
+async def test_what_passed_an_outer_instance_as_bearer_does_not_pass_a_stricter_inner_one(make_api, issuer, mode):
+    inner, outer = make_api(mode=mode), make_api(mode="mixed")
     outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
-    bearer = ("authorization", f"Bearer {issuer.access_token()}")
-    assert (await call(outer.app, http_scope(path="/v2/who", headers=[bearer]))).status == 200
-
-
-@pytest.mark.requirement("R-8-04", "R-9-03")
-async def test_an_inner_instance_with_nonces_of_its_own_hands_none_of_them_out(make_api, clock):
-    """Clients keep one nonce per origin: that of the instance that asked for it."""
-    outer, inner = make_api(), make_api(nonces=NoncePolicy(period=30.0))
-    outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
-    await inner.authenticator.challenge_nonce()
-    assert (await outer.request(path="/v2/who")).all("dpop-nonce") == []
+    assert (await outer.request(path="/v2/who")).status == 200
+    answer = await outer.anonymous(path="/v2/who", also=[("authorization", f"Bearer {issuer.access_token()}")])
+    if mode == "mixed":
+        assert answer.status == 200
+    else:
+        assert (answer.status, answer.one("www-authenticate").startswith('DPoP error="invalid_token"')) == (401, True)
 
 
 @pytest.mark.requirement("R-9068-03")
@@ -137,11 +97,13 @@ async def test_an_inner_instance_with_an_authenticator_of_its_own_judges_the_tok
     assert (answer.status, 'error="invalid_token"' in answer.one("www-authenticate")) == (401, True)
 
 
-async def test_an_inner_instance_with_an_authenticator_of_its_own_uses_up_the_proof_no_second_time(make_api, store):
-    outer, inner = make_api(store=store), make_api(store=store)
+@pytest.mark.requirement("R-8-04", "R-9-03")
+async def test_an_inner_instance_with_nonces_of_its_own_hands_none_of_them_out(make_api):
+    """Clients keep one nonce per origin: that of the instance that asked for it."""
+    outer, inner = make_api(), make_api(nonces=NoncePolicy(period=30.0))
     outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
-    assert (await outer.request(path="/v2/who")).status == 200
-    assert len(store.proofs) == 1
+    await inner.authenticator.challenge_nonce()
+    assert (await outer.request(path="/v2/who")).all("dpop-nonce") == []
 
 
 async def test_a_member_of_the_scope_that_only_looks_like_a_caller_is_not_believed(api):
@@ -173,31 +135,23 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["same-authenticator", "another-authenticator"])
 @pytest.mark.parametrize(("layer", "options", "reason"), CHANGES)
-async def test_what_the_outer_instance_did_not_judge_is_judged_by_the_inner_one(
-    make_api, caplog, store, own, layer, options, reason
-):
+async def test_what_the_outer_instance_did_not_judge_is_judged_by_the_inner_one(both, caplog, layer, options, reason):
     """Z07."""
     caplog.set_level("INFO")
-    api = make_api(store=store)
-    inner = make_api(store=store) if own else api
-    app = App()
-    api.wrap(layer(inner.wrap(app, **{"public_url": PUBLIC_URL, **options})), public_url=PUBLIC_URL)
-    answer = await api.request()
+    (outer, inner), app = both, App()
+    outer.wrap(layer(inner.wrap(app, **{"public_url": PUBLIC_URL, **options})), public_url=PUBLIC_URL)
+    answer = await outer.request()
     assert (answer.status, app.scopes) == (400 if reason == "host_not_allowed" else 401, [])
     assert [record.dpop_reason for record in caplog.records if hasattr(record, "dpop_reason")] == [reason]
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["same-authenticator", "another-authenticator"])
-async def test_a_scope_that_was_accepted_is_judged_again_when_it_comes_again(make_api, store, own):
+async def test_a_scope_that_was_accepted_is_judged_again_when_it_comes_again(both):
     """Z07: a layer outside runs it twice."""
-    api = make_api(store=store)
-    inner = make_api(store=store) if own else api
-    app = App()
-    api.wrap(inner.wrap(app, public_url=PUBLIC_URL), public_url=PUBLIC_URL)
-    scope = http_scope(headers=(await api.fields()).items())
-    assert [(await call(api.app, scope)).status for _ in range(2)] == [200, 401]
+    (outer, inner), app = both, App()
+    outer.wrap(inner.wrap(app, public_url=PUBLIC_URL), public_url=PUBLIC_URL)
+    scope = http_scope(headers=(await outer.fields()).items())
+    assert [(await call(outer.app, scope)).status for _ in range(2)] == [200, 401]
     assert len(app.scopes) == 1
 
 
@@ -212,21 +166,6 @@ async def test_a_proof_that_the_outer_instance_could_not_record_is_recorded_by_a
     scope = http_scope(headers=sent.items())
     assert [(await call(lenient.app, dict(scope))).status for _ in range(2)] == [200, 401]
     assert len(store.proofs) == 2
-
-
-async def test_an_inner_instance_that_presents_as_bearer_changes_nothing_for_those_further_in(make_api, store):
-    api = make_api(store=store)
-    innermost = api.wrap(App(), public_url=PUBLIC_URL)
-    api.wrap(api.wrap(innermost, public_url=PUBLIC_URL, present_as="bearer"), public_url=PUBLIC_URL)
-    assert (await api.request()).status == 200
-    assert len(store.proofs) == 1
-
-
-async def test_an_open_path_of_the_inner_instance_still_knows_the_caller_of_the_outer(make_api):
-    api = make_api()
-    own = make_api()
-    api.wrap(_mounted(own, public_paths=["/v2/who"]), public_url=PUBLIC_URL)
-    assert (await api.request(path="/v2/who")).body == b"alice"
 
 
 def _asks_around(inner):

@@ -134,38 +134,38 @@ async def test_only_success_and_headers_of_cors_get_out(make_api, status, answer
     assert others == (fields(ALLOWED) if answered == status else [])
 
 
-async def test_messages_besides_the_response_do_not_get_out(make_api):
-    async def inner(scope, receive, send):
-        await send({"type": "http.response.early_hint", "links": [b"</secret>"]})
-        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
-        await send({"type": "http.response.pathsend", "path": "/etc/motd"})
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"vary", b"again")]})
-        await send({"type": "http.response.trailers", "headers": [(b"x", b"secret")]})
+async def _says_much(scope, receive, send):
+    await send({"type": "http.response.early_hint", "links": [b"</secret>"]})
+    await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+    await send({"type": "http.response.pathsend", "path": "/etc/motd"})
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"vary", b"again")]})
+    await send({"type": "http.response.trailers", "headers": [(b"x", b"secret")]})
 
+
+async def _rejects(scope, receive, send):
+    raise InsufficientScope("admin")
+
+
+async def _fails(scope, receive, send):
+    raise RuntimeError("secret")
+
+
+@pytest.mark.parametrize(
+    ("inner", "status"),
+    [
+        pytest.param(_says_much, 200, id="messages-besides-the-response"),
+        pytest.param(_rejects, 403, id="a-rejection-by-the-app"),
+        pytest.param(CORSMiddleware(App(), allow_origins=["https://other.example"]), 403, id="an-unknown-origin"),
+    ],
+)
+async def test_nothing_else_gets_out(make_api, inner, status):
     answer = await make_api(inner, preflights="pass").anonymous("OPTIONS", also=ASKED)
-    assert (answer.status, answer.headers, answer.body) == (200, ((b"content-length", b"0"),), b"")
-
-
-async def test_a_rejection_by_the_app_is_an_empty_403(make_api):
-    async def inner(scope, receive, send):
-        raise InsufficientScope("admin")
-
-    answer = await make_api(inner, preflights="pass").anonymous("OPTIONS", also=ASKED)
-    assert (answer.status, answer.headers, answer.body) == (403, ((b"content-length", b"0"),), b"")
+    assert (answer.status, answer.headers, answer.body) == (status, ((b"content-length", b"0"),), b"")
 
 
 async def test_an_error_of_the_app_is_the_servers(make_api):
-    async def inner(scope, receive, send):
-        raise RuntimeError("secret")
-
     with pytest.raises(RuntimeError):
-        await make_api(inner, preflights="pass").anonymous("OPTIONS", also=ASKED)
-
-
-async def test_an_origin_that_the_cors_policy_inside_does_not_know_gets_nothing(make_api):
-    inner = CORSMiddleware(App(), allow_origins=["https://other.example"])
-    answer = await make_api(inner, preflights="pass").anonymous("OPTIONS", also=ASKED)
-    assert (answer.status, answer.headers) == (403, ((b"content-length", b"0"),))
+        await make_api(_fails, preflights="pass").anonymous("OPTIONS", also=ASKED)
 
 
 async def test_what_looks_like_a_preflight_but_is_malformed_is_logged(make_api, caplog):

@@ -18,13 +18,16 @@ from dpop_asgi import (
 from tests.support.api import App, call, http_scope, whole_answer
 from tests.support.challenges import checked_challenges
 
+REJECTION = InsufficientScope("a:b", "c:d")
+
 
 class _Raises:
     """Raises; before that comes out `inner` answers, if told so, as frameworks answer to errors they do not know."""
 
-    def __init__(self, error, inner=None):
+    def __init__(self, error, inner=None, *, hides=False):
         self._error = error
         self._inner = inner
+        self._hides = hides
 
     async def __call__(self, scope, receive, send):
         try:
@@ -32,19 +35,24 @@ class _Raises:
         except Exception:
             if self._inner is not None:
                 await self._inner(scope, receive, send)
-            raise
+            if not self._hides:
+                raise
 
 
-async def _request_that_fails(api, error):
-    """What was sent before the error came out."""
-    messages = []
+def _sending(*messages):
+    async def app(scope, receive, send):
+        for message in messages:
+            await send(message)
 
-    async def send(message):
-        messages.append(message)
+    return app
 
-    with pytest.raises(error):
-        await api.app(http_scope(headers=(await api.fields()).items()), None, send)
-    return messages
+
+def _in_turn(*apps):
+    async def app(scope, receive, send):
+        for each in apps:
+            await each(scope, receive, send)
+
+    return app
 
 
 REFUSALS = [
@@ -53,33 +61,22 @@ REFUSALS = [
     pytest.param(InvalidToken(Reason.TOKEN_REJECTED), 401, "invalid_token", id="invalid-token"),
     pytest.param(InvalidProof(Reason.PROOF_REPLAYED), 401, "invalid_dpop_proof", id="invalid-proof"),
     pytest.param(UseNonce(Reason.NONCE_EXPIRED), 401, "use_dpop_nonce", id="use-nonce"),
-    pytest.param(InsufficientScope("a:b", "c:d"), 403, "insufficient_scope", id="insufficient-scope"),
+    pytest.param(REJECTION, 403, "insufficient_scope", id="insufficient-scope"),
 ]
 
 
-@pytest.mark.requirement("R-7.1-07", "R-7.1-09", "R-6750-03", "R-6750-04", "R-9110-02", "R-9110-04")
+@pytest.mark.requirement("R-7.1-07", "R-7.1-09", "R-6750-03", "R-6750-04", "R-6750-07", "R-9110-02", "R-9110-04")
 @pytest.mark.parametrize(("refusal", "status", "code"), REFUSALS)
 async def test_a_rejection_that_the_app_raises_is_answered_as_one_of_ours(make_api, refusal, status, code):
-    answer = await make_api(_Raises(refusal)).request()
-    [challenge] = checked_challenges(answer.headers)
-    assert (answer.status, challenge.scheme, challenge.parameters.get("error")) == (status, "DPoP", code)
-    assert challenge.parameters["algs"] == "ES256 PS256 Ed25519 EdDSA"
-    assert answer.one("cache-control") == "no-store"
-    assert len(answer.all("dpop-nonce")) == (status == 401)
-
-
-@pytest.mark.requirement("R-6750-07", "R-9110-04")
-async def test_a_scope_that_is_missing_is_named(make_api):
-    answer = await make_api(_Raises(InsufficientScope("a:b", "c:d"))).request()
-    [challenge] = checked_challenges(answer.headers)
-    assert challenge.parameters["scope"] == "a:b c:d"
-    assert json.loads(answer.body)["scope"] == "a:b c:d"
-
-
-async def test_a_rejection_that_the_app_raises_on_an_open_path_is_answered_too(make_api):
-    api = make_api(_Raises(InvalidToken(Reason.TOKEN_REJECTED)), public_paths=["/r"])
-    answer = await api.anonymous()
-    assert (answer.status, len(answer.all("dpop-nonce"))) == (401, 1)
+    api = make_api(_Raises(refusal), public_paths=["/open"])
+    for answer in (await api.request(), await api.anonymous(path="/open")):
+        [challenge] = checked_challenges(answer.headers)
+        assert (answer.status, challenge.scheme, challenge.parameters.get("error")) == (status, "DPoP", code)
+        assert challenge.parameters["algs"] == "ES256 PS256 Ed25519 EdDSA"
+        assert answer.one("cache-control") == "no-store"
+        assert len(answer.all("dpop-nonce")) == (status == 401)
+        assert challenge.parameters.get("scope") == json.loads(answer.body).get("scope")
+        assert challenge.parameters.get("scope") == ("a:b c:d" if status == 403 else None)
 
 
 @pytest.mark.parametrize("error", [StoreError("away"), IssuerUnavailable("away")], ids=repr)
@@ -88,51 +85,43 @@ async def test_an_outage_that_the_app_raises_is_answered_with_503(make_api, erro
     assert (answer.status, answer.one("retry-after"), answer.all("www-authenticate")) == (503, "1", [])
 
 
+HINT = {"type": "http.response.early_hint", "links": []}
+
+
 @pytest.mark.parametrize(
-    "chunks", [(b"Internal Server Error",), (b"Internal ", b"Server Error")], ids=["whole", "stream"]
+    ("inner", "hides"),
+    [
+        pytest.param(App(500, [("x-app", "1")], (b"Internal Server Error",)), False, id="whole"),
+        pytest.param(App(500, [("x-app", "1")], (b"Internal ", b"Server Error")), False, id="stream"),
+        pytest.param(App(500, [("x-app", "1")], (b"Internal",)), True, id="X12-Litestar-lets-nothing-out"),
+        pytest.param(_sending(HINT), False, id="an-early-hint"),
+        pytest.param(_in_turn(_sending(HINT), App(500)), False, id="an-early-hint-and-a-500"),
+    ],
 )
-async def test_a_500_that_is_sent_on_the_way_to_a_rejection_is_replaced(make_api, chunks):
+async def test_what_is_sent_on_the_way_to_a_rejection_is_replaced_but_for_early_hints(make_api, sent_by, inner, hides):
     """Starlette answers 500 before it lets an exception out."""
-    api = make_api(_Raises(InsufficientScope("a:b"), App(500, [("x-app", "1")], chunks)))
-    answer = await api.request()
+    sent, _ = await sent_by(make_api(_Raises(REJECTION, inner, hides=hides)))
+    hints = [message for message in sent if message == HINT]
+    answer = whole_answer(sent[len(hints) :])
     assert (answer.status, answer.all("x-app")) == (403, [])
     assert b"Internal" not in answer.body
+    assert len(hints) == (isinstance(inner, App) is False)
 
 
-async def test_a_500_by_which_a_framework_ends_a_rejection_is_replaced(make_api):
-    """X12: Litestar lets nothing out."""
-
-    async def inner(scope, receive, send):
-        try:
-            await _Raises(InsufficientScope("a:b"))(scope, receive, send)
-        except InsufficientScope:
-            await App(500)(scope, receive, send)
-
-    assert (await make_api(inner).request()).status == 403
-
-
-@pytest.mark.parametrize("status", [200, 400, 503])
-async def test_a_rejection_after_the_answer_has_begun_is_not_hidden(make_api, status):
-    api = make_api(_Raises(InsufficientScope("a:b"), App(status)))
-    assert whole_answer(await _request_that_fails(api, InsufficientScope)).status == status
-
-
-async def test_a_rejection_after_a_500_for_another_reason_is_not_hidden(make_api):
-    async def inner(scope, receive, send):
-        await App(500)(scope, receive, send)
-        raise InsufficientScope("a:b")
-
-    assert whole_answer(await _request_that_fails(make_api(inner), InsufficientScope)).status == 500
-
-
-async def test_an_error_of_the_app_passes_with_its_500(make_api):
-    api = make_api(_Raises(ZeroDivisionError(), App(500, [("x-app", "1")], (b"oops",))))
-    answer = whole_answer(await _request_that_fails(api, ZeroDivisionError))
-    assert (answer.status, answer.body, answer.all("x-app")) == (500, b"oops", ["1"])
-
-
-async def test_an_error_of_the_app_that_is_answered_by_nobody_passes(make_api):
-    assert await _request_that_fails(make_api(_Raises(ZeroDivisionError())), ZeroDivisionError) == []
+@pytest.mark.parametrize(
+    ("inner", "error", "status"),
+    [
+        *(pytest.param(_Raises(REJECTION, App(s)), InsufficientScope, s, id=f"after-a-{s}") for s in (200, 400, 503)),
+        pytest.param(
+            _in_turn(App(500), _Raises(REJECTION)), InsufficientScope, 500, id="after-a-500-of-another-reason"
+        ),
+        pytest.param(_Raises(ZeroDivisionError(), App(500)), ZeroDivisionError, 500, id="another-error"),
+        pytest.param(_Raises(ZeroDivisionError()), ZeroDivisionError, None, id="another-error-without-an-answer"),
+    ],
+)
+async def test_an_error_that_is_not_answered_by_us_is_not_hidden(make_api, sent_by, inner, error, status):
+    sent, raised = await sent_by(make_api(inner))
+    assert (whole_answer(sent).status if sent else None, type(raised)) == (status, error)
 
 
 async def test_a_500_that_the_app_means_passes_unchanged(make_api):
@@ -141,69 +130,52 @@ async def test_a_500_that_the_app_means_passes_unchanged(make_api):
 
 
 async def test_a_500_without_a_body_passes(make_api):
-    async def inner(scope, receive, send):
-        await send({"type": "http.response.start", "status": 500})
-        await send({"type": "http.response.body"})
-
+    inner = _sending({"type": "http.response.start", "status": 500}, {"type": "http.response.body"})
     assert (await make_api(inner).request()).status == 500
 
 
 @pytest.mark.parametrize("credentials", [True, False], ids=["protected", "open-path"])
-async def test_a_500_is_sent_at_once_whatever_the_app_does_after_it(make_api, credentials):
+async def test_a_500_is_sent_at_once_whatever_the_app_does_after_it(make_api, sent_by, credentials):
     """X08, Z05: a background task, waiting for the client to go, a stream."""
     sent, seen = [], []
 
     async def inner(scope, receive, send):
-        await send({"type": "http.response.start", "status": 500, "headers": []})
-        seen.append(len(sent))
-        await send({"type": "http.response.body", "body": b"first", "more_body": True})
-        seen.append(len(sent))
-        await send({"type": "http.response.body", "body": b"last"})
-        seen.append(len(sent))
-
-    async def send(message):
-        sent.append(message)
+        for message in (
+            {"type": "http.response.start", "status": 500, "headers": []},
+            {"type": "http.response.body", "body": b"first", "more_body": True},
+            {"type": "http.response.body", "body": b"last"},
+        ):
+            await send(message)
+            seen.append(len(sent))
 
     api = make_api(inner, public_paths=[] if credentials else ["/r"])
-    headers = await api.fields() if credentials else {}
-    await api.app(http_scope(headers=headers.items()), None, send)
+    await sent_by(api, messages=sent, headers=None if credentials else {})
     assert (seen, whole_answer(sent).body) == ([1, 2, 3], b"firstlast")
 
 
 @pytest.mark.requirement("R-I-01")
-@pytest.mark.parametrize("refused", ["by-us", "by-the-app"])
-async def test_head_is_answered_with_the_same_headers_and_no_body(make_api, refused):
+@pytest.mark.parametrize("path", ["/r", "/open"], ids=["by-us", "by-the-app"])
+async def test_head_is_answered_with_the_same_headers_and_no_body(make_api, path):
     api = make_api(_Raises(InvalidToken(Reason.TOKEN_REJECTED)), public_paths=["/open"])
-    path = "/r" if refused == "by-us" else "/open"
     get, head = [await api.anonymous(method, path) for method in ("GET", "HEAD")]
     assert (head.status, head.headers, head.body) == (get.status, get.headers, b"")
     assert int(get.one("content-length")) == len(get.body) > 0
 
 
-async def test_what_is_rejected_never_reaches_the_app(api):
-    await api.anonymous()
-    await api.request(nonce=None)
-    await api.request(without={"DPoP"})
-    assert api.inner.scopes == []
-
-
 @pytest.mark.requirement("R-6750-02")
-async def test_the_body_is_never_read(api):
-    """`call` hands in a `receive` that fails the test."""
-    assert (await api.request("POST")).status == 200
-    assert (await api.anonymous("POST")).status == 401
-    assert (await api.request("POST", nonce=None)).status == 401
+async def test_the_body_is_never_read_by_us_and_a_rejected_one_by_nobody(make_api):
+    """Without a `receive` of its own, `call` hands in one that fails the test."""
 
-
-@pytest.mark.requirement("R-6750-02")
-async def test_the_app_reads_the_body_as_the_server_hands_it_over(make_api):
     async def receive():
         return {"type": "http.request", "body": b"access_token=x", "more_body": False}
 
     async def inner(scope, receive_inside, send):
         await App(chunks=((await receive_inside())["body"],))(scope, receive_inside, send)
 
-    assert (await make_api(inner).request("POST", receive=receive)).body == b"access_token=x"
+    api = make_api(inner)
+    assert (await api.request("POST", receive=receive)).body == b"access_token=x"
+    for answer in (await api.anonymous("POST"), await api.request("POST", nonce=None)):
+        assert answer.status == 401
 
 
 @pytest.mark.parametrize(
@@ -222,3 +194,4 @@ async def test_every_answer_of_ours_is_json_and_says_nothing_of_the_request(api,
     assert json.loads(answer.body)["error_description"]
     assert b"secret-path" not in answer.body
     assert answer.all("proxy-authenticate") == []
+    assert api.inner.scopes == []

@@ -59,7 +59,8 @@ async def test_what_has_no_value_is_left_out(make):
 
 async def test_servers_can_be_named_and_scopes_be_known_late(make):
     scopes = []
-    api = make(metadata=ResourceMetadata(scopes_supported=lambda: scopes, authorization_servers=[ISSUER]))
+    own = ResourceMetadata(scopes_supported=lambda: scopes, authorization_servers=[ISSUER])
+    api = make(metadata=own)
     scopes += ["a", "b", "a"]
     document = _document(await api.anonymous(path=WELL_KNOWN))
     assert (document["authorization_servers"], document["scopes_supported"]) == ([ISSUER], ["a", "b"])
@@ -69,55 +70,54 @@ BELOW = {"": ResourceMetadata(), "/mcp": ResourceMetadata(), "/mcp/two": Resourc
 TWO_HOSTS = ["https://rs.example/api", "https://two.example"]
 
 
+API, OWN_ID = ORIGIN + "/api", ORIGIN + "/own/"
+
+
 @pytest.mark.requirement("R-9728-01", "R-9728-03")
 @pytest.mark.parametrize(
-    ("options", "scope", "resource"),
+    ("options", "path", "resource"),
     [
-        pytest.param({}, {"path": WELL_KNOWN}, ORIGIN, id="origin"),
-        pytest.param({"public_url": ORIGIN + "/"}, {"path": WELL_KNOWN}, ORIGIN, id="origin-with-slash"),
-        pytest.param({"public_url": ORIGIN + "/api"}, {"path": WELL_KNOWN + "/api"}, ORIGIN + "/api", id="prefix"),
-        pytest.param({"public_url": ORIGIN + "/api"}, {"path": WELL_KNOWN}, ORIGIN + "/api", id="prefix-stripped"),
-        pytest.param({"public_url": TWO_HOSTS}, {"path": WELL_KNOWN}, ORIGIN + "/api", id="one-of-two-hosts"),
-        pytest.param(
-            {"public_url": TWO_HOSTS},
-            {"path": WELL_KNOWN, "headers": [("host", "two.example")]},
-            "https://two.example",
-            id="the-other-host",
-        ),
-        pytest.param({"metadata": BELOW}, {"path": WELL_KNOWN}, ORIGIN, id="several-root"),
-        pytest.param({"metadata": BELOW}, {"path": WELL_KNOWN + "/mcp"}, ORIGIN + "/mcp", id="several-first"),
-        pytest.param({"metadata": BELOW}, {"path": WELL_KNOWN + "/mcp/two"}, ORIGIN + "/mcp/two", id="several-second"),
-        pytest.param({"metadata": {"/mcp": OWN}}, {"path": WELL_KNOWN}, ORIGIN + "/mcp", id="only-one-at-the-root"),
-        pytest.param(
-            {"metadata": ResourceMetadata(resource=ORIGIN + "/own/")},
-            {"path": WELL_KNOWN + "/own/"},
-            ORIGIN + "/own/",
-            id="identifier",
-        ),
+        pytest.param({}, "", ORIGIN, id="origin"),
+        pytest.param({"public_url": ORIGIN + "/"}, "", ORIGIN, id="origin-with-slash"),
+        pytest.param({"public_url": API}, "/api", API, id="prefix"),
+        pytest.param({"public_url": API}, "", API, id="prefix-stripped"),
+        pytest.param({"public_url": TWO_HOSTS}, "", API, id="one-of-two-hosts"),
+        pytest.param({"metadata": BELOW}, "", ORIGIN, id="several-root"),
+        pytest.param({"metadata": BELOW}, "/mcp", ORIGIN + "/mcp", id="several-first"),
+        pytest.param({"metadata": BELOW}, "/mcp/two", ORIGIN + "/mcp/two", id="several-second"),
+        pytest.param({"metadata": {"/mcp": OWN}}, "", ORIGIN + "/mcp", id="only-one-at-the-root"),
+        pytest.param({"metadata": ResourceMetadata(resource=OWN_ID)}, "/own/", OWN_ID, id="identifier"),
         pytest.param(
             {"metadata": ResourceMetadata(resource=ORIGIN), "public_url": None, "target_uri": lambda _: "unused"},
-            {"path": WELL_KNOWN},
+            "",
             ORIGIN,
             id="identifier-with-target-uri",
         ),
+    ],
+)
+async def test_each_resource_has_its_document(make, options, path, resource):
+    api = make(**{"metadata": OWN, **options})
+    assert _document(await api.anonymous(path=WELL_KNOWN + path))["resource"] == resource
+
+
+@pytest.mark.parametrize(
+    ("options", "scope", "resource"),
+    [
+        pytest.param({"public_url": TWO_HOSTS}, {"headers": [("host", "two.example")]}, TWO_HOSTS[1], id="other-host"),
         pytest.param(
             {"public_url": None},
-            {"path": WELL_KNOWN, "headers": [("host", "localhost:8000")], "scheme": "http"},
+            {"headers": [("host", "localhost:8000")], "scheme": "http"},
             "http://localhost:8000",
             id="this-machine",
         ),
         pytest.param(
-            {"metadata": {"/v1": OWN}},
-            {"path": "/v1" + WELL_KNOWN, "root_path": "/v1"},
-            ORIGIN + "/v1",
-            id="root-path",
+            {"metadata": {"/v1": OWN}}, {"path": "/v1" + WELL_KNOWN, "root_path": "/v1"}, ORIGIN + "/v1", id="root-path"
         ),
     ],
 )
-async def test_each_resource_has_its_document(make, options, scope, resource):
+async def test_the_document_is_that_of_the_host_and_the_root_path(make, options, scope, resource):
     api = make(**{"metadata": OWN, **options})
-    scope = http_scope(**{"headers": [("host", "rs.example")], **scope})
-    assert _document(await call(api.app, scope))["resource"] == resource
+    assert _document(await call(api.app, http_scope(**{"path": WELL_KNOWN, **scope})))["resource"] == resource
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ async def test_no_other_path_is_open(make_api, path, host):
     ("options", "path", "address"),
     [
         pytest.param({}, "/r", WELL_KNOWN, id="origin"),
-        pytest.param({"public_url": ORIGIN + "/api"}, "/r", WELL_KNOWN + "/api", id="prefix"),
+        pytest.param({"public_url": API}, "/r", WELL_KNOWN + "/api", id="prefix"),
         pytest.param({"metadata": BELOW}, "/mcp", WELL_KNOWN + "/mcp", id="first"),
         pytest.param({"metadata": BELOW}, "/mcp/two/x", WELL_KNOWN + "/mcp/two", id="second"),
         pytest.param({"metadata": BELOW}, "/mcpx", WELL_KNOWN, id="root"),
@@ -150,21 +150,20 @@ async def test_every_challenge_names_the_address(make_api, options, path, addres
     async def app(*_):
         raise InsufficientScope("a", "b")
 
-    base = options.get("public_url", ORIGIN)
     api = make_api(app, **{"metadata": OWN, "mode": mode, **options})
-    forbidden = await api.request("GET", path, scope={}, token=api.token) if base == ORIGIN else None
+    uri = options.get("public_url", ORIGIN) + path
+    forbidden = await call(api.app, http_scope(path=path, headers=(await api.fields(path=uri)).items()))
     answers = [
+        forbidden,
         await api.anonymous(path=path),
         await api.anonymous(path=path, also=[("authorization", "Bearer x")]),
         await api.request("GET", path, nonce=None),
         await api.request("GET", path, without=["DPoP"]),
         denial(await connect(api.app, handshake(path=path))),
-        *([forbidden] if forbidden else []),
     ]
-    assert [answer.status for answer in answers] == [401] * 5 + [403] * (forbidden is not None)
+    assert [answer.status for answer in answers] == [403] + [401] * 5
     assert set().union(*map(_addresses, answers)) == {ORIGIN + address}
-    if forbidden is not None:
-        assert checked_challenges(forbidden.headers)[0].parameters["scope"] == "a b"
+    assert checked_challenges(forbidden.headers)[0].parameters["scope"] == "a b"
 
 
 @pytest.mark.requirement("R-9728-03")

@@ -6,6 +6,7 @@ from contextlib import suppress
 import pytest
 from starlette.requests import HTTPConnection
 
+from dpop_asgi import AccessToken
 from dpop_asgi.starlette import authenticate
 from tests.support.api import PUBLIC_URL, App, connect, handshake, http_scope, whole_answer
 
@@ -46,12 +47,26 @@ def send(make_api, clock):
     return send
 
 
-async def test_a_stream_ends_cleanly(send):
-    assert whole_answer(await send(_streaming())).body == b"a"
+@pytest.mark.parametrize(
+    ("inner", "left", "body"),
+    [
+        pytest.param(_streaming(), 0.02, b"a", id="a-stream-ends-cleanly"),
+        pytest.param(_streaming(), -2.0, b"a", id="at-once-within-the-leeway"),
+        pytest.param(_streaming((b"content-length", b"1")), 0.02, b"a", id="all-that-was-promised-was-sent"),
+        pytest.param(App(chunks=(b"a", b"b")), -2.0, b"ab", id="sent-at-once"),
+    ],
+)
+async def test_what_is_sent_until_then_is_whole(send, inner, left, body):
+    assert whole_answer(await send(inner, left=left)).body == body
 
 
-async def test_within_the_leeway_it_ends_at_once(send):
-    assert whole_answer(await send(_streaming(), left=-2.0)).body == b"a"
+@pytest.mark.parametrize("options", [{"public_paths": ["/r"]}, {}], ids=["no-caller", "a-token-that-does-not-expire"])
+async def test_without_an_end_of_a_token_nothing_ends(make_api, client, options):
+    async def verify(_):
+        return AccessToken(key_thumbprint=client.thumbprint)
+
+    api = make_api(_streaming(ends=True), max_stream="token", verify_token=verify, **options)
+    assert (await api.request()).body == b"a"
 
 
 async def test_a_body_of_which_a_part_is_missing_is_broken_off(send):
@@ -59,18 +74,10 @@ async def test_a_body_of_which_a_part_is_missing_is_broken_off(send):
     assert last["more_body"] is True
 
 
-async def test_a_body_that_was_sent_is_whole(send):
-    assert whole_answer(await send(_streaming((b"content-length", b"1")))).body == b"a"
-
-
 async def test_a_slow_handler_and_a_background_task_go_on(send):
     after = []
     assert whole_answer(await send(_streaming(before=0.05, ends=True, after=after))).body == b"a"
     assert after == [True]
-
-
-async def test_a_response_that_is_sent_at_once_is_whole_even_within_the_leeway(send):
-    assert whole_answer(await send(App(chunks=(b"a", b"b")), left=-2.0)).body == b"ab"
 
 
 async def test_an_error_of_the_app_is_its_own(send):
@@ -81,24 +88,10 @@ async def test_an_error_of_the_app_is_its_own(send):
         await send(app)
 
 
-async def test_a_token_that_does_not_expire_ends_nothing(make_api, revocable):
-    api = make_api(_streaming(ends=True), verify_token=revocable[0], max_stream="token")
-    assert (await api.request()).body == b"a"
+@pytest.mark.parametrize("protect", ["everything", "routes"])
+async def test_a_websocket_is_closed(make_api, clock, protect):
+    """Although a route may ask after it is open."""
 
-
-async def test_a_websocket_is_closed(make_api, clock):
-    async def app(scope, receive, send):
-        await receive()
-        await send({"type": "websocket.accept"})
-        await asyncio.Event().wait()
-
-    api = make_api(app, max_stream="token")
-    token = api.issuer.access_token(api.client, claims={"exp": clock.now + 0.02})
-    sent = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws", token=token)).items()))
-    assert sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "token_expired"}
-
-
-async def test_a_websocket_is_closed_although_the_route_asks_after_it_is_open(make_api, clock):
     async def app(scope, receive, send):
         await receive()
         await send({"type": "websocket.accept"})
@@ -106,7 +99,7 @@ async def test_a_websocket_is_closed_although_the_route_asks_after_it_is_open(ma
         await asyncio.sleep(1.0)
         await send({"type": "websocket.send", "text": "late"})
 
-    api = make_api(app, max_stream="token", protect="routes")
+    api = make_api(app, max_stream="token", protect=protect)
     token = api.issuer.access_token(api.client, claims={"exp": clock.now + 0.02})
     sent = await connect(api.app, handshake((await api.fields(path="wss://rs.example/ws", token=token)).items()))
     assert sent[1:] == [{"type": "websocket.close", "code": 1008, "reason": "token_expired"}]
@@ -131,8 +124,3 @@ async def test_it_ends_inside_another_instance_too(make_api, clock, protect):
     api.wrap(inner, public_url=PUBLIC_URL)
     token = api.issuer.access_token(api.client, claims={"exp": clock.now + 0.02})
     assert (await asyncio.wait_for(api.request(token=token), 5.0)).body == b"a"
-
-
-async def test_requests_without_a_caller_have_no_end(make_api):
-    api = make_api(_streaming(ends=True), max_stream="token", public_paths=["/r"])
-    assert (await api.anonymous()).body == b"a"

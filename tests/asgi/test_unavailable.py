@@ -3,8 +3,11 @@
 import logging
 
 import pytest
+from starlette.requests import HTTPConnection
 
 from dpop_asgi import IssuerUnavailable, RedisStore
+from dpop_asgi.starlette import authenticate
+from tests.support.api import App
 from tests.support.decisions import CountingStore
 from tests.support.processes import RedisServer
 
@@ -18,18 +21,22 @@ def _assert_unavailable(answer):
     assert b"temporarily_unavailable" in answer.body
 
 
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
+async def _asks(scope, receive, send):
+    await authenticate(HTTPConnection(scope))
+    await App()(scope, receive, send)
 
 
 @pytest.mark.requirement("R-9-08")
-async def test_a_cold_server_without_its_store_answers_503_to_everything_it_cannot_judge(make_api, away):
-    api = make_api(store=away)
-    _assert_unavailable(await api.anonymous())
-    _assert_unavailable(await api.request(nonce=None))
-    _assert_unavailable(await api.request(nonce="whatever"))
-    assert api.inner.scopes == []
+@pytest.mark.parametrize("protect", ["everything", "routes"])
+async def test_a_cold_server_without_its_store_answers_503_to_everything_it_cannot_judge(
+    make_api, away, caplog, protect
+):
+    caplog.set_level(logging.INFO, "dpop_asgi")
+    api = make_api(_asks, store=away, protect=protect)
+    for answer in (await api.anonymous(), await api.request(nonce=None), await api.request(nonce="whatever")):
+        _assert_unavailable(answer)
+        assert b"down" not in answer.body
+    assert "unavailable: the store is down" in caplog.text
 
 
 async def test_what_needs_no_nonce_is_answered_without_the_store(make_api, away):
@@ -40,20 +47,13 @@ async def test_what_needs_no_nonce_is_answered_without_the_store(make_api, away)
 
 
 @pytest.mark.requirement("R-9-08")
-async def test_a_warm_server_that_loses_its_store_goes_on_demanding_nonces(make_api, store):
-    api = make_api(store=store)
+async def test_a_warm_server_that_loses_its_store_goes_on_demanding_nonces(make_api, clock):
+    api = make_api(store=(store := CountingStore(clock)))
     await api.request()
     store.down = True
     challenged = await api.request(nonce=None)
     assert (challenged.status, len(challenged.all("dpop-nonce"))) == (401, 1)
     _assert_unavailable(await api.request(nonce=challenged.one("dpop-nonce")))
-
-
-async def test_a_store_that_has_recovered_is_used_at_once(make_api, store):
-    api = make_api(store=store)
-    await api.request()
-    store.down = True
-    _assert_unavailable(await api.request())
     store.down = False
     assert (await api.request()).status == 200
 
@@ -63,13 +63,6 @@ async def test_an_issuer_that_is_unavailable_is_no_fault_of_the_client(make_api)
         raise IssuerUnavailable("away")
 
     _assert_unavailable(await make_api(verify_token=verify).request())
-
-
-async def test_the_cause_is_told_to_the_log_and_not_to_the_client(make_api, away, caplog):
-    with caplog.at_level(logging.INFO, "dpop_asgi"):
-        answer = await make_api(store=away).anonymous()
-    assert "unavailable: the store is down" in caplog.text
-    assert b"down" not in answer.body
 
 
 @pytest.mark.requirement("R-9-08")
