@@ -11,55 +11,16 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from tests.benchmarks.bench import run
 from tests.benchmarks.material import OTHER_FIELDS, PATH, FastClient, FastIssuer, Fields, fields_of
+from tests.support.crowd import Connection, Crowd
 from tests.support.wire import exchange, request_bytes
 
-_END_OF_HEAD = b"\r\n\r\n"
-_LENGTH = b"content-length: "
 _PATIENCE = 20.0
 _WARM_UP = 0.2
 # Enough for an app that does not look at them.
 _SHARED = 1024
-
-
-class _Connection(asyncio.Protocol):
-    """One kept-alive connection with one request under way."""
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport, self._received = transport, b""
-        self._response: asyncio.Future[bytes] | None = None
-
-    def connection_lost(self, _: Exception | None) -> None:
-        if self._response and not self._response.done():
-            self._response.set_exception(ConnectionError(f"the server closed a connection after {self._received!r}"))
-
-    def ask(self, request: bytes) -> "asyncio.Future[bytes]":
-        """The status code of the response."""
-        self._response = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return self._response
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        head = self._received.find(_END_OF_HEAD)
-        if head < 0:
-            return
-        start = self._received.find(_LENGTH) + len(_LENGTH)
-        length = int(self._received[start : self._received.find(b"\r", start)])
-        if len(self._received) >= head + len(_END_OF_HEAD) + length:
-            status, self._received = self._received[9:12], b""
-            self._response.set_result(status)
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-async def _connections(port: int, count: int) -> list[_Connection]:
-    loop = asyncio.get_running_loop()
-    return [(await loop.create_connection(_Connection, "127.0.0.1", port))[1] for _ in range(count)]
 
 
 class _Log:
@@ -71,8 +32,8 @@ class _Log:
         self._cpu = time.process_time(), _cpu_seconds(server)
         self.began = time.perf_counter()
 
-    def add(self, status: bytes) -> None:
-        if status != b"200":
+    def add(self, status: int) -> None:
+        if status != 200:
             raise RuntimeError(f"a benchmark of wrong responses measures nothing: {status!r}")
         self._responses.append(time.perf_counter())
 
@@ -103,17 +64,15 @@ async def _as_fast_as_it_responds(
     port: int, pid: int, requests: Iterator[bytes], connections: int, seconds: float
 ) -> dict[str, float] | None:
     """Each connection asks again as soon as it has its response (closed loop); `None` when requests run out."""
-    opened, log = await _connections(port, connections), _Log(pid)
-    begin, end = log.began + _WARM_UP, log.began + _WARM_UP + seconds
+    async with Crowd(port, connections) as crowd, asyncio.timeout(_PATIENCE + seconds):
+        log = _Log(pid)
+        begin, end = log.began + _WARM_UP, log.began + _WARM_UP + seconds
 
-    async def client(connection: _Connection) -> None:
-        while time.perf_counter() < end and (request := next(requests, None)):
-            log.add(await connection.ask(request))
-        connection.close()
+        async def client(connection: Connection) -> None:
+            while time.perf_counter() < end and (request := next(requests, None)):
+                log.add(await connection.send(request))
 
-    async with asyncio.timeout(_PATIENCE + seconds), asyncio.TaskGroup() as group:
-        for connection in opened:
-            group.create_task(client(connection))
+        await asyncio.gather(*map(client, crowd.connections))
     return log.summary(begin, end) if next(requests, None) else None
 
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import importlib.util
+import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,19 @@ def node():
     if not found or not (CLIENTS / "node_modules").exists():
         pytest.skip("no Node, or no JavaScript clients: run the tests by `python3 -m tests`, which installs both")
     return found
+
+
+@pytest.fixture(scope="session")
+def run_program(node):
+    """Runs a JavaScript client; it is told what to do, and tells what it saw, as JSON."""
+
+    def run(name, **job):
+        command = [node, CLIENTS / f"{name}.mjs"]
+        program = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, check=False)
+        assert program.returncode == 0, program.stderr
+        return json.loads(program.stdout)
+
+    return run
 
 
 @pytest.fixture

@@ -109,15 +109,11 @@ def servers(redis_binary, authorization_server, period):
 class Session:
     """What oauth4webapi saw, and its key and token, for more requests."""
 
-    def __init__(self, node, authorization_server, kind, url, *, requests=REQUESTS, pause=0.0):
+    def __init__(self, run_program, authorization_server, kind, url, *, requests=REQUESTS, pause=0.0):
         self.client = Client()
         job = {"url": f"{url}/resource", "issuer": authorization_server.url, "client_id": kind, "requests": requests}
         job |= {"client_secret": SECRET, "jwk": self.client.key.private_jwk, "alg": "ES256", "pause": pause}
-        program = subprocess.run(
-            [node, CLIENTS / "issued.mjs"], input=json.dumps(job), capture_output=True, text=True, check=False
-        )
-        assert program.returncode == 0, program.stderr
-        self.seen = json.loads(program.stdout)
+        self.seen = run_program("issued", **job)
         self.token = self.seen["token"]
 
     def request(self, server):
@@ -128,17 +124,17 @@ class Session:
 
 
 @pytest.fixture(scope="module")
-def get_token(node, authorization_server, servers):
-    return lambda kind: Session(node, authorization_server, kind, servers["memory"].url, requests=0)
+def get_token(run_program, authorization_server, servers):
+    return lambda kind: Session(run_program, authorization_server, kind, servers["memory"].url, requests=0)
 
 
 @pytest.fixture(scope="module")
-def sessions(node, authorization_server, servers, period):
+def sessions(run_program, authorization_server, servers, period):
     """All at the same time."""
     with ThreadPoolExecutor(4) as pool:
         yield {
             (kind, store): pool.submit(
-                Session, node, authorization_server, kind, servers[store].url, pause=PAUSE * period
+                Session, run_program, authorization_server, kind, servers[store].url, pause=PAUSE * period
             )
             for kind in KINDS
             for store in STORES

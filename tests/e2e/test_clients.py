@@ -1,11 +1,9 @@
 """OAuth clients as they are published, against rotating nonces: how many challenges each of them sees."""
 
-import json
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import jwskate
 import pytest
@@ -17,7 +15,6 @@ from tests.support.busy import patient
 from tests.support.load import HANGS_AFTER
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
-CLIENTS = Path(__file__).parent / "clients"
 GRACE = 1
 # The challenged one and twenty more, over more than two lives of a nonce; the pause is in slots.
 REQUESTS, PAUSE = 21, 0.25
@@ -40,15 +37,6 @@ LEARNER = ("requests_oauth2client", "ES256")
 @pytest.fixture(scope="module")
 def period():
     return patient(1.0)
-
-
-def _run_node(node, name, alg, client, url, token, pause):
-    job = {"url": url, "token": token, "jwk": client.key.private_jwk, "alg": alg, "requests": REQUESTS, "pause": pause}
-    program = subprocess.run(
-        [node, CLIENTS / f"{name}.mjs"], input=json.dumps(job), capture_output=True, text=True, check=False
-    )
-    assert program.returncode == 0, program.stderr
-    return json.loads(program.stdout)
 
 
 class _Wire(requests.adapters.HTTPAdapter):
@@ -88,7 +76,7 @@ def _run_requests(client, url, token, pause):
 
 
 @pytest.fixture(scope="module")
-def sessions(redis_binary, issuer_server, node, period):
+def sessions(redis_binary, issuer_server, run_program, period):
     """All clients at the same time: for each, its thumbprint and the future of what it saw."""
     with RedisServer(redis_binary) as redis, ThreadPoolExecutor(len(READERS) + 1) as pool:
         settings = {**patient_with(redis.url), "nonce_period": period, "nonce_grace": GRACE}
@@ -96,9 +84,14 @@ def sessions(redis_binary, issuer_server, node, period):
             started = {}
             for name, alg in [*READERS, LEARNER]:
                 client = Client(alg)
-                job = (client, f"{server.url}/resource", issuer_server.issuer.access_token(client), PAUSE * period)
-                run = (_run_requests, *job) if (name, alg) == LEARNER else (_run_node, node, name, alg, *job)
-                started[name, alg] = client.thumbprint, pool.submit(*run)
+                url, pause = f"{server.url}/resource", PAUSE * period
+                token = issuer_server.issuer.access_token(client)
+                job = {"url": url, "token": token, "alg": alg, "requests": REQUESTS, "pause": pause}
+                if (name, alg) == LEARNER:
+                    run = partial(_run_requests, client, url, token, pause)
+                else:
+                    run = partial(run_program, name, jwk=client.key.private_jwk, **job)
+                started[name, alg] = client.thumbprint, pool.submit(run)
             yield started
 
 

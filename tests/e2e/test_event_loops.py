@@ -15,9 +15,9 @@ from starlette.testclient import TestClient
 from dpop_asgi import RedisStore
 from dpop_asgi.testing import Client
 from tests.support.api import PUBLIC_URL
+from tests.support.fault_proxy import ProxyThread
 from tests.support.loops import WAYS, ask, begin_many, no_complaints, nobody_is_connected, run_in, statuses_of
 from tests.support.processes import ROOT, STRICT
-from tests.support.proxied_redis import ProxyThread
 from tests.support.service import Caller, Service
 from tests.support.serving import IssuerServer
 

@@ -140,6 +140,11 @@ CALL = {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": {"name": "o
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
+async def _session(http, url):
+    opened = await http.post(url, json=INITIALIZE, headers=ACCEPT)
+    return {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+
+
 async def _uses(http, url, session):
     """The statuses of every kind of use of a session."""
     uses = [
@@ -160,8 +165,7 @@ async def _uses(http, url, session):
 )
 async def test_a_session_belongs_to_the_caller_who_opened_it(stateful, owner, other):
     async with stateful.http(**owner) as (alice, _, _), stateful.http(**other) as (bob, _, _):
-        opened = await alice.post(stateful.url, json=INITIALIZE, headers=ACCEPT)
-        session = {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+        session = await _session(alice, stateful.url)
         assert await _uses(bob, stateful.url, session) == [404] * 4
         assert httpx2.post(stateful.url, json=LIST, headers=session, trust_env=False).status_code == 401
         assert (await alice.post(stateful.url, json=LIST, headers=session)).status_code == 200
@@ -189,11 +193,6 @@ class Events(EventStore):
             if number > int(last_event_id) and stream == stream_id and message is not None:
                 await send_callback(EventMessage(message, str(number)))
         return stream_id
-
-
-async def _session(http, url):
-    opened = await http.post(url, json=INITIALIZE, headers=ACCEPT)
-    return {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
 
 
 async def _resumed(http, url, session, event):
@@ -268,8 +267,7 @@ async def test_a_session_of_fastmcp_belongs_to_the_caller(example, issuer_server
         return httpx2.AsyncClient(auth=client.auth(token), trust_env=False, timeout=60)
 
     async with http("alice") as alice, http("bob") as bob:
-        opened = await alice.post(example, json=INITIALIZE, headers=ACCEPT)
-        session = {**ACCEPT, "Mcp-Session-Id": opened.headers["mcp-session-id"]}
+        session = await _session(alice, example)
         assert await _uses(bob, example, session) == [404] * 4
         assert (await alice.delete(example, headers=session)).status_code == 200
 

@@ -7,6 +7,7 @@ import pytest
 
 from dpop_asgi.testing import Client
 from tests.support.connections import Http
+from tests.support.load import SteadyClient
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
 
@@ -24,34 +25,12 @@ def server(redis, issuer_server):
         yield running
 
 
-class _Caller:
-    """A client that was challenged and accepted once: from then on Redis is connected and all nonces are known."""
-
-    def __init__(self, http, server, issuer):
-        self._http = http
-        self.url = f"{server.url}/resource"
-        self.client = Client()
-        self.token = issuer.access_token(self.client)
-        self.nonce = None
-
-    async def warm_up(self):
-        challenge = await self.ask(self.headers())
-        self.nonce = challenge.headers["dpop-nonce"]
-        accepted = await self.ask(self.headers())
-        assert (challenge.status_code, accepted.status_code) == (401, 200)
-
-    def headers(self, method="GET", **changes):
-        return self.client.headers(method, self.url, self.token, **{"nonce": self.nonce, **changes})
-
-    async def ask(self, headers):
-        return await self._http.get(self.url, headers=headers)
-
-
 @pytest.fixture
 async def caller(server, issuer_server):
+    """Challenged and accepted once: from then on Redis is connected and all nonces are known."""
     async with Http() as http:
-        warm = _Caller(http, server, issuer_server.issuer)
-        await warm.warm_up()
+        warm = SteadyClient(http, server.url, issuer=issuer_server.issuer)
+        assert [(await warm.ask()).status for _ in range(2)] == [401, 200]
         yield warm
 
 
@@ -85,9 +64,9 @@ def commands(redis):
 
 async def test_accepted_requests_cost_one_set_each_also_at_the_same_time(caller, commands):
     with commands:
-        answers = [await caller.ask(caller.headers()) for _ in range(20)]
-        answers += await asyncio.gather(*(caller.ask(caller.headers()) for _ in range(50)))
-    assert {answer.status_code for answer in answers} == {200}
+        answers = [await caller.ask() for _ in range(20)]
+        answers += await asyncio.gather(*(caller.ask() for _ in range(50)))
+    assert {answer.status for answer in answers} == {200}
     assert commands == {"set": 70}
 
 
@@ -97,24 +76,24 @@ async def test_accepted_requests_cost_one_set_each_also_at_the_same_time(caller,
     [
         pytest.param(lambda _: {}, 401, id="no credentials"),
         pytest.param(lambda c: {"Authorization": f"DPoP {c.token} {c.token}"}, 400, id="two tokens"),
-        pytest.param(lambda c: {**c.headers(), "DPoP": "no.proof"}, 401, id="malformed proof"),
-        pytest.param(lambda c: c.headers(nonce=None), 401, id="no nonce"),
-        pytest.param(lambda c: c.headers(nonce="unknown"), 401, id="unknown nonce"),
-        pytest.param(lambda c: c.headers(signed_by=Client().key), 401, id="signature"),
+        pytest.param(lambda c: {**c.signed(), "DPoP": "no.proof"}, 401, id="malformed proof"),
+        pytest.param(lambda c: c.signed(nonce=None), 401, id="no nonce"),
+        pytest.param(lambda c: c.signed(nonce="unknown"), 401, id="unknown nonce"),
+        pytest.param(lambda c: c.signed(signed_by=Client().key), 401, id="signature"),
     ],
 )
 async def test_a_rejected_request_costs_nothing(caller, commands, refused, status):
     """One of each kind; that no fault is looked up in the store is what test_authenticator_order says."""
     with commands:
         answers = [await caller.ask(refused(caller)) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [status] * 3
+    assert [answer.status for answer in answers] == [status] * 3
     assert commands == {}
 
 
 @pytest.mark.requirement("R-11.1-04")
 async def test_a_replayed_proof_costs_the_one_command_that_finds_it_out(caller, commands):
-    headers = caller.headers()
+    headers = caller.signed()
     with commands:
         answers = [await caller.ask(headers) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [200, 401, 401]
+    assert [answer.status for answer in answers] == [200, 401, 401]
     assert commands == {"set": 3}

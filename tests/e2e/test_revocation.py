@@ -84,7 +84,7 @@ async def test_of_a_stolen_batch_nothing_is_accepted_and_each_client_is_challeng
 
 async def test_a_revoked_key_is_refused_by_all_workers_and_the_others_notice_nothing(fleet, redis, clients):
     victim, *others = clients
-    thumbprint = victim._client.thumbprint
+    thumbprint = victim.client.thumbprint
     done = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_go_on(others, done))

@@ -5,38 +5,25 @@ from collections import Counter
 
 import pytest
 
-from dpop_asgi.testing import Client
 from tests.support.connections import Http
+from tests.support.load import SteadyClient
 
-PUBLIC_URL = "https://api.example.com"
-HTU = f"{PUBLIC_URL}/resource"
 COPIES = 200
 
 
-class _Caller:
-    """A client that says which server it talks to."""
-
-    def __init__(self, http, issuer):
-        self._http = http
-        self._client = Client()
-        self._token = issuer.access_token(self._client)
-
-    def headers(self, nonce=None):
-        return self._client.headers("GET", HTU, self._token, nonce=nonce)
-
-    async def ask(self, server, headers):
-        return await self._http.get(f"{server.url}/resource", headers=headers)
-
-    async def learn_nonce(self, server):
-        answer = await self.ask(server, self.headers())
-        assert answer.status_code == 401
-        return answer.headers["dpop-nonce"]
-
-
 @pytest.fixture
-async def caller(issuer_server):
+async def caller(fleet, issuer_server):
+    """Knows a nonce of the first server."""
     async with Http() as http:
-        yield _Caller(http, issuer_server.issuer)
+        caller = SteadyClient(http, fleet[0].url, issuer=issuer_server.issuer, public_url=fleet[0].public_url)
+        assert (await caller.ask()).is_challenge
+        yield caller
+
+
+async def _send(caller, *requests):
+    """Each of these fields to its server, all at once."""
+    sent = (caller.http.get(f"{server.url}/resource", headers=fields) for server, fields in requests)
+    return await asyncio.gather(*sent)
 
 
 def _statuses(answers):
@@ -45,16 +32,15 @@ def _statuses(answers):
 
 @pytest.mark.requirement("R-9-07", "R-11.1-03")
 async def test_a_nonce_from_one_server_works_at_once_on_the_other(fleet, caller):
-    nonce = await caller.learn_nonce(fleet[0])
-    answers = await asyncio.gather(*(caller.ask(fleet[1], caller.headers(nonce)) for _ in range(50)))
+    answers = await _send(caller, *((fleet[1], caller.signed()) for _ in range(50)))
     assert _statuses(answers) == {200: 50}
 
 
 @pytest.mark.requirement("R-11.1-04")
 @pytest.mark.parametrize("turn", range(5), ids="turn {}".format)
 async def test_a_proof_sent_two_hundred_times_at_once_to_both_servers_passes_once(fleet, caller, turn):
-    headers = caller.headers(await caller.learn_nonce(fleet[0]))
-    answers = await asyncio.gather(*(caller.ask(fleet[copy % 2], headers) for copy in range(COPIES)))
+    fields = caller.signed()
+    answers = await _send(caller, *((fleet[copy % 2], fields) for copy in range(COPIES)))
     assert _statuses(answers) == {200: 1, 401: COPIES - 1}
     challenges = {answer.headers["www-authenticate"] for answer in answers if answer.status_code == 401}
     assert [challenge.split(",")[0] for challenge in challenges] == ['DPoP error="invalid_dpop_proof"']
@@ -62,15 +48,12 @@ async def test_a_proof_sent_two_hundred_times_at_once_to_both_servers_passes_onc
 
 @pytest.mark.requirement("R-9-07", "R-11.1-04")
 async def test_nonces_and_used_proofs_outlive_a_restart_of_every_server(fleet, caller):
-    nonce = await caller.learn_nonce(fleet[0])
-    spent = caller.headers(nonce)
-    before = await caller.ask(fleet[0], spent)
+    used = caller.signed()
+    before = await _send(caller, (fleet[0], used))
     for server in fleet:
         server.stop()
     for server in fleet:
         server.start()
-    replayed = await asyncio.gather(*(caller.ask(server, spent) for server in fleet))
-    fresh = await asyncio.gather(*(caller.ask(server, caller.headers(nonce)) for server in fleet * 10))
-    assert before.status_code == 200
-    assert _statuses(replayed) == {401: 2}
-    assert _statuses(fresh) == {200: 20}
+    replayed = await _send(caller, *((server, used) for server in fleet))
+    fresh = await _send(caller, *((server, caller.signed()) for server in fleet * 10))
+    assert [_statuses(answers) for answers in (before, replayed, fresh)] == [{200: 1}, {401: 2}, {200: 20}]

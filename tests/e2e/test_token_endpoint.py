@@ -2,9 +2,6 @@
 
 import base64
 import hashlib
-import json
-import subprocess
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -17,7 +14,6 @@ from dpop_asgi.testing import Client
 from tests.support.load import HANGS_AFTER
 from tests.support.processes import AuthorizationServer, ResourceServer
 
-CLIENTS = Path(__file__).parent / "clients"
 REDIRECT = "http://127.0.0.1:9000/callback"
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -39,15 +35,11 @@ def servers():
 
 
 @pytest.mark.requirement("R-9-02", "R-9-03", "R-11.9-01")
-def test_oauth4webapi_uses_every_grant(servers, node):
+def test_oauth4webapi_uses_every_grant(servers, run_program):
     issuer, api = servers
     client = Client()
     job = {"issuer": issuer.url, "api": f"{api.url}/resource", "jwk": client.key.private_jwk, "redirect": REDIRECT}
-    program = subprocess.run(
-        [node, CLIENTS / "oauth4webapi-grants.mjs"], input=json.dumps(job), capture_output=True, text=True, check=False
-    )
-    assert program.returncode == 0, program.stderr
-    seen = json.loads(program.stdout)
+    seen = run_program("oauth4webapi-grants", **job)
     common = {"token_type": "dpop", "jkt": client.thumbprint}
     assert seen["answers"] == {
         "client credentials": {**common, "sub": "demo", "client_id": "demo", "scope": ["orders:read"]},

@@ -1,14 +1,15 @@
 """Redis in the forms in which it is run, and workers that use it, as real processes."""
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from dpop_asgi.testing import Issuer
 from tests.fence.crowd import PUBLIC_URL
-from tests.fence.flapping import FlappingProxy
+from tests.support.fault_proxy import ProxyThread
 from tests.support.nodes import Node
 from tests.support.processes import ResourceServer
 from tests.support.topologies import ClusterTopology, SentinelTopology, addresses
@@ -18,6 +19,8 @@ WORKERS = 4
 
 # Where it is about the workers' view of Redis, one for each view is enough.
 FEW = 2
+
+_IDENTITY = re.compile(rb"\b(run_id|master_replid):[0-9a-f]{40}")
 
 # A replica is told everything without the pauses that are meant for real networks.
 _QUICK = [("repl-diskless-sync", "no"), ("repl-ping-replica-period", "1")]
@@ -66,13 +69,19 @@ def without_info(binary: str, issuer: Issuer) -> Iterator[Stage]:
             yield stage
 
 
+def _posing_as(face: bytes) -> Callable[[bytes], bytes]:
+    """As `INFO` identifies a server."""
+    return lambda reply: _IDENTITY.sub(rb"\1:" + face, reply)
+
+
 @contextlib.contextmanager
 def flapping(binary: str, issuer: Issuer) -> Iterator[Stage]:
     """Two servers with the same data behind one address, as far as anyone can see who connects to it."""
     with contextlib.ExitStack() as running:
         node = running.enter_context(Node(binary))
+        faces = [running.enter_context(ProxyThread(node.port, alter=_posing_as(face * 40))) for face in (b"a", b"b")]
         # One for each worker: if their connections took turns, one might never see another server.
-        proxies = [running.enter_context(FlappingProxy(node.port, faces=[b"a" * 40, b"b" * 40])) for _ in range(FEW)]
+        proxies = [running.enter_context(ProxyThread(*(face.port for face in faces))) for _ in range(FEW)]
         yield running.enter_context(_staged(node, issuer, *(proxy.url for proxy in proxies)))
 
 
@@ -81,7 +90,7 @@ def flapping_for_one(binary: str, issuer: Issuer) -> Iterator[Stage]:
     """Two servers with data of their own behind one address, and a single worker: others would never agree."""
     with contextlib.ExitStack() as running:
         nodes = [running.enter_context(Node(binary)) for _ in range(2)]
-        proxy = running.enter_context(FlappingProxy(*(node.port for node in nodes)))
+        proxy = running.enter_context(ProxyThread(*(node.port for node in nodes)))
         yield running.enter_context(_staged(nodes, issuer, proxy.url))
 
 

@@ -4,7 +4,9 @@ import asyncio
 import resource
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Self
+from typing import Any, Self
+
+from tests.support.wire import request_bytes
 
 # Far beyond any promise: a request that takes so long hangs. A crowd waits for its turn on a busy machine.
 _PATIENCE = 300.0
@@ -28,8 +30,8 @@ class Connection(asyncio.Protocol):
         self._received = b""
         self._status: asyncio.Future[int] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: Any) -> None:
+        """Any: uvloop's transports are not asyncio's."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
@@ -44,12 +46,16 @@ class Connection(asyncio.Protocol):
         if self._status is not None and not self._status.done():
             self._status.set_exception(exc or ConnectionError("the server closed the connection"))
 
-    async def ask(self, request: bytes) -> int:
-        """The status of the answer."""
+    def send(self, request: bytes) -> asyncio.Future[int]:
+        """The status of the answer to come."""
         self._status = asyncio.get_running_loop().create_future()
         self._transport.write(request)
+        return self._status
+
+    async def ask(self, request: bytes) -> int:
+        """The status of the answer."""
         async with asyncio.timeout(_PATIENCE):
-            return await self._status
+            return await self.send(request)
 
     def close(self) -> None:
         self._transport.abort()
@@ -94,5 +100,4 @@ class Crowd:
 
 def request_for(path: str, port: int, fields: Mapping[str, str]) -> bytes:
     """A GET as it goes over the wire."""
-    lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *(f"{name}: {fields[name]}" for name in fields)]
-    return "\r\n".join([*lines, "", ""]).encode()
+    return request_bytes("GET", path, [("Host", f"127.0.0.1:{port}"), *fields.items()])

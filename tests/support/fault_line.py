@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,10 +47,12 @@ class Faults:
         lost_reply_ending: what the connection comes to then.
         reset_at: the next request with these bytes does not reach the server, and its connection is reset; once.
         replies_lost: how many.
+        alter: what becomes of the bytes of replies, also while all is well.
     """
 
     def __init__(self) -> None:
         self.replies_lost = 0
+        self.alter: Callable[[bytes], bytes] = bytes
         self.heal()
 
     def heal(self) -> None:
@@ -142,7 +145,7 @@ class Line:
                 self._loses_reply = False
                 self._faults.replies_lost += 1
                 way.end(self._faults.lost_reply_ending)
-            await way.forward(data, self._faults.replies)
+            await way.forward(self._faults.alter(data), self._faults.replies)
         way.tell_the_end(self._faults.replies)
 
 

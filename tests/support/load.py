@@ -3,9 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 
@@ -63,21 +64,22 @@ class SteadyClient:
     ) -> None:
         self.http = http
         self._origins = origins
-        self._client = Client()
-        self._token = issuer.access_token(self._client)
+        self.client = Client()
+        self.token = issuer.access_token(self.client)
         self._public_url = public_url
         self._learns_from_all = learns_from_all
         self.nonce: str | None = None
         self.answers: list[Answer] = []
 
-    def signed(self, origin: str | None = None) -> dict[str, str]:
-        """The fields of a request, with the newest nonce."""
+    def signed(self, origin: str | None = None, **changes: Any) -> dict[str, str]:
+        """The fields of a request, with the newest nonce unless it is changed."""
         uri = f"{self._public_url or origin or self._origins[0]}/resource"
-        return self._client.headers("GET", uri, self._token, nonce=self.nonce)
+        return self.client.headers("GET", uri, self.token, **{"nonce": self.nonce, **changes})
 
-    async def ask(self) -> Answer:
+    async def ask(self, fields: Mapping[str, str] | None = None) -> Answer:
+        """A request with a new proof, or with these fields."""
         origin, nonce = random.choice(self._origins), self.nonce
-        headers = self.signed(origin)
+        headers = self.signed(origin) if fields is None else fields
         asked_at = time.monotonic()
         response = await self.http.get(f"{origin}/resource", headers=headers)
         answer = Answer(asked_at, time.monotonic(), response.status_code, response.headers, nonce)

@@ -1,23 +1,19 @@
 """Process managers that fork or start several workers of the same app."""
 
 import asyncio
-import os
-import signal
-import sys
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import httpx2
 
 from dpop_asgi.testing import Issuer
 from tests.support.connections import Http
-from tests.support.processes import NO_ROTATION, PATIENCE, Process, answers, free_port, listens, wait_until
+from tests.support.processes import PATIENCE, ResourceServer
 
 APP = "tests.support.preloaded:app"
 WORKERS = 3
 
 GUNICORN = [
-    "-m",
     "gunicorn",
     APP,
     "--workers",
@@ -31,55 +27,30 @@ UVICORN_WORKER = [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker"]
 COMMANDS = {
     "gunicorn": UVICORN_WORKER,
     "gunicorn-asgi": [*GUNICORN, "--worker-class", "asgi"],
-    "uvicorn": ["-m", "uvicorn", APP, "--workers", str(WORKERS), "--port", "{port}"],
+    "uvicorn": ["uvicorn", APP, "--workers", str(WORKERS), "--port", "{port}"],
     # Not several workers, or not forked from one that has imported the app.
     "gunicorn, not preloaded": [part for part in UVICORN_WORKER if part != "--preload"],
     "gunicorn, one worker": [*UVICORN_WORKER, "--workers", "1"],
-    "uvicorn, one worker": ["-m", "uvicorn", APP, "--port", "{port}"],
-    "uvicorn, reloader": ["-m", "uvicorn", APP, "--reload", "--reload-dir", "tests/support", "--port", "{port}"],
+    "uvicorn, one worker": ["uvicorn", APP, "--port", "{port}"],
+    "uvicorn, reloader": ["uvicorn", APP, "--reload", "--reload-dir", "tests/support", "--port", "{port}"],
 }
 
 
-class Manager:
-    """One of `COMMANDS`; `settings` are the DPOP_* variables without the prefix."""
+class Manager(ResourceServer):
+    """One of `COMMANDS`, by name; `used` is whether it has served requests before it forks."""
+
+    patience = 3 * PATIENCE
 
     def __init__(self, name: str, issuer: Issuer, *, used: bool = False, **settings: Any) -> None:
-        self.port = free_port()
-        settings |= {"issuer": issuer.url, "audience": issuer.audience, "public_url": "https://api.example.com"}
-        settings |= {"nonce_period": NO_ROTATION}
-        self._command = [sys.executable, *(part.format(port=self.port) for part in COMMANDS[name])]
-        self._environment = {key: value for key, value in os.environ.items() if key != "WEB_CONCURRENCY"}
-        self._environment |= {f"DPOP_{key.upper()}": str(value) for key, value in settings.items()}
-        if used:
-            self._environment["PRELOADED_AND_USED"] = "yes"
+        super().__init__(issuer, public_url="https://api.example.com", **settings)
+        self._own_command = [part.format(port=self.port) for part in COMMANDS[name]]
+        self.variables = {"PRELOADED_AND_USED": "yes"} if used else {}
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> Self:
-        self._process = Process(self._command, environment=self._environment)
-        wait_until(self._answers, "it does not answer", patience=3 * PATIENCE)
-        return self
-
-    def __enter__(self) -> Self:
-        return self.start()
+    def _command(self) -> list[str]:
+        return self._own_command
 
     def running(self) -> bool:
-        return self._process.running()
-
-    def _answers(self) -> bool:
-        if not self.running():
-            raise RuntimeError(self.log)
-        return listens(self.port) and answers(f"{self.url}/public")
-
-    def __exit__(self, *_: object) -> None:
-        self._process.stop()
-        self._process.output.unlink(missing_ok=True)
-
-    @property
-    def log(self) -> str:
-        return self._process.log
+        return self._process is not None and self._process.running()
 
     async def ask_everybody(self, sign: Callable[[], dict[str, str]]) -> list[httpx2.Response]:
         """Send requests with these fields, until each worker has answered one."""
@@ -94,9 +65,6 @@ class Manager:
         async with Http() as http:
             url = f"{self.url}/resource"
             return await asyncio.gather(*(http.get(url, headers=sign()) for _ in range(10 * WORKERS)))
-
-    def stop(self) -> None:
-        self._process.stop(signal.SIGTERM)
 
 
 def answered_by(answer: httpx2.Response) -> int:

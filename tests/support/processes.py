@@ -187,10 +187,10 @@ class ResourceServer:
     """`uvicorn examples.resource_server:app` as a user starts it.
 
     `http` is the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or `asyncio`), `settings`
-    the DPOP_* variables without the prefix. Nonces do not rotate unless `settings` says how often.
+    the DPOP_* variables without the prefix, `variables` others. Nonces do not rotate unless `settings` says how often.
     """
 
-    example, open_path = "resource_server", "/public"
+    example, open_path, patience = "resource_server", "/public", PATIENCE
 
     def __init__(
         self,
@@ -210,6 +210,7 @@ class ResourceServer:
         self._workers = workers
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
         self._settings = {**usual, **settings}
+        self.variables: dict[str, str] = {}
         self._process: Process | None = None
 
     @property
@@ -219,8 +220,9 @@ class ResourceServer:
     def start(self) -> Self:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
         given = {f"DPOP_{name.upper()}": str(value) for name, value in self._settings.items()}
-        self._process = Process([sys.executable, "-m", *self._command()], environment={**kept, **given})
-        wait_until(self._answers, f"the {self.example} does not answer")
+        environment = {**kept, **given, **self.variables}
+        self._process = Process([sys.executable, "-m", *self._command()], environment=environment)
+        wait_until(self._answers, f"the {self.example} does not answer", patience=self.patience)
         return self
 
     def _command(self) -> list[str]:

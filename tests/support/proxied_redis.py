@@ -1,12 +1,10 @@
-"""A real Redis behind a fault proxy that runs in a thread, for tests whose own event loop stands still meanwhile."""
+"""A real Redis behind a fault proxy, for state machines."""
 
 import asyncio
-import threading
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 from dpop_asgi import RedisStore, StoreError
-from tests.support.fault_proxy import FaultProxy
+from tests.support.fault_proxy import FaultProxy, ProxyThread
 from tests.support.flaky_store import HEALTHY, Fault, slot_of
 from tests.support.processes import PATIENCE, RedisServer
 
@@ -17,41 +15,6 @@ _TIMEOUT = 10.0
 # test take longer for what it does before the clock goes on, Redis would have forgotten the proof before its death.
 _LONG = 3600.0
 _AWAY = Fault("refuse", frozenset({"nonce", "proof"}))
-
-
-class ProxyThread:
-    """A `FaultProxy` with an event loop of its own."""
-
-    def __init__(self, port: int) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._proxy = FaultProxy(port)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._run(self._proxy.__aenter__())
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._run(self._proxy.__aexit__())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PATIENCE)
-        self._loop.close()
-
-    @property
-    def url(self) -> str:
-        return self._proxy.url
-
-    def tell(self, change: Callable[[FaultProxy], object]) -> None:
-        """Change what it does, in its own loop."""
-
-        async def told() -> None:
-            change(self._proxy)
-
-        self._run(told())
-
-    def _run(self, coroutine: Any) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
 
 
 class ProxiedRedis:
