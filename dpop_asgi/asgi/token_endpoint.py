@@ -1,6 +1,5 @@
 """The authorization server's half: DPoP at its token and PAR endpoints (RFC 9449 §5, §8, §10.1)."""
 
-import logging
 from collections.abc import Iterable
 from functools import partial
 
@@ -8,16 +7,15 @@ from starlette.requests import HTTPConnection
 
 from dpop_asgi.asgi.headers import with_exposure, with_nonce, without
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
+from dpop_asgi.asgi.rejection_log import RejectionLog
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
 from dpop_asgi.asgi.request_path import all_views, root_path_inside
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
-from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
+from dpop_asgi.core.challenge import ErrorResponse, token_error
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.options import is_plain_function, require
 from dpop_asgi.errors import DPoPError, Refusal
 from dpop_asgi.proof_verifier import CheckedProof, ProofVerifier
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # The scope key of the `CheckedProof`, or of `None` for a request without a proof.
 _PROOF_KEY = "dpop_asgi.verified_proof"
@@ -70,6 +68,7 @@ class TokenEndpointDPoP:
         self.app = app
         self._root_path = root_path_inside(app)
         self._verifier = verifier
+        self._log = RejectionLog()
         self._required = required
         self._record_later = record_later
         self._target_uri = target_uri or (
@@ -91,7 +90,7 @@ class TokenEndpointDPoP:
         return not self._paths or any(path.rstrip("/\n") in self._paths for path in views)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = _Response(scope, send, self._verifier)
+        response = _Response(scope, send, self._verifier, self._log)
         try:
             if self._required or any(name == b"dpop" for name, _ in scope["headers"]):
                 target_uri = partial(self._target_uri, scope)
@@ -159,11 +158,12 @@ class _Response:
         proof: the proof of the request, once it is accepted.
     """
 
-    def __init__(self, scope: Scope, send: Send, verifier: ProofVerifier) -> None:
+    def __init__(self, scope: Scope, send: Send, verifier: ProofVerifier, log: RejectionLog) -> None:
         self.proof: CheckedProof | None = None
         self._scope = scope
         self._send = send
         self._verifier = verifier
+        self._log = log
         self._started = False
         self._replaced = False
 
@@ -193,15 +193,10 @@ class _Response:
         return not has_other_errors(error)
 
     async def _rendered(self, error: DPoPError) -> ErrorResponse:
-        if isinstance(error, Refusal):
-            reason = error.reason.value
-            logger.info("rejected: %s%.1900s", reason, error.facts, extra={"dpop_reason": reason})
-            try:
-                return token_error(error, nonce=await self._verifier.challenge_nonce(error))
-            except DPoPError as store_error:
-                error = store_error
-        logger.info("unavailable: %s", error)
-        return unavailable()
+        return await self._log.response_to(error, self._scope, self._error_response)
+
+    async def _error_response(self, refusal: Refusal) -> ErrorResponse:
+        return token_error(refusal, nonce=await self._verifier.challenge_nonce(refusal))
 
     async def _replace(self, response: ErrorResponse) -> None:
         self._replaced = True
