@@ -47,7 +47,10 @@ def test_every_name_that_is_imported_into_the_package_is_public():
         for name, value in vars(dpop_asgi).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert names == set(dpop_asgi.__all__)
+    assert names | set(dpop_asgi._MODULES) == set(dpop_asgi.__all__)
+    assert set(dir(dpop_asgi)) >= set(dpop_asgi.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'RedisStor'"):
+        dpop_asgi.RedisStor  # noqa: B018
 
 
 def test_the_version_is_the_newest_of_the_changelog_or_not_yet_there():
@@ -74,6 +77,27 @@ def _imported_by(statement):
 @pytest.mark.parametrize("module", ["dpop_asgi", "dpop_asgi.settings", "dpop_asgi.client", "dpop_asgi.testing"])
 def test_what_only_extras_bring_is_not_imported(module):
     assert {name.partition(".")[0] for name in _imported_by(f"import {module}")} & set(EXTRAS) == set()
+
+
+# What importing takes longest.
+HEAVY = ("redis", "hiredis", "httpx2", "httpcore2", "opentelemetry", "fastapi", "mcp", "typer", "uvicorn")
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        pytest.param("import dpop_asgi", set(), id="the-package"),
+        pytest.param(
+            "from dpop_asgi import Authenticator, DPoPMiddleware, MemoryStore", set(), id="what-needs-neither"
+        ),
+        pytest.param("import dpop_asgi.starlette, dpop_asgi.asgi.token_endpoint", set(), id="adapters"),
+        pytest.param("from dpop_asgi import JWTVerifier", {"httpx2", "httpcore2"}, id="a-verifier-that-fetches"),
+        pytest.param("from dpop_asgi import RedisStore", {"redis", "hiredis", "opentelemetry"}, id="redis"),
+    ],
+)
+def test_redis_and_httpx2_are_imported_when_they_are_used(statement, heavy):
+    """N25: they are two thirds of the time and a third of the memory. redis-py imports OpenTelemetry if it is there."""
+    assert {name.partition(".")[0] for name in _imported_by(statement)} & set(HEAVY) <= heavy
 
 
 def test_a_server_does_not_import_the_client():
