@@ -3,6 +3,10 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from dpop_asgi.cli.app import app
 
 
 def run(*command):
@@ -14,6 +18,19 @@ def test_the_help_names_the_commands():
     assert helped.returncode == 0
     assert "demo" in helped.stdout
     assert "--version" in helped.stdout
+
+
+def _commands(group, *path):
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from _commands(command, *path, name)
+
+
+@pytest.mark.parametrize("command", [*_commands(get_command(app))], ids=" ".join)
+def test_help_fits_a_terminal_of_80_columns(command):
+    helped = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80"})
+    assert helped.exit_code == 0
+    assert [line for line in helped.output.splitlines() if len(line) > 80] == []
 
 
 def test_the_help_of_the_demo_names_its_options():

@@ -1,8 +1,11 @@
 """Wrong configuration is a ValueError that names the option, when the verifier is made."""
 
+from collections.abc import Iterable
+from typing import get_args, get_origin, get_type_hints
+
 import pytest
 
-from dpop_asgi import JWTVerifier, TrustedIssuer
+from dpop_asgi import IntrospectionVerifier, JWTVerifier, ProofPolicy, TrustedIssuer
 from dpop_asgi.testing import Issuer
 
 KEYS = {"keys": []}
@@ -130,3 +133,27 @@ def test_an_option_that_would_have_no_effect_on_several_issuers_is_rejected(opti
     """`algorithms` was ignored without a word, so RS256 went on being accepted."""
     with pytest.raises(ValueError, match=f"^{option}: must be set in each TrustedIssuer"):
         JWTVerifier(issuers=[ONE], **{option: value})
+
+
+@pytest.mark.parametrize(
+    ("made", "option"),
+    [
+        *((made, option) for made in (JWTVerifier, TrustedIssuer) for option in ("audience", "algorithms", "types")),
+        (IntrospectionVerifier, "audience"),
+        (ProofPolicy, "algorithms"),
+    ],
+)
+def test_the_types_accept_the_lists_that_run(made, option):
+    """N25: `audience=["a", "b"]` ran, and was a type error."""
+    hint = get_type_hints(made.__init__)[option]
+    kinds = [get_origin(each) for each in (hint, *get_args(hint))]
+    assert any(kind is not None and issubclass(kind, Iterable) and issubclass(list, kind) for kind in kinds)
+
+
+def test_lists_are_kept_as_they_were():
+    lists = {"audience": ["a"], "algorithms": ["ES256"], "types": ["at+jwt", None]}
+    issuer = TrustedIssuer("https://id.example", **lists)
+    assert JWTVerifier(issuer="https://id.example", **lists).audiences == ("a",)
+    for values in lists.values():
+        values.clear()
+    assert (issuer.audience, issuer.algorithms, issuer.types) == (("a",), ("ES256",), ("at+jwt", None))
