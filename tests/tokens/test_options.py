@@ -152,7 +152,7 @@ def test_the_types_accept_the_lists_that_run(made, option):
 
 def test_lists_are_kept_as_they_were():
     lists = {"audience": ["a"], "algorithms": ["ES256"], "types": ["at+jwt", None]}
-    issuer = TrustedIssuer("https://id.example", **lists)
+    issuer = TrustedIssuer(issuer="https://id.example", **lists)
     assert JWTVerifier(issuer="https://id.example", **lists).audiences == ("a",)
     for values in lists.values():
         values.clear()
