@@ -38,6 +38,7 @@ _ATTACKS: Mapping[Reason, str] = MappingProxyType(
         Reason.BOUND_TOKEN_AS_BEARER: "A client sends its bound token as Bearer, or someone else does",
     }
 )
+NOTEWORTHY = _MISTAKES.keys() | _ATTACKS.keys()
 
 
 @dataclass(slots=True)
@@ -61,11 +62,8 @@ class LogWarnings:
         self._minutes: dict[Reason, _Minute] = {}
 
     def about(self, refusal: Refusal) -> str:
-        """The end of the log line, if it is a warning; otherwise empty."""
-        reason = refusal.reason
-        if reason not in _MISTAKES and reason not in _ATTACKS:
-            return ""
-        now = self._clock()
+        """The end of the log line of a `NOTEWORTHY` rejection, if it is a warning; otherwise empty."""
+        reason, now = refusal.reason, self._clock()
         minute = self._minutes.get(reason)
         others = 0
         if minute is None or now >= minute.ends:

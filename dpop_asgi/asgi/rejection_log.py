@@ -1,12 +1,10 @@
 """Logs why a request is rejected, and which request it is."""
 
 import logging
-from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from dpop_asgi.asgi.interface import Scope
-from dpop_asgi.asgi.log_warnings import LogWarnings
-from dpop_asgi.core.challenge import ErrorResponse, unavailable
+from dpop_asgi.asgi.log_warnings import NOTEWORTHY, LogWarnings
 from dpop_asgi.errors import DPoPError, Facts, Reason, Refusal
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
@@ -25,45 +23,32 @@ class RejectionLog:
     def __init__(self) -> None:
         self._warnings = LogWarnings()
 
-    async def response_to(
-        self,
-        error: DPoPError,
-        scope: Scope,
-        render: Callable[[Refusal], Awaitable[ErrorResponse]],
-        *,
-        client_id: str | None = None,
-    ) -> ErrorResponse:
-        """Log `error`, and render the response to it: 503 if the store or the issuer is unavailable.
+    def rejected(self, refusal: Refusal, scope: Scope, client_id: str | None = None) -> None:
+        """Log why a request is rejected.
 
         Args:
-            error: why the request is rejected.
+            refusal: why.
             scope: of the request.
-            render: renders a rejection. If the store can't tell the nonce for it, the response is 503.
             client_id: of the verified token.
         """
-        if isinstance(error, Refusal):
-            self._log_refusal(error, scope, client_id)
-            try:
-                return await render(error)
-            except DPoPError as store_error:
-                error = store_error
-        _log(logging.INFO, "unavailable: %s%s%s%s", (error, "", ""), scope, client_id)
-        return unavailable()
-
-    def _log_refusal(self, refusal: Refusal, scope: Scope, client_id: str | None) -> None:
-        reason, advice = refusal.reason, self._warnings.about(refusal)
+        reason = refusal.reason
+        advice = self._warnings.about(refusal) if reason in NOTEWORTHY else ""
         level = logging.WARNING if advice else logging.DEBUG if reason in _ORDINARY else logging.INFO
-        # Truncated: the facts may contain two URIs of 8 KB, and many collectors drop or split lines over 2 KB.
-        parts = reason.value, refusal.facts, advice
-        _log(level, "rejected: %s%s%.1000s%s", parts, scope, client_id, dpop_reason=reason.value)
+        if logger.isEnabledFor(level):
+            # Truncated: the facts may contain two URIs of 8 KB, and many collectors drop or split lines over 2 KB.
+            parts = reason.value, refusal.facts, advice
+            _log(level, "rejected: %s%s%.1000s%s", parts, scope, client_id, dpop_reason=reason.value)
+
+    def unavailable(self, error: DPoPError, scope: Scope, client_id: str | None = None) -> None:
+        """Log that a request gets a 503. Arguments as above."""
+        if logger.isEnabledFor(logging.INFO):
+            _log(logging.INFO, "unavailable: %s%s", (error,), scope, client_id)
 
 
 def _log(
     level: int, message: str, parts: tuple[object, ...], scope: Scope, client_id: str | None, **extra: object
 ) -> None:
     """Log the `parts`, and after the first of them which request it is; in attributes of the record, too."""
-    if not logger.isEnabledFor(level):
-        return
     request = {name: _printable(value) for name, value in _described(scope, client_id).items() if value}
     extra |= {f"dpop_{name}": request.get(name) for name in ("client", "path", "peer")}
     logger.log(level, message, parts[0], Facts(request), *parts[1:], extra=extra)

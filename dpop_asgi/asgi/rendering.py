@@ -1,12 +1,10 @@
 """The response to a rejection: logged, with a current nonce, or 503 if there is none."""
 
-from functools import partial
-
 from dpop_asgi.asgi.interface import Scope
 from dpop_asgi.asgi.metadata_endpoint import MetadataEndpoint
 from dpop_asgi.asgi.rejection_log import RejectionLog
 from dpop_asgi.authenticator import Authenticator
-from dpop_asgi.core.challenge import UNAUTHORIZED, Challenger, ErrorResponse, status_of
+from dpop_asgi.core.challenge import UNAUTHORIZED, Challenger, ErrorResponse, status_of, unavailable
 from dpop_asgi.core.policy import Scheme
 from dpop_asgi.errors import DPoPError, Refusal
 
@@ -48,16 +46,15 @@ class Renderer:
             scope: of the request.
             client_id: of the verified token.
         """
-        return await self._log.response_to(
-            error,
-            scope,
-            partial(self._rendered, scheme, accepts_bearer, scope),
-            client_id=client_id,
-        )
-
-    async def _rendered(self, scheme: Scheme, accepts_bearer: bool, scope: Scope, refusal: Refusal) -> ErrorResponse:  # noqa: FBT001 - see `Render`
-        challenged = status_of(refusal) == UNAUTHORIZED
-        nonce = await self._authenticator.challenge_nonce(refusal) if challenged else None
-        challenger = self._challenger if accepts_bearer else self._without_bearer
-        parameters = self._metadata.parameters_for(scope)
-        return challenger.response_to(refusal, scheme=scheme, nonce=nonce, parameters=parameters)
+        if isinstance(error, Refusal):
+            self._log.rejected(error, scope, client_id)
+            try:
+                challenged = status_of(error) == UNAUTHORIZED
+                nonce = await self._authenticator.challenge_nonce(error) if challenged else None
+                challenger = self._challenger if accepts_bearer else self._without_bearer
+                parameters = self._metadata.parameters_for(scope)
+                return challenger.response_to(error, scheme=scheme, nonce=nonce, parameters=parameters)
+            except DPoPError as store_error:
+                error = store_error
+        self._log.unavailable(error, scope, client_id)
+        return unavailable()

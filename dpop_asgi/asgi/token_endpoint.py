@@ -11,7 +11,7 @@ from dpop_asgi.asgi.rejection_log import RejectionLog
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
 from dpop_asgi.asgi.request_path import all_views, root_path_inside
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
-from dpop_asgi.core.challenge import ErrorResponse, token_error
+from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.options import is_plain_function, require
 from dpop_asgi.errors import DPoPError, Refusal
@@ -193,10 +193,14 @@ class _Response:
         return not has_other_errors(error)
 
     async def _rendered(self, error: DPoPError) -> ErrorResponse:
-        return await self._log.response_to(error, self._scope, self._error_response)
-
-    async def _error_response(self, refusal: Refusal) -> ErrorResponse:
-        return token_error(refusal, nonce=await self._verifier.challenge_nonce(refusal))
+        if isinstance(error, Refusal):
+            self._log.rejected(error, self._scope)
+            try:
+                return token_error(error, nonce=await self._verifier.challenge_nonce(error))
+            except DPoPError as store_error:
+                error = store_error
+        self._log.unavailable(error, self._scope)
+        return unavailable()
 
     async def _replace(self, response: ErrorResponse) -> None:
         self._replaced = True
