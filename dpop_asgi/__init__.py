@@ -1,5 +1,8 @@
 """DPoP (RFC 9449) for OAuth resource servers on ASGI: proofs, nonces, replay protection, challenges."""
 
+import importlib
+import typing
+
 from dpop_asgi.asgi.middleware import DPoPMiddleware
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.asgi.token_endpoint import TokenEndpointDPoP, dpop_from, record_proof
@@ -34,11 +37,13 @@ from dpop_asgi.proof_verifier import CheckedProof, ProofVerifier, VerifiedProof
 from dpop_asgi.revocation import Revocations
 from dpop_asgi.starlette import caller_from
 from dpop_asgi.stores.memory import MemoryStore
-from dpop_asgi.stores.redis.store import RedisStore
-from dpop_asgi.tokens.by_shape import TokensByShape
-from dpop_asgi.tokens.introspection import IntrospectionVerifier
-from dpop_asgi.tokens.jwt import JWTVerifier
-from dpop_asgi.tokens.trusted_issuer import TrustedIssuer
+
+if typing.TYPE_CHECKING:
+    from dpop_asgi.stores.redis.store import RedisStore
+    from dpop_asgi.tokens.by_shape import TokensByShape
+    from dpop_asgi.tokens.introspection import IntrospectionVerifier
+    from dpop_asgi.tokens.jwt import JWTVerifier
+    from dpop_asgi.tokens.trusted_issuer import TrustedIssuer
 
 __version__ = "0.2.0"
 
@@ -90,3 +95,26 @@ __all__ = [
     "record_proof",
     "requested_key",
 ]
+
+# Imported when first used: redis and httpx2 take longer to import than all the rest.
+_MODULES = {
+    "IntrospectionVerifier": "tokens.introspection",
+    "JWTVerifier": "tokens.jwt",
+    "RedisStore": "stores.redis.store",
+    "TokensByShape": "tokens.by_shape",
+    "TrustedIssuer": "tokens.trusted_issuer",
+}
+
+# Hidden from type checkers, which would take any name for one of these.
+if not typing.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg, name=name)
+        value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -146,6 +146,7 @@ class Authenticator(ProofState):
             nonce = await self._nonces.check(proof.claims.get("nonce"), now, client=proof.header.segment)  # 4
         thumbprint = proof.verify_signature()  # 5
         token = self._verifier.cached_token(token_hash) or await self._verified(credentials, seen)  # 6
+        request.client_id = token.client_id
         if seen is not None:
             seen.nonce, seen.token = nonce, token
         check_binding(token, thumbprint)  # 7
@@ -171,6 +172,7 @@ class Authenticator(ProofState):
         if self.mode == "required" or not (needed is None or needed.bearer):
             raise InvalidToken(Reason.BEARER_NOT_ACCEPTED)
         token = await self._verified(credentials, seen)
+        request.client_id = token.client_id
         if seen is not None:
             seen.token = token
         check_unbound(token)

@@ -4,8 +4,7 @@ import logging
 import time
 
 from dpop_asgi.errors import DPoPError, StoreError, StoreUnavailable
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.outage_log import OutageLog
 
 # One lost call may be a hiccup; three in a row, each after its full deadline, are an outage.
 _FAILURES_TO_OPEN = 3
@@ -25,7 +24,10 @@ class CircuitBreaker:
 
     def __init__(self, name: str, *, timeout: float, logs: bool = True) -> None:
         self._name = name
-        self._logs = logs
+        begins = (
+            f"{name} failed {_FAILURES_TO_OPEN} times in a row, circuit breaker open; requests that need it get 503"
+        )
+        self._log = OutageLog(begins, f"{name} has recovered") if logs else None
         self._probe_seconds = max(timeout, _PROBE_EVERY_SECONDS)
         self._failures = 0
         self._next_probe = 0.0
@@ -55,17 +57,15 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         """Record that a call succeeded."""
-        if self.is_open and self._logs:
-            logger.warning("%s has recovered", self._name)
         self._failures = 0
+        if self._log is not None:
+            self._log.succeeded()
 
     def failed(self, failure: DPoPError) -> None:
         """Record that a call failed. While the circuit breaker is open, calls fail with the same type of error."""
         self._failures += 1
         self._error_type = type(failure)
-        if self._failures == _FAILURES_TO_OPEN and self._logs:
-            logger.error(
-                "%s failed %d times in a row, circuit breaker open: %s", self._name, _FAILURES_TO_OPEN, failure
-            )
         if self.is_open:
             self._next_probe = time.monotonic() + _PROBE_EVERY_SECONDS
+            if self._log is not None:
+                self._log.failed(failure, level=logging.ERROR)

@@ -58,7 +58,7 @@ class IssuerUnavailable(DPoPError):
     """The issuer's keys, or its response about a token, are not known and can't be fetched now. The response is 503."""
 
 
-class _Facts(dict[str, object]):
+class Facts(dict[str, object]):
     """Names and values for a line of a log, each after a space. JSON, so that what clients send can't forge a line."""
 
     def __str__(self) -> str:
@@ -82,7 +82,7 @@ class Refusal(DPoPError):
     def __init__(self, reason: Reason, **facts: object) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.facts: dict[str, object] = _Facts(facts)
+        self.facts: dict[str, object] = Facts(facts)
 
     @property
     def description(self) -> str:

@@ -110,7 +110,8 @@ def start_of_a_slot(clock):
 @pytest.fixture
 def breaker_clock(monkeypatch, clock):
     """The clock of circuit breakers, moved by hand; the event loop keeps its own."""
-    monkeypatch.setattr("dpop_asgi.circuit_breaker.time", SimpleNamespace(monotonic=clock))
+    for module in ("circuit_breaker", "outage_log"):
+        monkeypatch.setattr(f"dpop_asgi.{module}.time", SimpleNamespace(monotonic=clock))
     return clock
 
 

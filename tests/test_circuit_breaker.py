@@ -73,10 +73,14 @@ def test_calls_are_turned_away_for_what_was_last_seen(probed, kind):
     assert type(turned_away.value) is kind
 
 
-def test_each_change_is_logged_once(breaker, caplog):
+def test_each_change_is_logged_once_and_an_outage_again_each_minute(breaker, breaker_clock, caplog):
+    """N14: with what callers get."""
     with caplog.at_level(logging.DEBUG, "dpop_asgi"):
-        _fail(breaker, 10)
+        for _ in range(8):
+            _fail(breaker, 10)
+            breaker_clock.advance(15.0)
         breaker.succeeded()
         breaker.succeeded()
-    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
-    assert "connection refused" in caplog.messages[0]
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "WARNING"]
+    assert ["get 503: connection refused" in message for message in caplog.messages] == [True, True, False]
+    assert [message.startswith("still: ") for message in caplog.messages] == [False, True, False]

@@ -83,7 +83,8 @@ async def test_during_an_outage_all_workers_rotate_to_the_same_nonces_for_the_pr
     clock.advance(1)
     assert await offered(fleet[0], clock) is not None
     about_one = [record.message.split(":")[1].split(",")[0].strip() for record in caplog.records]
-    assert about_one == ["the store is unavailable"] * 2 + ["the store has recovered"]
+    without = ["the store fails and there are none in memory"] * 2
+    assert about_one == ["the store fails"] * 2 + without + ["the store has recovered"]
 
 
 async def test_after_the_outage_the_window_fills_up_again(clock, store, worker):
@@ -97,6 +98,30 @@ async def test_after_the_outage_the_window_fills_up_again(clock, store, worker):
     store.down = True
     clock.advance(4 * PERIOD)
     assert await offered(worker, clock) is not None
+
+
+async def test_the_log_says_what_callers_get(breaker_clock, clock, caplog):
+    """N14: as long as there are nonces in memory, and when there are none; and again each minute."""
+    store = CountingStore(clock, down=True)
+    worker = window_over(store, clock)
+    for seconds in (0, 1, 60):
+        clock.advance(seconds)
+        with pytest.raises(StoreError):
+            await worker.ensure(clock())
+    store.down = False
+    clock.advance(1)
+    await worker.ensure(clock())
+    store.down = True
+    for _ in range(9):
+        clock.advance(PERIOD)
+        with contextlib.suppress(StoreError):
+            await worker.ensure(clock())
+        await settle()
+    said = [(record.levelname, record.message.split(": ", 1)[1].partition(",")[0]) for record in caplog.records]
+    none = "the store fails and there are none in memory"
+    assert said[:3] == [("ERROR", none), ("ERROR", f"nonces: {none}"), ("WARNING", "the store has recovered")]
+    assert said[3] == ("WARNING", "the store fails")
+    assert ("ERROR", none) in said[4:]
 
 
 async def test_during_an_outage_the_store_is_not_asked_with_every_request(clock, store, worker):

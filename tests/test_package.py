@@ -28,13 +28,14 @@ OLD_FASTAPI = "import fastapi.routing; del fastapi.routing.iter_route_contexts; 
 
 
 def test_the_public_names_are_sorted_and_all_that_is_imported_and_each_says_what_it_is():
-    public = {
-        name: value
-        for name, value in vars(dpop_asgi).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
-    }
+    imported = {name for name, value in vars(dpop_asgi).items() if not isinstance(value, ModuleType)}
+    public = {name for name in imported if not name.startswith("_")} | set(dpop_asgi._MODULES)
     assert dpop_asgi.__all__ == sorted(public)
-    assert [name for name, value in public.items() if isinstance(value, type) and not value.__doc__] == []
+    assert set(dir(dpop_asgi)) >= public
+    values = {name: getattr(dpop_asgi, name) for name in public}
+    assert [name for name, value in values.items() if isinstance(value, type) and not value.__doc__] == []
+    with pytest.raises(AttributeError, match="has no attribute 'RedisStor'"):
+        dpop_asgi.RedisStor  # noqa: B018
 
 
 def test_the_version_is_the_newest_of_the_changelog_or_not_yet_there():
@@ -65,6 +66,27 @@ def test_what_only_extras_bring_is_not_imported_nor_the_client_by_a_server(modul
     if module == "settings":
         assert "dpop_asgi.authenticator" in imported
         assert [name for name in imported if name.startswith("dpop_asgi.client")] == []
+
+
+# What importing takes longest.
+HEAVY = ("redis", "hiredis", "httpx2", "httpcore2", "opentelemetry", "fastapi", "mcp", "typer", "uvicorn")
+
+
+@pytest.mark.parametrize(
+    ("statement", "heavy"),
+    [
+        pytest.param("import dpop_asgi", set(), id="the-package"),
+        pytest.param(
+            "from dpop_asgi import Authenticator, DPoPMiddleware, MemoryStore", set(), id="what-needs-neither"
+        ),
+        pytest.param("import dpop_asgi.starlette, dpop_asgi.asgi.token_endpoint", set(), id="adapters"),
+        pytest.param("from dpop_asgi import JWTVerifier", {"httpx2", "httpcore2"}, id="a-verifier-that-fetches"),
+        pytest.param("from dpop_asgi import RedisStore", {"redis", "hiredis", "opentelemetry"}, id="redis"),
+    ],
+)
+def test_redis_and_httpx2_are_imported_when_they_are_used(statement, heavy):
+    """N25: they are two thirds of the time and a third of the memory. redis-py imports OpenTelemetry if it is there."""
+    assert {name.partition(".")[0] for name in _imported_by(statement)} & set(HEAVY) <= heavy
 
 
 def test_the_package_is_marked_as_typed():

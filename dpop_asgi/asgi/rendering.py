@@ -1,16 +1,12 @@
 """The response to a rejection: logged, with a current nonce, or 503 if there is none."""
 
-import logging
-
 from dpop_asgi.asgi.interface import Scope
 from dpop_asgi.asgi.metadata_endpoint import MetadataEndpoint
-from dpop_asgi.asgi.usual_mistakes import MISTAKES, UsualMistakes
+from dpop_asgi.asgi.rejection_log import RejectionLog
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.challenge import UNAUTHORIZED, Challenger, ErrorResponse, status_of, unavailable
 from dpop_asgi.core.policy import Scheme
 from dpop_asgi.errors import DPoPError, Refusal
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 
 class Renderer:
@@ -27,7 +23,7 @@ class Renderer:
 
     def __init__(self, authenticator: Authenticator, *, realm: str, metadata: MetadataEndpoint) -> None:
         self._metadata = metadata
-        self._mistakes = UsualMistakes()
+        self._log = RejectionLog()
         self._authenticator = authenticator
         algorithms = authenticator.proof_policy.algorithms
         self._challenger = Challenger(algorithms=algorithms, mode=authenticator.mode, realm=realm)
@@ -39,6 +35,7 @@ class Renderer:
         scheme: Scheme,
         accepts_bearer: bool,  # noqa: FBT001 - see `Render`
         scope: Scope,
+        client_id: str | None = None,
     ) -> ErrorResponse:
         """The response to `error`.
 
@@ -47,14 +44,10 @@ class Renderer:
             scheme: under which the access token was sent.
             accepts_bearer: whether the route accepts what the authenticator's mode does.
             scope: of the request.
+            client_id: of the verified token.
         """
         if isinstance(error, Refusal):
-            advice = self._mistakes.advice_on(error) if error.reason in MISTAKES else ""
-            level = logging.WARNING if advice else logging.INFO
-            if logger.isEnabledFor(level):
-                # Truncated: the facts may contain two URIs of 8 KB, and many collectors drop or split lines over 2 KB.
-                reason = error.reason.value
-                logger.log(level, "rejected: %s%.1600s%s", reason, error.facts, advice, extra={"dpop_reason": reason})
+            self._log.rejected(error, scope, client_id)
             try:
                 challenged = status_of(error) == UNAUTHORIZED
                 nonce = await self._authenticator.challenge_nonce(error) if challenged else None
@@ -63,5 +56,5 @@ class Renderer:
                 return challenger.response_to(error, scheme=scheme, nonce=nonce, parameters=parameters)
             except DPoPError as store_error:
                 error = store_error
-        logger.info("unavailable: %s", error)
+        self._log.unavailable(error, scope, client_id)
         return unavailable()

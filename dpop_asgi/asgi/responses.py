@@ -18,8 +18,9 @@ _SERVER_ERROR = 500
 _POLICY_VIOLATION = 1008
 _TRY_AGAIN_LATER = 1013
 
-# The response to a rejection, for the scheme that the client used; `False` where Bearer isn't accepted; the scope.
-Render = Callable[[DPoPError, Scheme, bool, Scope], Awaitable[ErrorResponse]]
+# The response to a rejection, for the scheme that the client used; `False` where Bearer isn't accepted; the scope; the
+# client, once its token is verified.
+Render = Callable[[DPoPError, Scheme, bool, Scope, str | None], Awaitable[ErrorResponse]]
 
 
 class _State(Enum):
@@ -69,7 +70,7 @@ class _Responder(Gate, ABC):
     async def response_to(self, rejection: DPoPError) -> ErrorResponse:
         """The response to a rejection, whether the middleware or the app raised it."""
         accepts_bearer = self.needed is None or self.needed.bearer
-        response = await self._render(rejection, self._scheme(), accepts_bearer, self._scope)
+        response = await self._render(rejection, self._scheme(), accepts_bearer, self._scope, self.request.client_id)
         if self._state is _State.WAITING:
             self._state = _State.RENDERED
         return response

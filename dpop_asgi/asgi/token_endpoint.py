@@ -1,6 +1,5 @@
 """The authorization server's half: DPoP at its token and PAR endpoints (RFC 9449 §5, §8, §10.1)."""
 
-import logging
 from collections.abc import Iterable
 from functools import partial
 
@@ -9,6 +8,7 @@ from starlette.requests import HTTPConnection
 from dpop_asgi.asgi.headers import with_exposure, with_nonce, without
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
 from dpop_asgi.asgi.public_paths import checked_paths
+from dpop_asgi.asgi.rejection_log import RejectionLog
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
 from dpop_asgi.asgi.request_path import all_views, root_path_inside
 from dpop_asgi.asgi.start_line import log_start
@@ -18,8 +18,6 @@ from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.options import is_plain_function, require
 from dpop_asgi.errors import DPoPError, Refusal
 from dpop_asgi.proof_verifier import CheckedProof, ProofVerifier
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # The scope key of the `CheckedProof`, or of `None` for a request without a proof.
 _PROOF_KEY = "dpop_asgi.verified_proof"
@@ -71,6 +69,7 @@ class TokenEndpointDPoP:
         self._root_path = root_path_inside(app)
         self._verifier = verifier
         self._has_started = False
+        self._log = RejectionLog()
         self._required = required
         self._record_later = record_later
         self._target_uri = target_uri or (
@@ -95,7 +94,7 @@ class TokenEndpointDPoP:
         return not self._paths or any(path.rstrip("/\n") in self._paths for path in views)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = _Response(scope, send, self._verifier)
+        response = _Response(scope, send, self._verifier, self._log)
         try:
             if self._required or any(name == b"dpop" for name, _ in scope["headers"]):
                 target_uri = partial(self._target_uri, scope)
@@ -163,11 +162,12 @@ class _Response:
         proof: the proof of the request, once it is accepted.
     """
 
-    def __init__(self, scope: Scope, send: Send, verifier: ProofVerifier) -> None:
+    def __init__(self, scope: Scope, send: Send, verifier: ProofVerifier, log: RejectionLog) -> None:
         self.proof: CheckedProof | None = None
         self._scope = scope
         self._send = send
         self._verifier = verifier
+        self._log = log
         self._started = False
         self._replaced = False
 
@@ -198,13 +198,12 @@ class _Response:
 
     async def _rendered(self, error: DPoPError) -> ErrorResponse:
         if isinstance(error, Refusal):
-            reason = error.reason.value
-            logger.info("rejected: %s%.1900s", reason, error.facts, extra={"dpop_reason": reason})
+            self._log.rejected(error, self._scope)
             try:
                 return token_error(error, nonce=await self._verifier.challenge_nonce(error))
             except DPoPError as store_error:
                 error = store_error
-        logger.info("unavailable: %s", error)
+        self._log.unavailable(error, self._scope)
         return unavailable()
 
     async def _replace(self, response: ErrorResponse) -> None:

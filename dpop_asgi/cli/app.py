@@ -179,8 +179,8 @@ def report(
 ) -> None:
     """Count clients by scheme, and rejections by reason: which clients still send Bearer tokens?
 
-    Reads what the observer log_decisions logs. Exits with 1 if a client is left on Bearer, with 2 if
-    there are no decisions in it, else with 0.
+    Reads what the observer log_decisions logs. Exits with 1 if a client is left on Bearer, with 2 without any
+    decisions, else with 0.
     """
     survive_poor_encodings()
     with usage_errors():

@@ -1,6 +1,7 @@
 """The HTTP response to a rejection: status, headers and body (RFC 9449 §7.1, RFC 6750 §3, RFC 9110 §11.6.1)."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dpop_asgi.core.policy import Mode, Scheme
@@ -55,7 +56,7 @@ class Challenger:
         ValueError: If `realm` could end its own quotes; the message names it.
     """
 
-    algorithms: tuple[str, ...]
+    algorithms: Sequence[str]
     mode: Mode = "required"
     realm: str = "api"
     _rendered: dict[tuple[object, ...], ErrorResponse] = field(default_factory=dict, init=False, repr=False)

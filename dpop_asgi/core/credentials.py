@@ -32,6 +32,7 @@ class IncomingRequest:
         websocket: whether it is a WebSocket handshake.
         outer_caller: the caller, if another authenticator has accepted the same request: its nonce isn't checked again,
             and its proof is recorded only if that authenticator couldn't.
+        client_id: of its token, once that is verified.
     """
 
     method: str
@@ -39,6 +40,7 @@ class IncomingRequest:
     headers: Iterable[tuple[bytes, bytes]] = field(repr=False)
     websocket: bool = False
     outer_caller: Caller | None = None
+    client_id: str | None = None
 
     def resolved_uri(self) -> str:
         """The target URI in normal form. It replaces `target_uri`, which can't change after it was checked.

@@ -1,5 +1,6 @@
 """The switches, and the numbers by which a proof is judged, each with its source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -28,7 +29,7 @@ class ProofPolicy:
         ValueError: If an option is invalid; the message names it.
     """
 
-    algorithms: tuple[str, ...] = _FAPI2_ALGORITHMS
+    algorithms: Sequence[str] = _FAPI2_ALGORITHMS
     max_age: float = 300.0
     max_future: float = 60.0
     max_bytes: int = 8192

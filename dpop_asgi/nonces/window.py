@@ -22,6 +22,9 @@ _NONCE_BYTES = 16
 # While the store is unavailable, nonces come from memory. Retrying more often would only add load.
 _RETRY_SECONDS = 0.25
 
+_FROM_MEMORY = "nonces: the store fails, challenges go on with the nonces in memory"
+_NONE_IN_MEMORY = "nonces: the store fails and there are none in memory, so all requests get 503"
+
 # An incarnation that returns (a master that was frozen) still has its nonces. More failovers than this within the life
 # of a nonce are not worth remembering.
 _KEPT_ERAS = 4
@@ -74,9 +77,7 @@ class NonceWindow:
         self._fetching = SingleFlight(self._fetch, self._note)
         self._refresh_not_before = -math.inf
         self._look = Look(self._fence, key=f"{self._keys}look:v2", watch=watch)
-        self._outage_log = OutageLog(
-            "nonces: the store is unavailable, nonces come from memory", "nonces: the store has recovered"
-        )
+        self._outage_log = OutageLog(_FROM_MEMORY, "nonces: the store has recovered")
         self.is_doubted: bool = False
         self.is_failing: bool = False
 
@@ -237,6 +238,12 @@ class NonceWindow:
         self._refresh_not_before = self._clock() + _RETRY_SECONDS if error or task.cancelled() else -math.inf
         self.is_failing = error is not None
         if isinstance(error, Exception):
-            self._outage_log.failed(error)
+            self._log_failure(error)
         else:
             self._outage_log.succeeded()
+
+    def _log_failure(self, error: Exception) -> None:
+        if self._era.is_usable(self._policy.slot(self._clock())):
+            self._outage_log.failed(error)
+        else:
+            self._outage_log.failed(error, _NONE_IN_MEMORY, level=logging.ERROR)

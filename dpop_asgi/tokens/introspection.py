@@ -82,7 +82,7 @@ class IntrospectionVerifier:
         client_id: str,
         client_secret: str | None = None,
         private_key: Mapping[str, Any] | None = None,
-        audience: str | tuple[str, ...],
+        audience: str | Iterable[str],
         require_audience: bool = False,
         leeway: float = LEEWAY_SECONDS,
         cache_seconds: float = 30.0,

@@ -1,7 +1,7 @@
 """The `typ` of access tokens: it keeps other JWTs of an issuer, ID tokens above all, from passing as one."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ def _is_type(each: object) -> bool:
     return isinstance(each, str) and _TYPE.fullmatch(each) is not None and each.lower() != "none"
 
 
-def wrong_type(typ: str | None, accepted: tuple[str | None, ...]) -> InvalidToken:
+def wrong_type(typ: str | None, accepted: Collection[str | None]) -> InvalidToken:
     """The rejection of a type; for usual ones the log says how to change it."""
     hint = {"hint": _HINTS[typ]} if typ in _HINTS else {}
     return InvalidToken(Reason.TOKEN_TYPE, expected=accepted, received=shown(typ), **hint)

@@ -1,6 +1,6 @@
 """An issuer that is trusted, and what its tokens must be like."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,11 +30,11 @@ class TrustedIssuer:
     """
 
     issuer: str
-    audience: str | tuple[str, ...]
+    audience: str | Collection[str]
     jwks_uri: str | None = None
     jwks: Mapping[str, Any] | None = field(default=None, repr=False)
-    algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
-    types: tuple[str | None, ...] = DEFAULT_TYPES
+    algorithms: Collection[str] = DEFAULT_ALGORITHMS
+    types: Collection[str | None] = DEFAULT_TYPES
 
     def __post_init__(self) -> None:
         """Reject options with which no token could ever be accepted."""

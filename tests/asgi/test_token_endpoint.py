@@ -133,6 +133,18 @@ async def test_a_proof_is_rejected(server, caplog, changes, reason):
     assert caplog.records[-1].dpop_reason == reason
 
 
+async def test_a_rejection_is_logged_as_those_of_a_resource_server_are(server, caplog):
+    """N10: with what is known of the request, at the level that fits."""
+    caplog.set_level(logging.DEBUG, "dpop_asgi")
+    await server.learn()
+    proof = server.proof()
+    for _ in range(2):
+        await server.send(proof)
+    [replay] = caplog.records
+    assert replay.levelname == "WARNING"
+    assert replay.getMessage().startswith('rejected: proof_replayed path="/token" peer=')
+
+
 @pytest.mark.requirement("R-4.3-01")
 async def test_more_than_one_proof_is_rejected(server):
     await server.learn()

@@ -4,6 +4,7 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from dpop_asgi.cli.app import app
@@ -27,6 +28,19 @@ def test_the_help_and_usage_errors_name_commands_and_options(arguments, code, na
     done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"}, color=False)
     assert done.exit_code == code
     assert [word for word in named if word not in re.sub(r"\x1b\[[\d;]*m", "", done.output)] == []
+
+
+def _commands(group, *path):
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from _commands(command, *path, name)
+
+
+@pytest.mark.parametrize("command", [*_commands(get_command(app))], ids=" ".join)
+def test_help_fits_a_terminal_of_80_columns(command):
+    helped = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "80"})
+    assert helped.exit_code == 0
+    assert [line for line in helped.output.splitlines() if len(line) > 80] == []
 
 
 def test_the_version_is_that_of_the_package():

@@ -1,13 +1,16 @@
 """TLS, passwords, and users who may do no more than they need, behind Sentinels and on a cluster."""
 
+import asyncio
 import contextlib
+import time
 from urllib.parse import urlencode
 
 import pytest
 from redis.asyncio import RedisCluster, Sentinel
 from redis.asyncio.cluster import ClusterNode
 
-from dpop_asgi import RedisStore, StoreError
+from dpop_asgi import NoncePolicy, RedisStore, StoreError
+from dpop_asgi.nonces import NonceWindows
 from tests.support.certificates import write_certificate
 from tests.support.nodes import HOST, Access
 from tests.support.topologies import ClusterTopology, SentinelTopology, addresses
@@ -163,6 +166,35 @@ async def test_a_wrong_password_is_named_as_the_cause_and_not_repeated(sentinel,
         message = await _fails(url)
         assert f"the {who} the user name or password" in message
         assert "hunter2" not in message
+
+
+@pytest.mark.parametrize("nonces", [NoncePolicy(), None], ids=["nonces", "no-nonces"])
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+async def test_a_wrong_password_is_an_error_that_says_what_callers_get(request, access, caplog, kind, nonces):
+    """N14: with the addresses and the user, whether the store is asked for nonces or only for proofs."""
+    topology = request.getfixturevalue(kind)
+    url = {"sentinel": _sentinel_url, "cluster": _cluster_url}[kind](topology, access, password="hunter2")
+    store = RedisStore(url, timeout=10.0)
+    windows = nonces and NonceWindows(store, nonces, namespace="dpop", clock=time.time)
+    for _ in range(1 if windows else 3):
+        with pytest.raises(StoreError):
+            await (windows.to_issue(time.time()) if windows else store.read("dpop:key"))
+    # The windows of other tags are fetched in the background, and would open the store again.
+    fetching = [window._fetching.under_way() for window in windows._windows] if windows else []
+    await asyncio.gather(*filter(None, fetching), return_exceptions=True)
+    await store.aclose()
+    # redis-py doesn't wait until a TLS connection whose login failed is closed.
+    async with asyncio.timeout(30.0):
+        while len(asyncio.get_running_loop()._selector.get_map()) > 1:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    nodes = topology.nodes if kind == "cluster" else topology.sentinels
+    assert errors
+    for error in errors:
+        assert "get 503: " in error
+        assert "user api)" in error
+        assert all(f":{node.port}" in error for node in nodes)
+        assert "hunter2" not in error
 
 
 async def test_servers_whose_certificate_nobody_vouches_for_are_rejected(sentinel, cluster, access):

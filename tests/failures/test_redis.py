@@ -193,7 +193,9 @@ async def test_redis_is_unavailable_and_on_store_failure_is_accept(a_world):
 async def test_redis_rejects_the_password(a_world):
     async with a_world(redis=("--requirepass", "sesame")) as world:
         await world.unavailable(world.newcomer())
-        assert "rejects the user name or password" in world.server.log
+        # N14
+        assert "all requests get 503: the Redis store rejects the user name or password" in world.server.log
+        assert f"(127.0.0.1:{world.proxy.port}, user default)" in world.server.log
         assert "sesame" not in world.server.log
         with world.redis.client(password="sesame") as connection:
             connection.config_set("requirepass", "")

@@ -35,7 +35,7 @@ class Server:
 )
 async def test_max_batch(calls, pipelines):
     server = Server()
-    ours = Pipeline("the store", server.exchange, timeout=10.0)
+    ours = Pipeline("the store", server.exchange, where="here", timeout=10.0)
     await asyncio.gather(*(ours.call(COMMAND) for _ in range(calls)))
     assert server.pipelines == pipelines
     await ours.aclose()
@@ -44,7 +44,7 @@ async def test_max_batch(calls, pipelines):
 @pytest.mark.parametrize("over", [0, 1, 50])
 async def test_max_waiting(over):
     server = Server(answers=False)
-    ours = Pipeline("the store", server.exchange, timeout=10.0)
+    ours = Pipeline("the store", server.exchange, where="here", timeout=10.0)
     calls = [asyncio.create_task(ours.call(COMMAND)) for _ in range(pipeline._MAX_WAITING + over)]
     await asyncio.sleep(0)
     refused = [call for call in calls if call.done()]

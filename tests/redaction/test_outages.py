@@ -59,6 +59,7 @@ async def say_what_fails(search, *awaitables):
 AWAY = [
     pytest.param(f"redis://api:{PASSWORD}@127.0.0.1:PORT/0", id="redis"),
     pytest.param(f"redis://:{PASSWORD}@127.0.0.1:PORT/0?client_name=x", id="redis-with-options"),
+    pytest.param(f"redis://{PASSWORD}@127.0.0.1:PORT/0", id="redis-with-the-password-in-place-of-the-user"),
     pytest.param(f"rediss://api:{PASSWORD}@127.0.0.1:PORT/0", id="redis-with-tls"),
     pytest.param(f"unix://api:{PASSWORD}@/nowhere/redis.sock", id="unix"),
     pytest.param(f"redis+sentinel://api:{PASSWORD}@127.0.0.1:PORT/master", id="sentinel"),

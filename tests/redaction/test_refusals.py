@@ -47,6 +47,7 @@ def rows(sender):
         yield repr(where[:20]), scope_of(sender.fields(), raw_path=where)
     for name, fields in _more(sender, Client(clock=sender.client._clock)):
         yield name, scope_of(fields)
+    yield from _elsewhere(sender)
 
 
 def _more(sender, thief):
@@ -63,6 +64,12 @@ def _more(sender, thief):
     yield "long jti", sender.fields(claims={"jti": secrets.token_urlsafe(3000)})
     yield "stolen", thief.headers("GET", sender.url, sender.token, nonce=sender.nonce).items()
     yield "accepted", sender.fields()
+
+
+def _elsewhere(sender):
+    """Beside the credentials: lines of the log have the path of a request."""
+    for path in (f"/r?access_token={sender.token}", f"/r?#{sender.token}"):
+        yield "token in the query", scope_of(sender.fields(nonce=None), raw_path=path.encode())
 
 
 async def test_no_rejection_of_any_table_leaks(make_api, search, clock):

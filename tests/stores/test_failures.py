@@ -130,8 +130,8 @@ def _connecting(error):
 )
 def test_how_a_connection_fails(error, kind):
     """Z02: file descriptors and ports are what a flood uses up. Whoever causes that must open no door."""
-    assert type(failure(error)) is kind
-    assert type(failure(_connecting(error))) is kind
+    assert type(failure(error, "here")) is kind
+    assert type(failure(_connecting(error), "here")) is kind
 
 
 class Refused(CredentialProvider):

@@ -49,7 +49,7 @@ async def server():
 
 @pytest.fixture
 async def pipeline(server):
-    return Pipeline("the store", server.exchange, timeout=1e6)
+    return Pipeline("the store", server.exchange, where="here", timeout=1e6)
 
 
 async def _pass(pipeline, ticks):
@@ -182,7 +182,7 @@ def test_a_reply_that_is_there_is_read_however_long_the_loop_stood_still(peer, n
     """Z03"""
 
     async def main():
-        pipeline = Pipeline("the store", peer.exchange, timeout=0.1)
+        pipeline = Pipeline("the store", peer.exchange, where="here", timeout=0.1)
         call = asyncio.create_task(pipeline.call(COMMAND))
         await asyncio.sleep(0.01)
         peer.answer()
@@ -204,7 +204,7 @@ def test_a_reply_that_comes_in_the_last_moment_is_read(peer, new_loop, monkeypat
         give_up(pipeline, sending, turns)
 
     async def main():
-        pipeline = Pipeline("the store", peer.exchange, timeout=0.1)
+        pipeline = Pipeline("the store", peer.exchange, where="here", timeout=0.1)
         assert await pipeline.call(COMMAND) is None
         await pipeline.aclose()
 
@@ -223,7 +223,7 @@ def test_a_loop_that_is_always_busy_waits_for_as_many_looks_as_one_at_rest(peer,
     """Z03: each turn takes ten ticks. The server answers in the eighteenth."""
 
     async def main():
-        pipeline = Pipeline("the store", peer.exchange, timeout=0.02)
+        pipeline = Pipeline("the store", peer.exchange, where="here", timeout=0.02)
         busy = asyncio.create_task(_be_busy(0.01))
         call = asyncio.create_task(pipeline.call(COMMAND))
         while pipeline._ticks < module._TICKS - 2:  # noqa: ASYNC110 - ticks tell nobody
@@ -239,7 +239,7 @@ def test_a_loop_that_is_always_busy_waits_for_as_many_looks_as_one_at_rest(peer,
 @pytest.mark.parametrize("new_loop", LOOPS)
 def test_a_loop_that_is_always_busy_still_finds_out_that_a_server_is_silent(peer, new_loop):
     async def main():
-        pipeline = Pipeline("the store", peer.exchange, timeout=0.02)
+        pipeline = Pipeline("the store", peer.exchange, where="here", timeout=0.02)
         busy = asyncio.create_task(_be_busy(0.01))
         with pytest.raises(StoreUnavailable, match="did not respond"):
             await pipeline.call(COMMAND)

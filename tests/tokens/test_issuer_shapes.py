@@ -108,7 +108,9 @@ async def test_a_token_passes_with_the_documented_setting_and_not_without(make, 
         assert (await api.request(token=bound)).status == 401
     [line] = caplog.messages
     received = None if shape.typ is None else shape.typ.lower().removeprefix("application/")
-    assert line.startswith(f'rejected: token_type expected=["at+jwt"] received={json.dumps(received)} hint=')
+    assert line.startswith(
+        f'rejected: token_type path="/r" peer="10.0.0.9" expected=["at+jwt"] received={json.dumps(received)} hint='
+    )
     switches = [usual.switch for usual in USUAL_TYPES.values() if usual.typ == shape.typ]
     assert all(json.dumps(switch)[1:-1] in line for switch in switches)
 

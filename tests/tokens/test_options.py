@@ -1,8 +1,11 @@
 """Wrong configuration is a ValueError that names the option, when the verifier is made."""
 
+from collections.abc import Iterable
+from typing import get_args, get_origin, get_type_hints
+
 import pytest
 
-from dpop_asgi import IntrospectionVerifier, JWTVerifier, TrustedIssuer
+from dpop_asgi import IntrospectionVerifier, JWTVerifier, ProofPolicy, TrustedIssuer
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
 
@@ -220,3 +223,27 @@ def test_a_verifier_says_nothing_of_its_secret_when_it_is_printed():
     assert "hunter2" not in repr(IntrospectionVerifier(**INTROSPECTION)) + repr(
         vars(IntrospectionVerifier(**INTROSPECTION))
     )
+
+
+@pytest.mark.parametrize(
+    ("made", "option"),
+    [
+        *((made, option) for made in (JWTVerifier, TrustedIssuer) for option in ("audience", "algorithms", "types")),
+        (IntrospectionVerifier, "audience"),
+        (ProofPolicy, "algorithms"),
+    ],
+)
+def test_the_types_accept_the_lists_that_run(made, option):
+    """N25: `audience=["a", "b"]` ran, and was a type error."""
+    hint = get_type_hints(made.__init__)[option]
+    kinds = [get_origin(each) for each in (hint, *get_args(hint))]
+    assert any(kind is not None and issubclass(kind, Iterable) and issubclass(list, kind) for kind in kinds)
+
+
+def test_lists_are_kept_as_they_were():
+    lists = {"audience": ["a"], "algorithms": ["ES256"], "types": ["at+jwt", None]}
+    issuer = TrustedIssuer(issuer="https://id.example", **lists)
+    assert JWTVerifier(issuer="https://id.example", **lists).audiences == ("a",)
+    for values in lists.values():
+        values.clear()
+    assert (issuer.audience, issuer.algorithms, issuer.types) == (("a",), ("ES256",), ("at+jwt", None))

@@ -1,6 +1,6 @@
 """What is wrong with an issuer: its metadata, its keys, and the tokens that it is known for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from dpop_asgi.cli.check.finding import Finding, error, ok, warning
 from dpop_asgi.cli.check.issuer import IssuerSeen
@@ -8,9 +8,7 @@ from dpop_asgi.cli.check.products import Product, recognise
 from dpop_asgi.cli.check.text import printable, sentence
 
 
-def issuer_findings(
-    seen: IssuerSeen, *, types: tuple[str, ...], proof_algorithms: tuple[str, ...]
-) -> Iterator[Finding]:
+def issuer_findings(seen: IssuerSeen, *, types: tuple[str, ...], proof_algorithms: Sequence[str]) -> Iterator[Finding]:
     """What is right and wrong with the issuer.
 
     Args:
@@ -82,7 +80,7 @@ def _types(product: Product | None, types: tuple[str, ...]) -> Iterator[Finding]
             yield error("issuer", "token_type_not_accepted", what, change=sentence(setting))
 
 
-def _announcement(seen: IssuerSeen, proof_algorithms: tuple[str, ...]) -> Finding:
+def _announcement(seen: IssuerSeen, proof_algorithms: Sequence[str]) -> Finding:
     announced = seen.metadata.get("dpop_signing_alg_values_supported")
     if not isinstance(announced, list):
         what = "It doesn't announce DPoP (dpop_signing_alg_values_supported), so it may not bind tokens to keys."

@@ -40,7 +40,7 @@ _LOGGING = {
         }
     },
     "handlers": {"log": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {"uvicorn": {"level": "INFO"}, "dpop_asgi": {"level": "INFO"}},
+    "loggers": {"uvicorn": {"level": "INFO"}, "dpop_asgi": {"level": "DEBUG"}},
     "root": {"level": "WARNING", "handlers": ["log"]},
 }
 

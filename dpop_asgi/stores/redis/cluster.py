@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from typing import Any
 
 from redis.asyncio import RedisCluster
@@ -10,12 +11,14 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
 from dpop_asgi.errors import StoreError
+from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.stores.redis.borrowed import Borrowed
 from dpop_asgi.stores.redis.connection import Command, RedisConnection
 from dpop_asgi.stores.redis.errors import failure
 from dpop_asgi.stores.redis.incarnation import Reply
 from dpop_asgi.stores.redis.pipeline import Pipeline
+from dpop_asgi.stores.redis.whereabouts import of_node, whereabouts
 
 # A slot moves once; a second redirection means that the nodes don't agree yet.
 _MAX_REDIRECTIONS = 3
@@ -23,6 +26,11 @@ _MAX_REDIRECTIONS = 3
 # After a failure the slot map is fetched at most this often: a new master is found quickly, and nodes that are busy
 # with an election aren't flooded.
 _REFRESH_EVERY_SECONDS = 0.1
+
+_NO_MAP = (
+    "no node of the Redis Cluster says where keys are, so requests that need the store get 503",
+    "the Redis Cluster says where keys are",
+)
 
 # The key isn't on the node that the slot map names.
 _ELSEWHERE = (MovedError, AskError, SlotNotCoveredError)
@@ -48,6 +56,7 @@ class Cluster:
         self._last_failed: str | None = None
         self._refreshing = SingleFlight(self._fetch_map)
         self._refresh_not_before = 0.0
+        self._log = OutageLog(*_NO_MAP)
 
     @property
     def is_failing(self) -> bool:
@@ -96,7 +105,7 @@ class Cluster:
             else:
                 return reply
         self._refresh_slots()
-        raise failure(error)
+        raise failure(error, whereabouts(self._client))
 
     def _owner(self, key: str | int) -> ClusterNode:
         slot = self._client.keyslot(key)
@@ -111,7 +120,9 @@ class Cluster:
             connection = _connection_to(
                 node, owned=self._owned or node.name in self._nodes_not_in_map, fence=self._fence
             )
-            pipeline = Pipeline(f"the Redis node {node.name}", connection.exchange, timeout=self._timeout)
+            pipeline = Pipeline(
+                "the Redis node", connection.exchange, where=of_node(node.name, self._client), timeout=self._timeout
+            )
             known = self._pipelines[node.name] = pipeline, connection
         return known[0]
 
@@ -140,7 +151,11 @@ class Cluster:
             async with asyncio.timeout(self._timeout):
                 await self._client.nodes_manager.initialize(last_failed_node_name=self._last_failed)
         except Exception as error:  # noqa: BLE001 - redis-py raises errors that share no base class
-            raise failure(_root(error)) from None
+            failed = failure(_root(error), whereabouts(self._client))
+            if not self._client.nodes_manager.slots_cache:
+                self._log.failed(failed, level=logging.ERROR)
+            raise failed from None
+        self._log.succeeded()
         known = {*self._client.nodes_manager.nodes_cache, *self._nodes_not_in_map}
         for name in self._pipelines.keys() - known:
             await self._close_pipeline(name)

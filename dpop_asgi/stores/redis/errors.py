@@ -46,10 +46,15 @@ _CLOSED = "Connection closed by server."
 _NO_IPV6 = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
-def failure(error: Exception) -> StoreError:
-    """The error to raise: `StoreUnavailable` only if the server is known to be unavailable, else `StoreError`."""
+def failure(error: Exception, where: str) -> StoreError:
+    """The error to raise: `StoreUnavailable` only if the server is known to be unavailable, else `StoreError`.
+
+    Args:
+        error: redis-py's.
+        where: the server, and the user.
+    """
     is_unavailable = isinstance(error, _UNAVAILABLE_ERRORS) or _is_unreachable(error)
-    return (StoreUnavailable if is_unavailable else StoreError)(explain(error))
+    return (StoreUnavailable if is_unavailable else StoreError)(f"{explain(error).rstrip('.')} ({where})")
 
 
 def _is_unreachable(error: Exception) -> bool:

@@ -44,16 +44,18 @@ class Pipeline:
 
     Args:
         name: the server's name for messages.
+        where: its address, and the user, for messages.
         exchange: sends commands as one pipeline and returns their replies.
         timeout: seconds that a pipeline may take, connecting included, and that a call may wait while a slow server is
             busy with the pipelines before it.
     """
 
-    def __init__(self, name: str, exchange: Exchange, *, timeout: float) -> None:
-        self._name = name
+    def __init__(self, name: str, exchange: Exchange, *, where: str, timeout: float) -> None:
+        self._name = f"{name} ({where})"
+        self._where = where
         self._exchange = exchange
         self._timeout = timeout
-        self._breaker = CircuitBreaker(name, timeout=timeout)
+        self._breaker = CircuitBreaker(self._name, timeout=timeout)
         self._waiting: deque[_Call] = deque()
         self._sending: asyncio.Task[None] | None = None
         self._is_overdue = False
@@ -124,7 +126,7 @@ class Pipeline:
             self._fail(self._waiting, error)
             self._waiting.clear()
         except Exception as cause:  # noqa: BLE001 - whatever happened, these calls have no reply
-            error = failure(cause)
+            error = failure(cause, self._where)
         return [_copy(error) for _ in batch]
 
     def _report(self, replies: list[Any]) -> None:
@@ -132,7 +134,7 @@ class Pipeline:
         if not failed:
             self._breaker.succeeded()
         else:
-            self._breaker.failed(failed[0] if isinstance(failed[0], StoreError) else failure(failed[0]))
+            self._breaker.failed(failed[0] if isinstance(failed[0], StoreError) else failure(failed[0], self._where))
 
     def _tick(self) -> None:
         """Runs on one timer for all calls: a timer for each would cost more than its share of the pipeline."""

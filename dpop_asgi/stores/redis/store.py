@@ -23,7 +23,8 @@ from dpop_asgi.stores.redis.errors import failure
 from dpop_asgi.stores.redis.health import INFO, facts_of, findings
 from dpop_asgi.stores.redis.incarnation import FENCE_OFF, Reply
 from dpop_asgi.stores.redis.single_server import SingleServer
-from dpop_asgi.stores.redis.url import SCHEMES, Client, address_of, close_client, make_client
+from dpop_asgi.stores.redis.url import SCHEMES, Client, close_client, make_client
+from dpop_asgi.stores.redis.whereabouts import address_of, whereabouts
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -44,6 +45,7 @@ class _PerLoop:
 
     route: SingleServer | Cluster
     closer: AsyncGenerator[None]
+    where: str
 
 
 class RedisStore:
@@ -111,7 +113,7 @@ class RedisStore:
         try:
             return await mine.route.call(command)
         except RedisError as error:
-            raise failure(error) from None
+            raise failure(error, mine.where) from None
 
     def _command(self, key: str, value: str, milliseconds: int) -> Command:
         return ("SET", key, value, "NX", "GET", "PX", milliseconds)
@@ -150,13 +152,13 @@ class RedisStore:
         except NoPermissionError:
             return []
         except RedisError as error:
-            raise failure(error) from None
+            raise failure(error, mine.where) from None
 
     async def _fence_findings(self, mine: _PerLoop) -> list[str]:
         try:
             off = await mine.route.why_unfenced() if self._fence else None
         except (RedisError, OSError, TimeoutError) as error:
-            raise failure(error) from None
+            raise failure(error, mine.where) from None
         return [] if off is None else [FENCE_OFF % off]
 
     async def _open(self) -> _PerLoop:
@@ -168,7 +170,8 @@ class RedisStore:
         owned = client is not self._redis
         topology = Cluster if isinstance(client, RedisCluster) else SingleServer
         route = topology(client, timeout=self._timeout, owned=owned, fence=self._fence)  # type: ignore[arg-type]
-        self._per_loop[loop] = mine = _PerLoop(route, self._close_at_the_end(route, client if owned else None))
+        closer = self._close_at_the_end(route, client if owned else None)
+        self._per_loop[loop] = mine = _PerLoop(route, closer, whereabouts(client))
         await anext(mine.closer)
         return mine
 

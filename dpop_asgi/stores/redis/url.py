@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import ConnectionPool, parse_url
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -26,7 +26,7 @@ _SEVERAL = re.compile(
 _DATABASE = re.compile(r"/?\d*")
 
 _SENTINEL_PORT = 26379
-_PORT = _CLUSTER_PORT = 6379
+_CLUSTER_PORT = 6379
 
 
 def make_client(url: str, *, timeout: float) -> Client:
@@ -103,22 +103,6 @@ def _several(url: str, default_port: int) -> tuple[list[tuple[str, int]], str, d
     if url.startswith("rediss+"):
         found[0]["ssl"] = True
     return hosts, unquote(parts["service"] or ""), found[0]
-
-
-def address_of(client: Client) -> str:
-    """The kind of store that `client` connects to, and where it is; without user name and password."""
-    if isinstance(client, RedisCluster):
-        return f"Redis Cluster at {', '.join(node.name for node in client.nodes_manager.startup_nodes.values())}"
-    pool = client.connection_pool
-    if isinstance(pool, SentinelConnectionPool):
-        sentinels = (_address(sentinel.connection_pool) for sentinel in pool.sentinel_manager.sentinels)
-        return f"Redis Sentinel {pool.service_name} at {', '.join(sentinels)}"
-    return f"Redis at {_address(pool)}, database {pool.connection_kwargs.get('db') or 0}"
-
-
-def _address(pool: ConnectionPool) -> str:
-    options = pool.connection_kwargs
-    return str(options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', _PORT)}")
 
 
 async def close_client(client: Client) -> None:
