@@ -84,7 +84,9 @@ async def test_during_an_outage_all_workers_rotate_to_the_same_nonces_for_the_pr
     assert await offered(fleet[0], clock) is not None
     about_one = [record.message.split(":")[1].split(",")[0].strip() for record in caplog.records]
     without = ["the store fails and there are none in memory"] * 2
-    assert about_one == ["the store fails"] * 2 + without + ["the store has recovered"]
+    # With one slot in memory the first failure is already without a nonce.
+    before = [] if lookahead == 1 else ["the store fails"] * 2
+    assert about_one == [*before, *without, "the store has recovered"]
 
 
 async def test_after_the_outage_the_window_fills_up_again(clock, store, worker):

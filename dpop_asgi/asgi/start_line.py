@@ -32,7 +32,8 @@ def log_start(middleware: type, state: ProofState, target_uri: TargetURI, *, eve
     if isinstance(state, Authenticator):
         asked = f"mode {state.mode}, protect {'everything' if everything else 'routes'}"
         in_force = [asked, _issuers(state.verify_token), *in_force]
-    logger.info("%s starts: %s", middleware.__name__, "; ".join(in_force))
+    # Collectors drop or split lines over 2 KB.
+    logger.info("%s starts: %.1900s", middleware.__name__, "; ".join(in_force))
 
 
 def _nonces(policy: NoncePolicy | None) -> str:

@@ -132,7 +132,7 @@ async def test_a_jti_has_no_bound_but_that_of_the_proof(api):
 async def test_a_line_of_the_log_has_at_most_two_kilobytes(api, caplog, length):
     caplog.set_level("DEBUG")
     await api.reason(path="/" + "p" * length, claimed="/q")
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "dpop_asgi"]
+    _start, line = [record.getMessage() for record in caplog.records if record.name == "dpop_asgi"]
     assert line.startswith('rejected: target_mismatch path="/p')
     assert 'expected="https://rs.example/p' in line
     assert len(line) <= 2000
@@ -140,6 +140,7 @@ async def test_a_line_of_the_log_has_at_most_two_kilobytes(api, caplog, length):
 
 
 async def test_a_request_that_is_rejected_writes_one_line(api, caplog):
+    await api.reason(claims={"ath": "x"})
     caplog.set_level("DEBUG")
     for _ in range(100):
         await api.reason(claims={"ath": "x"})

@@ -106,7 +106,7 @@ async def test_a_token_passes_with_the_documented_setting_and_not_without(make, 
     api = Api(App(), issuer, client, clock, verify_token=by_default)
     with caplog.at_level(logging.INFO, "dpop_asgi"):
         assert (await api.request(token=bound)).status == 401
-    [line] = caplog.messages
+    _start, line = caplog.messages
     received = None if shape.typ is None else shape.typ.lower().removeprefix("application/")
     assert line.startswith(
         f'rejected: token_type path="/r" peer="10.0.0.9" expected=["at+jwt"] received={json.dumps(received)} hint='
