@@ -4,14 +4,7 @@ import asyncio
 
 import pytest
 
-from dpop_asgi import (
-    AccessToken,
-    IssuerUnavailable,
-    MemoryStore,
-    NoncePolicy,
-    Reason,
-    StoreError,
-)
+from dpop_asgi import AccessToken, IssuerUnavailable, MemoryStore, NoncePolicy, Reason, StoreError
 from tests.support.decisions import CountingStore, Resource, incoming
 from tests.support.proofs import TOKEN, URI
 
