@@ -4,14 +4,7 @@ import asyncio
 
 import pytest
 
-from dpop_asgi import (
-    AccessToken,
-    IssuerUnavailable,
-    MemoryStore,
-    NoncePolicy,
-    Reason,
-    StoreError,
-)
+from dpop_asgi import AccessToken, IssuerUnavailable, MemoryStore, NoncePolicy, Reason, StoreError
 from tests.support.decisions import CountingStore, Resource, incoming
 from tests.support.proofs import TOKEN, URI
 
@@ -206,8 +199,9 @@ async def test_accept_still_asks_everything_else(clock, client):
         await cold.accept(cold.headers(nonce=nonce))
 
 
-async def test_readiness_asks_the_store_and_every_key_starts_with_the_namespace(clock, client):
-    resource = Resource(clock, client, nonces=NoncePolicy(), namespace="mine")
+@pytest.mark.parametrize("nonces", [None, NoncePolicy()], ids=["without-nonces", "with-nonces"])
+async def test_readiness_asks_the_store_and_every_key_starts_with_the_namespace(clock, client, nonces):
+    resource = Resource(clock, client, nonces=nonces, namespace="mine")
     await resource.authenticator.ready()
     assert "mine:ready:v1" in [call.key for call in resource.store.calls]
     await resource.accept(resource.headers(nonce=await resource.authenticator.challenge_nonce()))

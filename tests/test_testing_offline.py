@@ -161,6 +161,9 @@ async def test_a_client_signs_in_again_with_the_same_key():
             assert http.sign_in("orders:read", claims=strong) == http.token != first
             assert (await http.get("/orders")).json() == ["bob", http.token]
             assert api.client(key=http.client).client is http.client
+        plain = api.client()
+        assert plain.sign_in("orders:read", claims=strong) == plain.token
+        assert plain.get("/orders").json() == ["bob", plain.token]
 
 
 def test_a_handshake_that_is_rejected_stays_rejected():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from dpop_asgi import NoncePolicy
 from tests.support.api import App, whole_answer
 from tests.support.challenges import NQCHAR
 
@@ -68,3 +69,15 @@ async def test_while_nonces_are_off_none_is_handed_out_and_none_is_looked_at(mak
     api = make_api(App(headers=[("dpop-nonce", "of-the-app")]), nonces=None)
     assert (await api.request(nonce="whatever")).all("dpop-nonce") == ["of-the-app"]
     assert (await api.anonymous()).all("dpop-nonce") == []
+
+
+@pytest.mark.requirement("R-8-02")
+async def test_nonces_of_many_rotations_are_all_different_and_of_128_bits(make_api, clock):
+    """More of them than challenges are kept rendered."""
+    api = make_api(nonces=NoncePolicy(period=1.0))
+    nonces = []
+    for _ in range(1000):
+        clock.advance(1.0)
+        nonces.append((await api.anonymous()).one("dpop-nonce"))
+    assert len(set(nonces)) == 1000
+    assert {len(nonce) for nonce in nonces} == {22}

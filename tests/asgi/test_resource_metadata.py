@@ -217,26 +217,19 @@ async def test_without_metadata_nothing_is_served(make_api):
 
 
 @pytest.mark.parametrize(
-    ("option", "options"),
+    ("option", "value"),
     [
-        ("scopes_supported", {"scopes_supported": ["a b"]}),
-        ("challenge_scopes", {"challenge_scopes": ['"']}),
-        ("authorization_servers", {"authorization_servers": ["id.example.com"]}),
-        ("resource", {"resource": "orders"}),
-        ("resource", {"resource": "http://rs.example"}),
-        ("resource", {"resource": "https://rs.example/?x"}),
-        ("resource_name", {"resource_name": ""}),
-        ("resource_name", {"resource_name": None}),
-        ("resource_name", {"resource_name": float("nan")}),
-        pytest.param("resource_name", {"resource_name": object()}, id="no-json"),
-        ("bearer_methods_supported", {"bearer_methods_supported": ["body"]}),
-        ("dpop_bound_access_tokens_required", {"dpop_bound_access_tokens_required": False}),
+        *(("scopes_supported", ["a b"]), ("challenge_scopes", ['"']), ("authorization_servers", ["id.example.com"])),
+        *(("resource", value) for value in ("orders", "http://rs.example", "https://rs.example/?x")),
+        *(("resource_name", value) for value in ("", None, float("nan"))),
+        pytest.param("resource_name", object(), id="no-json"),
+        *(("bearer_methods_supported", ["body"]), ("dpop_bound_access_tokens_required", False)),
     ],
     ids=repr,
 )
-def test_an_option_that_would_mislead_clients_is_a_value_error(option, options):
+def test_an_option_that_would_mislead_clients_is_a_value_error(option, value):
     with pytest.raises(ValueError, match=f"^{option}: "):
-        ResourceMetadata(**options)
+        ResourceMetadata(**{option: value})
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from dpop_asgi import (
-    InvalidGrant,
-    MemoryStore,
-    Reason,
-    TokenEndpointDPoP,
-    check_grant_key,
-    dpop_from,
-    record_proof,
-)
+from dpop_asgi import InvalidGrant, MemoryStore, Reason, TokenEndpointDPoP, check_grant_key, dpop_from, record_proof
 from dpop_asgi.asgi.target_uri import RequestURL
 from tests.conformance.hostile_makers import signed
 from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES
