@@ -89,7 +89,10 @@ def introspecting(jwks: dict[str, Any], says: dict[str, dict[str, Any]]) -> DPoP
     async def ask(token: str) -> dict[str, Any]:
         return dict(says[token])
 
-    opaque._endpoint.ask = ask
+    async def ready() -> None:
+        """There is no endpoint for the self-check to look for."""
+
+    opaque._endpoint.ask, opaque.ready = ask, ready
     return behind(TokensByShape(jwt=JWTVerifier(**known, jwks=jwks), opaque=opaque), MemoryStore())
 
 
