@@ -13,12 +13,12 @@ from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCovered
 from dpop_asgi.errors import StoreError
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.single_flight import SingleFlight
+from dpop_asgi.stores.redis.addresses import addresses_and_user, node_and_user
 from dpop_asgi.stores.redis.borrowed import Borrowed
 from dpop_asgi.stores.redis.connection import Command, RedisConnection
 from dpop_asgi.stores.redis.errors import failure
 from dpop_asgi.stores.redis.incarnation import Reply
 from dpop_asgi.stores.redis.pipeline import Pipeline
-from dpop_asgi.stores.redis.whereabouts import of_node, whereabouts
 
 # A slot moves once; a second redirection means that the nodes don't agree yet.
 _MAX_REDIRECTIONS = 3
@@ -105,7 +105,7 @@ class Cluster:
             else:
                 return reply
         self._refresh_slots()
-        raise failure(error, whereabouts(self._client))
+        raise failure(error, addresses_and_user(self._client))
 
     def _owner(self, key: str | int) -> ClusterNode:
         slot = self._client.keyslot(key)
@@ -120,9 +120,8 @@ class Cluster:
             connection = _connection_to(
                 node, owned=self._owned or node.name in self._nodes_not_in_map, fence=self._fence
             )
-            pipeline = Pipeline(
-                "the Redis node", connection.exchange, where=of_node(node.name, self._client), timeout=self._timeout
-            )
+            where = node_and_user(node.name, self._client)
+            pipeline = Pipeline("the Redis node", connection.exchange, where=where, timeout=self._timeout)
             known = self._pipelines[node.name] = pipeline, connection
         return known[0]
 
@@ -151,7 +150,7 @@ class Cluster:
             async with asyncio.timeout(self._timeout):
                 await self._client.nodes_manager.initialize(last_failed_node_name=self._last_failed)
         except Exception as error:  # noqa: BLE001 - redis-py raises errors that share no base class
-            failed = failure(_root(error), whereabouts(self._client))
+            failed = failure(_root(error), addresses_and_user(self._client))
             if not self._client.nodes_manager.slots_cache:
                 self._log.failed(failed, level=logging.ERROR)
             raise failed from None

@@ -7,12 +7,12 @@ from redis.asyncio import Redis
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from dpop_asgi.single_flight import SingleFlight
+from dpop_asgi.stores.redis.addresses import addresses_and_user
 from dpop_asgi.stores.redis.borrowed import Borrowed
 from dpop_asgi.stores.redis.connection import Command, RedisConnection
 from dpop_asgi.stores.redis.incarnation import UNSTABLE, Reply, alternate
 from dpop_asgi.stores.redis.pipeline import Pipeline
 from dpop_asgi.stores.redis.sentinel import MasterWatch
-from dpop_asgi.stores.redis.whereabouts import whereabouts
 
 # New connections to compare: a few, and more if they differ, to tell a proxy from a server that is being replaced.
 _MIN_COMPARED, _MAX_COMPARED = 3, 8
@@ -37,7 +37,7 @@ class SingleServer:
         self._comparing = SingleFlight(self._seen_by_new_connections)
         self._has_compared = False
         self._pipeline = Pipeline(
-            "the Redis store", self._connection.exchange, where=whereabouts(client), timeout=timeout
+            "the Redis store", self._connection.exchange, where=addresses_and_user(client), timeout=timeout
         )
         self._watch = (
             MasterWatch(pool, self._connection, timeout=timeout) if isinstance(pool, SentinelConnectionPool) else None

@@ -17,6 +17,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError, Superseded
+from dpop_asgi.stores.redis.addresses import addresses_and_user, kind_and_addresses
 from dpop_asgi.stores.redis.cluster import Cluster
 from dpop_asgi.stores.redis.connection import Command
 from dpop_asgi.stores.redis.errors import failure
@@ -24,7 +25,6 @@ from dpop_asgi.stores.redis.health import INFO, facts_of, findings
 from dpop_asgi.stores.redis.incarnation import FENCE_OFF, Reply
 from dpop_asgi.stores.redis.single_server import SingleServer
 from dpop_asgi.stores.redis.url import SCHEMES, Client, close_client, make_client
-from dpop_asgi.stores.redis.whereabouts import address_of, whereabouts
 
 logger: logging.Logger = logging.getLogger("dpop_asgi")
 
@@ -78,7 +78,7 @@ class RedisStore:
         require("redis", isinstance(client, (Redis, RedisCluster)), wanted)
         is_cluster = isinstance(client, RedisCluster)
         self.tags: tuple[str, ...] = _CLUSTER_TAGS if is_cluster and fence else ("",)
-        self.description: str = f"{address_of(client)}, fence {'on' if fence else 'off'}"
+        self.description: str = f"{kind_and_addresses(client)}, fence {'on' if fence else 'off'}"
         self._fence = fence
         self._redis = redis
         self._timeout = timeout
@@ -171,7 +171,7 @@ class RedisStore:
         topology = Cluster if isinstance(client, RedisCluster) else SingleServer
         route = topology(client, timeout=self._timeout, owned=owned, fence=self._fence)  # type: ignore[arg-type]
         closer = self._close_at_the_end(route, client if owned else None)
-        self._per_loop[loop] = mine = _PerLoop(route, closer, whereabouts(client))
+        self._per_loop[loop] = mine = _PerLoop(route, closer, addresses_and_user(client))
         await anext(mine.closer)
         return mine
 

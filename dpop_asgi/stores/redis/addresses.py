@@ -7,7 +7,7 @@ from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 
-def whereabouts(client: Redis | RedisCluster) -> str:
+def addresses_and_user(client: Redis | RedisCluster) -> str:
     """The addresses and the user of `client`."""
     if isinstance(client, RedisCluster):
         nodes = client.nodes_manager.startup_nodes.values()
@@ -20,21 +20,18 @@ def whereabouts(client: Redis | RedisCluster) -> str:
     return ", ".join([f"{pool.service_name} of the Sentinels {sentinels}", *_user(pool.connection_kwargs)])
 
 
-def of_node(name: str, client: RedisCluster) -> str:
+def node_and_user(name: str, client: RedisCluster) -> str:
     """The same of one node of a cluster."""
     return ", ".join([name, *_user(client.nodes_manager.connection_kwargs)])
 
 
-def address_of(client: Redis | RedisCluster) -> str:
+def kind_and_addresses(client: Redis | RedisCluster) -> str:
     """The kind of store that `client` connects to, and where it is; without user name and password."""
     if isinstance(client, RedisCluster):
         return f"Redis Cluster at {', '.join(node.name for node in client.nodes_manager.startup_nodes.values())}"
     pool = client.connection_pool
     if isinstance(pool, SentinelConnectionPool):
-        sentinels = (
-            _address(sentinel.connection_pool.connection_kwargs) for sentinel in pool.sentinel_manager.sentinels
-        )
-        return f"Redis Sentinel {pool.service_name} at {', '.join(sentinels)}"
+        return f"Redis Sentinel {pool.service_name} at {', '.join(map(_address, _sentinels(pool)))}"
     return f"Redis at {_address(pool.connection_kwargs)}, database {pool.connection_kwargs.get('db') or 0}"
 
 
