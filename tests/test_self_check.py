@@ -4,7 +4,6 @@ import asyncio
 import time
 
 import pytest
-from tests.support.complaints import no_complaints
 
 from dpop_asgi import (
     Authenticator,
@@ -20,7 +19,7 @@ from dpop_asgi.stores.redis.health import findings
 from dpop_asgi.testing import Client, Issuer
 from tests.support.api import Api, App
 from tests.support.fault_proxy import FaultProxy
-from tests.support.loops import WAYS
+from tests.support.loops import WAYS, no_complaints
 from tests.support.processes import AUDIENCE, RedisServer, free_port
 from tests.support.website import Page
 

@@ -10,7 +10,7 @@ from dpop_asgi.asgi.interface import ASGIApp
 from dpop_asgi.client.auth import DPoPAuth
 from dpop_asgi.client.key import Key
 from dpop_asgi.core.ports import Clock
-from dpop_asgi.testing.client import NOTHING, Client
+from dpop_asgi.testing.client import NOTHING, AnyHostAuth, Client
 from dpop_asgi.testing.issuer import Issuer
 
 
@@ -38,7 +38,7 @@ class SignedIn:
         self.issuer: Issuer = issuer
         self.token: str = self.sign_in(scopes, claims=claims)
         key = Key(client.key.public_jwk, client.key.sign, alg=client.key.algorithm)
-        self.auth: DPoPAuth = DPoPAuth(lambda: self.token, key=key, clock=clock)
+        self.auth: DPoPAuth = AnyHostAuth(lambda: self.token, key=key, clock=clock)
 
     def sign_in(self, scopes: str = "", *, claims: Mapping[str, Any] = NOTHING) -> str:
         """Get a new access token, for the same key, and use it from now on.

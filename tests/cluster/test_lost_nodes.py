@@ -86,7 +86,7 @@ async def test_calls_for_a_master_that_hangs_are_turned_away_at_once_after_a_few
     lost = _keys_of(cluster, victim, 20)
     await asyncio.gather(*(_put(store, key) for key in lost))
     victim.freeze()
-    away = f"the Redis node {victim.address} is unavailable"
+    away = f"the Redis node ({victim.address}, user default) is unavailable"
     turned_away = []
     # A call fails a moment before the failure of its pipeline is counted. And where calls that are turned away take
     # their time, because others use this machine too, one more of them may look whether it is back.

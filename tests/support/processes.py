@@ -1,5 +1,6 @@
 """Real servers as child processes on loopback: Redis, and the example under uvicorn."""
 
+import atexit
 import contextlib
 import os
 import random
@@ -32,6 +33,12 @@ PATIENCE = 60.0
 NO_ROTATION = time.time() / 1.5
 # Of the ports that were given away, until this process ends.
 _claims: list[socket.socket] = []
+
+
+@atexit.register
+def _give_up_claims() -> None:
+    for claim in _claims:
+        claim.close()
 
 
 def free_port() -> int:
