@@ -42,6 +42,18 @@ async def _put(store, key):
     return await store.put_if_absent(key, "mine", ttl=60.0)
 
 
+async def _until_put(store, key):
+    """Seconds until the first call that is answered."""
+    begin = time.monotonic()
+    while True:
+        try:
+            await _put(store, key)
+        except StoreError:
+            await asyncio.sleep(0.02)
+            continue
+        return time.monotonic() - begin
+
+
 async def _all_put(store, keys, *, seconds):
     """Call on, a few at a time; how many were answered. One that is not ends the test."""
     calls, until = 0, time.monotonic() + seconds
@@ -84,7 +96,7 @@ async def test_a_master_that_hangs_delays_no_call_for_slots_of_the_others(cluste
 async def test_calls_for_a_master_that_hangs_are_turned_away_at_once_after_a_few_failures(cluster, store):
     victim, *_ = cluster.masters
     lost = _keys_of(cluster, victim, 20)
-    await asyncio.gather(*(_put(store, key) for key in lost))
+    await asyncio.gather(*(_until_put(store, key) for key in lost))
     victim.freeze()
     away = f"the Redis node ({victim.address}, user default) is unavailable"
     turned_away = []
@@ -119,26 +131,13 @@ async def test_slots_whose_last_node_is_gone_do_not_take_the_others_with_them(cl
     cluster.run_everywhere("CONFIG", "SET", "cluster-require-full-coverage", "yes")
 
 
-async def _until_put(store, key):
-    """Seconds until the first call that is answered."""
-    begin = time.monotonic()
-    while True:
-        try:
-            await _put(store, key)
-        except StoreError:
-            await asyncio.sleep(0.02)
-            continue
-        return time.monotonic() - begin
-
-
 async def test_a_client_of_ones_own_finds_the_new_master_as_fast_as_ours(cluster, store):
     victim, other, *_ = cluster.masters
     heir = cluster.replica_of(victim)
     [key] = _keys_of(cluster, victim, 1)
     async with RedisCluster(host=HOST, port=other.port) as client:
         own = RedisStore(client, timeout=TIMEOUT)
-        await _put(store, key)
-        await _put(own, key)
+        await asyncio.gather(*(_until_put(each, key) for each in (store, own)))
         victim.freeze()
         calling = [asyncio.create_task(_until_put(each, key)) for each in (store, own)]
         await asyncio.to_thread(wait_until, lambda: heir.is_master, "nobody was promoted")
