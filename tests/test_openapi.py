@@ -63,7 +63,7 @@ def try_out(operation, http, responses):
 
     own = operation.path_parameters or operation.query or operation.headers or operation.body
     cases = [operation.as_strategy(mode) for mode in (GenerationMode if own else [GenerationMode.POSITIVE])]
-    count = settings.default.max_examples // 6 if own else 1
+    count = settings.default.max_examples // 10 if own else 1
 
     @settings(max_examples=count, suppress_health_check=list(HealthCheck), database=None)
     @given(one_of(cases))
