@@ -90,7 +90,8 @@ def run_all(arguments: list[str], environment: dict[str, str]) -> int:
     codes: dict[str, int] = {}
     *others, last = PARTS
     with tempfile.TemporaryDirectory() as coverage:
-        for parts in (others, [last]):
+        # Coverage slows down what is promised in seconds: beside other tests, some of it would be late.
+        for parts in [[part] for part in PARTS] if "--cov" in arguments else [others, [last]]:
             codes |= _run(parts, arguments, environment, Path(coverage))
             if any(codes.values()) and "-x" in arguments:
                 break

@@ -122,6 +122,9 @@ class Writer:
                 self.written.append(f"key-{number}")
             await asyncio.sleep(0.01)
 
+    async def has_written_more_than(self, count):
+        await asyncio.to_thread(wait_until, lambda: len(self.written) > count, "nothing is written")
+
 
 async def test_a_master_that_was_replaced_is_left_although_it_still_answers(topology, store):
     old, quiet = topology.master, RedisStore(topology.url())
@@ -131,7 +134,7 @@ async def test_a_master_that_was_replaced_is_left_although_it_still_answers(topo
         await _until_somebody_else_leads(topology, old)
         await asyncio.sleep(patient(LEFT_WITHIN))
         left, before = old.is_master, len(writer.written)
-        await asyncio.sleep(0.2)
+        await writer.has_written_more_than(before)
     # One that did not call meanwhile asks first.
     await _put(quiet, "after")
     await quiet.aclose()
@@ -155,7 +158,7 @@ async def test_a_master_that_became_a_replica_fails_no_call(topology, store, mon
 async def test_a_master_whose_writes_are_paused_hands_over_without_losing_any(topology, store):
     old = topology.master
     async with Writer(store) as writer:
-        await asyncio.sleep(0.2)
+        await writer.has_written_more_than(0)
         old.ask("CLIENT", "PAUSE", 3000, "WRITE")
         await asyncio.to_thread(topology.hand_over)
         await _until_somebody_else_leads(topology, old)
