@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from typing import IO, Any
 
 from tests.programs import PYTHON, say
@@ -88,40 +87,29 @@ def run_all(arguments: list[str], environment: dict[str, str]) -> int:
     """Gives pytest's exit code: the first that is not 0."""
     begin = time.monotonic()
     codes: dict[str, int] = {}
-    *others, last = PARTS
-    with tempfile.TemporaryDirectory() as coverage:
-        # Coverage slows down what is promised in seconds: beside other tests, some of it would be late.
-        for parts in [[part] for part in PARTS] if "--cov" in arguments else [others, [last]]:
-            codes |= _run(parts, arguments, environment, Path(coverage))
-            if any(codes.values()) and "-x" in arguments:
-                break
-        if "--cov" in arguments:
-            codes["coverage"] = _judge_coverage(Path(coverage), environment)
+    for parts in rounds(arguments):
+        codes |= _run(parts, arguments, environment)
+        if any(codes.values()) and "-x" in arguments:
+            break
     failed = [part for part, code in codes.items() if code]
     minutes, seconds = divmod(round(time.monotonic() - begin), 60)
     say(f"{'FAILED: ' + ', '.join(failed) if failed else 'all passed'}, in {minutes}:{seconds:02} minutes")
     return next((code for code in codes.values() if code), 0)
 
 
-def _judge_coverage(measured: Path, environment: dict[str, str]) -> int:
-    """Of all parts together; each wrote a file of its own."""
-    coverage = (str(PYTHON), "-m", "coverage")
-    combined = subprocess.run([*coverage, "combine", "--quiet", str(measured)], env=environment, check=False).returncode
-    return combined or subprocess.run([*coverage, "report"], env=environment, check=False).returncode
+def rounds(arguments: list[str]) -> list[list[str]]:
+    """The parts that run at once. Coverage slows down what is promised in seconds: with it, one part after another."""
+    *others, last = PARTS
+    return [[part] for part in PARTS] if "--cov" in arguments else [others, [last]]
 
 
-def _run(parts: list[str], arguments: list[str], environment: dict[str, str], coverage: Path) -> dict[str, int]:
+def _run(parts: list[str], arguments: list[str], environment: dict[str, str]) -> dict[str, int]:
     """Gives pytest's exit codes. What the first part writes is seen at once, that of the others after it."""
     with contextlib.ExitStack() as files:
         outputs = {part: files.enter_context(tempfile.TemporaryFile()) for part in parts[1:]}
         say(", ".join([parts[0], *(f"at the same time {part}" for part in outputs)]))
         pytests = {
-            part: _pytest(
-                of_part(part, arguments),
-                environment | {"COVERAGE_FILE": str(coverage / f".coverage.{part.replace(' ', '_')}")},
-                nice=NICE.get(part, ()),
-                output=outputs.get(part),
-            )
+            part: _pytest(of_part(part, arguments), environment, nice=NICE.get(part, ()), output=outputs.get(part))
             for part in parts
         }
         codes = {}
@@ -137,9 +125,12 @@ def _run(parts: list[str], arguments: list[str], environment: dict[str, str], co
 
 def of_part(part: str, arguments: list[str]) -> list[str]:
     """The arguments of pytest for one part. Coverage is judged once, over all parts."""
+    first, *_, last = PARTS
+    coverage = [] if part == first else ["--cov-append"]
+    if part != last:
+        coverage += ["--cov-report=", "--cov-fail-under=0"]
     # In this order: `--cov` would take a path behind it for its own, and the tests there would not run.
-    measured = ["--cov-report=", "--cov-fail-under=0"] if "--cov" in arguments else []
-    return [*PARTS[part], *measured, *arguments]
+    return [*PARTS[part], *(coverage if "--cov" in arguments else []), *arguments]
 
 
 def explore(arguments: list[str], environment: dict[str, str]) -> int:
