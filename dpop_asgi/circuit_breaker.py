@@ -57,9 +57,11 @@ class CircuitBreaker:
 
     def succeeded(self) -> None:
         """Record that a call succeeded."""
-        self._failures = 0
-        if self._log is not None:
-            self._log.succeeded()
+        # Hot path: as a rule there was no failure, and nothing to end.
+        if self._failures:
+            self._failures = 0
+            if self._log is not None:
+                self._log.succeeded()
 
     def failed(self, failure: DPoPError) -> None:
         """Record that a call failed. While the circuit breaker is open, calls fail with the same type of error."""
