@@ -59,14 +59,6 @@ class PublicRequests:
         return not sent or (sent.count(b"/") == scope["path"].count("/") and is_shown_to_the_app(sent, scope))
 
 
-class EveryRequest:
-    """No request needs credentials, until a route asks for them."""
-
-    def match(self, _: Mapping[str, Any]) -> bool:
-        """Always."""
-        return True
-
-
 def checked_paths(option: str, paths: Iterable[str]) -> tuple[str, ...]:
     """One path, or several.
 
