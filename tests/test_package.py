@@ -1,5 +1,6 @@
 """What is imported, exported and numbered, and what the extras bring."""
 
+import functools
 import pkgutil
 import re
 import subprocess
@@ -109,10 +110,13 @@ def _brought_by(*extras):
     return {name for name, _ in found}
 
 
+_distributions_of_packages = functools.cache(packages_distributions)
+
+
 def _run_with(extras, statement):
     """With nothing to import but what the package and these extras bring."""
     brought = _brought_by(*extras)
-    absent = [name for name, of in packages_distributions().items() if not {*map(canonicalize_name, of)} & brought]
+    absent = [name for name, of in _distributions_of_packages().items() if not {*map(canonicalize_name, of)} & brought]
     program = f"import sys; sys.modules.update(dict.fromkeys({absent})); {statement}"
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=False)
 

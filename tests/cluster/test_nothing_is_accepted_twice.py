@@ -36,7 +36,8 @@ def event(request):
 
 
 async def _observe(event, stage, issuer):
-    async with Crowd(stage.ports, issuer=issuer, replays=100.0) as crowd:
+    # Less than the command sends: other tests run at the same time.
+    async with Crowd(stage.ports, issuer=issuer, pause=0.1, replays=50.0) as crowd:
         await crowd.warm_up()
         return await observe(event, stage, crowd)
 

@@ -95,13 +95,12 @@ def _inside(segment: str) -> set[str]:
 
 def leaks(text: str, secrets: Iterable[str]) -> list[str]:
     """The secrets that stand in the text, or of which a fragment does."""
-    fragments = {text[at : at + _FRAGMENT] for at in range(len(text) - _FRAGMENT + 1)}
-    return [secret for secret in secrets if _stands_in(text, fragments, secret)]
+    said = fragments(text)
+    return [secret for secret in secrets if secret in text or not said.isdisjoint(fragments(secret))]
 
 
-def _stands_in(text: str, fragments: set[str], secret: str) -> bool:
-    parts = (secret[at : at + _FRAGMENT] for at in range(len(secret) - _FRAGMENT + 1))
-    return secret in text or any(part in fragments for part in parts)
+def fragments(text: str) -> set[str]:
+    return {text[at : at + _FRAGMENT] for at in range(len(text) - _FRAGMENT + 1)}
 
 
 class Search:
@@ -116,7 +115,7 @@ class Search:
 
     def know(self, *secrets: str) -> None:
         """Look for these too, from now on, and for fragments of them."""
-        self._known |= {secret[at : at + _FRAGMENT] for secret in secrets for at in range(len(secret) - _FRAGMENT + 1)}
+        self._known |= set().union(*map(fragments, secrets))
 
     def watch(self, api: Any) -> Any:
         """Hear the exceptions of an app's authenticator as well."""
