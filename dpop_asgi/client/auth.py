@@ -24,6 +24,8 @@ _Steps = Generator[Step | Awaitable[str], Any, None]
 
 # In the extensions of a request, which httpx2 copies when it follows a redirect: where the token was sent first.
 _FIRST_ORIGIN = "dpop_asgi.origin"
+
+_ENCRYPTED = frozenset({"https", "wss"})
 # Who waits for a token that another thread or task fetches. httpx2's own timeouts are 5 s each.
 _LONGEST_WAIT_SECONDS = 30.0
 
@@ -146,8 +148,9 @@ class DPoPAuth(httpx2.Auth):
             self._bound.forget(token)
 
     def _require_encryption(self, url: httpx2.URL) -> None:
-        if url.scheme == "http" and url.host not in self._insecure_http_hosts and not is_loopback(url.host):
-            msg = f"insecure_http_hosts: without {url.host} in it, no token is sent to http://{url.host}"
+        is_encrypted = url.scheme in _ENCRYPTED
+        if not is_encrypted and url.host not in self._insecure_http_hosts and not is_loopback(url.host):
+            msg = f"insecure_http_hosts: without {url.host} in it, no token is sent to {url.scheme}://{url.host}"
             raise ValueError(msg)
 
     def _following(self, request: httpx2.Request, response: httpx2.Response, body: Body) -> httpx2.Request | None:

@@ -29,10 +29,12 @@ async def test_userinfo_of_a_url_is_in_no_proof(send, key):
     assert peer.proofs[0]["htu"] == API
 
 
+@pytest.mark.parametrize("scheme", ["http", "ws"])
 @pytest.mark.parametrize("source", [TOKEN, lambda: pytest.fail("asked for the token")], ids=["token", "function"])
-async def test_no_token_is_sent_over_plain_http_to_another_machine(send, key, source):
-    with pytest.raises(ValueError, match=r"^insecure_http_hosts: without api in it, no token is sent to http://api$"):
-        await send(Peer(OK), auth=DPoPAuth(source, key=key), url="http://api:8000/orders")
+async def test_no_token_is_sent_unencrypted_to_another_machine(send, key, source, scheme):
+    told = f"^insecure_http_hosts: without api in it, no token is sent to {scheme}://api$"
+    with pytest.raises(ValueError, match=told):
+        await send(Peer(OK), auth=DPoPAuth(source, key=key), url=f"{scheme}://api:8000/orders")
 
 
 @pytest.mark.parametrize(("host", "allowed"), [("api:8000", ["API"]), ("127.0.0.1:8000", []), ("[::1]", [])])
