@@ -17,8 +17,11 @@ logger: logging.Logger = logging.getLogger("dpop_asgi")
 # costs each Redis server one INFO.
 _EVERY_SECONDS = 300.0
 
+# Custom code may hang; the built-in parts have shorter deadlines of their own.
+_LONGEST_LOOK_SECONDS = 30.0
+
 # A clock that drifts is news at 5 s and at 10 s, but not with each second.
-_DIGIT = re.compile(r"\d")
+_SECONDS = re.compile(r"\d+(?= s\b)")
 
 _STORE_FAILED = "the store could not be looked at: {}"
 _VERIFIER_FAILED = (
@@ -88,7 +91,8 @@ class _Part:
     async def look(self) -> tuple[list[str], bool]:
         """What is wrong with it, and whether that is all."""
         try:
-            return await self._findings(), True
+            async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
+                return await self._findings(), True
         except DPoPError as error:
             return [self._failed.format(error)], False
         except Exception as error:  # noqa: BLE001 - of custom code. Only its type: the message may have a secret in it.
@@ -97,7 +101,7 @@ class _Part:
     async def log(self) -> None:
         """Log what wasn't found the last time. In an outage, nothing that was found before is taken for repaired."""
         found, is_all = await self.look()
-        forms = {_DIGIT.sub("#", finding): finding for finding in found}
+        forms = {_SECONDS.sub(lambda seconds: "#" * len(seconds[0]), finding): finding for finding in found}
         for finding in [finding for form, finding in forms.items() if form not in self._known]:
             logger.warning("self-check: %s", finding)
         self._known = frozenset(forms) if is_all else self._known.union(forms)

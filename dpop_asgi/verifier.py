@@ -1,7 +1,8 @@
 """Calls the token verifier, and checks that it is async and returns a valid token."""
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from inspect import Parameter, isawaitable, iscoroutinefunction, isfunction, ismethod, signature
 
@@ -126,3 +127,18 @@ def cache_of(verify_token: TokenVerifier) -> Callable[[str], AccessToken | None]
     cached_token = verify_token.cached_token
     require("verify_token", not iscoroutinefunction(cached_token), "a verifier whose cached_token is not async")
     return cached_token
+
+
+async def all_ready(preparing: Iterable[Awaitable[object]]) -> None:
+    """Wait for each of them, even if another one fails.
+
+    Raises:
+        IssuerUnavailable: If one of them raises it; the message has all of their messages.
+    """
+    outcomes = await asyncio.gather(*preparing, return_exceptions=True)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for failure in failures:
+        if not isinstance(failure, IssuerUnavailable):
+            raise failure
+    if failures:
+        raise IssuerUnavailable("; ".join(map(str, failures)))

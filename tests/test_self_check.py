@@ -146,6 +146,8 @@ async def test_it_looks_every_five_minutes_and_logs_what_is_new(clock, caplog):
         (["evicts"], []),
         ([], []),
         (["evicts"], ["evicts"]),
+        (["tenant 1 and 7 s, and tenant 2 and 7 s"], ["tenant 1 and 7 s, and tenant 2 and 7 s"]),
+        (["tenant 2 and 8 s, and tenant 2 and 8 s"], ["tenant 2 and 8 s, and tenant 2 and 8 s"]),
         ([ValueError("hunter2")], ["the store could not be looked at: ValueError"]),
     ]
     for number, (store.found, logged) in enumerate(rows, 1):
@@ -214,6 +216,18 @@ async def test_a_look_ends_with_the_shutdown_and_the_next_start_begins_another(c
     store.hangs = False
     await _look(authenticator.self_check)
     assert (store.looks, asyncio.all_tasks()) == (2, before)
+
+
+async def test_what_hangs_is_reported_and_ends_no_other_look(clock, caplog, monkeypatch):
+    monkeypatch.setattr("dpop_asgi.self_check._LONGEST_LOOK_SECONDS", 0.01)
+    store = _Spoilt()
+    store.hangs = True
+    check = _authenticator(store, clock=clock).self_check
+    await _look(check)
+    assert caplog.messages == ["self-check: the store could not be looked at: TimeoutError"]
+    clock.advance(300.0)
+    await _look(check)
+    assert store.looks == 2
 
 
 @pytest.mark.parametrize("run", WAYS)

@@ -1,14 +1,12 @@
 """Signed and opaque access tokens side by side: which verifier a token is for."""
 
-import asyncio
-
 from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Closeable, Health, Monitored, NamesAudiences, Readiness, TokenVerifier, TrustsIssuers
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.tokens.jwt import JWTVerifier
-from dpop_asgi.verifier import cache_of, require_verifier
+from dpop_asgi.verifier import all_ready, cache_of, require_verifier
 
 # RFC 7516 §7.1: five parts.
 _DOTS_OF_ENCRYPTED = 4
@@ -71,8 +69,7 @@ class TokensByShape:
         Raises:
             IssuerUnavailable: If that is not possible now.
         """
-        verifiers = (self._jwt, self._opaque)
-        await asyncio.gather(*(verifier.ready() for verifier in verifiers if isinstance(verifier, Readiness)))
+        await all_ready(verifier.ready() for verifier in (self._jwt, self._opaque) if isinstance(verifier, Readiness))
 
     async def aclose(self) -> None:
         """Close what the verifiers keep open."""

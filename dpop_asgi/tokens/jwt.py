@@ -1,6 +1,5 @@
 """Signed access tokens (RFC 9068)."""
 
-import asyncio
 import math
 import time
 from collections.abc import Iterable, Mapping
@@ -14,13 +13,14 @@ from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.options import require, require_clock, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.core.strict_json import shown
-from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
+from dpop_asgi.errors import InvalidToken, Reason
 from dpop_asgi.tokens.issuer.discovery import insecure_hosts
 from dpop_asgi.tokens.issuer.key_set import KeySet, StaticKeys
 from dpop_asgi.tokens.issuer.remote_keys import RemoteKeys
 from dpop_asgi.tokens.signed_token import MOST_CANDIDATES, SignedToken
 from dpop_asgi.tokens.token_types import DEFAULT_TYPES, check_bound_unless_typed, check_no_id_token, wrong_type
 from dpop_asgi.tokens.trusted_issuer import DEFAULT_ALGORITHMS, TrustedIssuer, trusted_issuers
+from dpop_asgi.verifier import all_ready
 
 _FORGED_KEYS = "keys of {} are fetched over plain http: anyone who can respond in its place can sign tokens"
 
@@ -154,11 +154,7 @@ class JWTVerifier:
         Raises:
             IssuerUnavailable: If keys cannot be fetched; the message names their issuers.
         """
-        key_sets = (source.key_set(quiet=True) for source in self._sources.values())
-        outcomes = await asyncio.gather(*key_sets, return_exceptions=True)
-        failures = [str(outcome) for outcome in outcomes if isinstance(outcome, BaseException)]
-        if failures:
-            raise IssuerUnavailable("; ".join(failures))
+        await all_ready(source.key_set(quiet=True) for source in self._sources.values())
 
     async def aclose(self) -> None:
         """End fetches of keys that are under way."""

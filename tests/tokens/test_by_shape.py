@@ -12,7 +12,7 @@ from dpop_asgi.testing import Issuer
 from dpop_asgi.tokens.by_shape import is_signed
 from tests.support.api import Api, App
 from tests.support.introspected import PATH
-from tests.support.processes import AUDIENCE
+from tests.support.processes import AUDIENCE, free_port
 from tests.support.website import Page
 
 HEADER = b64url_encode(b'{"alg":"ES256"}')
@@ -136,6 +136,16 @@ async def test_it_is_ready_when_both_are(website, issuer, client, clock, make_op
     metadata = website.pages["/.well-known/oauth-authorization-server"].content
     metadata["introspection_endpoint"] = f"{website.url}/introspect"
     await both.ready()
+
+
+async def test_all_that_is_not_ready_is_named_and_nothing_is_left_running(make_opaque, clock):
+    opaque = make_opaque(endpoint=None, issuer=f"http://127.0.0.1:{free_port()}")
+    jwt = JWTVerifier(issuer=f"http://127.0.0.1:{free_port()}", audience=AUDIENCE, clock=clock)
+    before = asyncio.all_tasks()
+    with pytest.raises(IssuerUnavailable) as error:
+        await TokensByShape(jwt=jwt, opaque=opaque).ready()
+    assert all(issuer in str(error.value) for issuer in (*jwt.issuers, *opaque.issuers))
+    assert asyncio.all_tasks() == before
 
 
 async def test_own_verifiers_need_nothing_but_to_be_called():
