@@ -102,6 +102,16 @@ async def test_after_the_outage_the_window_fills_up_again(clock, store, worker):
     assert await offered(worker, clock) is not None
 
 
+@pytest.mark.parametrize(("tag", "whose"), [("", "all requests"), ("Bh", "requests with nonces of this master")])
+async def test_the_log_says_whose_requests_fail(clock, caplog, tag, whose):
+    """In a cluster, there is a window for each master."""
+    store = CountingStore(clock, down=True)
+    window = NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock, tag=tag)
+    with pytest.raises(StoreError):
+        await window.ensure(clock())
+    assert f" and there are none in memory, so {whose} get 503: " in caplog.text
+
+
 async def test_the_log_says_what_callers_get(breaker_clock, clock, caplog):
     """N14: as long as there are nonces in memory, and when there are none; and again each minute."""
     store = CountingStore(clock, down=True)

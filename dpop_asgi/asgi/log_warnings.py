@@ -22,7 +22,8 @@ _ATTACKS_A_MINUTE = 10
 _CLOCK = "compare the clocks: this machine's, and the client's"
 _MISTAKES: Mapping[Reason, str] = MappingProxyType(
     {
-        Reason.HOST_NOT_ALLOWED: "set public_url to what clients call, or list the host in allowed_hosts",
+        Reason.HOST_NOT_ALLOWED: "set public_url to what clients call (or list the host in allowed_hosts of"
+        " DPoPMiddleware)",
         Reason.TARGET_MISMATCH: "public_url must be what clients call",
         Reason.ISSUED_TOO_EARLY: _CLOCK,
         Reason.ISSUED_IN_FUTURE: _CLOCK,
@@ -31,7 +32,8 @@ _MISTAKES: Mapping[Reason, str] = MappingProxyType(
         Reason.TOKEN_TYPE: "if these are access tokens, list their typ in types",
     }
 )
-# All need a valid token. A client that uses another key, or repeats requests unchanged, causes the same.
+# All need a valid token, except at a token endpoint, where anyone can repeat a proof. A client that uses another key,
+# or repeats requests unchanged, causes the same.
 _ATTACKS: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.PROOF_REPLAYED: "A client or a proxy repeats requests, or someone else sends captured ones",

@@ -62,7 +62,7 @@ def _described(scope: Scope, client_id: str | None) -> dict[str, str | bytes | N
     return {"client": client_id, "path": path.partition(end)[0], "peer": peer[0] if peer else None}
 
 
-def _printable(value: str | bytes) -> str:
-    beginning = value[:_LONGEST]
-    text = beginning if isinstance(beginning, bytes) else beginning.encode("utf-8", "surrogatepass")
-    return quote(text, safe=_PRINTABLE)[:_LONGEST]
+def _printable(value: object) -> str:
+    # A custom verifier may call a client by a number: the log must not fail.
+    beginning = value[:_LONGEST] if isinstance(value, bytes) else str(value)[:_LONGEST].encode("utf-8", "surrogatepass")
+    return quote(beginning, safe=_PRINTABLE)[:_LONGEST]

@@ -43,7 +43,9 @@ def _nonces(policy: NoncePolicy | None) -> str:
 
 
 def _issuers(verify_token: object) -> str:
-    if not isinstance(verify_token, TrustsIssuers):
+    issuers: object = verify_token.issuers if isinstance(verify_token, TrustsIssuers) else None
+    # An attribute of custom code may have the same name and another meaning.
+    if not isinstance(issuers, (list, tuple)) or not all(isinstance(issuer, str) for issuer in issuers):
         return "tokens verified by custom code"
     # With keys of their own, issuers may be any text.
-    return f"issuers {', '.join(_USER.sub('//', issuer).partition('?')[0] for issuer in verify_token.issuers)}"
+    return f"issuers {', '.join(_USER.sub('//', issuer).partition('?')[0] for issuer in issuers)}"

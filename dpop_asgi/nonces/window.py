@@ -23,7 +23,7 @@ _NONCE_BYTES = 16
 _RETRY_SECONDS = 0.25
 
 _FROM_MEMORY = "nonces: the store fails, challenges go on with the nonces in memory"
-_NONE_IN_MEMORY = "nonces: the store fails and there are none in memory, so all requests get 503"
+_NONE_IN_MEMORY = "nonces: the store fails and there are none in memory, so {} get 503"
 
 # An incarnation that returns (a master that was frozen) still has its nonces. More failovers than this within the life
 # of a nonce are not worth remembering.
@@ -246,4 +246,5 @@ class NonceWindow:
         if self._era.is_usable(self._policy.slot(self._clock())):
             self._outage_log.failed(error)
         else:
-            self._outage_log.failed(error, _NONE_IN_MEMORY, level=logging.ERROR)
+            callers = "requests with nonces of this master" if self._tag else "all requests"
+            self._outage_log.failed(error, _NONE_IN_MEMORY.format(callers), level=logging.ERROR)

@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from dpop_asgi import (
+    AccessToken,
     JWTVerifier,
     MemoryStore,
     ProofVerifier,
@@ -52,6 +53,18 @@ REDIS = [
     ("redis+cluster://u:hunter2@a:1,b", "Redis Cluster at a:1, b:6379"),
     (Redis(password="hunter2"), "Redis at localhost:6379, database 0"),
 ]
+
+
+class _Named:
+    """A custom verifier; what it calls `issuers` may mean something else."""
+
+    def __init__(self, issuers):
+        self.issuers = issuers
+
+    async def __call__(self, _):
+        raise AssertionError
+
+
 WITH_KEYS = [
     TrustedIssuer(issuer=url, audience="a", jwks={"keys": []}) for url in ("https://u:hunter2@a?hunter2", "urn:b")
 ]
@@ -75,6 +88,10 @@ OWN_URI = {"public_url": None, "target_uri": lambda _: "https://rs.example/r"}
         pytest.param({"public_url": None}, "; allowed_hosts those of this machine; ", id="loopback"),
         pytest.param(OWN_URI, "; target_uri a custom function; ", id="target-uri"),
         pytest.param({"verify_token": _nothing}, "; tokens verified by custom code; ", id="custom-verifier"),
+        *(
+            pytest.param({"verify_token": _Named(issuers)}, "; tokens verified by custom code; ", id=f"named {issuers}")
+            for issuers in (None, "https://a", [1])
+        ),
         pytest.param({"verify_token": JWTVerifier(issuers=WITH_KEYS)}, "; issuers https://a, urn:b; ", id="issuers"),
         pytest.param({"store": _Custom()}, "; store _Custom; ", id="custom-store"),
         pytest.param({"on_store_failure": "accept"}, "on_store_failure accept", id="accept"),
@@ -153,7 +170,7 @@ def _of_another_host(api):
         ),
         pytest.param(
             _of_another_host,
-            ['host="rs.example"', "set public_url to what clients call, or list the host in allowed_hosts"],
+            ['host="rs.example"', "set public_url to what clients call (or list the host in allowed_hosts"],
             id="host",
         ),
     ],
@@ -280,6 +297,15 @@ async def test_the_name_of_a_client_cannot_forge_a_line(api, caplog):
     assert len(line.dpop_client) == 200
     assert len(line.getMessage()) < 1000
     assert line.getMessage().isprintable()
+
+
+async def test_a_client_that_a_custom_verifier_calls_by_a_number_is_logged(make_api, caplog):
+    async def verify(_):
+        return AccessToken(client_id=42, key_thumbprint="A" * 43)
+
+    caplog.set_level("INFO")
+    assert (await make_api(verify_token=verify).request()).status == 401
+    assert caplog.messages[-1].startswith('rejected: binding_mismatch client="42" ')
 
 
 async def test_a_503_says_which_request_it_is(make_api, caplog):

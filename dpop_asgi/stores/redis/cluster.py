@@ -10,6 +10,7 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
+from dpop_asgi.circuit_breaker import WITHOUT_STORE
 from dpop_asgi.errors import StoreError
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.single_flight import SingleFlight
@@ -28,7 +29,7 @@ _MAX_REDIRECTIONS = 3
 _REFRESH_EVERY_SECONDS = 0.1
 
 _NO_MAP = (
-    "no node of the Redis Cluster says where keys are, so requests that need the store get 503",
+    f"no node of the Redis Cluster says where keys are; {WITHOUT_STORE}",
     "the Redis Cluster says where keys are",
 )
 
