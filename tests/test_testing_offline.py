@@ -100,7 +100,10 @@ def test_the_host_that_a_test_client_calls_by_default_is_served_and_no_other(opt
     app = _wrapped(protect="routes", **options)
     with OfflineAPI(app, base_url=f"http://{host}") as api:
         of_others = 401 if status == 401 else 400
-        assert api.client().get("/whoami").status_code == (status if host == "testserver" else of_others)
+        expected = status if host == "testserver" else of_others
+        assert api.client().get("/whoami").status_code == expected
+        api.without_proofs(make_caller(), outside_pytest=True)
+        assert api.client().get("/whoami").status_code == expected
 
 
 def test_a_mounted_app_is_found():

@@ -1,6 +1,7 @@
 """Requests without proof and token, for tests that aren't about them. Production can't switch this on."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -85,7 +86,7 @@ class WithoutProofs:
         self.app: ASGIApp = app
         self.caller: Caller = caller
         for authenticator in authenticators_of(app):
-            vars(authenticator)["authenticate"] = partial(_authenticate, authenticator)
+            vars(authenticator)["authenticate"] = partial(_authenticate, authenticator, authenticator.authenticate)
         logger.warning("dpop_asgi.testing: requests are accepted without proof and token. This is for tests only")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,12 +103,15 @@ class WithoutProofs:
 
 
 async def _authenticate(
-    authenticator: Authenticator, request: IncomingRequest, needed: Requirement | None = None
+    authenticator: Authenticator,
+    before: Callable[[IncomingRequest, Requirement | None], Awaitable[Caller]],
+    request: IncomingRequest,
+    needed: Requirement | None = None,
 ) -> Caller:
-    """As `Authenticator.authenticate`; requests that did not come through `WithoutProofs` are judged as ever."""
+    """Requests that did not come through `WithoutProofs` are judged as `before`."""
     caller = _caller.get(None)
     if caller is None:
-        return await Authenticator.authenticate(authenticator, request, needed)
+        return await before(request, needed)
     if needed is not None:
         authenticator.authorize(caller, needed)
     return caller
