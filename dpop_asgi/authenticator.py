@@ -163,6 +163,8 @@ class Authenticator(ProofState):
             # was used. The token may have expired too.
             check_alive(self._clock(), last_instant, nonce)
             self._verifier.check_alive(token)
+        else:
+            await self._recorder.check_revoked(thumbprint)
         return Caller.of(token, nonce=nonce, proof_claims=proof.claims, replay_checked=is_recorded)
 
     async def _bearer(

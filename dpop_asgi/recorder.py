@@ -82,6 +82,23 @@ class Recorder:
             await watch.after(reading, thumbprint, nonce, now)
         return is_recorded
 
+    async def check_revoked(self, thumbprint: str) -> None:
+        """Check a proof that something else has recorded. Its nonce isn't one of this server's.
+
+        Raises:
+            Refusal: If its key is revoked.
+        """
+        now = self._clock()
+        watch = None if self._watches is None else self._watches.to_ask(thumbprint, None, now)
+        reading = None if watch is None else await watch.before(thumbprint, None, now)
+        if watch is None or reading is None:
+            return
+        try:
+            await watch.settle(reading)
+        except StoreError as failure:
+            self._accepts_unrecorded(None, failure)
+        await watch.after(reading, thumbprint, None, now)
+
     def _accepts_unrecorded(self, nonce: AcceptedNonce | None, failure: StoreError) -> bool:
         """`False` if the proof is accepted although it isn't recorded; raises if it must not be."""
         if self._nonces is not None and nonce is not None:

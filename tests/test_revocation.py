@@ -366,6 +366,24 @@ async def test_a_change_is_told_once_for_all_hash_tags(clock, client, caplog):
     ]
 
 
+async def test_what_was_revoked_before_the_start_is_not_told_with_a_later_change(worker, operator, clock, caplog):
+    await operator.revoke_nonces()
+    resource = worker()
+    await resource.authenticator.ready()
+    await nonce_of(resource)
+    await operator.revoke_key(THUMBPRINT)
+    clock.advance(SOON)
+    for _ in TAGS:
+        await nonce_of(resource)
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["revocation: 1 keys are refused"]
+
+
+async def test_a_key_may_be_revoked_for_less_than_a_second(operator, clock):
+    await operator.revoke_key(THUMBPRINT, seconds=0.3)
+    assert clock() + 0.3 <= (await operator.revoked_keys())[THUMBPRINT] <= clock() + 1.0
+
+
 async def test_a_master_that_is_away_does_not_keep_the_others_from_being_told(clock, client):
     store = RevocableStore(clock, tags=TAGS)
     store.away = {"bb"}

@@ -1,5 +1,6 @@
 """What an operator has revoked: one value under one key of the store, which all workers read again and again."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class Revoked:
         Raises:
             ValueError: If it isn't a thumbprint, or there are too many keys.
         """
-        keys = {**self.present(now), check_thumbprint(thumbprint): round(until)}
+        keys = {**self.present(now), check_thumbprint(thumbprint): math.ceil(until)}
         require("thumbprint", len(keys) <= MOST_KEYS, f"one of at most {MOST_KEYS} that are revoked at a time")
         return self._changed(now, self.generation, keys)
 

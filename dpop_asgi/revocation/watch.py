@@ -30,7 +30,7 @@ class RevocationWatch:
         board: where it is written.
         clock: seconds since the epoch.
         refusal: raised for a revoked key.
-        changed: called with what is revoked whenever that is something else.
+        changed: called with what was revoked before, `None` at the start, and what is now, whenever they differ.
         beside: whether to read it in a task of its own, which goes out in one pipeline with what else is sent.
             Otherwise requests that have to wait read it themselves: from memory, that takes no time.
 
@@ -42,7 +42,13 @@ class RevocationWatch:
     """
 
     def __init__(
-        self, board: Board, clock: Clock, *, refusal: type[Refusal], changed: Callable[[Revoked], None], beside: bool
+        self,
+        board: Board,
+        clock: Clock,
+        *,
+        refusal: type[Refusal],
+        changed: Callable[[Revoked | None, Revoked], None],
+        beside: bool,
     ) -> None:
         self._board = board
         self._clock = clock
@@ -177,9 +183,7 @@ class RevocationWatch:
         self.generation, self.keys = found.generation, found.keys
         if found.generation != before.generation:
             self.on_generation(found.generation)
-        # What a worker finds when it starts is no news.
-        if self.read_at > -math.inf:
-            self._changed(found)
+        self._changed(None if self.read_at == -math.inf else before, found)
 
     def _note(self, read: asyncio.Future[None]) -> None:
         has_failed = read.cancelled() or read.exception() is not None
@@ -200,7 +204,7 @@ class RevocationWatches:
     """
 
     def __init__(self, store: Replaceable, *, namespace: str, clock: Clock, refusal: type[Refusal]) -> None:
-        self._told: tuple[str, Mapping[str, int]] = ("", {})
+        self._told: tuple[str, Mapping[str, int]] | None = None
         watch = partial(
             RevocationWatch, clock=clock, refusal=refusal, changed=self._log_change, beside=isinstance(store, Fenced)
         )
@@ -222,12 +226,16 @@ class RevocationWatches:
         """On the master that the proof is recorded on, if nonces determine that."""
         return self._all[ord(thumbprint[0]) % len(self._all)] if nonce is None else self.by_tag[nonce.tag]
 
-    def _log_change(self, revoked: Revoked) -> None:
-        """Once for all hash tags."""
-        told, self._told = self._told, (revoked.generation, revoked.keys)
-        if told[0] != self._told[0]:
+    def _log_change(self, before: Revoked | None, revoked: Revoked) -> None:
+        """Once for all hash tags. What a worker finds when it starts is no news."""
+        now = (revoked.generation, revoked.keys)
+        if before is None:
+            self._told = self._told or now
+            return
+        told, self._told = self._told or ("", {}), now
+        if told[0] != now[0]:
             logger.warning("revocation: all earlier nonces are revoked; clients are challenged for a new one")
-        if told[1] != self._told[1]:
+        if told[1] != now[1]:
             logger.warning("revocation: %d keys are refused", len(revoked.keys))
 
 

@@ -7,10 +7,19 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
-from dpop_asgi import DPoPMiddleware, InsufficientScope, JWTVerifier, NoncePolicy, caller_from
+from dpop_asgi import (
+    DPoPMiddleware,
+    InsufficientScope,
+    JWTVerifier,
+    MemoryStore,
+    NoncePolicy,
+    Revocations,
+    caller_from,
+)
 from dpop_asgi.starlette import authenticate
 from tests.support.api import PUBLIC_URL, App, call, http_scope
 from tests.support.decisions import CountingStore
+from tests.support.fenced_store import RevocableStore
 
 
 async def _who(request):
@@ -93,6 +102,18 @@ async def test_an_inner_instance_with_an_authenticator_of_its_own_judges_the_tok
     elsewhere = JWTVerifier(issuer=issuer.url, audience="https://other.example", jwks=issuer.jwks, clock=clock)
     outer, inner = make_api(), make_api(verify_token=elsewhere)
     outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
+    answer = await outer.request(path="/v2/who")
+    assert (answer.status, 'error="invalid_token"' in answer.one("www-authenticate")) == (401, True)
+
+
+@pytest.mark.parametrize("kind", [MemoryStore, RevocableStore])
+async def test_a_key_that_is_revoked_for_the_inner_instance_is_rejected_by_it(make_api, client, clock, kind):
+    store = kind(clock=clock)
+    outer, inner = make_api(), make_api(store=store, namespace="inner")
+    outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
+    assert (await outer.request(path="/v2/who")).status == 200
+    await Revocations(store, namespace="inner", clock=clock).revoke_key(client.thumbprint)
+    clock.advance(1.0)
     answer = await outer.request(path="/v2/who")
     assert (answer.status, 'error="invalid_token"' in answer.one("www-authenticate")) == (401, True)
 
