@@ -95,10 +95,13 @@ class Telemetry:
         availability = "Whether the last calls succeeded: 1 or 0"
         for kind in ("store", "issuer"):
             meter.create_observable_gauge(
-                f"dpop.{kind}.available", [partial(self._observe_health, kind, _available)], "", availability
+                f"dpop.{kind}.available", [partial(self._observe_health, kind, _available, min)], "", availability
             )
         meter.create_observable_gauge(
-            "dpop.issuer.keys.age", [partial(self._observe_health, "issuer", _age)], "s", "Since the keys were fetched"
+            "dpop.issuer.keys.age",
+            [partial(self._observe_health, "issuer", _age, max)],
+            "s",
+            "Since the keys were fetched",
         )
 
     def __call__(self, decision: Decision) -> None:
@@ -140,11 +143,19 @@ class Telemetry:
         ]
 
     def _observe_health(
-        self, kind: str, value: Callable[[Health], float | None], _: CallbackOptions
+        self,
+        kind: str,
+        value: Callable[[Health], float | None],
+        worst: Callable[[Iterable[float]], float],
+        _: CallbackOptions,
     ) -> Iterable[Observation]:
         found = [health for each in self._watched for health in each.health() if health.kind == kind]
-        values = [(health.name, value(health)) for health in found]
-        return [Observation(number, {f"dpop.{kind}": name}) for name, number in values if number is not None]
+        values: defaultdict[str, list[float]] = defaultdict(list)
+        for health in found:
+            if (number := value(health)) is not None:
+                values[health.name].append(number)
+        # Keys and introspection endpoint of an issuer have one name: an exporter would show whichever comes last.
+        return [Observation(worst(numbers), {f"dpop.{kind}": name}) for name, numbers in values.items()]
 
 
 def _key(decision: Decision) -> tuple[str, str, str, str, str]:

@@ -73,6 +73,23 @@ def test_every_instrument_is_in_the_table_of_the_docs_with_its_unit():
     assert all(metric.description for metric in recorded.metrics().values())
 
 
+def test_what_shares_a_name_is_as_healthy_as_its_worst_part():
+    """The keys and the introspection endpoint of an issuer; two stores."""
+
+    class Parts:
+        def health(self):
+            yield from (Health("store", "redis", each) for each in (True, False, True))
+            yield from (Health("issuer", "a", each, age) for each, age in ((False, 30.0), (True, None), (True, 5.0)))
+
+    recorded = Recorded(Parts())
+    metrics = {
+        name: [point.value for point in metric.data.data_points]
+        for name, metric in recorded.metrics().items()
+        if name.endswith((".available", ".age"))
+    }
+    assert metrics == {"dpop.store.available": [0.0], "dpop.issuer.available": [0.0], "dpop.issuer.keys.age": [30.0]}
+
+
 RECORDED = [
     ("dpop.store.duration", {"dpop.outcome": "accepted"}, (1, 0.001)),
     ("dpop.token.duration", {"dpop.outcome": "accepted"}, (1, 0.02)),
