@@ -166,6 +166,13 @@ async def test_every_challenge_names_the_address(make_api, options, path, addres
     assert checked_challenges(forbidden.headers)[0].parameters["scope"] == "a b"
 
 
+@pytest.mark.parametrize(("root_path", "path"), [("", "/mcp"), ("/v2", "/v2/mcp"), ("/v2", "/v2/mcp/x")])
+async def test_a_challenge_names_the_resource_below_the_root_path(make_api, root_path, path):
+    api = make_api(metadata=BELOW, public_url=f"{ORIGIN}/v2")
+    answer = await api.anonymous(path=path, root_path=root_path)
+    assert _addresses(answer) == {f"{ORIGIN}{WELL_KNOWN}/v2/mcp"}
+
+
 @pytest.mark.requirement("R-9728-03")
 async def test_every_host_has_its_own_address_in_challenges(make_api):
     api = make_api(metadata=OWN, public_url=TWO_HOSTS)
