@@ -3,6 +3,7 @@
 import pytest
 
 from dpop_asgi.cli.check.clock import Ahead, clock_findings
+from dpop_asgi.cli.check.configuration import effective_settings
 from dpop_asgi.cli.check.products import recognise
 from dpop_asgi.cli.check.store import StoreSeen, store_findings
 
@@ -48,3 +49,21 @@ def test_a_round_trip_that_uses_up_the_deadline_is_found(seconds, name):
 def test_an_issuer_is_recognised_by_its_name_or_its_metadata(issuer, metadata, product):
     found = recognise(issuer, metadata)
     assert (found.name if found else None) == product
+
+
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [
+        ("redis://10.0.0.1:6379/0", "redis://10.0.0.1:6379/0"),
+        ("redis://app:hunter2@10.0.0.1:6379/0", "redis://***@10.0.0.1:6379/0"),
+        ("redis://app:pa'ss \"hunter2@10.0.0.1:6379/0", "redis://***@10.0.0.1:6379/0"),
+        ("redis://app:a@b?hunter2@10.0.0.1:6379/0", "redis://***@10.0.0.1:6379/0"),
+        ("app:hunter2@redis.internal:6379/0", "***@redis.internal:6379/0"),
+        ("redis:/:hunter2@h", "***@h"),
+        ("redis://h/0?password=ab'hunter2", "redis://h/0?***"),
+        ("redis://h/0?password=a@hunter2?b", "redis://***@hunter2?***"),
+    ],
+)
+def test_no_password_of_the_store_is_shown(store, shown):
+    values = {setting.name: setting.value for setting in effective_settings({"DPOP_STORE": store})}
+    assert values["DPOP_STORE"] == shown

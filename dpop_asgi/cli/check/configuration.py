@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from dpop_asgi.cli.check.text import is_secret, without_secrets
+from dpop_asgi.cli.check.text import is_secret, value_without_secrets
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.proof import CACHED_HEADERS
 from dpop_asgi.nonces import NoncePolicy
@@ -54,7 +54,7 @@ def effective_settings(environment: Mapping[str, str]) -> Iterator[Setting]:
     for name in dict.fromkeys(VARIABLES.values()):
         given = environment.get(name, "").strip()
         if given:
-            yield Setting(name, _HIDDEN if is_secret(name) else without_secrets(given), "environment")
+            yield Setting(name, _HIDDEN if is_secret(name) else value_without_secrets(given), "environment")
         elif name in DEFAULTS:
             yield Setting(name, DEFAULTS[name], "default")
         else:

@@ -26,6 +26,15 @@ def without_secrets(text: str) -> str:
     return _QUERY.sub(r"\1?***", _CREDENTIALS.sub("//***@", text))
 
 
+def value_without_secrets(value: str) -> str:
+    """The value of a setting, with all that may be credentials or a query hidden, whatever characters are in it."""
+    begin = value.find("://") + len("://") if "://" in value else 0
+    credentials, at, rest = value[begin:].rpartition("@")
+    shown = f"{value[:begin]}{'***@' if at else credentials}{rest}"
+    address, question_mark, _ = shown.partition("?")
+    return f"{address}?***" if question_mark else address
+
+
 def printable(text: str, *, longest: int = _LONGEST) -> str:
     """Text that somebody else sent, safe to print: without secrets and control characters, and not long."""
     # Much more than is printed, so that no secret is cut in two; not all, as the patterns may take the square of it.

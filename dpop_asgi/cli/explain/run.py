@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx2
 
+from dpop_asgi.cli.check.environment import logged_warnings
 from dpop_asgi.cli.explain.case import Case, Rules
 from dpop_asgi.cli.explain.examine import examine
 from dpop_asgi.cli.explain.findings import Check
@@ -166,7 +167,9 @@ def _rules(options: Options) -> Rules:
     given = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
     issuer, audience = os.environ.get("DPOP_ISSUER") or None, os.environ.get("DPOP_AUDIENCE") or None
     try:
-        settings = Settings.from_environment({**_REQUIRED, **given})
+        # Of a MemoryStore, which isn't the server's.
+        with logged_warnings():
+            settings = Settings.from_environment({**_REQUIRED, **given})
         store = None if options.store is None else ReadOnlyRedisStore(options.store, timeout=_STORE_SECONDS)
     except ValueError as error:
         if str(error).startswith("redis:"):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dpop_asgi.cli.check.environment import STAND_INS
+from dpop_asgi.cli.check.environment import STAND_INS, logged_warnings
 from dpop_asgi.cli.unusable import Unusable
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.settings import Settings
@@ -40,7 +40,9 @@ def workers_of(environment: Mapping[str, str]) -> Workers:
     """
     given = {name: environment[name] for name in _VARIABLES if environment.get(name)}
     try:
-        authenticator = Settings.from_environment({**_REQUIRED, **given}).authenticator
+        # They are told of a MemoryStore, which isn't theirs.
+        with logged_warnings():
+            authenticator = Settings.from_environment({**_REQUIRED, **given}).authenticator
     except ValueError as error:
         raise Unusable(str(error)) from None
     return Workers(authenticator.namespace, authenticator.nonce_policy)
