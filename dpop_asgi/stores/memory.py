@@ -5,6 +5,7 @@ import heapq
 import logging
 import math
 import os
+import threading
 import time
 
 from dpop_asgi.core.options import require, require_clock
@@ -38,6 +39,8 @@ class MemoryStore:
         require_clock(clock)
         self._max_entries = max_entries
         self._clock = clock
+        # Apps in several threads may share a store.
+        self._lock = threading.Lock()
         self._values: dict[str, str] = {}
         self._keys_by_end: dict[int, list[str]] = {}
         self._ends: list[int] = []
@@ -48,35 +51,38 @@ class MemoryStore:
         self._warn_of_several_workers()
 
     async def put_if_absent(self, key: str, value: str, *, ttl: float) -> str:
-        """See `dpop_asgi.core.ports.Store`. Nothing is awaited before the write, so it is atomic on one event loop."""
+        """See `dpop_asgi.core.ports.Store`. Atomic, also among event loops in several threads."""
         if not self._is_used:
             # Checked again here: the server may have forked since.
             self._is_used = True
             self._warn_of_several_workers()
-        now = self._clock()
-        if self._ends and self._ends[0] <= now * _ENDS_PER_SECOND:
-            self._expire(now)
-        stored = self._values.get(key)
-        if stored is None:
-            self._keep(key, value, now + ttl)
-            stored = value
+        with self._lock:
+            now = self._clock()
+            if self._ends and self._ends[0] <= now * _ENDS_PER_SECOND:
+                self._expire(now)
+            stored = self._values.get(key)
+            if stored is None:
+                self._keep(key, value, now + ttl)
+                stored = value
         if asyncio.current_task() is not self._first:
             await self._wait_for_others()
         return stored
 
     async def read(self, key: str) -> str:
         """See `dpop_asgi.core.ports.Replaceable`."""
-        self._expire(self._clock())
-        return self._values.get(key, "")
+        with self._lock:
+            self._expire(self._clock())
+            return self._values.get(key, "")
 
     async def replace(self, key: str, value: str, *, ttl: float) -> None:
         """See `dpop_asgi.core.ports.Replaceable`."""
-        now = self._clock()
-        self._expire(now)
-        if self._values.pop(key, None) is not None:
-            # Replaced so seldom that nothing keeps track of when a key expires.
-            next(keys for keys in self._keys_by_end.values() if key in keys).remove(key)
-        self._keep(key, value, now + ttl)
+        with self._lock:
+            now = self._clock()
+            self._expire(now)
+            if self._values.pop(key, None) is not None:
+                # Replaced so seldom that nothing keeps track of when a key expires.
+                next(keys for keys in self._keys_by_end.values() if key in keys).remove(key)
+            self._keep(key, value, now + ttl)
 
     def _keep(self, key: str, value: str, until: float) -> None:
         if len(self._values) >= self._max_entries:

@@ -1,8 +1,12 @@
 """The store for one process refuses rather than forgets."""
 
+import asyncio
+import contextlib
 import logging
 import math
 import multiprocessing
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -37,6 +41,33 @@ async def test_expired_entries_leave_no_memory_behind(clock):
     clock.advance(5.0)
     await store.put_if_absent("last", "value", ttl=5.0)
     assert (list(store._values), list(store._keys_by_end.values()), len(store._ends)) == (["last"], [["last"]], 1)
+
+
+class _Hesitant(dict):
+    """Between a look and what follows from it, another thread gets its turn, if it can."""
+
+    def __init__(self):
+        super().__init__()
+        self.both = threading.Barrier(2)
+
+    def get(self, key):
+        found = super().get(key)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.both.wait(timeout=0.2)
+        return found
+
+
+def test_of_two_threads_that_keep_a_key_at_the_same_moment_one_is_first(clock):
+    store = MemoryStore(clock=clock)
+    store._values = _Hesitant()
+
+    def put(value):
+        return asyncio.run(store.put_if_absent("key", value, ttl=60.0))
+
+    with ThreadPoolExecutor(2) as pool:
+        stored = list(pool.map(put, ["one", "two"]))
+    assert stored in (["one", "one"], ["two", "two"])
+    assert [len(keys) for keys in store._keys_by_end.values()] == [1]
 
 
 async def test_an_entry_stands_until_its_last_instant(clock):
