@@ -1,5 +1,7 @@
 """Records a proof as used, or decides what happens if the store can't."""
 
+import asyncio
+
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.policy import OnStoreFailure
 from dpop_asgi.core.ports import Clock, Store
@@ -8,7 +10,7 @@ from dpop_asgi.errors import InvalidProof, Reason, StoreError, StoreUnavailable,
 from dpop_asgi.nonces import NonceWindows
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.replay import UsedProofs
-from dpop_asgi.revocation import RevocationWatches
+from dpop_asgi.revocation import RevocationWatch, RevocationWatches
 
 _UNRECORDED = "replay: proofs are accepted without being recorded", "replay: proofs are recorded again"
 
@@ -67,8 +69,6 @@ class Recorder:
                 nonce=proof.claims.get("nonce"),
                 incarnation=None if nonce is None else nonce.incarnation,
             )
-            if watch is not None and reading is not None:
-                await watch.settle(reading)
         except StoreError as failure:
             is_recorded = self._accepts_unrecorded(nonce, failure)
         else:
@@ -78,6 +78,8 @@ class Recorder:
                 self._nonces.recorded(nonce)
             if not is_first_use:
                 raise InvalidProof(Reason.PROOF_REPLAYED)
+            if watch is not None and reading is not None:
+                await self._settle(watch, reading)
         if watch is not None and reading is not None:
             await watch.after(reading, thumbprint, nonce, now)
         return is_recorded
@@ -93,11 +95,16 @@ class Recorder:
         reading = None if watch is None else await watch.before(thumbprint, None, now)
         if watch is None or reading is None:
             return
+        await self._settle(watch, reading)
+        await watch.after(reading, thumbprint, None, now)
+
+    async def _settle(self, watch: RevocationWatch, reading: asyncio.Future[None]) -> None:
+        """Have read what is revoked. If the store is unavailable and that is accepted, what is known has to do."""
         try:
             await watch.settle(reading)
-        except StoreError as failure:
-            self._accepts_unrecorded(None, failure)
-        await watch.after(reading, thumbprint, None, now)
+        except StoreUnavailable:
+            if self._refuses:
+                raise
 
     def _accepts_unrecorded(self, nonce: AcceptedNonce | None, failure: StoreError) -> bool:
         """`False` if the proof is accepted although it isn't recorded; raises if it must not be."""

@@ -287,6 +287,23 @@ async def test_a_proof_is_not_accepted_while_revocations_cannot_be_read(clock, c
     assert await nonce_of(resource) == nonce
 
 
+async def test_a_used_proof_is_rejected_where_revocations_cannot_be_read(clock, client, monkeypatch):
+    """Whatever `on_store_failure` says: the store has said that it was used. A new one is recorded."""
+    store = RevocableStore(clock)
+    resource = Resource(clock, client, store=store, nonces=NoncePolicy(), on_store_failure="accept")
+    used, new = [resource.headers(nonce=await nonce_of(resource)) for _ in range(2)]
+    await resource.accept(used)
+    clock.advance(SOON)
+
+    async def read(_key):
+        raise StoreUnavailable("not tried")
+
+    monkeypatch.setattr(store, "read", read)
+    assert await resource.reason(used) is Reason.PROOF_REPLAYED
+    assert (await resource.accept(new)).replay_checked
+    assert await resource.reason(new) is Reason.PROOF_REPLAYED
+
+
 async def test_the_first_proof_after_an_outage_is_accepted(clock, client, monkeypatch):
     """A circuit breaker lets one call through, and that is the one that records the proof."""
     store = RevocableStore(clock)
