@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dpop_asgi import NoncePolicy, Reason, StoreError
+from dpop_asgi import InvalidToken, NoncePolicy, Reason, StoreError
+from dpop_asgi.errors import Superseded
 from dpop_asgi.testing import Client
 from tests.support.decisions import Resource, settle
 from tests.support.fenced_store import FencedStore, LateView
@@ -174,6 +175,30 @@ async def test_where_the_incarnation_cannot_be_known_nonces_are_agreed_without(s
     assert all(key.startswith("dpop:nonce:v1:60:") for key in keys_of_nonces(store))
 
 
+class _Silent(FencedStore):
+    """Replies don't say which incarnation they came from, once it is another one."""
+
+    async def put_if_absent(self, key, value, *, ttl, under=None):
+        try:
+            return await super().put_if_absent(key, value, ttl=ttl, under=under)
+        except Superseded:
+            raise Superseded(None) from None
+
+
+async def test_an_incarnation_that_a_reply_does_not_name_is_looked_up(clock, worker):
+    store = _Silent(clock)
+    resource = worker(store)
+    nonce = await nonce_of(resource)
+    for incarnation in ("two", "three"):
+        store.become(incarnation)
+        assert await resource.reason(resource.headers(nonce=nonce)) is Reason.NONCE_SUPERSEDED
+        nonce = await nonce_of(resource)
+        used = resource.headers(nonce=nonce)
+        await resource.accept(used)
+    store.become("four")
+    assert await resource.reason(used) is Reason.NONCE_SUPERSEDED
+
+
 async def test_without_nonces_there_is_no_fence(store, worker):
     resource = worker(store, nonces=None)
     await resource.accept(resource.headers())
@@ -232,6 +257,11 @@ async def test_a_client_stays_with_its_tag(cluster, worker, clock):
     refusal = await resource.refusal(resource.headers(nonce=nonce))
     for _ in TAGS:
         assert (await resource.authenticator.challenge_nonce(refusal))[0] == "c"
+
+
+async def test_a_fact_of_a_custom_rejection_is_no_tag(cluster, worker):
+    rejection = InvalidToken(Reason.TOKEN_REJECTED, tag="beta")
+    assert await worker(cluster).authenticator.challenge_nonce(rejection) is not None
 
 
 async def test_another_tag_is_offered_only_while_the_server_of_its_own_is_unavailable(cluster, worker):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+from hashlib import sha256
 
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.ports import Store
@@ -12,6 +13,8 @@ logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # The number of clients whose last unknown nonce is remembered, 200 bytes each.
 _MOST_CLIENTS = 1024
+# Clients choose how long a header is.
+_DIGEST_BYTES = 16
 # One or two may be chance: a client that sends several old nonces at once.
 _FEW = 3
 _WARN_EVERY_SECONDS = 60.0
@@ -33,13 +36,15 @@ class UnknownNonces:
 
     def note(self, client: bytes, nonce: str, now: float) -> None:
         """An unknown `nonce` in a proof whose header, which has the key, is `client`."""
+        client = sha256(client).digest()[:_DIGEST_BYTES]
         before = self._last.get(client, nonce)
         self._last.keep(client, nonce)
         self._again += before != nonce
         if self._again >= _FEW and now >= self._not_before:
             logger.warning(
                 "nonces: clients that were challenged by this worker return with other nonces that it doesn't know"
-                " (%d times): does another worker use another Redis, database, namespace or nonce period?",
+                " (%d times): does another worker use another Redis, database, namespace or nonce period? (Anyone can"
+                " send such proofs. If all clients get along, nothing is wrong.)",
                 self._again,
             )
             self._again, self._not_before = 0, now + _WARN_EVERY_SECONDS

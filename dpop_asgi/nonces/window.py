@@ -25,8 +25,7 @@ _RETRY_SECONDS = 0.25
 _FROM_MEMORY = "nonces: the store fails, challenges go on with the nonces in memory"
 _NONE_IN_MEMORY = "nonces: the store fails and there are none in memory, so {} get 503"
 
-# An incarnation that returns (a master that was frozen) still has its nonces. More failovers than this within the life
-# of a nonce are not worth remembering.
+# Of incarnations that may return with their nonces, as a frozen master does, within the life of a nonce.
 _KEPT_ERAS = 4
 # A store that changes more often than this while nonces are agreed isn't usable.
 _MOST_CHANGES = 4
@@ -36,8 +35,7 @@ class NonceWindow:
     """The nonces that this server accepts and issues, for one hash tag.
 
     Args:
-        store: where workers agree; services on one origin share one and the same namespace,
-            since clients keep one nonce per origin.
+        store: where workers agree; services on one origin share a namespace, as clients keep one nonce per origin.
         policy: how nonces rotate.
         namespace: prefix of the keys.
         clock: seconds since the epoch.
@@ -45,7 +43,6 @@ class NonceWindow:
         watch: what is revoked; `None` if the store does not support that.
 
     Attributes:
-        watch: see above.
         is_failing: whether the store did not respond to the last call for this tag.
         is_doubted: whether another tag of the same master turned out to be on another incarnation.
         incarnation: of the store, whose nonces are valid now.
@@ -145,13 +142,13 @@ class NonceWindow:
     async def _fetch(self, slot: int) -> None:
         if self.watch is not None:
             await self.watch.ensure()
-        if not self._is_known:
-            self.supersede(await self._look.incarnation())
         for _ in range(_MOST_CHANGES):
+            if not self._is_known:
+                self.supersede(await self._look.incarnation())
             try:
                 return await self._fetch_era(self._era, slot)
             except Superseded as change:
-                self.supersede(change.by)
+                self.superseded(change)
         raise StoreError("the store changes faster than nonces can be agreed on")
 
     async def _fetch_era(self, era: SlotNonces, slot: int) -> None:
@@ -175,9 +172,7 @@ class NonceWindow:
         else:
             nonce = await self._fence.put_if_absent(key, candidate, ttl=ttl, under=era.incarnation)
         if not is_nonce(nonce):
-            raise StoreError(
-                f"what is stored under {self._keys}* isn't a nonce: does another program use this namespace?"
-            )
+            raise StoreError(f"what {self._keys}* holds isn't a nonce: does another program use this namespace?")
         # Not returned: in debug mode, event loops log what tasks return.
         era.add(slot, nonce)
 
@@ -194,6 +189,11 @@ class NonceWindow:
         self._era = known or self._new_era(incarnation, self._era.generation)
         while len(self._eras) > _KEPT_ERAS:
             self._eras.popitem(last=False)
+
+    def superseded(self, change: Superseded) -> None:
+        """The store turned out to be another incarnation. Unless `change` says which one, that is found out first."""
+        self.supersede(change.by)
+        self._is_known = change.by is not None
 
     def _begin_generation(self, generation: str) -> None:
         """From now on, no nonce is valid that was agreed before, under whichever incarnation."""

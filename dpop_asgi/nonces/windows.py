@@ -134,7 +134,7 @@ class NonceWindows:
         if not isinstance(failure, Superseded):
             window.is_failing = True
             return
-        window.supersede(failure.by)
+        window.superseded(failure)
         for other in self._windows:
             if other.incarnation == nonce.incarnation:
                 other.doubt()
@@ -162,7 +162,8 @@ class NonceWindows:
         """The windows in the order of preference for the next nonce: new clients are spread over all."""
         self._turn = (self._turn + 1) % len(self._windows)
         windows = self._windows[self._turn :] + self._windows[: self._turn]
-        return [self._by_tag[tag], *windows] if isinstance(tag, str) else windows
+        # Custom refusals have facts of their own.
+        return [self._by_tag[tag], *windows] if isinstance(tag, str) and tag in self._by_tag else windows
 
     async def _ensure(self, window: NonceWindow, now: float) -> None:
         for each in self._windows:
