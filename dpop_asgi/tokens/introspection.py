@@ -18,7 +18,7 @@ from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import client_authentication
 from dpop_asgi.tokens.issuer.discovery import insecure_hosts
 from dpop_asgi.tokens.issuer.introspection_endpoint import MAX_CALLS, IntrospectionEndpoint
-from dpop_asgi.tokens.token_types import check_kind, check_no_id_token, is_bearer
+from dpop_asgi.tokens.token_types import check_kind, check_no_id_token, check_token_type
 
 _READ_SECRETS = (
     "tokens and client_secret are sent to {} over plain http: anyone on the network path can read them and respond in"
@@ -35,6 +35,8 @@ _REJECTED_TOKENS = 1024
 
 # Some calls are kept for tokens that were active before, so that whoever sends invented ones doesn't hold others up.
 _CALLS_FOR_NEW_TOKENS = MAX_CALLS * 3 // 4
+# 200 bytes each. Those of a busy hour.
+_ACTIVE_TOKENS = 16_384
 
 
 @dataclass(slots=True)  # hot path: a frozen dataclass is slower to create
@@ -64,7 +66,7 @@ class IntrospectionVerifier:
         require_audience: whether tokens are rejected if the answer has no `aud`.
         leeway: seconds by which `exp` may be past and `nbf` ahead.
         cache_seconds: how long an answer is remembered, at most until `exp`: a revoked token is accepted for as long.
-            0 asks about each request.
+            0 asks again for each request, except for those that wait for an answer about the same token.
         cached_tokens: the number of answers to remember, about 2 KB each.
         timeout: seconds that a request waits at most for the endpoint, discovery included.
         insecure_http_hosts: hosts, besides this machine, that may be called over plain http.
@@ -115,6 +117,8 @@ class IntrospectionVerifier:
         self._cache: BoundedCache[str, _Outcome] = BoundedCache(cached_tokens)
         # Apart, so that invented tokens don't push out good ones.
         self._rejected: BoundedCache[str, _Outcome] = BoundedCache(_REJECTED_TOKENS)
+        # Of tokens that were active, whether or not answers are remembered: they are asked about first.
+        self._active: BoundedCache[str, None] = BoundedCache(_ACTIVE_TOKENS)
         self._calls: dict[str, SingleFlight[_Outcome]] = {}
 
     @property
@@ -167,7 +171,7 @@ class IntrospectionVerifier:
         """Of the call that is under way about this token, or a new one."""
         call = self._calls.get(token_hash)
         if call is None or call.under_way() is None:
-            self._admit(MAX_CALLS if token_hash in self._cache else _CALLS_FOR_NEW_TOKENS)
+            self._admit(MAX_CALLS if token_hash in self._active else _CALLS_FOR_NEW_TOKENS)
             call = self._calls[token_hash] = SingleFlight(self._ask)
         task = call.start(token_hash, token)
         await asyncio.wait([task])
@@ -189,6 +193,11 @@ class IntrospectionVerifier:
         finally:
             self._calls.pop(token_hash, None)
         outcome = self._judged(answer, asked_at)
+        if outcome.token is None:
+            # If the clock is set back, an older answer would count again.
+            self._cache.pop(token_hash, None)
+        else:
+            self._active.keep(token_hash, None)
         if self._cache_seconds:
             cache = self._cache if outcome.token else self._rejected
             cache.keep(token_hash, outcome)
@@ -216,7 +225,7 @@ class IntrospectionVerifier:
             raise InvalidToken(Reason.TOKEN_ISSUER, expected=(self._issuer,))
         self._check_audience(answer.get("aud"))
         token = AccessToken.from_claims(answer, leeway=self._leeway)
-        _check_token_type(token)
+        check_token_type(token)
         if token.key_thumbprint is None:
             check_no_id_token(answer, None)
         not_before = answer.get("nbf")
@@ -232,19 +241,3 @@ class IntrospectionVerifier:
         fits = not self._audiences.isdisjoint(name for name in names if isinstance(name, str))
         if not fits and (is_given or self._require_audience):
             raise InvalidToken(Reason.TOKEN_AUDIENCE, expected=tuple(sorted(self._audiences)), given=is_given)
-
-
-def _check_token_type(token: AccessToken) -> None:
-    """`token_type`, if the answer has it: DPoP for a bound token and no other (RFC 9449 §6.2), else one that is known.
-
-    A token of another type must not be used (RFC 6749 §7.1): how its sender has to prove itself is not known. `N_A`
-    says that it isn't an access token (RFC 8693 §2.2.1).
-    """
-    token_type = token.claims.get("token_type")
-    if token_type is None:
-        return
-    is_dpop, is_bound = str(token_type).lower() == "dpop", token.key_thumbprint is not None
-    if not is_bound and not is_dpop and not is_bearer(token_type):
-        raise InvalidToken(Reason.TOKEN_TYPE, expected=("Bearer", "DPoP"), claim="token_type")
-    if is_dpop != is_bound:
-        raise InvalidToken(Reason.BINDING_MALFORMED if is_bound else Reason.BINDING_MISSING, claim="token_type")

@@ -135,3 +135,22 @@ def check_bound_unless_typed(token: AccessToken, typ: str | None) -> None:
     if typ != ACCESS_TOKEN and token.key_thumbprint is None:
         hint = "without cnf.jkt only at+jwt is accepted: a token of another type could be an ID token"
         raise InvalidToken(Reason.BINDING_MISSING, received=shown(typ), hint=hint)
+
+
+def check_token_type(token: AccessToken) -> None:
+    """`token_type`, if the answer has it: DPoP for a bound token and no other (RFC 9449 §6.2), else one that is known.
+
+    A token of another type must not be used (RFC 6749 §7.1): how its sender has to prove itself is not known. `N_A`
+    says that it isn't an access token (RFC 8693 §2.2.1).
+
+    Raises:
+        InvalidToken: If it is of another type.
+    """
+    token_type = token.claims.get("token_type")
+    if token_type is None:
+        return
+    is_dpop, is_bound = str(token_type).lower() == "dpop", token.key_thumbprint is not None
+    if not is_bound and not is_dpop and not is_bearer(token_type):
+        raise InvalidToken(Reason.TOKEN_TYPE, expected=("Bearer", "DPoP"), claim="token_type")
+    if is_dpop != is_bound:
+        raise InvalidToken(Reason.BINDING_MALFORMED if is_bound else Reason.BINDING_MISSING, claim="token_type")

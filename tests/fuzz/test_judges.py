@@ -76,7 +76,7 @@ LAX = {
     "time_of_a_token": [(JWTVerifier, "_check_times", lambda *_: (-math.inf, math.inf))],
     "audience": [(SignedToken, "audiences", {"https://api.example.com"})],
     "audience_of_an_answer": [(IntrospectionVerifier, "_check_audience", lambda *_: None)],
-    "token_type": [(introspection, "_check_token_type", lambda _: None)],
+    "token_type": [(introspection, "check_token_type", lambda _: None)],
     "kind_of_token": [(token_types, "_OTHER_TOKENS", frozenset())],
     "json": [(module, "strict_json_object", lax_json) for module in (strict_json, proof)],
     "json_of_an_issuer": [(http, "strict_json_object", lax_json)],

@@ -51,6 +51,7 @@ DUE_TO_TOKEN = [
     pytest.param(Page(b'{"active": true, "x": "' + b"x" * 1_000_000 + b'"}'), OTHERWISE, id="1-MB"),
     pytest.param(Page(b"<html>hunter2"), OTHERWISE, id="html"),
     pytest.param(Page([True]), OTHERWISE, id="list"),
+    pytest.param(Page(b'{"active": true, "x": ' + b"[" * 200 + b"]" * 200 + b"}"), OTHERWISE, id="200-levels"),
     pytest.param(Page(b'{"active": true, "active": false}'), OTHERWISE, id="a-name-twice"),
     pytest.param(Page({"active": True, "exp": "hunter2"}), "the exp in its response is malformed", id="exp-is-text"),
     pytest.param(Page({"active": True, "sub": 5}), "the sub in its response is malformed", id="sub-is-a-number"),

@@ -59,6 +59,18 @@ async def test_when_the_clock_is_set_back_nothing_that_is_remembered_counts(veri
     assert len(endpoint.asked) == 2
 
 
+async def test_when_the_clock_is_set_back_a_token_that_was_revoked_stays_so(verify_opaque, endpoint, said, clock):
+    endpoint.says[TOKEN] = said
+    await verify_opaque(TOKEN)
+    clock.advance(31.0)
+    endpoint.says[TOKEN] = {"active": False}
+    for _ in range(2):
+        with pytest.raises(InvalidToken):
+            await verify_opaque(TOKEN)
+        assert verify_opaque.cached_token(sha256_b64url(TOKEN)) is None
+        clock.advance(-20.0)
+
+
 async def test_with_zero_seconds_nothing_is_remembered(make_opaque, endpoint, said, reason_of):
     verify = make_opaque(cache_seconds=0)
     endpoint.says[TOKEN] = said
@@ -96,10 +108,12 @@ async def test_a_request_that_is_cancelled_cancels_no_other(verify_opaque, endpo
     assert (await second).subject == "alice"
 
 
+@pytest.mark.parametrize("options", [{}, {"cache_seconds": 0}, {"cached_tokens": 0}], ids=repr)
 async def test_a_thousand_invented_tokens_at_a_time_are_bounded_and_hold_nobody_up(
-    verify_opaque, endpoint, said, clock, caplog
+    make_opaque, endpoint, said, clock, caplog, options
 ):
     """Calls are kept for tokens that were good before; whoever is turned away is told to come back."""
+    verify_opaque = make_opaque(**options)
     endpoint.says[TOKEN] = said
     await verify_opaque(TOKEN)
     clock.advance(30.0)
@@ -114,7 +128,7 @@ async def test_a_thousand_invented_tokens_at_a_time_are_bounded_and_hold_nobody_
     assert {type(outcome) for outcome in outcomes} == {InvalidToken, IssuerUnavailable}
     assert endpoint.most <= 49
     assert len(endpoint.asked) == 49
-    assert (len(verify_opaque._calls), len(verify_opaque._rejected)) == (0, 48)
+    assert (len(verify_opaque._calls), len(verify_opaque._rejected)) == (0, 0 if "cache_seconds" in options else 48)
     assert len(caplog.records) == 1
 
 

@@ -17,6 +17,8 @@ _MAX_DOCUMENT_BYTES = 262_144
 _MAX_CHUNKS = 1000
 _MAX_OPENERS = 1000
 _MAX_VALUES = 10_000
+# As for signed tokens: code that copies claims may recurse.
+_MAX_LEVELS = 128
 
 # A single coding: several layers could take minutes to decode before they yield the first byte.
 _CONTENT_CODINGS = frozenset({"", "identity", "gzip"})
@@ -47,7 +49,9 @@ async def json_in(response: httpx2.Response, *, max_bytes: int = _MAX_DOCUMENT_B
         raise ValueError(msg)
     body = (await _body(response, max_bytes)).removeprefix(BOM_UTF8)
     try:
-        return strict_json_object(body, most_openers=_MAX_OPENERS, most_values=_MAX_VALUES, long_numbers=True)
+        return strict_json_object(
+            body, most_openers=_MAX_OPENERS, most_values=_MAX_VALUES, most_levels=_MAX_LEVELS, long_numbers=True
+        )
     except ValueError as error:
         # Without the text of Python's own errors, which may quote the response.
         msg = f"{response.url}: {error if type(error) is ValueError else 'not JSON'}"
