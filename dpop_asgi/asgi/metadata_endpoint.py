@@ -74,7 +74,7 @@ class MetadataEndpoint:
 
     def parameters_for(self, scope: Scope) -> Parameters:
         """What a challenge to the request of `scope` says about the metadata of its resource (RFC 9728 §5.1)."""
-        paths = public_views(scope)
+        paths = public_views(scope) if self._resources else []
         for prefix, metadata in self._resources.items():
             if any(path == prefix or path.startswith(prefix + "/") for path in paths):
                 try:

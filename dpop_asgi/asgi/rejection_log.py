@@ -59,10 +59,12 @@ def _described(scope: Scope, client_id: str | None) -> dict[str, str | bytes | N
     peer = scope.get("client")
     path = scope.get("raw_path") or scope.get("path", "")
     end = b"?" if isinstance(path, bytes) else "?"
-    return {"client": client_id, "path": path.partition(end)[0], "peer": peer[0] if peer else None}
-
-
-def _printable(value: object) -> str:
     # A custom verifier may call a client by a number: the log must not fail.
-    beginning = value[:_LONGEST] if isinstance(value, bytes) else str(value)[:_LONGEST].encode("utf-8", "surrogatepass")
-    return quote(beginning, safe=_PRINTABLE)[:_LONGEST]
+    client = None if client_id is None else str(client_id)
+    return {"client": client, "path": path.partition(end)[0], "peer": peer[0] if peer else None}
+
+
+def _printable(value: str | bytes) -> str:
+    beginning = value[:_LONGEST]
+    text = beginning if isinstance(beginning, bytes) else beginning.encode("utf-8", "surrogatepass")
+    return quote(text, safe=_PRINTABLE)[:_LONGEST]
