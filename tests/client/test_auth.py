@@ -116,7 +116,8 @@ async def test_a_compressed_challenge_is_answered_and_stays_compressed(send, key
     def respond(request, _body):
         seen.append(request)
         headers = {**challenge().headers, "content-encoding": "gzip"}
-        return httpx2.Response(200) if len(seen) > 1 else httpx2.Response(401, headers=headers, stream=httpx2.ByteStream(bomb))
+        packed = httpx2.Response(401, headers=headers, stream=httpx2.ByteStream(bomb))
+        return httpx2.Response(200) if len(seen) > 1 else packed
 
     response = await send(respond, auth=DPoPAuth(TOKEN, key=key))
     assert (response.status_code, response.history[0].content) == (200, bomb)
