@@ -42,7 +42,7 @@ export async function openSigner({ origins = [location.origin], name = "dpop", o
         const headers = new Headers(request.headers);
         headers.set("DPoP", await this.proof(request.method, request.url, token, nonces.get(origin)));
         const response = await fetch(request.clone(), { headers, redirect });
-        // After a redirect it is another server that responds, or another resource: its nonce would go into a proof for here.
+        // Where a redirect has led to may be elsewhere: its nonce is not for proofs for this origin.
         const nonce = response.redirected ? null : response.headers.get("DPoP-Nonce");
         if (nonce) nonces.set(origin, nonce);
         onresponse(response, request);
