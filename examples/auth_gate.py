@@ -1,9 +1,10 @@
 """Answers nginx, which asks about each request (`auth_request`), before it passes it on to an app of any kind.
 
     DPOP_ISSUER=https://id.example.com DPOP_AUDIENCE=https://api.example.com DPOP_PUBLIC_URL=https://api.example.com \
-        uvicorn examples.auth_gate:app --port 8001
+        uvicorn examples.auth_gate:app --port 8001 --no-proxy-headers
 
 docs/deployment.md has the configuration of nginx. Only nginx may reach this: it says which request is meant.
+Without `--no-proxy-headers`, uvicorn takes who is connected from a header that clients can send.
 """
 
 from urllib.parse import unquote

@@ -23,6 +23,9 @@ from mcp.client.streamable_http import streamable_http_client
 
 from dpop_asgi.client import DPoPAuth, Key, Nonces, header_flow
 
+# Those of this machine, where plain http will do.
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
 
 class Discovery:
     """What the server at `url` says about itself (RFC 9728), and its authorization server (RFC 8414)."""
@@ -44,11 +47,21 @@ class Discovery:
         self.server = await self._document(_well_known(self.issuer))
         if self.server["issuer"] != self.issuer:
             sys.exit(f"{self.server['issuer']} is another issuer")
+        for name in ("authorization_endpoint", "token_endpoint", "registration_endpoint"):
+            _require_encryption(self.server.get(name, self.issuer))
         self.scope: str = named.get("scope") or " ".join(resource.get("scopes_supported", ()))
 
     async def _document(self, url: str) -> dict[str, Any]:
+        _require_encryption(url)
         document: dict[str, Any] = (await self._http.get(url)).raise_for_status().json()
         return document
+
+
+def _require_encryption(url: str) -> None:
+    """A server could name a file or a program for the browser to open, or have secrets sent in the clear."""
+    is_local = url.startswith("http://") and urlsplit(url).hostname in LOOPBACK
+    if not is_local and not url.startswith("https://"):
+        sys.exit(f"{url} is not an https URL")
 
 
 def _well_known(issuer: str) -> str:

@@ -56,6 +56,7 @@ class Shop:
         app.get("/orders")(self.orders)
         app.post("/orders")(self.create)
         app.get("/vault")(self.vault)
+        app.get("/moved", include_in_schema=False)(self.moved)
         app.get("/authorize", include_in_schema=False)(self.authorize)
         app.post("/token", include_in_schema=False)(self.token)
         docs_page(app, swagger_js_url="/swagger/swagger-ui-bundle.js", swagger_css_url="/swagger/swagger-ui.css")
@@ -73,6 +74,9 @@ class Shop:
 
     async def vault(self, _: Annotated[Caller, Security(DPoP(acr_values="urn:loa:2", max_age=60))]) -> str:
         return "gold"
+
+    async def moved(self):
+        return RedirectResponse("/orders")
 
     async def authorize(self, redirect_uri: str, state: str, dpop_jkt: str):
         self.asked.append(dpop_jkt)
@@ -188,6 +192,29 @@ def test_a_token_of_another_key_is_noticed_before_it_is_sent_and_its_key_can_be_
     assert try_out(page, ORDERS, 200)[-1].endswith("accepted.")
 
 
+@pytest.mark.parametrize("pasted", ["", "null", "false"])
+def test_what_is_no_key_leaves_the_key_as_it_is(page, pasted):
+    before = page.text("#dpop-thumbprint")
+    page.run("document.querySelector('#dpop details').open = true")
+    page.enter("#dpop-jwk", pasted)
+    page.click("#dpop-import")
+    page.until("document.querySelector('#dpop-key-status').innerText.startsWith('This is not a private P-256 key')")
+    assert page.text("#dpop-thumbprint") == before
+
+
+@pytest.mark.parametrize(("init", "seen"), [("{}", ["TypeError"]), ('{ redirect: "follow" }', [401, 401])])
+def test_a_redirect_is_followed_only_if_the_caller_says_so_and_is_not_signed_again(page, init, seen):
+    responses = f"""(async () => {{
+        const {{ openSigner }} = await import("/docs/dpop.js"), seen = [];
+        const signer = await openSigner({{ name: "docs", onresponse: ({{ status }}) => seen.push(status) }});
+        const headers = {{ Authorization: "DPoP token" }};
+        await signer.fetch("/moved", {{ headers, ...{init} }}).then(({{ status }}) => seen.push(status),
+            ({{ name }}) => seen.push(name));
+        return seen;
+    }})()"""
+    assert page.run(responses) == seen
+
+
 def test_signing_in_gets_a_token_for_the_key(page, shop):
     page.click(".auth-wrapper .authorize")
     page.until("document.querySelector('.dialog-ux')")
@@ -276,7 +303,7 @@ TRIED = """
   window.fetch = async (input, init) => {{
     const request = new Request(input, init), body = await request.text(), proof = request.headers.get("DPoP");
     const claims = proof && JSON.parse(atob(proof.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")));
-    sent.push({{ body, claims }});
+    sent.push({{ body, claims, redirect: request.redirect }});
     return {answer};
   }};
   const signer = await openSigner({{ origins: ["https://api.example"] }});
@@ -314,6 +341,27 @@ def test_the_signer_keeps_a_nonce_per_origin_and_signs_for_known_origins_only(ap
     sent = tried(app_page, "; ".join(f'await signer.fetch("{url}")' for url in calls), answer)
     assert [part["claims"] and part["claims"].get("nonce") for part in sent] == [None, "of-a-200", None, None]
     assert [part["claims"] is None for part in sent] == [False, False, True, True]
+
+
+REDIRECTED = f"Object.defineProperty({CHALLENGE}, 'redirected', {{ value: true }})"
+
+
+def test_what_a_redirect_leads_to_gets_no_second_proof_and_sets_no_nonce(app_page):
+    urls = ["https://api.example/a", "https://api.example/b"]
+    sent = tried(app_page, "; ".join(f'await signer.fetch("{url}")' for url in urls), REDIRECTED)
+    assert [(part["claims"]["htu"], part["claims"].get("nonce")) for part in sent] == [(url, None) for url in urls]
+
+
+def test_a_signed_request_follows_redirects_only_if_the_caller_says_so(app_page):
+    calls = {
+        '"https://api.example/"': "error",
+        'new Request("https://api.example/")': "error",
+        'new Request("https://api.example/", { redirect: "manual" })': "manual",
+        '"https://api.example/", { redirect: "follow" }': "follow",
+        '"https://elsewhere.example/"': "follow",
+    }
+    sent = tried(app_page, "; ".join(f"await signer.fetch({call})" for call in calls), 'new Response("")')
+    assert [part["redirect"] for part in sent] == list(calls.values())
 
 
 # Options

@@ -195,6 +195,8 @@ async def test_the_metadata_is_that_of_the_resource(make, path, metadata):
         pytest.param("scopes", {"tool_scopes": {"x": ["offline_access"]}}, id="offline-access"),
         pytest.param("tool_scopes", {"tool_scopes": ["x"]}, id="list-of-tools"),
         pytest.param("public_paths", {"public_paths": ["/mcp"]}, id="public-endpoint"),
+        pytest.param("public_paths", {"public_paths": ["/mcp/"]}, id="public-endpoint-of-a-mount"),
+        pytest.param("public_paths", {"public_paths": ["/x"], "path": "/x/"}, id="public-endpoint-without-its-slash"),
         pytest.param("resumable", {"resumable": "yes"}, id="not-a-bool"),
         pytest.param("metadata", {"path": "mcp"}, id="no-path"),
         pytest.param("realm", {"realm": '"'}, id="of-the-middleware"),

@@ -6,6 +6,7 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
@@ -106,8 +107,16 @@ def test_the_host_that_a_test_client_calls_by_default_is_served_and_no_other(opt
         assert api.client().get("/whoami").status_code == expected
 
 
-def test_a_mounted_app_is_found():
-    with OfflineAPI(Starlette(routes=[Mount("/v2", _app())])) as api:
+def _included(inner):
+    (app := FastAPI()).include_router(APIRouter(routes=[Mount("/v2", inner)]))
+    return app
+
+
+@pytest.mark.parametrize(
+    "around", [lambda app: Starlette(routes=[Mount("/v2", app)]), _included], ids=["app", "router"]
+)
+def test_a_mounted_app_is_found(around):
+    with OfflineAPI(around(_app())) as api:
         assert api.client().get("/v2/whoami").status_code == 200
 
 

@@ -50,7 +50,7 @@ def register_handlers(app: object, owner: object) -> None:
     """Register `rejection_handler` in the Starlette apps at and below `app`, unless they have custom handlers.
 
     Args:
-        app: any ASGI app. Starlette apps are found behind middleware, and in mounts.
+        app: any ASGI app. Starlette apps are found behind middleware, in mounts, and in included routers.
         owner: the Starlette app whose middleware `app` is, if any.
     """
     for part, its_owner in _exception_handling(app, owner):
@@ -88,6 +88,6 @@ def _exception_handling(app: object, owner: object) -> Iterator[tuple[Starlette 
 def _inside(part: object) -> list[object]:
     # Instance attributes only: `__getattr__` could make up others without end.
     own = getattr(part, "__dict__", {})
-    inside = [own[name] for name in ("app", "router", "middleware_stack") if name in own]
+    inside = [own[name] for name in ("app", "router", "original_router", "middleware_stack") if name in own]
     routes = own.get("routes")
     return [*inside, *routes] if isinstance(routes, list) else inside

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from dpop_asgi.client.bound_tokens import BoundTokens, Outcome, Step
+from dpop_asgi.client.bound_tokens import LONGEST_WAIT_SECONDS, BoundTokens, Outcome, Step
 from dpop_asgi.client.flow import challenge_error, header_flow
 from dpop_asgi.client.key import Key, target
 from dpop_asgi.client.nonces import Nonces
@@ -26,8 +26,6 @@ _Steps = Generator[Step | Awaitable[str], Any, None]
 _FIRST_ORIGIN = "dpop_asgi.origin"
 
 _ENCRYPTED = frozenset({"https", "wss"})
-# Who waits for a token that another thread or task fetches. httpx2's own timeouts are 5 s each.
-_LONGEST_WAIT_SECONDS = 30.0
 
 
 class DPoPAuth(httpx2.Auth):
@@ -219,14 +217,14 @@ def _stayed(response: httpx2.Response) -> bool:
 
 def _waited(flight: Future[Outcome]) -> Outcome:
     try:
-        return flight.result(_LONGEST_WAIT_SECONDS)
+        return flight.result(LONGEST_WAIT_SECONDS)
     except TimeoutError:
         return _too_long()
 
 
 async def _awaited(flight: Future[Outcome]) -> Outcome:
     try:
-        return await asyncio.wait_for(asyncio.wrap_future(flight), _LONGEST_WAIT_SECONDS)
+        return await asyncio.wait_for(asyncio.wrap_future(flight), LONGEST_WAIT_SECONDS)
     except TimeoutError:
         return _too_long()
 

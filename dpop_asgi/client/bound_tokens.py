@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from concurrent.futures import Future
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 import httpx2
@@ -22,6 +23,9 @@ Step = httpx2.Request | Future[Outcome]
 # A fetch that was broken off, since its request was cancelled or had no response, is done again by one that waits for
 # it. Who has waited so often gives up: each time may have been a timeout.
 _MOST_WAITS = 3
+# So long others wait for a fetch, and a read or write in it takes at most. httpx2's own timeouts are 5 s each.
+LONGEST_WAIT_SECONDS = 30.0
+_TIMEOUTS = ("connect", "read", "write", "pool")
 # After a failure a token that is still valid is used for so long, until it is tried again.
 _PAUSE_SECONDS = 5.0
 # A token that an API rejects earlier than this is not fetched anew: the next one would be rejected, too.
@@ -46,13 +50,15 @@ class BoundTokens:
         self._lock = Lock()
         self._token: IssuedToken | None = None
         self._flight: Future[Outcome] | None = None
+        self._flying_since = 0.0
         self._paused_until = 0.0
 
     def token(self, extensions: dict[str, Any]) -> Generator[Step, Any, str]:
         """A token that has not expired.
 
         Args:
-            extensions: of the request that needs it: its timeouts are those of the token request.
+            extensions: of the request that needs it: its timeouts are those of the token request, but there is none
+                that lasts for ever.
 
         Raises:
             TokenError: If there is none.
@@ -81,15 +87,22 @@ class BoundTokens:
         """The token if it can be used, or the fetch to wait for and whether it is the caller's to do."""
         with self._lock:
             now, token = self._clock(), self._token
+            self._give_up_what_hangs()
             renewing = self._flight is not None or now < self._paused_until
             if token and now < (token.expires_at if renewing else token.renewed_at):
                 return token
             if self._flight is not None:
                 return self._flight, False
-            self._flight = Future()
+            self._flight, self._flying_since = Future(), monotonic()
             # So that one who waits and is cancelled doesn't cancel it for the others.
             self._flight.set_running_or_notify_cancel()
             return self._flight, True
+
+    def _give_up_what_hangs(self) -> None:
+        """A connection may be silent for ever: who waits for it looks again, and one of them begins anew."""
+        if self._flight is not None and monotonic() - self._flying_since > LONGEST_WAIT_SECONDS:
+            self._flight.set_result(None)
+            self._flight = None
 
     def _lead(self, flight: Future[Outcome], extensions: dict[str, Any]) -> Generator[Step, Any, str]:
         outcome: Outcome = None
@@ -108,6 +121,9 @@ class BoundTokens:
 
     def _end(self, flight: Future[Outcome], fetched: IssuedToken | None, outcome: Outcome) -> None:
         with self._lock:
+            if self._flight is not flight:
+                # It was given up: what another one has fetched since may be newer.
+                return
             self._flight = None
             if fetched is not None:
                 self._token = fetched
@@ -116,8 +132,9 @@ class BoundTokens:
         flight.set_result(outcome)
 
     def _fetch(self, extensions: dict[str, Any]) -> Generator[Step, Any, IssuedToken]:
-        kept = {"timeout": extensions["timeout"]} if "timeout" in extensions else {}
-        request = self._credentials.request(kept)
+        given = extensions.get("timeout", {})
+        limits = {name: LONGEST_WAIT_SECONDS if given.get(name) is None else given[name] for name in _TIMEOUTS}
+        request = self._credentials.request({"timeout": limits})
         steps = header_flow("POST", self._credentials.token_url, key=self._key, nonces=self._nonces, clock=self._clock)
         response = yield from sent(request, Body(request), steps)
         if response.request is not request:

@@ -12,8 +12,8 @@ Exchange = Generator[httpx2.Request, httpx2.Response, httpx2.Response]
 
 # More than what is looked at of any response. A server that sends without end would fill the memory.
 _LONGEST = 131_072
-# Others can stand for a thousand times as much, and several at once for a thousand times that.
-_CODINGS = frozenset({"", "identity", "gzip"})
+# Any other can stand for a thousand times as much, and several at once for a thousand times that.
+_CODINGS = frozenset({"", "identity"})
 
 
 class Body:
@@ -82,7 +82,7 @@ def sent(request: httpx2.Request, body: Body, steps: Generator[dict[str, str], R
 
 
 def bounded(response: httpx2.Response) -> httpx2.Response:
-    """The response, of which no more is read than what errors and tokens have."""
+    """The response, of which no more is read than what errors and tokens have; what is compressed stays so."""
     if response.headers.get("content-encoding", "").lower() not in _CODINGS:
         del response.headers["content-encoding"]
     response.stream = _Start(response.stream)

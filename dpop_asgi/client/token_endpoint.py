@@ -86,7 +86,12 @@ class ClientCredentials:
         return TokenRequest(
             "POST",
             self.token_url,
-            headers={"Authorization": f"Basic {b64encode(user).decode()}", "Accept": "application/json"},
+            headers={
+                "Authorization": f"Basic {b64encode(user).decode()}",
+                "Accept": "application/json",
+                # What is compressed is not read.
+                "Accept-Encoding": "identity",
+            },
             data={name: value for name, value in form.items() if value},
             extensions=extensions,
         )

@@ -97,7 +97,10 @@ async function send(url, request) {
     if (asksForToken && response.ok) await take(response.clone());
     return response;
   } catch (error) {
-    log({ text: "No response arrived. Is the server running, and does its CORS configuration allow this page?", verdict: "bad" });
+    log({
+      text:
+        "No response arrived. Is the server running, and does its CORS configuration allow this page? A redirect is not " +
+        "followed: a signature is for one URL.", verdict: "bad" });
     throw error;
   }
 }
@@ -174,6 +177,6 @@ async function start() {
 
 byId("dpop-token").addEventListener("input", showToken);
 byId("dpop-copy").addEventListener("click", () => navigator.clipboard.writeText(signer.thumbprint));
-byId("dpop-import").addEventListener("click", () => replaceKey(byId("dpop-jwk").value || "null"));
+byId("dpop-import").addEventListener("click", () => replaceKey(byId("dpop-jwk").value || "{}"));
 byId("dpop-new").addEventListener("click", () => replaceKey());
 start();

@@ -35,12 +35,15 @@ export async function openSigner({ origins = [location.origin], name = "dpop", o
       const request = new Request(input, init);
       const { origin } = new URL(request.url);
       if (!origins.includes(origin)) return fetch(request);
+      // A proof is for one URL: by default it is not sent on to where a redirect leads.
+      const redirect = init?.redirect ?? (request.redirect === "follow" ? "error" : request.redirect);
       const token = /^DPoP +(\S+)$/i.exec(request.headers.get("Authorization"))?.[1];
       for (let attempt = 1; ; attempt++) {
         const headers = new Headers(request.headers);
         headers.set("DPoP", await this.proof(request.method, request.url, token, nonces.get(origin)));
-        const response = await fetch(request.clone(), { headers });
-        const nonce = response.headers.get("DPoP-Nonce");
+        const response = await fetch(request.clone(), { headers, redirect });
+        // Where a redirect has led to may be elsewhere: its nonce is not for proofs for this origin.
+        const nonce = response.redirected ? null : response.headers.get("DPoP-Nonce");
         if (nonce) nonces.set(origin, nonce);
         onresponse(response, request);
         if (attempt === 2 || !nonce || !(await asksForNonce(response))) return response;
@@ -72,8 +75,8 @@ async function asksForNonce(response) {
 }
 
 async function newKey(jwk) {
-  const pair = jwk ? null : await crypto.subtle.generateKey(ALGORITHM, false, ["sign"]);
-  const { kty, crv, x, y } = jwk ?? (await crypto.subtle.exportKey("jwk", pair.publicKey));
+  const pair = jwk === undefined ? await crypto.subtle.generateKey(ALGORITHM, false, ["sign"]) : null;
+  const { kty, crv, x, y } = pair ? await crypto.subtle.exportKey("jwk", pair.publicKey) : jwk;
   const privateKey =
     pair?.privateKey ?? (await crypto.subtle.importKey("jwk", { kty, crv, x, y, d: jwk.d }, ALGORITHM, false, ["sign"]));
   return { privateKey, jwk: { kty, crv, x, y }, thumbprint: await sha256(JSON.stringify({ crv, kty, x, y })) };

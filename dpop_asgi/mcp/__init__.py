@@ -72,7 +72,10 @@ def protect(
     caller = CallerForMCP(
         mcp_app, scopes=scopes, tool_scopes=tool_scopes, public_paths=public_paths, resumable=resumable
     )
-    require("public_paths", not PublicRequests(public_paths).match({"path": path}), "others than that of the resource")
+    public = PublicRequests(public_paths)
+    # As a mount the endpoint has a slash at its end, and routers redirect to the one that they have.
+    is_open = any(public.match({"path": one}) for one in (path, path + "/", path.rstrip("/") or "/"))
+    require("public_paths", not is_open, "others than that of the resource")
     published = metadata or ResourceMetadata(
         scopes_supported=caller.all_scopes.scopes, challenge_scopes=caller.needed.scopes
     )

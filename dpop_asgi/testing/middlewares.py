@@ -51,6 +51,8 @@ def _found(part: object, seen: set[int]) -> Iterator[DPoPMiddleware]:
     yield from _found(getattr(part, "app", None), seen)
     for route in getattr(part, "routes", None) or ():
         yield from _found(getattr(route, "app", None), seen)
+        # FastAPI keeps a router that was included as it is.
+        yield from _found(getattr(route, "original_router", None), seen)
 
 
 async def _nothing(*_: object) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import httpx2
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -127,6 +127,13 @@ def _mounted(endpoint, **options):
     return outer
 
 
+def _mounted_in_a_router(endpoint, **options):
+    outer, router = FastAPI(exception_handlers={Exception: _saying(200)}), APIRouter()
+    router.mount("/v2", _app(endpoint, **options))
+    outer.include_router(router)
+    return outer
+
+
 HANDLES_ALL = {"handlers": {Exception: _saying(200)}}
 # What apps make of errors they do not know, and of an `HTTPException`, which an ask raises.
 OF_ALL = {
@@ -147,6 +154,7 @@ OF_ASKS = {
 RAISED = [
     *(pytest.param(_app, _reject, of, id=name) for name, of in OF_ALL.items()),
     *(pytest.param(_mounted, _reject, of, id=f"mounted-{name}") for name, of in list(OF_ALL.items())[:2]),
+    pytest.param(_mounted_in_a_router, _reject, HANDLES_ALL, id="mounted-in-an-included-router"),
     pytest.param(_app, _reject, {"handlers": {Exception: _saying(503)}}, id="handler-that-says-503"),
     pytest.param(_app, _reject_in_task_groups, HANDLES_ALL, id="task-groups-nested"),
     pytest.param(_app, _reject_twice, HANDLES_ALL, id="two-rejections-at-once"),
@@ -196,7 +204,7 @@ async def expected(make_api, api):
 async def test_a_rejection_is_answered_as_ever_and_no_error_of_the_app(
     api, protect, expected, caplog, make_app, endpoint, options
 ):
-    path = f"/v2{PATH}" if make_app is _mounted else PATH
+    path = f"/v2{PATH}" if make_app in {_mounted, _mounted_in_a_router} else PATH
     assert _seen(await _get(protect(make_app(endpoint, **options)), api, path)) == expected
     assert [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}] == []
 

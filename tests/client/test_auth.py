@@ -77,7 +77,7 @@ class Endless(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
 
 CREDENTIALS = ClientCredentials(TOKEN_URL, "client", "secret")
-PACKED = gzip.compress(gzip.compress(issued().content))
+PACKED = gzip.compress(issued().content)
 
 
 @pytest.mark.parametrize("token", [TOKEN, CREDENTIALS], ids=["challenge-of-an-api", "token-endpoint"])
@@ -97,13 +97,30 @@ async def test_of_a_response_without_end_only_the_beginning_is_read(send, key, t
     assert 0 < endless.read < 200_000
 
 
-@pytest.mark.parametrize("coding", ["gzip, gzip", "br"])
-async def test_a_token_in_codings_that_can_stand_for_any_length_is_refused(send, key, coding):
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [("gzip", PACKED), ("gzip, gzip", gzip.compress(PACKED)), ("br", PACKED)],
+    ids=["once", "twice", "another"],
+)
+async def test_a_token_in_a_coding_that_can_stand_for_any_length_is_refused(send, key, coding, packed):
     def respond(_request, _body):
-        return httpx2.Response(200, headers={"content-encoding": coding}, stream=httpx2.ByteStream(PACKED))
+        return httpx2.Response(200, headers={"content-encoding": coding}, stream=httpx2.ByteStream(packed))
 
     with pytest.raises(TokenError):
         await send(respond, auth=DPoPAuth(CREDENTIALS, key=key))
+
+
+async def test_a_compressed_challenge_is_answered_and_stays_compressed(send, key):
+    bomb, seen = gzip.compress(bytes(5_000_000)), []
+
+    def respond(request, _body):
+        seen.append(request)
+        headers = {**challenge().headers, "content-encoding": "gzip"}
+        packed = httpx2.Response(401, headers=headers, stream=httpx2.ByteStream(bomb))
+        return httpx2.Response(200) if len(seen) > 1 else packed
+
+    response = await send(respond, auth=DPoPAuth(TOKEN, key=key))
+    assert (response.status_code, response.history[0].content) == (200, bomb)
 
 
 # Bodies

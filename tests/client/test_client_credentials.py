@@ -26,6 +26,7 @@ async def test_a_token_is_fetched_with_a_proof_and_used(send, auth):
     assert (method, url) == ("POST", TOKEN_URL)
     assert b64decode(headers["authorization"].removeprefix("Basic ")) == b"my+client:hunter2%3A%2F%2B"
     assert peer.forms == [{"grant_type": ["client_credentials"], "scope": ["a b"], "resource": [API]}]
+    assert headers["accept-encoding"] == "identity"
     [proof] = peer.endpoint.proofs
     assert (proof["htm"], proof["htu"], "ath" in proof) == ("POST", TOKEN_URL, False)
 
@@ -48,7 +49,8 @@ async def test_the_token_endpoints_nonce_is_used_from_then_on(send, auth, clock)
     assert peer.tokens == ["t1", "t2"]
 
 
-async def test_the_token_request_has_the_timeouts_of_the_request_that_needs_it(key):
+@pytest.mark.parametrize(("given", "read"), [(1.25, 1.25), (None, 30.0)])
+async def test_the_token_request_has_the_timeouts_of_the_request_that_needs_it_if_there_are_any(key, given, read):
     seen = []
 
     def respond(request, _body):
@@ -56,8 +58,8 @@ async def test_the_token_request_has_the_timeouts_of_the_request_that_needs_it(k
         return issued()
 
     async with httpx2.AsyncClient(transport=Wire(respond), auth=DPoPAuth(CREDENTIALS, key=key)) as http:
-        await http.get(API, timeout=1.25)
-    assert seen == [1.25, 1.25]
+        await http.get(API, timeout=given)
+    assert seen == [read, given]
 
 
 # How long a token is used
@@ -94,6 +96,27 @@ async def test_while_renewal_fails_a_valid_token_is_used_and_the_endpoint_left_i
     clock.advance(6)
     await send(peer, auth=auth)
     assert peer.tokens[-1] == "t2"
+
+
+async def test_while_the_endpoint_does_not_respond_one_request_in_five_seconds_fails(send, auth, clock):
+    """httpx2 has no way to go on with a request whose token request had no response."""
+
+    class Unreachable(Issuing):
+        def __call__(self, request, body):
+            if str(request.url) == TOKEN_URL and self.tokens:
+                raise httpx2.ConnectError("refused", request=request)
+            return super().__call__(request, body)
+
+    peer = Unreachable(issued("t1"))
+    await send(peer, auth=auth)
+    clock.advance(3541)
+    for _ in range(3):
+        with pytest.raises(httpx2.ConnectError):
+            await send(peer, auth=auth)
+        for _ in range(2):
+            assert (await send(peer, auth=auth)).status_code == 200
+        clock.advance(5)
+    assert peer.tokens == ["t1"] * 7
 
 
 async def test_an_expired_token_is_never_sent(send, auth, clock):

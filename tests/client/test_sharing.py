@@ -43,6 +43,13 @@ class Gate(Wire):
         return await super().handle_async_request(request)
 
 
+class Hanging(Gate):
+    """Only the first token request has to wait."""
+
+    def _is_closed(self, request):
+        return not self.reached.is_set() and super()._is_closed(request)
+
+
 async def _until(condition):
     while not condition():  # noqa: ASYNC110 - what sets it may be a thread
         await asyncio.sleep(0)
@@ -166,7 +173,7 @@ async def test_an_endpoint_that_does_not_respond_fails_each_of_those_who_wait_in
 
 
 async def test_who_waits_too_long_is_told(auth, monkeypatch):
-    monkeypatch.setattr("dpop_asgi.client.auth._LONGEST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("dpop_asgi.client.auth.LONGEST_WAIT_SECONDS", 0.01)
     gate = Gate(issued("t1"))
     async with httpx2.AsyncClient(transport=gate, auth=auth) as http:
         first = asyncio.create_task(http.get(API))
@@ -178,6 +185,26 @@ async def test_who_waits_too_long_is_told(auth, monkeypatch):
             sync.get(API)
         gate.open.set()
         assert (await first).status_code == 200
+
+
+@pytest.mark.parametrize("late", [issued("late"), endpoint_error("invalid_client")], ids=["issued", "refused"])
+async def test_after_the_longest_wait_another_one_fetches_and_those_who_wait_get_that_token(auth, monkeypatch, late):
+    """A token request that hangs doesn't block the others for ever, and what it ends with is its own."""
+    monkeypatch.setattr("dpop_asgi.client.bound_tokens.monotonic", seconds := ManualClock())
+    gate = Hanging(issued("t2"), late)
+    async with httpx2.AsyncClient(transport=gate, auth=auth) as http:
+        hanging = asyncio.create_task(http.get(API))
+        await _until(gate.reached.is_set)
+        waiting = asyncio.create_task(http.get(API))
+        await _waiting(auth, 1)
+        seconds.advance(31)
+        assert (await http.get(API)).status_code == (await waiting).status_code == 200
+        gate.open.set()
+        await asyncio.gather(hanging, return_exceptions=True)
+        await http.get(API)
+    assert gate.peer.tokens.pop(2) == ("late" if late.status_code == 200 else "t2")
+    assert gate.peer.tokens == ["t2"] * 3
+    assert len(gate.peer.endpoint.requests) == 2
 
 
 def test_an_auth_serves_one_event_loop_after_the_other(key):

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from dpop_asgi.testing import Client
+from examples.mcp_client import Discovery
 from tests.support.processes import ResourceServer
 
 STRONG = {"acr": "urn:example:loa:2"}
@@ -64,3 +65,49 @@ def test_an_example_keeps_the_contract(keeps, method, path, claims, status, told
 @pytest.mark.parametrize(("method", "path", "claims", "status", "told"), OF_FASTAPI)
 def test_the_one_with_fastapi_has_more(keeps, method, path, claims, status, told):
     keeps(method, path, claims, status, told)
+
+
+# What a server says about itself to `mcp_client.py`
+
+RESOURCE, ISSUER = "https://api.example.com/mcp", "https://id.example.com"
+NAMED = {
+    "resource_metadata": "https://api.example.com/about",
+    "issuer": ISSUER,
+    "authorization_endpoint": f"{ISSUER}/authorize",
+    "token_endpoint": f"{ISSUER}/token",
+    "registration_endpoint": f"{ISSUER}/register",
+}
+
+
+async def _discover(**changes):
+    """Returns where the client went, besides the resource."""
+    named, visited = {**NAMED, **changes}, []
+
+    def respond(request):
+        if request.method == "POST":
+            metadata = f'DPoP resource_metadata="{named["resource_metadata"]}"'
+            return httpx2.Response(401, headers={"WWW-Authenticate": metadata})
+        visited.append(str(request.url))
+        resource = {"resource": RESOURCE, "authorization_servers": [named["issuer"]]}
+        return httpx2.Response(200, json=resource if len(visited) == 1 else named)
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(respond)) as http:
+        try:
+            await Discovery(RESOURCE, http).find()
+        except SystemExit as told:
+            return visited, str(told)
+    return visited, None
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("url", ["http://id.example.com/x", "http://localhost.example.com/x", "file://localhost/etc"])
+async def test_the_mcp_client_opens_and_calls_nothing_but_https(name, url):
+    visited, told = await _discover(**{name: url})
+    assert told.endswith("is not an https URL")
+    assert all(one.startswith("https://") for one in visited)
+
+
+@pytest.mark.parametrize("issuer", [ISSUER, "http://127.0.0.1:8001", "http://[::1]:8001", "http://localhost:8001"])
+async def test_the_mcp_client_knows_servers_on_this_machine(issuer):
+    visited, told = await _discover(issuer=issuer)
+    assert (visited[1:], told) == ([f"{issuer}/.well-known/oauth-authorization-server"], None)

@@ -14,6 +14,8 @@ from tests.support.processes import ROOT, Process, ResourceServer, free_port, li
 from tests.support.serving import Served
 
 DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
+GATE = (ROOT / "examples" / "auth_gate.py").read_text()
+COMMAND = re.compile(r"uvicorn examples\.auth_gate:app --port 8001 ?(.*)")
 PUBLIC = "https://api.example.com"
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log stderr; events {{}}
@@ -63,18 +65,26 @@ def behind():
 
 
 @pytest.fixture(scope="module")
-def gate(issuer_server, behind, tmp_path_factory):
+def servers(issuer_server, behind, tmp_path_factory):
     folder = tmp_path_factory.mktemp("nginx")
     settings = {"app": "examples.auth_gate:app", "public_url": PUBLIC}
     with _Gate(issuer_server.issuer, **settings) as gate, Served(behind) as app:
         above = _upstream("app", app) + _upstream("gate", gate)
         with _Nginx(folder, above, _recipe("auth_request")) as nginx:
-            yield nginx
+            yield nginx, gate
 
 
 class _Gate(ResourceServer):
+    def _command(self):
+        return [*super()._command(), *COMMAND.search(GATE)[1].split()]
+
     def _answers(self):
         return listens(self.port)
+
+
+@pytest.fixture
+def gate(servers):
+    return servers[0]
 
 
 @pytest.fixture
@@ -119,6 +129,14 @@ def test_nginx_overwrites_what_a_client_says_about_its_request(gate, behind):
     inside = httpx2.get(f"{gate.url}/_dpop", headers=headers)
     assert (nobody.status_code, inside.status_code) == (401, 404)
     assert (nobody.headers["www-authenticate"].startswith("DPoP algs="), behind.scopes) == (True, [])
+
+
+@pytest.mark.parametrize("path", ["/orders", "/_dpop"], ids=["of-nginx", "of-the-gate"])
+def test_who_is_connected_is_not_taken_from_a_header_that_clients_can_send(servers, path):
+    nginx, gate = servers
+    headers = {"X-Forwarded-For": "203.0.113.7", "X-Original-Method": "GET", "X-Original-URI": "/orders"}
+    asked = httpx2.get((nginx if path == "/orders" else gate).url + path, headers=headers)
+    assert asked.status_code == 401
 
 
 def test_a_prefix_that_nginx_strips_and_the_server_is_told_of_counts_once(issuer_server, tmp_path):
