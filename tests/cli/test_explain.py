@@ -11,7 +11,7 @@ from dpop_asgi.cli.explain.case import Case, Rules
 from dpop_asgi.cli.explain.causes.advice import CAUSES, advice
 from dpop_asgi.cli.explain.examine import examine
 from dpop_asgi.cli.explain.findings import Check
-from dpop_asgi.cli.explain.message import Message
+from dpop_asgi.cli.explain.message import Message, Response
 from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS
 from tests.support.decisions import Resource
 from tests.support.faults import FAULTS, Draft, combinable
@@ -45,6 +45,15 @@ def test_in_mixed_mode_a_token_under_bearer_needs_no_proof(situation, explained,
     monkeypatch.setenv("DPOP_MODE", "mixed")
     situation.authorization, situation.edit = "Bearer {token}", lambda _: ""
     assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == ["bound_token_as_bearer"]
+
+
+def test_another_nonce_than_the_last_one_may_be_accepted_too(situation, explained, tmp_path):
+    """Those of the slots before, unless the response says otherwise."""
+    situation.nonce = "the-one-before"
+    report = json.loads(explained(situation.options(tmp_path))[1])
+    assert report["failed"] == []
+    outcomes = {check["reason"]: check["outcome"] for check in report["checks"]}
+    assert (outcomes["nonce_malformed"], outcomes["nonce_unknown"]) == ("pass", "unknown")
 
 
 def test_the_settings_of_the_server_are_used(situation, explained, tmp_path, monkeypatch):
@@ -130,7 +139,7 @@ def test_every_check_of_the_middleware_is_listed_once_and_has_a_cause():
     listed = [reason for topic in (*TOPICS, ON_THE_SERVER) for reason in topic.reasons]
     assert sorted(listed) == sorted(Reason)
     assert {reason for topic in TOPICS for reason in topic.reasons} <= CAUSES.keys()
-    case = Case(message=Message(source="a test"), rules=Rules(), now=0.0)
+    case = Case(message=Message(source="a test"), rules=Rules(), now=0.0, read_at=0.0)
     for reason in ON_THE_SERVER.reasons:
         assert all(advice(case, Check(reason=reason, outcome="fail", section="")))
 
@@ -148,17 +157,19 @@ async def _both(clock, client, faults):
         name: tuple(value.decode("latin-1") for known, value in request.headers if known == name)
         for name in (b"authorization", b"dpop")
     }
+    server_nonce = await resource.authenticator.challenge_nonce()
+    with pytest.raises(Refusal) as rejected:
+        await resource.authenticator.authenticate(request)
     message = Message(
         source="a test",
         method=request.method,
         url=request.target_uri,
         authorizations=values[b"authorization"],
         proofs=values[b"dpop"],
+        response=Response(status=401, error=rejected.value.code),
     )
-    server_nonce = await resource.authenticator.challenge_nonce()
-    checks = await examine(Case(message=message, rules=Rules(), now=clock.now, server_nonce=server_nonce))
-    with pytest.raises(Refusal) as rejected:
-        await resource.authenticator.authenticate(request)
+    case = Case(message=message, rules=Rules(), now=clock.now, read_at=clock.now, server_nonce=server_nonce)
+    checks = await examine(case)
     return rejected.value.reason, [check.reason for check in checks if check.outcome == "fail"]
 
 

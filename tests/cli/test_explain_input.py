@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -25,6 +26,13 @@ def _as_curl(case, line=" \\\n  "):
     headers = [f"Authorization: DPoP {case.token}", f"DPoP: {case.proof}", "Content-Type: text/plain"]
     words = ["curl", "-sSi", "-X", "GET", f"{URL}?page=2", "--max-time", "3"]
     return " ".join(map(shlex.quote, words)) + "".join(f"{line}-H {shlex.quote(header)}" for header in headers)
+
+
+def _for_cmd(case):
+    """As Chromium copies it "as cURL (cmd)": see escapeStringWin in its developer tools."""
+    words = [f"{URL}?a=%20b&c", f"authorization: DPoP {case.token}", f"dpop: {case.proof}", 'sec-ch-ua: "A^;B";v="8"']
+    first, *headers = (re.sub(r"[^\w\s\-:=+~'/.',?;()*`]", r"^\g<0>", word.replace('"', '\\"')) for word in words)
+    return " ^\r\n  ".join([f'curl ^"{first}^"', *(f'-H ^"{header}^"' for header in headers)])
 
 
 def _entry(case, *names):
@@ -55,6 +63,8 @@ PASTED = {
         lambda case: f'curl {URL} -H "Authorization: DPoP $TOKEN" -H "DPoP: {case.proof}"',
         URL,
     ),
+    "curl-command-for-cmd": (_for_cmd, URL),
+    "curl-command-for-bash": (lambda case: _as_curl(case) + r" -H $'sec-ch-ua: \"Not\u0021A\', x'", URL),
     "curl-v": (curl_v, URL),
     "curl-v-broken-by-a-terminal": (_broken_by_a_terminal, URL),
     "har-entry": (lambda case: json.dumps(_entry(case)), URL),
@@ -83,11 +93,25 @@ def test_what_is_pasted_is_read(situation, paste, url):
         ("curl -G {} -d a=b", "GET"),
         ("curl -T file {}", "PUT"),
         ("curl --request=DELETE --url {}", "DELETE"),
+        ("curl --noproxy '*' {}", "GET"),
+        ("curl --tls-max 1.2 -z 2026-01-01 {} -C 0", "GET"),
+        ("curl --an-option-of-tomorrow eth0 {}", "GET"),
+        ("curl -o /dev/null --interface eth0 --url {}", "GET"),
     ],
 )
 def test_the_method_of_a_curl_command_is_the_one_that_curl_sends(command, method):
     message = read(command.format(URL) + " -H 'DPoP: eyJ.eyJ.x'")
     assert (message.method, message.url) == (method, URL)
+
+
+@pytest.mark.parametrize(
+    "proof", ["$PROOF", "${PROOF}", "$(dpop-asgi prove --key k --url u)", "`cat proof`", "%PROOF%"]
+)
+def test_a_variable_of_the_shell_is_not_known(explained, proof):
+    command = f'curl "$API/orders" -H "Authorization: DPoP $TOKEN" -H "DPoP: {proof}"'
+    code, printed = explained(Options(proof=command, now=1_700_000_000.0))
+    assert (code, "Nothing fails." in printed) == (0, True)
+    assert "the proof isn't known: the shell hasn't put it in" in printed
 
 
 @pytest.mark.parametrize(

@@ -289,7 +289,11 @@ SITUATIONS = {
     "sha512": (ath(lambda t: unpadded(digest(t, "sha512"))), [R.TOKEN_HASH_MISMATCH], "SHA-512"),
     # The nonce
     "no-nonce": (sets(nonce=None), [R.NONCE_MISSING], "how each conversation begins"),
-    "stale-nonce": (sets(nonce="the-one-before"), [R.NONCE_UNKNOWN], "The nonce is stale"),
+    "stale-nonce": (
+        sets(nonce="the-one-before", response='HTTP/1.1 401 \r\nWWW-Authenticate: DPoP error="use_dpop_nonce"'),
+        [R.NONCE_UNKNOWN],
+        "The nonce is stale",
+    ),
     "changed-nonce": (sets(nonce=f'"{NONCE}"'), [R.NONCE_MALFORMED], "changed on the way"),
     # The signature
     "other-key": (sets(signed_by=PrivateKey.generate()), [R.SIGNATURE_INVALID], "signed with another key"),

@@ -22,6 +22,7 @@ from dpop_asgi.cli.explain.message import Message
 from dpop_asgi.cli.explain.reading.text import read
 from dpop_asgi.cli.explain.screen import Report, as_json
 from dpop_asgi.cli.unusable import Unusable, content_of, token_of
+from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
 from dpop_asgi.settings import Settings, token_types
 from dpop_asgi.stores.redis.read_only import ReadOnlyRedisStore
@@ -63,8 +64,12 @@ class Options:
     as_json: bool = False
 
 
-def explain(options: Options) -> int:
+def explain(options: Options, clock: Clock = time.time) -> int:
     """Print every check.
+
+    Args:
+        options: of the command.
+        clock: the time of the store, in seconds since the epoch.
 
     Returns:
         0 if none fails, else 1.
@@ -73,8 +78,10 @@ def explain(options: Options) -> int:
         Unusable: If the input can't be explained, or an option can't be used; the message contains no secrets.
     """
     message = _with_options(read(_input(options.proof)), options)
-    now, clock = _time(message, options.now)
-    case = Case(message=message, rules=_rules(options), now=now, server_nonce=options.nonce or _issued(message))
+    read_at = clock()
+    now, since = _time(message, options.now, read_at)
+    nonce = options.nonce or _issued(message)
+    case = Case(message=message, rules=_rules(options), now=now, read_at=read_at, server_nonce=nonce)
     try:
         checks = asyncio.run(_examine(case))
     except StoreError as error:
@@ -82,7 +89,7 @@ def explain(options: Options) -> int:
     if options.as_json:
         sys.stdout.write(as_json(checks) + "\n")
     else:
-        Report().show(case, checks, clock)
+        Report().show(case, checks, since)
     return 1 if any(check.outcome == "fail" for check in checks) else 0
 
 
@@ -142,7 +149,7 @@ def _with_options(message: Message, options: Options) -> Message:
     return message
 
 
-def _time(message: Message, now: float | None) -> tuple[float, str]:
+def _time(message: Message, now: float | None, read_at: float) -> tuple[float, str]:
     """When the request is judged, and where that comes from: a captured request is old by now."""
     if now is not None:
         if not math.isfinite(now):
@@ -152,7 +159,7 @@ def _time(message: Message, now: float | None) -> tuple[float, str]:
         return message.response.date, "the Date of the response"
     if message.sent_at is not None:
         return message.sent_at, "when the request was sent"
-    return time.time(), "now; for another time, pass --now"
+    return read_at, "now; for another time, pass --now"
 
 
 def _issued(message: Message) -> str | None:

@@ -119,11 +119,12 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
     message, rules = case.message, case.rules
     wanted = {
         AUTHORIZATION: (message.authorizations is None, "the token isn't known: pass --token"),
+        HEADER: (message.proofs is None, "the proof isn't known: the shell hasn't put it in"),
         HTM: (message.method is None, "to compare, pass --method"),
         URL: (message.url is None, "to compare, pass --url"),
         HTU: (message.url is None, "to compare, pass --url"),
         ATH: (message.authorizations is None, "the token isn't known: pass --token"),
-        NONCE: (case.server_nonce is None and rules.store is None, "pass the server's --nonce, or its --store"),
+        NONCE: (rules.store is None, "pass the server's --nonce, or its --store"),
         TOKEN: (message.authorizations is None, "the token isn't known: pass --token"),
         TOKEN_SIGNATURE: (rules.jwks is None, "pass the issuer's keys: --jwks"),
         ISSUER: (rules.issuer is None, "set DPOP_ISSUER, as for the server"),
@@ -132,11 +133,15 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
         REVOCATION: (rules.store is None, "pass the server's --store"),
         REPLAY: (rules.store is None, "pass the server's --store"),
     }
+    if case.server_nonce is not None:
+        wanted[NONCE] = rules.store is None, "the server may accept it beside the one given: pass its --store"
     applies, hint = wanted.get(topic, (False, ""))
     signed = facts.get("proof" if topic is NONCE else "signed")
     hint = f"{signed} is signed; {hint}" if signed and topic in {HTM, HTU, NONCE} else hint
     if case.token_claims is None and topic in {TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES, BINDING}:
         return "" if message.authorizations is None else "the token can't be read here"
+    if "store" in facts:
+        return f"the store {facts['store']}"
     return hint if applies else "can't be checked yet"
 
 
