@@ -42,6 +42,10 @@ def _entry(case, *names):
     return {"startedDateTime": sent, "request": request, "response": {"status": 0, "headers": []}}
 
 
+def _har(case, old, new):
+    return json.dumps(_entry(case)).replace(old, new)
+
+
 def _pairs(headers):
     return [{"name": name, "value": value} for name, value in headers.items()]
 
@@ -183,13 +187,17 @@ def test_the_command_reads_standard_input_in_any_encoding(situation):
     [
         pytest.param(["--nonce", NONCE], curl_v, 0, id="nothing-fails"),
         pytest.param(["-", "--now", "1800000000", "--json"], curl_v, 1, id="something-fails"),
+        pytest.param([], lambda case: _har(case, case.proof, "\\ud800"), 1, id="half-a-character-as-proof"),
+        pytest.param([], lambda case: _har(case, case.token, "\\ud800"), 1, id="half-a-character-as-token"),
+        pytest.param([], lambda case: curl_v(case).replace("2023", "9" * 20), 1, id="a-date-in-no-year"),
+        pytest.param([], lambda case: _har(case, '"status": 0', '"status": 1e999'), 2, id="an-endless-status"),
         pytest.param([], lambda _: "hunter2 is no proof", 2, id="not-a-proof"),
         pytest.param(["--nonsense"], lambda _: "", 2, id="no-such-option"),
     ],
 )
 def test_the_exit_code_says_what_was_found(situation, arguments, text, code):
     done = CliRunner().invoke(app, ["explain", *arguments], input=text(situation))
-    assert done.exit_code == code
+    assert (done.exit_code, type(done.exception)) == (code, SystemExit if code else type(None))
     assert "hunter2" not in done.output
     if "--json" in arguments:
         assert json.loads(done.output)["failed"] == ["issued_too_early", "token_expired"]
@@ -208,6 +216,7 @@ def test_the_exit_code_says_what_was_found(situation, arguments, text, code):
         pytest.param("[]", {}, "no request in the input", id="an-empty-file"),
         pytest.param("a.b.c", {"url": "hunter2"}, "--url: must be an absolute URL", id="url"),
         pytest.param("a.b.c", {"jwks": "/no/such/file"}, "--jwks: the file can't be read", id="no-jwks"),
+        pytest.param("a.b.c", {"jwks": "https://[::1/hunter2"}, "--jwks: the URL can't be fetched", id="no-url"),
         pytest.param("a.b.c", {"jwks": __file__}, "--jwks: must be a key set", id="not-a-jwks"),
         pytest.param("a.b.c", {"store": "memory://"}, "--store: not a well-formed URL", id="store"),
         pytest.param("eyJ9.e30.c", {"store": "redis://:hunter2@127.0.0.1:1"}, "--store: ", id="no-store"),

@@ -202,8 +202,8 @@ def _jwks(source: str) -> Mapping[str, Any]:
             text = content_of("--jwks", source)
         jwks: Mapping[str, Any] = json.loads(text)
         JWTVerifier(issuer="x", audience="x", jwks=jwks)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise Unusable(f"--jwks: the URL can't be fetched: {type(error).__name__}.") from None
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise Unusable('--jwks: must be a key set, {"keys": […]}, without private keys.') from None
     return jwks

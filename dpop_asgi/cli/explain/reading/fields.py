@@ -76,5 +76,5 @@ def _parameter(name: str, challenges: str) -> str | None:
 def _seconds(date: str | None) -> float | None:
     try:
         return None if date is None else parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
