@@ -13,6 +13,7 @@ from dpop_asgi.cli.explain.examine import examine
 from dpop_asgi.cli.explain.findings import Check
 from dpop_asgi.cli.explain.message import Message, Response
 from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS
+from dpop_asgi.core.encoding import b64url_encode
 from tests.support.decisions import Resource
 from tests.support.faults import FAULTS, Draft, combinable
 from tests.support.situations import NONCE, SITUATIONS, Situation
@@ -65,6 +66,46 @@ def test_the_settings_of_the_server_are_used(situation, explained, tmp_path, mon
     situation.claims, situation.nonce = {"iat": int(situation.clock.now) - 31}, None
     failed = json.loads(explained(situation.options(tmp_path))[1])["failed"]
     assert failed == ["proof_algorithm", "issued_too_early"]
+
+
+@pytest.mark.parametrize("header", [{"alg": "HS256"}, {"alg": "none"}, {"alg": "HS256", "typ": "JWT"}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"jwks": None}], ids=["with-keys", "without-keys"])
+def test_no_keys_are_needed_to_see_that_no_server_accepts_an_algorithm(situation, explained, tmp_path, header, changes):
+    situation.token_changes = {"header": header, "claims": {"aud": "https://x.example"}}
+    report = json.loads(explained(situation.options(tmp_path, **changes))[1])
+    typ = ["token_type"] if "typ" in header else []
+    assert report["failed"] == [*typ, "token_algorithm", "token_audience"]
+    outcomes = {check["reason"]: check["outcome"] for check in report["checks"]}
+    assert (outcomes["token_signature"], outcomes["token_expired"]) == ("unknown", "pass")
+
+
+JWE = b64url_encode(b'{"alg":"ECDH-ES","enc":"A256GCM"}') + "..AAAA.AAAA.AAAA"
+
+
+@pytest.mark.parametrize(
+    ("token", "failed"),
+    [
+        pytest.param(JWE, ["token_malformed"], id="encrypted"),
+        pytest.param("v1.local.abcdef", ["token_malformed"], id="two-dots"),
+        pytest.param("opaque", [], id="one-word"),
+    ],
+)
+def test_a_token_that_is_not_signed_is_opaque_if_the_server_introspects(
+    situation, explained, tmp_path, monkeypatch, token, failed
+):
+    situation.token = token
+    assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == failed
+    monkeypatch.setenv("DPOP_INTROSPECTION_CLIENT_ID", "api")
+    report = json.loads(explained(situation.options(tmp_path))[1])
+    assert report["failed"] == []
+    [check] = [check for check in report["checks"] if check["reason"] == "token_malformed"]
+    assert (check["outcome"], check["facts"]["kind"]) == ("unknown", "opaque: only its issuer can read it")
+
+
+def test_spaces_around_a_setting_do_not_count(situation, explained, issuer, tmp_path, monkeypatch):
+    monkeypatch.setenv("DPOP_ISSUER", f" {issuer.url}\n")
+    monkeypatch.setenv("DPOP_AUDIENCE", f" {issuer.audience} ")
+    assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == []
 
 
 def _secrets(situation, printed):

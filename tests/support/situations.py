@@ -332,6 +332,16 @@ SITUATIONS = {
         [R.TOKEN_AUDIENCE, R.TOKEN_EXPIRED],
         "for another API",
     ),
+    "of-another-type-and-issuer": (
+        token(header={"typ": "JWT"}, claims={"iss": "https://x.example"}),
+        [R.TOKEN_ISSUER, R.TOKEN_TYPE],
+        "from another issuer",
+    ),
+    "symmetric-and-expired": (
+        token(header={"alg": "HS256"}, claims={"exp": 1_699_990_000}),
+        [R.TOKEN_ALGORITHM, R.TOKEN_EXPIRED],
+        "not an asymmetric algorithm",
+    ),
     "old-and-elsewhere": (
         lambda case: (later(-420)(case), setattr(case, "htu", f"{URL}/")),
         [R.TARGET_MISMATCH, R.ISSUED_TOO_EARLY],

@@ -25,6 +25,7 @@ class Rules:
         audience: of the tokens; `None` if it isn't known.
         types: accepted `typ` of tokens.
         jwks: the issuer's keys; `None` if they aren't known.
+        introspects: whether its issuer is asked about tokens that aren't signed.
         store: the store, which is only read; `None` if it isn't to be asked.
         namespace: prefix of the keys in the store.
     """
@@ -36,6 +37,7 @@ class Rules:
     audience: str | None = None
     types: tuple[str | None, ...] = DEFAULT_TYPES
     jwks: Mapping[str, Any] | None = field(default=None, repr=False)
+    introspects: bool = False
     store: Replaceable | None = None
     namespace: str = "dpop"
 

@@ -48,6 +48,13 @@ _VARIABLES = (
     "DPOP_NAMESPACE",
 )
 
+# A server with one of them introspects opaque tokens.
+_INTROSPECTION = (
+    "DPOP_INTROSPECTION_CLIENT_ID",
+    "DPOP_INTROSPECTION_CLIENT_SECRET",
+    "DPOP_INTROSPECTION_ENDPOINT",
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
@@ -171,7 +178,6 @@ def _issued(message: Message) -> str | None:
 def _rules(options: Options) -> Rules:
     """What the server would judge by: its environment variables, where they are set."""
     given = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
-    issuer, audience = os.environ.get("DPOP_ISSUER") or None, os.environ.get("DPOP_AUDIENCE") or None
     try:
         settings = Settings.from_environment({**_REQUIRED, **given})
         store = None if options.store is None else ReadOnlyRedisStore(options.store, timeout=_STORE_SECONDS)
@@ -184,13 +190,18 @@ def _rules(options: Options) -> Rules:
         policy=authenticator.proof_policy,
         nonces=authenticator.nonce_policy,
         mode=authenticator.mode,
-        issuer=issuer,
-        audience=audience,
+        issuer=_given("DPOP_ISSUER"),
+        audience=_given("DPOP_AUDIENCE"),
         types=token_types(given),
         jwks=None if options.jwks is None else _jwks(options.jwks),
+        introspects=any(_given(name) for name in _INTROSPECTION),
         store=store,
         namespace=authenticator.namespace,
     )
+
+
+def _given(name: str) -> str | None:
+    return os.environ.get(name, "").strip() or None
 
 
 def _jwks(source: str) -> Mapping[str, Any]:

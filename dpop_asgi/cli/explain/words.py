@@ -142,6 +142,8 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
         return "" if message.authorizations is None else "the token can't be read here"
     if "store" in facts:
         return f"the store {facts['store']}"
+    if topic is TOKEN and "kind" in facts:
+        return str(facts["kind"])
     return hint if applies else "can't be checked yet"
 
 
