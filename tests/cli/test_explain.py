@@ -55,6 +55,8 @@ def test_another_nonce_than_the_last_one_may_be_accepted_too(situation, explaine
     assert report["failed"] == []
     outcomes = {check["reason"]: check["outcome"] for check in report["checks"]}
     assert (outcomes["nonce_malformed"], outcomes["nonce_unknown"]) == ("pass", "unknown")
+    text = explained(situation.options(tmp_path, as_json=False))[1]
+    assert "may be accepted too: pass the server's --store" in " ".join(text.split())
 
 
 def test_the_settings_of_the_server_are_used(situation, explained, tmp_path, monkeypatch):

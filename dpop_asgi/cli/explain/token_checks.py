@@ -127,7 +127,7 @@ async def _try(case: Case, findings: Findings, trial: _Trial) -> None:
             mended = None if failure.reason in failed else _mended(trial, failure.reason)
             if mended is None:
                 return
-            if mended.jwks is not trial.jwks:
+            if mended.jwks is not trial.jwks and failure.reason is not Reason.TOKEN_SIGNATURE:
                 # From here on, the issuer's keys aren't looked at.
                 unknown |= {Reason.TOKEN_KEY_UNKNOWN, Reason.TOKEN_SIGNATURE}
             trial = mended

@@ -124,7 +124,7 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
         URL: (message.url is None, "to compare, pass --url"),
         HTU: (message.url is None, "to compare, pass --url"),
         ATH: (message.authorizations is None, "the token isn't known: pass --token"),
-        NONCE: (rules.store is None, "pass the server's --nonce, or its --store"),
+        NONCE: (case.server_nonce is None and rules.store is None, "pass the server's --nonce, or its --store"),
         TOKEN: (message.authorizations is None, "the token isn't known: pass --token"),
         TOKEN_SIGNATURE: (rules.jwks is None, "pass the issuer's keys: --jwks"),
         ISSUER: (rules.issuer is None, "set DPOP_ISSUER, as for the server"),
@@ -133,8 +133,8 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
         REVOCATION: (rules.store is None, "pass the server's --store"),
         REPLAY: (rules.store is None, "pass the server's --store"),
     }
-    if case.server_nonce is not None:
-        wanted[NONCE] = rules.store is None, "the server may accept it beside the one given: pass its --store"
+    if topic is NONCE and "server" in facts:
+        wanted[NONCE] = True, "it isn't the last one, but may be accepted too: pass the server's --store"
     applies, hint = wanted.get(topic, (False, ""))
     signed = facts.get("proof" if topic is NONCE else "signed")
     hint = f"{signed} is signed; {hint}" if signed and topic in {HTM, HTU, NONCE} else hint

@@ -9,7 +9,7 @@ from dpop_asgi.core.htu import is_loopback
 Fields = list[tuple[str, str]]
 
 # Unexpanded in a command: the shell would have replaced it, or what another command prints.
-SHELL_VARIABLE = re.compile(r"\$[\w{(]|`|%\w+%\Z")
+SHELL_VARIABLE: re.Pattern[str] = re.compile(r"\$[\w{(]|`|%\w+%\Z")
 _PARAMETER = r'(?:^|[ ,]){name}="([^"]*)"'
 _WEBSOCKET_SCHEMES = {"ws": "http", "wss": "https"}
 
