@@ -8,7 +8,7 @@ from dpop_asgi.core.ports import Fenced, Store
 
 # How long an entry outlives its proof. Hosts' clocks may differ by up to this much: a host that is behind accepts a
 # proof for that much longer.
-_MARGIN_SECONDS = 10.0
+MARGIN_SECONDS = 10.0
 
 # 96 bits of SHA-256: the key fits the allocation class of 32 bytes, and an entry in Redis 7 takes 149 bytes instead of
 # 165. If two proofs collide (by chance, or after 2**48 attempts of their client), the second is rejected.
@@ -62,7 +62,7 @@ class UsedProofs:
         context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
         prefix = self._prefixes.get(nonce[:1], self._prefix) if self._prefixes and nonce else self._prefix
         key = prefix + b64url_encode(sha256(context).digest()[:_DIGEST_BYTES])
-        mine, ttl = urandom(_VALUE_BYTES).hex(), max(seconds_left, 0.0) + _MARGIN_SECONDS
+        mine, ttl = urandom(_VALUE_BYTES).hex(), max(seconds_left, 0.0) + MARGIN_SECONDS
         if self._fence is None or incarnation is None:
             return await self._store.put_if_absent(key, mine, ttl=ttl) == mine
         return await self._fence.put_if_absent(key, mine, ttl=ttl, under=incarnation) == mine

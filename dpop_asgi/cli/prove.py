@@ -61,7 +61,7 @@ def _key(path: str, ask_password: Callable[[], str]) -> Key:
         if "-----BEGIN" in text:
             return Key.from_pem(text, password=ask_password() if "ENCRYPTED" in text else None)
         return Key.from_jwk(json.loads(text))
-    except (ValueError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         # Without the cause, which may quote the key.
         raise Unusable("--key: must be a private key as JWK or PEM, and its password if it is encrypted.") from None
 

@@ -118,10 +118,10 @@ def situation(client, issuer, clock, monkeypatch, no_settings):
 
 @pytest.fixture
 def explained(capsys, no_settings):
-    """Runs the command in this process: its exit code, and what it printed."""
+    """Runs the command in this process, at the time that it judges by: its exit code, and what it printed."""
 
-    def run(options):
-        code = explain(options)
+    def run(options, later=0.0):
+        code = explain(options, clock=lambda: (options.now or 0.0) + later)
         return code, capsys.readouterr().out
 
     return run

@@ -15,6 +15,7 @@ from tests.support.processes import free_port
             lambda p: p.publish("/realms/shop") or p.set(TOKEN_TYPES="at+JWT, jwt"), set(), id="X02: Keycloak"
         ),
         pytest.param(lambda p: p.publish(keys="/oauth2/a/v1/keys") or p.set(TOKEN_TYPES="none"), set(), id="X02: Okta"),
+        pytest.param(lambda p: p.website.pages["/jwks"].headers.update(age="9" * 400), set(), id="an-endless-age"),
         pytest.param(lambda p: p.introspect(), {"introspection_works"}, id="opaque-tokens"),
         pytest.param(
             lambda p: p.introspect() or p.publish() or p.set(INTROSPECTION_ENDPOINT=p.website.endpoint),

@@ -11,8 +11,9 @@ from dpop_asgi.cli.explain.case import Case, Rules
 from dpop_asgi.cli.explain.causes.advice import CAUSES, advice
 from dpop_asgi.cli.explain.examine import examine
 from dpop_asgi.cli.explain.findings import Check
-from dpop_asgi.cli.explain.message import Message
+from dpop_asgi.cli.explain.message import Message, Response
 from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS
+from dpop_asgi.core.encoding import b64url_encode
 from tests.support.decisions import Resource
 from tests.support.faults import FAULTS, Draft, combinable
 from tests.support.situations import NONCE, SITUATIONS, Situation
@@ -47,6 +48,17 @@ def test_in_mixed_mode_a_token_under_bearer_needs_no_proof(situation, explained,
     assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == ["bound_token_as_bearer"]
 
 
+def test_another_nonce_than_the_last_one_may_be_accepted_too(situation, explained, tmp_path):
+    """Those of the slots before, unless the response says otherwise."""
+    situation.nonce = "the-one-before"
+    report = json.loads(explained(situation.options(tmp_path))[1])
+    assert report["failed"] == []
+    outcomes = {check["reason"]: check["outcome"] for check in report["checks"]}
+    assert (outcomes["nonce_malformed"], outcomes["nonce_unknown"]) == ("pass", "unknown")
+    text = explained(situation.options(tmp_path, as_json=False))[1]
+    assert "may be accepted too: pass the server's --store" in " ".join(text.split())
+
+
 def test_the_settings_of_the_server_are_used(situation, explained, tmp_path, monkeypatch):
     monkeypatch.setenv("DPOP_TOKEN_TYPES", "at+jwt,JWT")
     monkeypatch.setenv("DPOP_PROOF_MAX_AGE", "30")
@@ -56,6 +68,46 @@ def test_the_settings_of_the_server_are_used(situation, explained, tmp_path, mon
     situation.claims, situation.nonce = {"iat": int(situation.clock.now) - 31}, None
     failed = json.loads(explained(situation.options(tmp_path))[1])["failed"]
     assert failed == ["proof_algorithm", "issued_too_early"]
+
+
+@pytest.mark.parametrize("header", [{"alg": "HS256"}, {"alg": "none"}, {"alg": "HS256", "typ": "JWT"}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"jwks": None}], ids=["with-keys", "without-keys"])
+def test_no_keys_are_needed_to_see_that_no_server_accepts_an_algorithm(situation, explained, tmp_path, header, changes):
+    situation.token_changes = {"header": header, "claims": {"aud": "https://x.example"}}
+    report = json.loads(explained(situation.options(tmp_path, **changes))[1])
+    typ = ["token_type"] if "typ" in header else []
+    assert report["failed"] == [*typ, "token_algorithm", "token_audience"]
+    outcomes = {check["reason"]: check["outcome"] for check in report["checks"]}
+    assert (outcomes["token_signature"], outcomes["token_expired"]) == ("unknown", "pass")
+
+
+JWE = b64url_encode(b'{"alg":"ECDH-ES","enc":"A256GCM"}') + "..AAAA.AAAA.AAAA"
+
+
+@pytest.mark.parametrize(
+    ("token", "failed"),
+    [
+        pytest.param(JWE, ["token_malformed"], id="encrypted"),
+        pytest.param("v1.local.abcdef", ["token_malformed"], id="two-dots"),
+        pytest.param("opaque", [], id="one-word"),
+    ],
+)
+def test_a_token_that_is_not_signed_is_opaque_if_the_server_introspects(
+    situation, explained, tmp_path, monkeypatch, token, failed
+):
+    situation.token = token
+    assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == failed
+    monkeypatch.setenv("DPOP_INTROSPECTION_CLIENT_ID", "api")
+    report = json.loads(explained(situation.options(tmp_path))[1])
+    assert report["failed"] == []
+    [check] = [check for check in report["checks"] if check["reason"] == "token_malformed"]
+    assert (check["outcome"], check["facts"]["kind"]) == ("unknown", "opaque: only its issuer can read it")
+
+
+def test_spaces_around_a_setting_do_not_count(situation, explained, issuer, tmp_path, monkeypatch):
+    monkeypatch.setenv("DPOP_ISSUER", f" {issuer.url}\n")
+    monkeypatch.setenv("DPOP_AUDIENCE", f" {issuer.audience} ")
+    assert json.loads(explained(situation.options(tmp_path))[1])["failed"] == []
 
 
 def _secrets(situation, printed):
@@ -130,7 +182,7 @@ def test_every_check_of_the_middleware_is_listed_once_and_has_a_cause():
     listed = [reason for topic in (*TOPICS, ON_THE_SERVER) for reason in topic.reasons]
     assert sorted(listed) == sorted(Reason)
     assert {reason for topic in TOPICS for reason in topic.reasons} <= CAUSES.keys()
-    case = Case(message=Message(source="a test"), rules=Rules(), now=0.0)
+    case = Case(message=Message(source="a test"), rules=Rules(), now=0.0, read_at=0.0)
     for reason in ON_THE_SERVER.reasons:
         assert all(advice(case, Check(reason=reason, outcome="fail", section="")))
 
@@ -148,17 +200,19 @@ async def _both(clock, client, faults):
         name: tuple(value.decode("latin-1") for known, value in request.headers if known == name)
         for name in (b"authorization", b"dpop")
     }
+    server_nonce = await resource.authenticator.challenge_nonce()
+    with pytest.raises(Refusal) as rejected:
+        await resource.authenticator.authenticate(request)
     message = Message(
         source="a test",
         method=request.method,
         url=request.target_uri,
         authorizations=values[b"authorization"],
         proofs=values[b"dpop"],
+        response=Response(status=401, error=rejected.value.code),
     )
-    server_nonce = await resource.authenticator.challenge_nonce()
-    checks = await examine(Case(message=message, rules=Rules(), now=clock.now, server_nonce=server_nonce))
-    with pytest.raises(Refusal) as rejected:
-        await resource.authenticator.authenticate(request)
+    case = Case(message=message, rules=Rules(), now=clock.now, read_at=clock.now, server_nonce=server_nonce)
+    checks = await examine(case)
     return rejected.value.reason, [check.reason for check in checks if check.outcome == "fail"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -27,11 +28,22 @@ def _as_curl(case, line=" \\\n  "):
     return " ".join(map(shlex.quote, words)) + "".join(f"{line}-H {shlex.quote(header)}" for header in headers)
 
 
+def _for_cmd(case):
+    """As Chromium copies it "as cURL (cmd)": see escapeStringWin in its developer tools."""
+    words = [f"{URL}?a=%20b&c", f"authorization: DPoP {case.token}", f"dpop: {case.proof}", 'sec-ch-ua: "A^;B";v="8"']
+    first, *headers = (re.sub(r"[^\w\s\-:=+~'/.',?;()*`]", r"^\g<0>", word.replace('"', '\\"')) for word in words)
+    return " ^\r\n  ".join([f'curl ^"{first}^"', *(f'-H ^"{header}^"' for header in headers)])
+
+
 def _entry(case, *names):
     headers = {"authorization": f"DPoP {case.token}", "dpop": case.proof, ":method": "GET"}
     request = {"method": "GET", "url": f"{URL}?page=2", "headers": _pairs({n: headers[n] for n in names or headers})}
     sent = "2023-11-14T22:13:20.000Z"
     return {"startedDateTime": sent, "request": request, "response": {"status": 0, "headers": []}}
+
+
+def _har(case, old, new):
+    return json.dumps(_entry(case)).replace(old, new)
 
 
 def _pairs(headers):
@@ -55,6 +67,8 @@ PASTED = {
         lambda case: f'curl {URL} -H "Authorization: DPoP $TOKEN" -H "DPoP: {case.proof}"',
         URL,
     ),
+    "curl-command-for-cmd": (_for_cmd, URL),
+    "curl-command-for-bash": (lambda case: _as_curl(case) + r" -H $'sec-ch-ua: \"Not\u0021A\', x'", URL),
     "curl-v": (curl_v, URL),
     "curl-v-broken-by-a-terminal": (_broken_by_a_terminal, URL),
     "har-entry": (lambda case: json.dumps(_entry(case)), URL),
@@ -83,11 +97,25 @@ def test_what_is_pasted_is_read(situation, paste, url):
         ("curl -G {} -d a=b", "GET"),
         ("curl -T file {}", "PUT"),
         ("curl --request=DELETE --url {}", "DELETE"),
+        ("curl --noproxy '*' {}", "GET"),
+        ("curl --tls-max 1.2 -z 2026-01-01 {} -C 0", "GET"),
+        ("curl --an-option-of-tomorrow eth0 {}", "GET"),
+        ("curl -o /dev/null --interface eth0 --url {}", "GET"),
     ],
 )
 def test_the_method_of_a_curl_command_is_the_one_that_curl_sends(command, method):
     message = read(command.format(URL) + " -H 'DPoP: eyJ.eyJ.x'")
     assert (message.method, message.url) == (method, URL)
+
+
+@pytest.mark.parametrize(
+    "proof", ["$PROOF", "${PROOF}", "$(dpop-asgi prove --key k --url u)", "`cat proof`", "%PROOF%"]
+)
+def test_a_variable_of_the_shell_is_not_known(explained, proof):
+    command = f'curl "$API/orders" -H "Authorization: DPoP $TOKEN" -H "DPoP: {proof}"'
+    code, printed = explained(Options(proof=command, now=1_700_000_000.0))
+    assert (code, "Nothing fails." in printed) == (0, True)
+    assert "the proof isn't known: the shell hasn't put it in" in printed
 
 
 @pytest.mark.parametrize(
@@ -159,13 +187,17 @@ def test_the_command_reads_standard_input_in_any_encoding(situation):
     [
         pytest.param(["--nonce", NONCE], curl_v, 0, id="nothing-fails"),
         pytest.param(["-", "--now", "1800000000", "--json"], curl_v, 1, id="something-fails"),
+        pytest.param([], lambda case: _har(case, case.proof, "\\ud800"), 1, id="half-a-character-as-proof"),
+        pytest.param([], lambda case: _har(case, case.token, "\\ud800"), 1, id="half-a-character-as-token"),
+        pytest.param([], lambda case: curl_v(case).replace("2023", "9" * 20), 1, id="a-date-in-no-year"),
+        pytest.param([], lambda case: _har(case, '"status": 0', '"status": 1e999'), 2, id="an-endless-status"),
         pytest.param([], lambda _: "hunter2 is no proof", 2, id="not-a-proof"),
         pytest.param(["--nonsense"], lambda _: "", 2, id="no-such-option"),
     ],
 )
 def test_the_exit_code_says_what_was_found(situation, arguments, text, code):
     done = CliRunner().invoke(app, ["explain", *arguments], input=text(situation))
-    assert done.exit_code == code
+    assert (done.exit_code, type(done.exception)) == (code, SystemExit if code else type(None))
     assert "hunter2" not in done.output
     if "--json" in arguments:
         assert json.loads(done.output)["failed"] == ["issued_too_early", "token_expired"]
@@ -184,6 +216,7 @@ def test_the_exit_code_says_what_was_found(situation, arguments, text, code):
         pytest.param("[]", {}, "no request in the input", id="an-empty-file"),
         pytest.param("a.b.c", {"url": "hunter2"}, "--url: must be an absolute URL", id="url"),
         pytest.param("a.b.c", {"jwks": "/no/such/file"}, "--jwks: the file can't be read", id="no-jwks"),
+        pytest.param("a.b.c", {"jwks": "https://[::1/hunter2"}, "--jwks: the URL can't be fetched", id="no-url"),
         pytest.param("a.b.c", {"jwks": __file__}, "--jwks: must be a key set", id="not-a-jwks"),
         pytest.param("a.b.c", {"store": "memory://"}, "--store: not a well-formed URL", id="store"),
         pytest.param("eyJ9.e30.c", {"store": "redis://:hunter2@127.0.0.1:1"}, "--store: ", id="no-store"),

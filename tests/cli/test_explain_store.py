@@ -58,6 +58,34 @@ def test_the_store_shows_the_age_of_the_nonce_and_whether_a_proof_was_used(
         assert _stored(redis) == before
 
 
+NONCES = {"nonce_unknown", "nonce_expired"}
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "later", "unknown", "line"),
+    [
+        pytest.param(":nonce:", 0, NONCES, "the store has no nonces of that time", id="no-nonces"),
+        pytest.param(":28333333:", 0, NONCES, "the store has no nonces of that time", id="not-the-nonce-of-that-slot"),
+        pytest.param(":28333332:", 0, set(), "good for another", id="no-nonce-of-the-slot-before"),
+        pytest.param(":jti:", 309, set(), "not used yet", id="no-record-though-it-would-be-there"),
+        pytest.param(":jti:", 311, {"proof_replayed"}, "the store no longer knows", id="no-record-any-longer"),
+    ],
+)
+def test_what_the_store_has_forgotten_is_not_known(
+    redis_server, situation, explained, client, issuer, clock, tmp_path, forgotten, later, unknown, line
+):
+    """A request of a while ago is judged at the `Date` of its response, but the store is read now."""
+    token, unused, used = asyncio.run(_served(redis_server, client, issuer, clock))
+    with redis_server.client() as redis:
+        redis.delete(*(key for key in _stored(redis) if forgotten in key))
+    proof = used if forgotten == ":jti:" else unused
+    usual = {"proof": proof, "token": token, "method": "GET", "store": redis_server.url}
+    report = json.loads(explained(situation.options(tmp_path, **usual), later)[1])
+    assert report["failed"] == []
+    assert {check["reason"] for check in report["checks"] if check["outcome"] == "unknown"} == unknown
+    assert line in " ".join(explained(situation.options(tmp_path, **usual, as_json=False), later)[1].split())
+
+
 async def _revoked(server, thumbprint, clock):
     """A server with this store goes on with new nonces, and refuses this key."""
     store = RedisStore(server.url)

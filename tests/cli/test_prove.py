@@ -99,6 +99,7 @@ def test_an_encrypted_key_asks_for_its_password(run, tmp_path):
         (["prove", "--key", "bad.pem", "--url", URL], "--key: must be a private key"),
         (["prove", "--key", "public.jwk", "--url", URL], "--key: must be a private key"),
         (["prove", "--key", "list.jwk", "--url", URL], "--key: must be a private key"),
+        (["prove", "--key", "deep.jwk", "--url", URL], "--key: must be a private key"),
         (["prove", "--key", "good.jwk", "--url", "/orders"], "--url: must be an absolute URL"),
         (["prove", "--key", "good.jwk", "--url", URL, "--method", "GET\r\nx"], "--method: must be a method"),
         (["prove", "--key", "good.jwk", "--url", URL, "--nonce", "hunter2 x"], "--nonce: must be the value"),
@@ -115,6 +116,7 @@ def test_what_cannot_be_used_is_named_without_its_value(run, tmp_path, arguments
         "bad.jwk": json.dumps({**good.private_jwk, "d": "hunter2"}),
         "bad.pem": "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
         "list.jwk": "[]",
+        "deep.jwk": "[" * 100_000,
     }
     for name, content in files.items():
         (tmp_path / name).write_text(content)

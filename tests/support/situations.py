@@ -67,6 +67,12 @@ def sets(**parts):
     return lambda case: [setattr(case, name, value) for name, value in parts.items()]
 
 
+def rejected(reason, status=401, **parts):
+    """With a response that says why."""
+    challenge = f'WWW-Authenticate: DPoP error_description="{reason.description}"'
+    return sets(response=f"HTTP/1.1 {status} \r\n{challenge}", **parts)
+
+
 def later(seconds):
     """A client whose clock is off."""
     return lambda case: setattr(case, "claims", {"iat": int(case.clock.now) + seconds})
@@ -289,7 +295,11 @@ SITUATIONS = {
     "sha512": (ath(lambda t: unpadded(digest(t, "sha512"))), [R.TOKEN_HASH_MISMATCH], "SHA-512"),
     # The nonce
     "no-nonce": (sets(nonce=None), [R.NONCE_MISSING], "how each conversation begins"),
-    "stale-nonce": (sets(nonce="the-one-before"), [R.NONCE_UNKNOWN], "The nonce is stale"),
+    "stale-nonce": (
+        sets(nonce="the-one-before", response='HTTP/1.1 401 \r\nWWW-Authenticate: DPoP error="use_dpop_nonce"'),
+        [R.NONCE_UNKNOWN],
+        "The nonce is stale",
+    ),
     "changed-nonce": (sets(nonce=f'"{NONCE}"'), [R.NONCE_MALFORMED], "changed on the way"),
     # The signature
     "other-key": (sets(signed_by=PrivateKey.generate()), [R.SIGNATURE_INVALID], "signed with another key"),
@@ -322,24 +332,33 @@ SITUATIONS = {
         [R.TOKEN_AUDIENCE, R.TOKEN_EXPIRED],
         "for another API",
     ),
+    "of-another-type-and-issuer": (
+        token(header={"typ": "JWT"}, claims={"iss": "https://x.example"}),
+        [R.TOKEN_ISSUER, R.TOKEN_TYPE],
+        "from another issuer",
+    ),
+    "symmetric-and-expired": (
+        token(header={"alg": "HS256"}, claims={"exp": 1_699_990_000}),
+        [R.TOKEN_ALGORITHM, R.TOKEN_EXPIRED],
+        "not an asymmetric algorithm",
+    ),
     "old-and-elsewhere": (
         lambda case: (later(-420)(case), setattr(case, "htu", f"{URL}/")),
         [R.TARGET_MISMATCH, R.ISSUED_TOO_EARLY],
         "a slash at the end",
     ),
     # Only the server can tell
-    "server-takes-another-url": (
-        sets(response=f'HTTP/1.1 401 \r\nWWW-Authenticate: DPoP error_description="{R.TARGET_MISMATCH.description}"'),
-        [R.TARGET_MISMATCH],
-        "without public_url",
-    ),
-    "used-before": (
-        sets(response=f'HTTP/1.1 401 \r\nWWW-Authenticate: DPoP error_description="{R.PROOF_REPLAYED.description}"'),
-        [R.PROOF_REPLAYED],
-        "used before",
+    "server-takes-another-url": (rejected(R.TARGET_MISMATCH), [R.TARGET_MISMATCH], "without public_url"),
+    "used-before": (rejected(R.PROOF_REPLAYED), [R.PROOF_REPLAYED], "used before"),
+    "a-claim-that-is-there": (rejected(R.CLAIM_MISSING), [R.CLAIM_MISSING], "lacks a required claim."),
+    "a-method-that-is-right": (rejected(R.METHOD_MISMATCH), [R.METHOD_MISMATCH], "is not the method of this"),
+    "a-claim-that-was-cut-off": (
+        rejected(R.CLAIM_MALFORMED, edit=lambda proof: proof[:320]),
+        [R.PROOF_MALFORMED, R.CLAIM_MALFORMED],
+        "2 of 3 parts: it is cut off",
     ),
     "unknown-host": (
-        sets(response=f'HTTP/1.1 400 \r\nWWW-Authenticate: DPoP error_description="{R.HOST_NOT_ALLOWED.description}"'),
+        rejected(R.HOST_NOT_ALLOWED, status=400),
         [R.HOST_NOT_ALLOWED],
         "a Host that it doesn't serve",
     ),

@@ -16,6 +16,8 @@ from dpop_asgi.tokens.issuer.remote_keys import RemoteKeys
 # As long as a request waits: the default of `JWTVerifier`.
 _SECONDS = 3.0
 
+_MOST_AGE = 2**31
+
 _METADATA = (".well-known/oauth-authorization-server", ".well-known/openid-configuration")
 
 
@@ -76,7 +78,16 @@ async def _look(environment: Mapping[str, str], clock: Clock) -> IssuerSeen:
 def _ahead(headers: Mapping[str, str], asked_at: float, arrived_at: float) -> list[Ahead]:
     """By the `Date` of a response: it was rounded down, and some time ago if the response comes from a cache."""
     try:
-        date = parsedate_to_datetime(headers.get("date", "")).timestamp() + int(headers.get("age", "0"))
-    except ValueError:
+        date = parsedate_to_datetime(headers.get("date", "")).timestamp() + _age(headers.get("age", "0"))
+    except (ValueError, OverflowError):
         return []
     return [Ahead(date - arrived_at, date + 1.0 - asked_at)]
+
+
+def _age(seconds: str) -> int:
+    """RFC 9111 §1.2.2: of what doesn't fit into 32 bits, nothing is known."""
+    age = int(seconds)
+    if not 0 <= age < _MOST_AGE:
+        msg = "no age"
+        raise ValueError(msg)
+    return age

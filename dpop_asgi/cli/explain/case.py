@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dpop_asgi.cli.explain.message import Message
+from dpop_asgi.cli.explain.message import Message, encoded
 from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.jwk import PublicKey
 from dpop_asgi.core.policy import Mode, ProofPolicy
@@ -25,6 +25,7 @@ class Rules:
         audience: of the tokens; `None` if it isn't known.
         types: accepted `typ` of tokens.
         jwks: the issuer's keys; `None` if they aren't known.
+        introspects: whether its issuer is asked about tokens that aren't signed.
         store: the store, which is only read; `None` if it isn't to be asked.
         namespace: prefix of the keys in the store.
     """
@@ -36,6 +37,7 @@ class Rules:
     audience: str | None = None
     types: tuple[str | None, ...] = DEFAULT_TYPES
     jwks: Mapping[str, Any] | None = field(default=None, repr=False)
+    introspects: bool = False
     store: Replaceable | None = None
     namespace: str = "dpop"
 
@@ -47,7 +49,8 @@ class Case:
     Attributes:
         message: the request as it was pasted.
         rules: what it is judged by.
-        now: seconds since the epoch.
+        now: when the request is judged, in seconds since the epoch.
+        read_at: when the store is read, in seconds since the epoch.
         server_nonce: the nonce that the server issued last, if that is known.
         token: the access token.
         target_uri: the normal form of the URL.
@@ -64,6 +67,7 @@ class Case:
     message: Message
     rules: Rules
     now: float
+    read_at: float
     server_nonce: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     target_uri: str | None = None
@@ -79,7 +83,7 @@ class Case:
     @property
     def token_hash(self) -> str | None:
         """Base64url SHA-256 of the token."""
-        return None if self.token is None else sha256_b64url(self.token.encode("utf-8"))
+        return None if self.token is None else sha256_b64url(encoded(self.token))
 
     @property
     def members(self) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.findings import Findings
+from dpop_asgi.cli.explain.message import encoded
 from dpop_asgi.cli.explain.table import AUTHORIZATION, HEADER, URL
 from dpop_asgi.core.credentials import Credentials, IncomingRequest, read_credentials
 from dpop_asgi.core.policy import Scheme
@@ -11,11 +12,13 @@ from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, R
 def check_credentials(case: Case, findings: Findings) -> None:
     """The checks before the proof is read. Fills in token, proof and target URI."""
     scheme = _check_authorization(case, findings)
-    is_unknown = case.message.authorizations is None and not case.message.proofs
-    if is_unknown or (scheme == "Bearer" and case.rules.mode == "mixed"):
-        # Without a proof, or one that isn't looked at.
+    given = case.message.proofs
+    if given is None or (not given and case.message.authorizations is None):
         return
-    proofs = [value.encode("utf-8") for value in case.message.proofs]
+    if scheme == "Bearer" and case.rules.mode == "mixed":
+        # It isn't looked at.
+        return
+    proofs = [encoded(value) for value in given]
     findings.note(HEADER, headers=len(proofs))
     try:
         case.proof = Credentials("DPoP", b"", proofs).proof()
@@ -30,7 +33,7 @@ def _check_authorization(case: Case, findings: Findings) -> Scheme | None:
         return None
     findings.note(AUTHORIZATION, headers=len(values))
     try:
-        credentials = read_credentials([(b"authorization", value.encode("utf-8")) for value in values])
+        credentials = read_credentials([(b"authorization", encoded(value)) for value in values])
     except (MissingCredentials, InvalidRequest) as failure:
         findings.stopped(failure, AUTHORIZATION.reasons)
         return None

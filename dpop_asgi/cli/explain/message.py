@@ -15,6 +15,11 @@ def shortened(value: str) -> str:
     return f"{value[:_SHOWN]}…" if len(value) > 2 * _SHOWN else f"{value[: len(value) // 2]}…"
 
 
+def encoded(value: str) -> bytes:
+    """The value of a header. In a HAR file, escapes may stand for what no Unicode text has."""
+    return value.encode("utf-8", "surrogatepass")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Response:
     """The response to the request, if it was pasted too.
@@ -62,7 +67,7 @@ class Message:
     is_scheme_assumed: bool = False
     websocket: bool = False
     authorizations: tuple[str, ...] | None = field(default=None, repr=False)
-    proofs: tuple[str, ...] = field(default=(), repr=False)
+    proofs: tuple[str, ...] | None = field(default=(), repr=False)
     sent_at: float | None = None
     response: Response | None = None
 

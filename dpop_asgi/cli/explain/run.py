@@ -23,6 +23,7 @@ from dpop_asgi.cli.explain.message import Message
 from dpop_asgi.cli.explain.reading.text import read
 from dpop_asgi.cli.explain.screen import Report, as_json
 from dpop_asgi.cli.unusable import Unusable, content_of, token_of
+from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
 from dpop_asgi.settings import Settings, token_types
 from dpop_asgi.stores.redis.read_only import ReadOnlyRedisStore
@@ -48,6 +49,13 @@ _VARIABLES = (
     "DPOP_NAMESPACE",
 )
 
+# A server with one of them introspects opaque tokens.
+_INTROSPECTION = (
+    "DPOP_INTROSPECTION_CLIENT_ID",
+    "DPOP_INTROSPECTION_CLIENT_SECRET",
+    "DPOP_INTROSPECTION_ENDPOINT",
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
@@ -64,8 +72,12 @@ class Options:
     as_json: bool = False
 
 
-def explain(options: Options) -> int:
+def explain(options: Options, clock: Clock = time.time) -> int:
     """Print every check.
+
+    Args:
+        options: of the command.
+        clock: the time of the store, in seconds since the epoch.
 
     Returns:
         0 if none fails, else 1.
@@ -74,8 +86,10 @@ def explain(options: Options) -> int:
         Unusable: If the input can't be explained, or an option can't be used; the message contains no secrets.
     """
     message = _with_options(read(_input(options.proof)), options)
-    now, clock = _time(message, options.now)
-    case = Case(message=message, rules=_rules(options), now=now, server_nonce=options.nonce or _issued(message))
+    read_at = clock()
+    now, since = _time(message, options.now, read_at)
+    nonce = options.nonce or _issued(message)
+    case = Case(message=message, rules=_rules(options), now=now, read_at=read_at, server_nonce=nonce)
     try:
         checks = asyncio.run(_examine(case))
     except StoreError as error:
@@ -83,7 +97,7 @@ def explain(options: Options) -> int:
     if options.as_json:
         sys.stdout.write(as_json(checks) + "\n")
     else:
-        Report().show(case, checks, clock)
+        Report().show(case, checks, since)
     return 1 if any(check.outcome == "fail" for check in checks) else 0
 
 
@@ -143,7 +157,7 @@ def _with_options(message: Message, options: Options) -> Message:
     return message
 
 
-def _time(message: Message, now: float | None) -> tuple[float, str]:
+def _time(message: Message, now: float | None, read_at: float) -> tuple[float, str]:
     """When the request is judged, and where that comes from: a captured request is old by now."""
     if now is not None:
         if not math.isfinite(now):
@@ -153,7 +167,7 @@ def _time(message: Message, now: float | None) -> tuple[float, str]:
         return message.response.date, "the Date of the response"
     if message.sent_at is not None:
         return message.sent_at, "when the request was sent"
-    return time.time(), "now; for another time, pass --now"
+    return read_at, "now; for another time, pass --now"
 
 
 def _issued(message: Message) -> str | None:
@@ -165,7 +179,6 @@ def _issued(message: Message) -> str | None:
 def _rules(options: Options) -> Rules:
     """What the server would judge by: its environment variables, where they are set."""
     given = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
-    issuer, audience = os.environ.get("DPOP_ISSUER") or None, os.environ.get("DPOP_AUDIENCE") or None
     try:
         # Of a MemoryStore, which isn't the server's.
         with logged_warnings():
@@ -180,13 +193,18 @@ def _rules(options: Options) -> Rules:
         policy=authenticator.proof_policy,
         nonces=authenticator.nonce_policy,
         mode=authenticator.mode,
-        issuer=issuer,
-        audience=audience,
+        issuer=_given("DPOP_ISSUER"),
+        audience=_given("DPOP_AUDIENCE"),
         types=token_types(given),
         jwks=None if options.jwks is None else _jwks(options.jwks),
+        introspects=any(_given(name) for name in _INTROSPECTION),
         store=store,
         namespace=authenticator.namespace,
     )
+
+
+def _given(name: str) -> str | None:
+    return os.environ.get(name, "").strip() or None
 
 
 def _jwks(source: str) -> Mapping[str, Any]:
@@ -198,8 +216,8 @@ def _jwks(source: str) -> Mapping[str, Any]:
             text = content_of("--jwks", source)
         jwks: Mapping[str, Any] = json.loads(text)
         JWTVerifier(issuer="x", audience="x", jwks=jwks)
-    except httpx2.HTTPError as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise Unusable(f"--jwks: the URL can't be fetched: {type(error).__name__}.") from None
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise Unusable('--jwks: must be a key set, {"keys": […]}, without private keys.') from None
     return jwks

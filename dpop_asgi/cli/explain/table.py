@@ -54,8 +54,8 @@ NONCE = Topic(
 )
 SIGNATURE = Topic("signature", "RFC 9449 §4.3 item 6", (R.SIGNATURE_INVALID,))
 TOKEN = Topic("token", "RFC 9068 §4", (R.TOKEN_MALFORMED,))
-TOKEN_TYP = Topic("token typ", "RFC 9068 §4", (R.TOKEN_TYPE,))
 ISSUER = Topic("token iss", "RFC 9068 §4", (R.TOKEN_ISSUER,))
+TOKEN_TYP = Topic("token typ", "RFC 9068 §4", (R.TOKEN_TYPE,))
 TOKEN_SIGNATURE = Topic("token signature", "RFC 9068 §4", (R.TOKEN_ALGORITHM, R.TOKEN_KEY_UNKNOWN, R.TOKEN_SIGNATURE))
 AUDIENCE = Topic("token aud", "RFC 9068 §4", (R.TOKEN_AUDIENCE,))
 TIMES = Topic("token exp", "RFC 9068 §4", (R.TOKEN_EXPIRED, R.TOKEN_NOT_YET_VALID))
@@ -76,7 +76,7 @@ REPLAY = Topic("replay", "RFC 9449 §11.1", (R.PROOF_REPLAYED,))
 TOPICS = (
     *(AUTHORIZATION, HEADER, SHAPE, TYP, ALG, CRIT, JWK, CLAIMS),
     *(URL, HTM, HTU, IAT, EXP, NBF, ATH, NONCE, SIGNATURE),
-    *(TOKEN, TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES, BINDING, REVOCATION, REPLAY),
+    *(TOKEN, ISSUER, TOKEN_TYP, TOKEN_SIGNATURE, AUDIENCE, TIMES, BINDING, REVOCATION, REPLAY),
 )
 
 # What only the server knows: its hosts and proxies, its own verifier and routes, and what its store was before.

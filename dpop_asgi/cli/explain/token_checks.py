@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dpop_asgi.cli.explain.case import Case
+from dpop_asgi.cli.explain.case import Case, Rules
 from dpop_asgi.cli.explain.findings import Findings
 from dpop_asgi.cli.explain.table import AUDIENCE, BINDING, ISSUER, TIMES, TOKEN, TOKEN_SIGNATURE, TOKEN_TYP
 from dpop_asgi.client.proofs import jwt
@@ -19,6 +19,7 @@ from dpop_asgi.core.jwk import KEY_TYPES
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.errors import InvalidToken, Reason
+from dpop_asgi.tokens.by_shape import is_signed
 from dpop_asgi.tokens.jwt import JWTVerifier
 from dpop_asgi.tokens.signed_token import SignedToken
 from dpop_asgi.tokens.trusted_issuer import DEFAULT_ALGORITHMS, TrustedIssuer
@@ -26,7 +27,8 @@ from dpop_asgi.tokens.trusted_issuer import DEFAULT_ALGORITHMS, TrustedIssuer
 # For a name that the token doesn't have.
 _STAND_IN = "none"
 _AT_JWT = "at+jwt"
-_TOPICS = (TOKEN, TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES)
+_ALGORITHM = "ES256"
+_TOPICS = (TOKEN, ISSUER, TOKEN_TYP, TOKEN_SIGNATURE, AUDIENCE, TIMES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,9 +57,9 @@ class _Trial:
         await JWTVerifier(issuers=[trusted], clock=lambda: self.now)(self.token)
 
     def signed_again(self, **header: str) -> "_Trial":
-        """With a signature that verifies, and these header parameters."""
+        """With a signature that verifies if there is such an algorithm, and these header parameters."""
         changed = {**self.header, **header}
-        key = PrivateKey.generate(changed["alg"])
+        key = PrivateKey.generate(changed["alg"] if _is_known(changed) else _ALGORITHM)
         token = jwt(json.dumps(changed).encode(), json.dumps(dict(self.claims)).encode(), key)
         jwks = {"keys": [{**key.public_jwk, **({"kid": changed["kid"]} if "kid" in changed else {})}]}
         return replace(self, token=token, header=changed, jwks=jwks)
@@ -67,7 +69,7 @@ async def check_token(case: Case, findings: Findings) -> None:
     """Verify the token. Fills in its claims."""
     if case.token is None:
         return
-    if not _is_jwt(case.token):
+    if not _is_jwt(case.token, case.rules):
         findings.note(TOKEN, kind="opaque: only its issuer can read it")
         return
     try:
@@ -81,7 +83,10 @@ async def check_token(case: Case, findings: Findings) -> None:
     await _try(case, findings, _first_trial(case))
 
 
-def _is_jwt(token: str) -> bool:
+def _is_jwt(token: str, rules: Rules) -> bool:
+    """Whether the server would verify it as one. Without introspection, it may have a verifier of its own."""
+    if rules.introspects:
+        return is_signed(token)
     return token.startswith("eyJ") or token.count(".") == 2  # noqa: PLR2004 - three parts
 
 
@@ -90,10 +95,10 @@ def _header(token: str) -> dict[str, Any]:
 
 
 def _first_trial(case: Case) -> _Trial:
-    header, claims, rules = case.token_header or {}, case.token_claims or {}, case.rules
+    claims, rules = case.token_claims or {}, case.rules
     trial = _Trial(
         token=case.token or "",
-        header=header,
+        header=case.token_header or {},
         claims=claims,
         issuer=rules.issuer or _text(claims.get("iss")),
         audience=rules.audience or _audience(claims),
@@ -102,7 +107,12 @@ def _first_trial(case: Case) -> _Trial:
         jwks=rules.jwks,
         now=case.now,
     )
-    return trial.signed_again() if rules.jwks is None and str(header.get("alg")) in KEY_TYPES else trial
+    return trial.signed_again() if rules.jwks is None else trial
+
+
+def _is_known(header: Mapping[str, Any]) -> bool:
+    """Whether it names an algorithm that a server can accept: an asymmetric one."""
+    return str(header.get("alg")) in KEY_TYPES
 
 
 async def _try(case: Case, findings: Findings, trial: _Trial) -> None:
@@ -117,6 +127,9 @@ async def _try(case: Case, findings: Findings, trial: _Trial) -> None:
             mended = None if failure.reason in failed else _mended(trial, failure.reason)
             if mended is None:
                 return
+            if mended.jwks is not trial.jwks and failure.reason is not Reason.TOKEN_SIGNATURE:
+                # From here on, the issuer's keys aren't looked at.
+                unknown |= {Reason.TOKEN_KEY_UNKNOWN, Reason.TOKEN_SIGNATURE}
             trial = mended
             failed.add(failure.reason)
         else:
@@ -132,6 +145,9 @@ def _unknown(case: Case) -> set[Reason]:
     """Checks that can't be made with what is known."""
     rules = case.rules
     unknown = set() if rules.jwks is not None else {*TOKEN_SIGNATURE.reasons}
+    if not _is_known(case.token_header or {}):
+        # No list of a server can have it.
+        unknown.discard(Reason.TOKEN_ALGORITHM)
     claims = case.token_claims or {}
     unknown |= set() if rules.issuer or _text(claims.get("iss")) is _STAND_IN else {Reason.TOKEN_ISSUER}
     return unknown | (set() if rules.audience or _audience(claims) is _STAND_IN else {Reason.TOKEN_AUDIENCE})
@@ -139,7 +155,7 @@ def _unknown(case: Case) -> set[Reason]:
 
 def _mended(trial: _Trial, reason: Reason) -> _Trial | None:
     """With something in place of what failed that passes; `None` if nothing would."""
-    claims, algorithm = trial.claims, str(trial.header.get("alg"))
+    claims = trial.claims
     if reason is Reason.TOKEN_EXPIRED:
         return replace(trial, now=claims["exp"])
     if reason is Reason.TOKEN_NOT_YET_VALID:
@@ -148,10 +164,12 @@ def _mended(trial: _Trial, reason: Reason) -> _Trial | None:
         return None if (issuer := _text(claims.get("iss"))) is _STAND_IN else replace(trial, issuer=issuer)
     if reason is Reason.TOKEN_AUDIENCE:
         return None if (audience := _audience(claims)) is _STAND_IN else replace(trial, audience=audience)
-    return _signed_again(trial, reason) if algorithm in KEY_TYPES else None
+    return _signed_again(trial, reason)
 
 
 def _signed_again(trial: _Trial, reason: Reason) -> _Trial | None:
+    if reason is Reason.TOKEN_ALGORITHM and not _is_known(trial.header):
+        return trial.signed_again(alg=_ALGORITHM)
     if reason is Reason.TOKEN_ALGORITHM:
         return replace(trial, algorithms=(*trial.algorithms, str(trial.header["alg"])))
     if reason is Reason.TOKEN_TYPE:

@@ -119,6 +119,7 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
     message, rules = case.message, case.rules
     wanted = {
         AUTHORIZATION: (message.authorizations is None, "the token isn't known: pass --token"),
+        HEADER: (message.proofs is None, "the proof isn't known: the shell hasn't put it in"),
         HTM: (message.method is None, "to compare, pass --method"),
         URL: (message.url is None, "to compare, pass --url"),
         HTU: (message.url is None, "to compare, pass --url"),
@@ -132,11 +133,17 @@ def missing(topic: Topic, case: Case, facts: Facts) -> str:
         REVOCATION: (rules.store is None, "pass the server's --store"),
         REPLAY: (rules.store is None, "pass the server's --store"),
     }
+    if topic is NONCE and "server" in facts:
+        wanted[NONCE] = True, "it isn't the last one, but may be accepted too: pass the server's --store"
     applies, hint = wanted.get(topic, (False, ""))
     signed = facts.get("proof" if topic is NONCE else "signed")
     hint = f"{signed} is signed; {hint}" if signed and topic in {HTM, HTU, NONCE} else hint
     if case.token_claims is None and topic in {TOKEN_TYP, ISSUER, TOKEN_SIGNATURE, AUDIENCE, TIMES, BINDING}:
         return "" if message.authorizations is None else "the token can't be read here"
+    if "store" in facts:
+        return f"the store {facts['store']}"
+    if topic is TOKEN and "kind" in facts:
+        return str(facts["kind"])
     return hint if applies else "can't be checked yet"
 
 

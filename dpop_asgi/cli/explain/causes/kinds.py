@@ -1,6 +1,7 @@
 """What the tables of causes consist of."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from dpop_asgi.cli.explain.case import Case
@@ -20,6 +21,17 @@ Cause = Callable[[Case, Check], Advice | None]
 Causes = Mapping[Reason, tuple[Cause, ...]]
 
 
-def always(cause: str, fix: str) -> Cause:
+@dataclass(frozen=True, slots=True)
+class Always:
     """A cause that needs no closer look."""
-    return lambda _case, _check: Advice(cause, fix)
+
+    advice: Advice
+
+    def __call__(self, _case: Case, _check: Check) -> Advice:
+        """See `Cause`."""
+        return self.advice
+
+
+def always(cause: str, fix: str) -> Always:
+    """A cause that needs no closer look."""
+    return Always(Advice(cause, fix))

@@ -4,6 +4,7 @@ from dpop_asgi.cli.explain.case import Case
 from dpop_asgi.cli.explain.causes.kinds import Advice, Cause, Causes, always
 from dpop_asgi.cli.explain.causes.times import duration
 from dpop_asgi.cli.explain.findings import Check
+from dpop_asgi.core.jwk import KEY_TYPES
 from dpop_asgi.errors import Reason
 
 _THUMBPRINT_CHARACTERS = 43
@@ -38,6 +39,17 @@ def _other_typ(case: Case, _check: Check) -> Advice:
     return Advice(
         f"The typ of the access token is {str(typ)[:30]}: the issuer doesn't follow RFC 9068, or not yet.",
         "Have the issuer set at+jwt (the setting may be called RFC 9068), or add it to DPOP_TOKEN_TYPES.",
+    )
+
+
+def _no_such_algorithm(case: Case, _check: Check) -> Advice | None:
+    algorithm = str((case.token_header or {}).get("alg", "missing"))
+    if algorithm in KEY_TYPES:
+        return None
+    return Advice(
+        f"The alg of the access token is {algorithm[:20]}: not an asymmetric algorithm that is known here. Whoever "
+        "can check a symmetric signature can also make one.",
+        "Have the issuer sign with another, such as ES256 or RS256.",
     )
 
 
@@ -92,6 +104,7 @@ CAUSES: Causes = {
         always("The token is from another issuer than the server trusts.", "Get the token there, or trust its issuer."),
     ),
     Reason.TOKEN_ALGORITHM: (
+        _no_such_algorithm,
         always("The issuer signs with an algorithm that isn't accepted.", "Set algorithms of JWTVerifier."),
     ),
     Reason.TOKEN_KEY_UNKNOWN: (

@@ -8,8 +8,8 @@ from dpop_asgi.core.htu import is_loopback
 
 Fields = list[tuple[str, str]]
 
-# Unexpanded in a command: the shell would have replaced it.
-_SHELL_VARIABLE = re.compile(r"\$\{?\w+")
+# Unexpanded in a command: the shell would have replaced it, or what another command prints.
+SHELL_VARIABLE: re.Pattern[str] = re.compile(r"\$[\w{(]|`|%\w+%\Z")
 _PARAMETER = r'(?:^|[ ,]){name}="([^"]*)"'
 _WEBSOCKET_SCHEMES = {"ws": "http", "wss": "https"}
 
@@ -29,16 +29,19 @@ def request(source: str, method: str | None, url: str | None, fields: Fields, **
     scheme, separator, rest = (url or "").partition("://")
     websocket = scheme.lower() in _WEBSOCKET_SCHEMES or (first(fields, "upgrade") or "").lower() == "websocket"
     proofs, authorizations = values(fields, "dpop"), values(fields, "authorization")
-    unknown = any(_SHELL_VARIABLE.search(value) for value in authorizations)
     return Message(
         source=source,
         method=method,
         url=f"{_WEBSOCKET_SCHEMES.get(scheme.lower(), scheme)}://{rest}" if separator else None,
         websocket=websocket,
-        authorizations=None if unknown else authorizations,
-        proofs=proofs,
+        authorizations=None if _are_unknown(authorizations) else authorizations,
+        proofs=None if _are_unknown(proofs) else proofs,
         **others,  # type: ignore[arg-type]
     )
+
+
+def _are_unknown(given: tuple[str, ...]) -> bool:
+    return any(SHELL_VARIABLE.search(value) for value in given)
 
 
 def response(status: int, fields: Fields) -> Response:
@@ -73,5 +76,5 @@ def _parameter(name: str, challenges: str) -> str | None:
 def _seconds(date: str | None) -> float | None:
     try:
         return None if date is None else parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -20,7 +20,7 @@ def read_har(document: Any) -> list[Message]:  # noqa: ANN401 - any JSON
     entries = entries if isinstance(entries, list) else [entries]
     try:
         return [_message(entry, number, len(entries)) for number, entry in enumerate(entries, 1)]
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         raise Unusable("The input is JSON, but not a HAR file, nor an entry of one.") from None
 
 
