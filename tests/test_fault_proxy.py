@@ -31,17 +31,20 @@ async def proxy():
 
 @pytest.fixture
 async def ask(proxy):
-    """Sends a request on a connection, a new one unless one is given, and tells what was heard and how it ended."""
+    """Sends a request on a connection, a new one unless one is given, and tells what was heard and how it ended.
+
+    After so many bytes as `silent_after`, nothing is waited for in earnest.
+    """
     writers = []
 
-    async def ask(request=b"x", size=10, on=None):
+    async def ask(request=b"x", size=10, on=None, silent_after=None):
         heard = b""
         try:
             reader, writer = on or await asyncio.open_connection("127.0.0.1", proxy.port)
             writers.append(writer)
             writer.write(request)
             while len(heard) < size:
-                async with asyncio.timeout(60.0 if size == 10 else 0.1):
+                async with asyncio.timeout(0.1 if len(heard) == silent_after else 60.0):
                     if not (more := await reader.read(1)):
                         return heard, "closed"
                 heard += more
@@ -93,7 +96,7 @@ async def test_a_slow_trickle(proxy):
 )
 async def test_a_reply_is_cut(proxy, ask, cut, ending):
     proxy.replies.cut = cut
-    heard, how = await ask(size=11)
+    heard, how = await ask(size=11, silent_after=cut.after if ending == "silence" else None)
     if ending == "reset":  # it may overtake what was sent before it
         assert how in {"reset", "closed"}
         assert REPLY[: cut.after].startswith(heard)
@@ -105,19 +108,19 @@ async def test_a_reply_is_cut(proxy, ask, cut, ending):
 
 async def test_a_black_hole_does_not_tell_that_the_server_has_gone(proxy, ask):
     proxy.replies.silent = True
-    assert await ask(b"q", 11) == (b"", "silence")
+    assert await ask(b"q", 11, silent_after=0) == (b"", "silence")
 
 
 @pytest.mark.parametrize(("ending", "heard"), [("hang", "silence"), ("close", "closed")])
 async def test_a_request_is_cut(proxy, ask, ending, heard):
     proxy.requests.cut = Cut(1, ending)
-    assert await ask(b"xx", 20) == (REPLY, heard)
+    assert await ask(b"xx", 20, silent_after=10 if heard == "silence" else None) == (REPLY, heard)
 
 
 @pytest.mark.parametrize(("ending", "heard"), [("hang", {"silence"}), ("reset", {"reset", "closed"})])
 async def test_a_reply_is_lost_once(proxy, ask, ending, heard):
     proxy.lose_reply_to, proxy.lost_reply_ending = b"x", ending
-    assert (await ask(size=11))[1] in heard
+    assert (await ask(size=11, silent_after=0 if ending == "hang" else None))[1] in heard
     assert proxy.replies_lost == 1
     assert (await ask())[0] == REPLY
 
@@ -134,9 +137,10 @@ async def test_a_reply_is_lost_once(proxy, ask, ending, heard):
 async def test_connections_are_broken(proxy, ask, fault, heard):
     _, peer = await ask()
     fault(proxy)
-    assert await ask(b"xq", 11, on=peer) == (b"", heard)
+    silent_after = 0 if heard == "silence" else None
+    assert await ask(b"xq", 11, on=peer, silent_after=silent_after) == (b"", heard)
     if proxy.silent:
-        assert await ask(b"xq", 11) == (b"", heard), "it takes new ones, too"
+        assert await ask(b"xq", 11, silent_after=0) == (b"", heard), "it takes new ones, too"
     proxy.silent = False
     assert (await ask())[0] == REPLY
 
@@ -154,7 +158,7 @@ async def test_new_connections_are_reset_or_wait_in_the_backlog(proxy, ask):
     assert (await ask())[1] == "reset"
     proxy.door = "backlog"
     before, peer = proxy.connections, await asyncio.open_connection("127.0.0.1", proxy.port)
-    assert await ask(size=11, on=peer) == (b"", "silence")
+    assert await ask(size=11, on=peer, silent_after=0) == (b"", "silence")
     assert proxy.connections == before
     proxy.door = "open"
     assert (await ask(b"", on=peer))[0] == REPLY

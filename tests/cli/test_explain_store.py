@@ -15,7 +15,7 @@ from tests.support.situations import URL
 async def _served(server, client, issuer, clock):
     """A request that a server with this store accepted, as it was sent."""
     verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
-    store = RedisStore(server.url)
+    store = RedisStore(server.url, timeout=10.0)
     authenticator = Authenticator(verify_token=verifier, store=store, clock=clock)
     token, nonce = issuer.access_token(client), await authenticator.challenge_nonce()
     proof = client.proof("GET", URL, token, nonce=nonce)
@@ -88,7 +88,7 @@ def test_what_the_store_has_forgotten_is_not_known(
 
 async def _revoked(server, thumbprint, clock):
     """A server with this store goes on with new nonces, and refuses this key."""
-    store = RedisStore(server.url)
+    store = RedisStore(server.url, timeout=10.0)
     operator = Revocations(store, clock=clock)
     await operator.revoke_nonces()
     await operator.revoke_key(thumbprint)

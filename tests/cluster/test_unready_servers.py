@@ -29,7 +29,7 @@ def forsaken(request, redis_binary):
     indirect=["forsaken"],
 )
 async def test_a_replica_that_lost_its_master_says_what_it_is(forsaken, message):
-    store = RedisStore(forsaken.url)
+    store = RedisStore(forsaken.url, timeout=5.0)
     for _ in range(2):
         with pytest.raises(StoreError, match=message):
             await store.put_if_absent("key", "mine", ttl=60.0)
@@ -49,7 +49,7 @@ async def test_an_address_that_leads_to_another_master_meanwhile_is_asked_again(
 
 
 async def test_a_single_node_of_a_cluster_says_what_to_give_instead(cluster):
-    stores = [RedisStore(f"redis://{node.address}/0") for node in cluster.masters]
+    stores = [RedisStore(f"redis://{node.address}/0", timeout=5.0) for node in cluster.masters]
     said = []
     for store in stores:
         try:
@@ -62,14 +62,14 @@ async def test_a_single_node_of_a_cluster_says_what_to_give_instead(cluster):
 
 
 async def test_a_single_server_taken_for_a_cluster_says_what_it_is(redis_server):
-    store = RedisStore(f"redis+cluster://{HOST}:{redis_server.port}")
+    store = RedisStore(f"redis+cluster://{HOST}:{redis_server.port}", timeout=5.0)
     with pytest.raises(StoreError, match=r"[Cc]luster"):
         await store.put_if_absent("key", "mine", ttl=60.0)
     await store.aclose()
 
 
 async def test_a_single_server_taken_for_a_sentinel_says_what_it_is(redis_server):
-    store = RedisStore(f"redis+sentinel://{HOST}:{redis_server.port}/main")
+    store = RedisStore(f"redis+sentinel://{HOST}:{redis_server.port}/main", timeout=5.0)
     with pytest.raises(StoreError, match="Sentinel"):
         await store.put_if_absent("key", "mine", ttl=60.0)
     await store.aclose()

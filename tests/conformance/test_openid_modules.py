@@ -7,6 +7,7 @@ import pytest
 
 from tests.conformance.judge import errors, openid_challenges
 from tests.conformance.peer import Colleague, Peer
+from tests.support.busy import patient
 from tests.support.challenges import NQCHAR
 from tests.support.processes import ResourceServer, wait_until
 
@@ -67,7 +68,7 @@ def test_c_46_a_demand_for_a_nonce_brings_one_that_is_accepted(peer):
 
 @pytest.mark.requirement("R-8-06", "R-9449-NS")
 def test_c_47_a_nonce_on_success_replaces_the_one_held_without_a_challenge(http, issuer_server):
-    with ResourceServer(issuer_server.issuer, http=http, nonce_period=3) as server:
+    with ResourceServer(issuer_server.issuer, http=http, nonce_period=patient(3.0)) as server:
         outlive_a_nonce(Peer(server, issuer_server.issuer, http=http, nonces=True).ready())
 
 

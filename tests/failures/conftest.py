@@ -122,7 +122,7 @@ def a_world(redis_binary, issuer_server):
 
     @asynccontextmanager
     async def make(*, redis=(), **settings):
-        times = patient(1.0)
+        times = patient(2.0)
         with RedisServer(redis_binary, *redis) as running, Watch() as machine:
             async with FaultProxy(running.port) as proxy, Http() as http:
                 usual = {"store": proxy.url, "store_timeout": TIMEOUT * times}

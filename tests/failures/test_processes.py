@@ -10,7 +10,7 @@ from dpop_asgi import MemoryStore
 from tests.support.api import Api, App, call, http_scope
 from tests.support.connections import Http
 from tests.support.load import SteadyClient, wait_for_workers
-from tests.support.processes import ResourceServer
+from tests.support.processes import ResourceServer, patient_with
 from tests.support.wire import request_bytes
 
 
@@ -22,7 +22,7 @@ def _workers(server):
 
 
 async def test_a_worker_is_killed(redis_server, issuer_server):
-    with ResourceServer(issuer_server.issuer, workers=2, store=redis_server.url) as server:
+    with ResourceServer(issuer_server.issuer, workers=2, **patient_with(redis_server.url)) as server:
         wait_for_workers(redis_server, 2, server)
         async with Http() as http:
             client = SteadyClient(http, server.url, issuer=issuer_server.issuer)

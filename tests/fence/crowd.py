@@ -177,6 +177,10 @@ class Crowd:
         if sheet.uses[0].status in _WORTH_A_COPY:
             self.used.append(sheet)
 
+    def all_are_accepted(self, since: float) -> bool:
+        """Whether each client was accepted with a request that it has sent after that."""
+        return all(any(use.status == 200 and use.asked_at > since for use in each.uses) for each in self.followers)
+
     async def send_everything_again(self) -> None:
         """Each proof that may have been used, to each worker."""
         async with asyncio.TaskGroup() as tasks:

@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from functools import partial
 
 from tests.fence.crowd import Crowd, Sheet, Use
 from tests.fence.events import Event
 from tests.fence.stages import Stage
 from tests.support.busy import Watch
+from tests.support.processes import wait_until
 
 SECONDS_BEFORE, SECONDS_AFTER = 0.5, 1.2
 
@@ -171,6 +173,9 @@ async def observe(event: Event, stage: Stage, crowd: Crowd) -> Observation:
             await asyncio.sleep(SECONDS_AFTER / 2)
             await asyncio.to_thread(event.settle, stage.redis)
             await asyncio.sleep(SECONDS_AFTER / 2)
+            # However late: how late is judged by what was seen.
+            everyone = partial(crowd.all_are_accepted, known)
+            await asyncio.to_thread(wait_until, everyone, "a client is not accepted any more")
             done.set()
         await crowd.send_everything_again()
     followers = crowd.followers

@@ -12,6 +12,7 @@ from dpop_asgi import DPoPError, IntrospectionVerifier, JWTVerifier, RedisStore
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.settings import Settings
 from tests.support.api import handshake, http_scope
+from tests.support.busy import patient
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE, RedisServer, free_port
 from tests.support.website import Page
@@ -103,7 +104,7 @@ async def test_a_store_that_rejects(make_api, search, redis_binary, options):
 
 async def test_a_store_that_goes_away_and_comes_back(make_api, search, redis_server):
     async with FaultProxy(redis_server.port) as proxy:
-        store = RedisStore(f"redis://127.0.0.1:{proxy.port}/0", timeout=0.25)
+        store = RedisStore(f"redis://127.0.0.1:{proxy.port}/0", timeout=patient(0.25))
         api = make_api(store=store)
         assert set(await refused_by(search, api, requests=1)) == {401}
         proxy.silent = True

@@ -79,7 +79,7 @@ async def test_a_key_is_free_again_after_its_time(store, clock):
 
 async def test_asking_again_does_not_prolong_the_time(store, clock):
     # Long enough for a second call within it.
-    short = patient(0.5)
+    short = patient(2.0)
     await store.put_if_absent("key", "first", ttl=short)
     await store.put_if_absent("key", "second", ttl=60.0)
     await _pass_time(store, clock, short)

@@ -152,7 +152,7 @@ def test_a_call_after_the_idle_connection_was_reset_passes(redis_server, new_loo
 
     async def call_after_a_reset():
         async with FaultProxy(redis_server.port) as proxy:
-            store = RedisStore(proxy.url)
+            store = RedisStore(proxy.url, timeout=10.0)
             await store.put_if_absent("first", "mine", ttl=60)
             proxy.reset_connections()
             # Whether the loop has seen the reset before the next call or not.

@@ -162,7 +162,8 @@ async def test_the_timeout_bounds_the_wait_of_a_thousand(website, remote, client
     async with asyncio.timeout(60.0):
         answers = await asyncio.gather(*(verify(token) for _ in range(1000)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {IssuerUnavailable}
-    assert len(website.requests) == 1
+    # None, if the time was over before the request had arrived.
+    assert len(website.requests) <= 1
 
 
 @pytest.fixture

@@ -145,8 +145,9 @@ FALLS = {
 @pytest.mark.parametrize("fall", FALLS.values(), ids=FALLS)
 async def test_an_endpoint_that_fails_and_recovers(endpoint, make_opaque, breaker_clock, reason_of, fall):
     async with FaultProxy(endpoint.port) as proxy:
-        verify = make_opaque(endpoint=f"http://127.0.0.1:{proxy.port}{PATH}", timeout=TIMEOUT)
+        verify = make_opaque(endpoint=f"http://127.0.0.1:{proxy.port}{PATH}")
         assert await reason_of(verify, "before") is Reason.TOKEN_INACTIVE
+        verify._endpoint._timeout = TIMEOUT
         proxy.silent = fall.get("silent", False)
         proxy.door = fall.get("door", "open")
         if "cut" in fall:
