@@ -159,7 +159,13 @@ async def test_a_master_whose_writes_are_paused_hands_over_without_losing_any(to
     old = topology.master
     async with Writer(store) as writer:
         await writer.has_written_more_than(0)
-        old.ask("CLIENT", "PAUSE", 3000, "WRITE")
+        # Until somebody else leads, however long that takes, and not before all have what was written.
+        old.ask("CLIENT", "PAUSE", 60_000, "WRITE")
+        offset = old.ask("ROLE")[1]
+        replicas = topology.replicas
+        await asyncio.to_thread(
+            wait_until, lambda: all(each.ask("ROLE")[4] >= offset for each in replicas), "a replica lags behind"
+        )
         await asyncio.to_thread(topology.hand_over)
         await _until_somebody_else_leads(topology, old)
         before = len(writer.written)
