@@ -164,7 +164,7 @@ class Authenticator(ProofState):
             check_alive(self._clock(), last_instant, nonce)
             self._verifier.check_alive(token)
         else:
-            await self._recorder.check_revoked(thumbprint)
+            await self._recorder.check_revoked(thumbprint, nonce)
         return Caller.of(token, nonce=nonce, proof_claims=proof.claims, replay_checked=is_recorded)
 
     async def _bearer(

@@ -84,19 +84,19 @@ class Recorder:
             await watch.after(reading, thumbprint, nonce, now)
         return is_recorded
 
-    async def check_revoked(self, thumbprint: str) -> None:
-        """Check a proof that something else has recorded. Its nonce isn't one of this server's.
+    async def check_revoked(self, thumbprint: str, nonce: AcceptedNonce | None) -> None:
+        """Check a proof that an outer instance has recorded; `nonce` is `None` if that has checked it, too.
 
         Raises:
-            Refusal: If its key is revoked.
+            Refusal: If its nonce or its key is revoked.
         """
         now = self._clock()
-        watch = None if self._watches is None else self._watches.to_ask(thumbprint, None, now)
-        reading = None if watch is None else await watch.before(thumbprint, None, now)
+        watch = None if self._watches is None else self._watches.to_ask(thumbprint, nonce, now)
+        reading = None if watch is None else await watch.before(thumbprint, nonce, now)
         if watch is None or reading is None:
             return
         await self._settle(watch, reading)
-        await watch.after(reading, thumbprint, None, now)
+        await watch.after(reading, thumbprint, nonce, now)
 
     async def _settle(self, watch: RevocationWatch, reading: asyncio.Future[None]) -> None:
         """Have read what is revoked. If the store is unavailable and that is accepted, what is known has to do."""

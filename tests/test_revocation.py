@@ -396,6 +396,17 @@ async def test_what_was_revoked_before_the_start_is_not_told_with_a_later_change
     assert told == ["revocation: 1 keys are refused"]
 
 
+async def test_a_change_is_told_where_another_tag_is_read_for_the_first_time_after_it(clock, client, caplog):
+    store = RevocableStore(clock, tags=TAGS[:2])
+    watches = Resource(clock, client, store=store, nonces=NoncePolicy()).authenticator._recorder._watches
+    one, other = watches.by_tag.values()
+    await one.read()
+    await Revocations(store, clock=clock).revoke_key(THUMBPRINT)
+    for watch in (other, one):
+        await watch.read()
+    assert [record.message for record in caplog.records] == ["revocation: 1 keys are refused"]
+
+
 async def test_a_key_may_be_revoked_for_less_than_a_second(operator, clock):
     await operator.revoke_key(THUMBPRINT, seconds=0.3)
     assert clock() + 0.3 <= (await operator.revoked_keys())[THUMBPRINT] <= clock() + 1.0

@@ -202,6 +202,14 @@ def test_without_proofs_scopes_and_step_up_are_still_checked(dpop_without_proofs
     assert "accepted without proof and token" in caplog.text
 
 
+def test_without_proofs_for_a_thousand_tests_of_one_app():
+    """Requests with a proof don't pass through as many layers."""
+    with OfflineAPI(_wrapped(protect="routes", public_url=URL), base_url=URL) as api:
+        for _ in range(1100):
+            api.without_proofs(make_caller(), outside_pytest=True)
+        assert api.client().get("/whoami").status_code == 200
+
+
 @pytest.mark.parametrize("protect", ["routes", "everything"])
 def test_without_proofs_every_kind_of_route_gets_its_caller(dpop_api, protect):
     """And other clients of the same app are judged as ever."""

@@ -122,7 +122,9 @@ class BoundTokens:
     def _end(self, flight: Future[Outcome], fetched: IssuedToken | None, outcome: Outcome) -> None:
         with self._lock:
             if self._flight is not flight:
-                # It was given up: what another one has fetched since may be newer.
+                # It was given up, and is good for the next requests unless another one has fetched a newer token.
+                if fetched is not None and (self._token is None or self._token.issued_at < fetched.issued_at):
+                    self._token = fetched
                 return
             self._flight = None
             if fetched is not None:

@@ -174,7 +174,7 @@ class RevocationWatch:
             # The store has lost something. Who else has noticed may be writing it just now.
             with contextlib.suppress(StoreError):
                 merged = await self._board.change(lambda there: there.merged(known), patience=0.0)
-        if merged != known:
+        if merged != known or self.read_at == -math.inf:
             self._adopt(merged)
         self.read_at = sent_at
 

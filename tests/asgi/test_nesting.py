@@ -118,6 +118,19 @@ async def test_a_key_that_is_revoked_for_the_inner_instance_is_rejected_by_it(ma
     assert (answer.status, 'error="invalid_token"' in answer.one("www-authenticate")) == (401, True)
 
 
+async def test_nonces_that_are_revoked_for_the_inner_instance_are_rejected_by_it(make_api, clock):
+    """It checks them, as the outer instance has none."""
+    store = MemoryStore(clock=clock)
+    outer, inner = make_api(nonces=None), make_api(store=store, namespace="inner")
+    outer.wrap(_mounted(inner), public_url=PUBLIC_URL)
+    nonce = await inner.authenticator.challenge_nonce()
+    assert (await outer.request(path="/v2/who", nonce=nonce)).status == 200
+    await Revocations(store, namespace="inner", clock=clock).revoke_nonces()
+    clock.advance(20.0)
+    answer = await outer.request(path="/v2/who", nonce=nonce)
+    assert (answer.status, 'error="use_dpop_nonce"' in answer.one("www-authenticate")) == (401, True)
+
+
 @pytest.mark.requirement("R-8-04", "R-9-03")
 async def test_an_inner_instance_with_nonces_of_its_own_hands_none_of_them_out(make_api):
     """Clients keep one nonce per origin: that of the instance that asked for it."""

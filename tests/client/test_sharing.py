@@ -8,6 +8,7 @@ import httpx2
 import pytest
 
 from dpop_asgi.client import ClientCredentials, DPoPAuth, TokenError
+from dpop_asgi.client.token_endpoint import IssuedToken
 from dpop_asgi.testing import ManualClock
 from tests.client.peers import API, TOKEN_URL, Issuing, Wire, endpoint_error, issued
 
@@ -205,6 +206,19 @@ async def test_after_the_longest_wait_another_one_fetches_and_those_who_wait_get
     assert gate.peer.tokens.pop(2) == ("late" if late.status_code == 200 else "t2")
     assert gate.peer.tokens == ["t2"] * 3
     assert len(gate.peer.endpoint.requests) == 2
+
+
+def test_a_token_that_arrives_after_the_longest_wait_is_used_unless_there_is_a_newer_one(auth, monkeypatch):
+    monkeypatch.setattr("dpop_asgi.client.bound_tokens.monotonic", seconds := ManualClock())
+    tokens, now = auth._bound, auth._clock()
+    first, second, third = (IssuedToken(name, now + age, now + 90, now + 100) for age, name in enumerate("123"))
+    flights = []
+    for _ in range(3):
+        flights.append(tokens._look()[0])
+        seconds.advance(31)
+    for flight, token, kept in zip(flights, (second, first, third), (second, second, third), strict=True):
+        tokens._end(flight, token, None)
+        assert tokens._token is kept
 
 
 def test_an_auth_serves_one_event_loop_after_the_other(key):
