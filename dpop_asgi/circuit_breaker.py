@@ -12,9 +12,6 @@ _FAILURES_TO_OPEN = 3
 # Long enough to spare a server that is starting, short enough that calls succeed within a second of its recovery.
 _PROBE_EVERY_SECONDS = 0.2
 
-# What it means to requests, in the log of a store.
-WITHOUT_STORE = "requests that need it get 503, unless on_store_failure is accept"
-
 
 class CircuitBreaker:
     """Counts consecutive failures of a server, and opens after three of them.
@@ -22,13 +19,13 @@ class CircuitBreaker:
     Args:
         name: the server's name for the log; must not contain a password.
         timeout: seconds after which a call has failed. No second probe is sent while the first may still succeed.
-        logs: whether changes are logged, as those of a store; `False` if the caller logs the failures itself.
+        outage: what an outage means to requests, for the log; `None` if the caller logs the failures itself.
     """
 
-    def __init__(self, name: str, *, timeout: float, logs: bool = True) -> None:
+    def __init__(self, name: str, *, timeout: float, outage: str | None = None) -> None:
         self._name = name
-        begins = f"{name} failed {_FAILURES_TO_OPEN} times in a row, circuit breaker open; {WITHOUT_STORE}"
-        self._log = OutageLog(begins, f"{name} has recovered") if logs else None
+        begins = f"{name} failed {_FAILURES_TO_OPEN} times in a row, circuit breaker open; {outage}"
+        self._log = OutageLog(begins, f"{name} has recovered") if outage is not None else None
         self._probe_seconds = max(timeout, _PROBE_EVERY_SECONDS)
         self._failures = 0
         self._next_probe = 0.0

@@ -6,11 +6,12 @@ import pytest
 
 from dpop_asgi import DPoPError, IssuerUnavailable, StoreError, StoreUnavailable
 from dpop_asgi.circuit_breaker import CircuitBreaker
+from dpop_asgi.stores.redis.errors import OUTAGE
 
 
 @pytest.fixture
 def breaker(breaker_clock):
-    return CircuitBreaker("the store", timeout=0.25)
+    return CircuitBreaker("the store", timeout=0.25, outage=OUTAGE)
 
 
 def _fail(breaker, times, kind=StoreUnavailable):

@@ -1,7 +1,7 @@
 """Reads the settings as a server does, and finds those that are invalid, unknown, ignored or risky."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from dpop_asgi.cli.check.finding import Finding, error, ok, warning
@@ -56,6 +56,19 @@ def logged_warnings() -> Iterator[list[logging.LogRecord]]:
     finally:
         logger.removeHandler(collector)
         logger.propagate = propagated
+
+
+def settings_by(environment: Mapping[str, str], variables: Iterable[str]) -> Settings:
+    """What these variables decide, where they are set; the rest is as by default, or a stand-in.
+
+    Raises:
+        ValueError: If a server could not start with one of them.
+    """
+    required = {name: STAND_INS[name] for name in ("DPOP_ISSUER", "DPOP_AUDIENCE")}
+    given = {name: environment[name] for name in variables if environment.get(name)}
+    # Warnings would be about a MemoryStore, which isn't the server's.
+    with logged_warnings():
+        return Settings.from_environment({**required, **given})
 
 
 def read_settings(environment: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2
 
-from dpop_asgi.cli.check.environment import logged_warnings
+from dpop_asgi.cli.check.environment import settings_by
 from dpop_asgi.cli.explain.case import Case, Rules
 from dpop_asgi.cli.explain.examine import examine
 from dpop_asgi.cli.explain.findings import Check
@@ -25,7 +25,7 @@ from dpop_asgi.cli.explain.screen import Report, as_json
 from dpop_asgi.cli.unusable import Unusable, content_of, token_of
 from dpop_asgi.core.ports import Clock
 from dpop_asgi.errors import StoreError
-from dpop_asgi.settings import Settings, token_types
+from dpop_asgi.settings import token_types
 from dpop_asgi.stores.redis.read_only import ReadOnlyRedisStore
 from dpop_asgi.tokens.jwt import JWTVerifier
 
@@ -35,8 +35,6 @@ _MOST_BYTES = 100_000_000
 _FILE_NAME = re.compile(r"\S*\.(?:har|http|json|jwt|log|txt)\Z|(?:~|\.{0,2})/|\.{1,2}\Z")
 _TIMEOUT_SECONDS = 5.0
 _STORE_SECONDS = 2.0
-# These aren't used for tokens unless they are set.
-_REQUIRED = {"DPOP_ISSUER": "https://issuer.invalid", "DPOP_AUDIENCE": "unknown"}
 # What decides about proofs; the rest of a server's environment isn't needed here.
 _VARIABLES = (
     "DPOP_ALGORITHMS",
@@ -178,24 +176,20 @@ def _issued(message: Message) -> str | None:
 
 def _rules(options: Options) -> Rules:
     """What the server would judge by: its environment variables, where they are set."""
-    given = {name: os.environ[name] for name in _VARIABLES if os.environ.get(name)}
     try:
-        # Of a MemoryStore, which isn't the server's.
-        with logged_warnings():
-            settings = Settings.from_environment({**_REQUIRED, **given})
+        authenticator = settings_by(os.environ, _VARIABLES).authenticator
         store = None if options.store is None else ReadOnlyRedisStore(options.store, timeout=_STORE_SECONDS)
     except ValueError as error:
         if str(error).startswith("redis:"):
             raise Unusable(f"--store:{str(error).removeprefix('redis:')}") from None
         raise Unusable(str(error)) from None
-    authenticator = settings.authenticator
     return Rules(
         policy=authenticator.proof_policy,
         nonces=authenticator.nonce_policy,
         mode=authenticator.mode,
         issuer=_given("DPOP_ISSUER"),
         audience=_given("DPOP_AUDIENCE"),
-        types=token_types(given),
+        types=token_types(os.environ),
         jwks=None if options.jwks is None else _jwks(options.jwks),
         introspects=any(_given(name) for name in _INTROSPECTION),
         store=store,

@@ -4,18 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dpop_asgi.cli.check.environment import STAND_INS, logged_warnings
+from dpop_asgi.cli.check.environment import settings_by
 from dpop_asgi.cli.unusable import Unusable
 from dpop_asgi.nonces import NoncePolicy
-from dpop_asgi.settings import Settings
 from dpop_asgi.stores.redis.store import RedisStore
 
 S = TypeVar("S", bound=RedisStore)
 
 # Longer than a worker waits: nobody's request depends on it.
 _TIMEOUT_SECONDS = 2.0
-# They have no default, and say nothing about nonces.
-_REQUIRED = {name: STAND_INS[name] for name in ("DPOP_ISSUER", "DPOP_AUDIENCE")}
 _VARIABLES = ("DPOP_NAMESPACE", "DPOP_NONCE_PERIOD", "DPOP_NONCE_GRACE", "DPOP_NONCE_LOOKAHEAD")
 
 
@@ -38,11 +35,8 @@ def workers_of(environment: Mapping[str, str]) -> Workers:
     Raises:
         Unusable: If they couldn't start with it.
     """
-    given = {name: environment[name] for name in _VARIABLES if environment.get(name)}
     try:
-        # They are told of a MemoryStore, which isn't theirs.
-        with logged_warnings():
-            authenticator = Settings.from_environment({**_REQUIRED, **given}).authenticator
+        authenticator = settings_by(environment, _VARIABLES).authenticator
     except ValueError as error:
         raise Unusable(str(error)) from None
     return Workers(authenticator.namespace, authenticator.nonce_policy)

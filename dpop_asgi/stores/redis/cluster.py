@@ -10,14 +10,13 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AskError, MovedError, ResponseError, SlotNotCoveredError
 
-from dpop_asgi.circuit_breaker import WITHOUT_STORE
 from dpop_asgi.errors import StoreError
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.stores.redis.addresses import addresses_and_user, node_and_user
 from dpop_asgi.stores.redis.borrowed import Borrowed
 from dpop_asgi.stores.redis.connection import Command, RedisConnection
-from dpop_asgi.stores.redis.errors import failure
+from dpop_asgi.stores.redis.errors import OUTAGE, failure
 from dpop_asgi.stores.redis.incarnation import Reply
 from dpop_asgi.stores.redis.pipeline import Pipeline
 
@@ -29,7 +28,7 @@ _MAX_REDIRECTIONS = 3
 _REFRESH_EVERY_SECONDS = 0.1
 
 _NO_MAP = (
-    f"no node of the Redis Cluster says where keys are; {WITHOUT_STORE}",
+    f"no node of the Redis Cluster says where keys are; {OUTAGE}",
     "the Redis Cluster says where keys are",
 )
 

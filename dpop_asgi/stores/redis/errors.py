@@ -22,6 +22,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from dpop_asgi.errors import StoreError, StoreUnavailable
 from dpop_asgi.stores.redis.health import READ_ONLY
 
+# What an outage means to requests, for the log.
+OUTAGE = "requests that need it get 503, unless on_store_failure is accept"
+
 # The server itself reports that it is unavailable. MasterDownError, of a replica that lost its master, is a subclass.
 _UNAVAILABLE_ERRORS = (BusyLoadingError, ClusterDownError)
 

@@ -9,7 +9,7 @@ from typing import Any
 from dpop_asgi.circuit_breaker import CircuitBreaker
 from dpop_asgi.errors import StoreError, StoreUnavailable
 from dpop_asgi.stores.redis.connection import Command, is_redirection
-from dpop_asgi.stores.redis.errors import failure
+from dpop_asgi.stores.redis.errors import OUTAGE, failure
 
 # A pipeline of this length takes about a millisecond; longer ones would delay the calls behind them.
 _MAX_BATCH = 256
@@ -55,7 +55,7 @@ class Pipeline:
         self._where = where
         self._exchange = exchange
         self._timeout = timeout
-        self._breaker = CircuitBreaker(self._name, timeout=timeout)
+        self._breaker = CircuitBreaker(self._name, timeout=timeout, outage=OUTAGE)
         self._waiting: deque[_Call] = deque()
         self._sending: asyncio.Task[None] | None = None
         self._is_overdue = False

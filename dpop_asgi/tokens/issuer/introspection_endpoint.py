@@ -99,7 +99,7 @@ class IntrospectionEndpoint:
         # Without a query, in which there may be a key.
         self._name = f"introspection by {address.partition('?')[0]}"
         self._locating: SingleFlight[None] = SingleFlight(self._locate)
-        self._breaker = CircuitBreaker(self._name, timeout=timeout, logs=False)
+        self._breaker = CircuitBreaker(self._name, timeout=timeout)
         self._outage_log = OutageLog(
             f"{self._name} fails, so requests with tokens that are not remembered get a 503",
             f"{self._name} works again",
