@@ -142,10 +142,13 @@ class RequestURL:
         if scheme is None:
             raise InvalidRequest(Reason.FORWARDED_MALFORMED)
         authority = forwarded["host"] if "host" in forwarded else _authority(scope)
-        # RFC 9449 §2: https. If a proxy terminates TLS without reporting it, the client still called an https URI.
-        scheme = scheme if _is_loopback(authority) else "https"
         malformed = Reason.FORWARDED_MALFORMED if "host" in forwarded else Reason.HOST_MALFORMED
-        host = _normal_host(authority, scheme, malformed)
+        host = _normal_host(authority, "https", malformed)
+        # RFC 9449 §2: https. If a proxy terminates TLS without reporting it, the client still called an https URI.
+        if _is_loopback(host):
+            host = _normal_host(authority, scheme, malformed)
+        else:
+            scheme = "https"
         if not self._serves(host, scheme):
             raise _not_served(host, self._allowed[scheme])
         return f"{scheme}://{host}"
