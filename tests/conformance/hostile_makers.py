@@ -70,22 +70,23 @@ def with_key(**changes: Any) -> Any:
 
 
 def by_rsa(**members: Any) -> Any:
-    """A proof that an RSA key did sign, with further members beside it."""
+    """A proof that an RSA key did sign, with other or further members."""
     changes = {"jwk": {**RSA.public_jwk, **members}, "alg": "PS256"}
     return lambda peer: peer.proof(header=changes, signed_by=RSA)
 
 
+def segments(change: Any) -> Any:
+    """A proof whose three parts were changed after it was signed."""
+    return lambda peer: ".".join(change(*peer.proof().split(".")))
+
+
 def with_signature(change: Any) -> Any:
-    def make(peer: Peer) -> str:
-        head, _, signature = peer.proof().rpartition(".")
-        return f"{head}.{b64url_encode(change(b64url_decode(signature.encode())))}"
-
-    return make
+    return segments(lambda h, p, s: [h, p, b64url_encode(change(b64url_decode(s.encode())))])
 
 
-def rsa_members(**members: Any) -> Any:
-    """The RSA key with one of its numbers changed."""
-    return header(jwk={**RSA.public_jwk, **members}, alg="PS256")
+def with_more(segment: str) -> str:
+    """With one more member in its JSON."""
+    return b64url_encode(b64url_decode(segment.encode())[:-1] + b',"added":1}')
 
 
 class SharedSecret:
@@ -110,17 +111,6 @@ def in_der(raw: bytes) -> bytes:
     return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
 
 
-def padded(segment: int) -> Any:
-    """With an equals sign behind one of the three segments."""
-
-    def make(peer: Peer) -> str:
-        segments = peer.proof().split(".")
-        segments[segment] += "="
-        return ".".join(segments)
-
-    return make
-
-
 def without(name: str) -> Any:
     return lambda peer: peer.proof(without=[name])
 
@@ -136,13 +126,3 @@ def claims(**changes: Any) -> Any:
 def token_hash(peer: Peer) -> str:
     payload = json.loads(b64url_decode(peer.proof().split(".")[1].encode()))
     return str(payload["ath"])
-
-
-def changed_after_signing(segment: int) -> Any:
-    def make(peer: Peer) -> str:
-        segments = peer.proof().split(".")
-        document = json.loads(b64url_decode(segments[segment].encode()))
-        segments[segment] = b64url_encode(json.dumps({**document, "added": 1}).encode())
-        return ".".join(segments)
-
-    return make

@@ -2,8 +2,7 @@
 
 import pytest
 
-from tests.fuzz.catalogue import CORPUS, TARGETS, kept, load
-from tests.fuzz.inputs import inputs
+from tests.fuzz.catalogue import CORPUS, TARGETS, inputs, kept, load
 from tests.fuzz.worker import check_time
 
 RANDOM_INPUTS = 150
