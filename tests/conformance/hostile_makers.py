@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -89,19 +90,14 @@ def with_more(segment: str) -> str:
     return b64url_encode(b64url_decode(segment.encode())[:-1] + b',"added":1}')
 
 
-class SharedSecret:
+def shared_secret(secret: bytes, digest: str = "sha256") -> Any:
     """Signs by HMAC, as an attacker does who takes a public key for a secret."""
-
-    def __init__(self, secret: bytes, digest: str = "sha256") -> None:
-        self._secret, self._digest = secret, digest
-
-    def sign(self, message: bytes) -> bytes:
-        return hmac.digest(self._secret, message, self._digest)
+    return SimpleNamespace(sign=lambda message: hmac.digest(secret, message, digest))
 
 
 def by_shared_secret(bits: str) -> Any:
     def make(peer: Peer) -> str:
-        secret = SharedSecret(json.dumps(peer.client.key.public_jwk).encode(), f"sha{bits}")
+        secret = shared_secret(json.dumps(peer.client.key.public_jwk).encode(), f"sha{bits}")
         return peer.proof(header={"alg": f"HS{bits}"}, signed_by=secret)
 
     return make
