@@ -2,6 +2,7 @@
 
 import hmac
 import json
+from types import SimpleNamespace
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -70,37 +71,33 @@ def with_key(**changes: Any) -> Any:
 
 
 def by_rsa(**members: Any) -> Any:
-    """A proof that an RSA key did sign, with further members beside it."""
+    """A proof that an RSA key did sign, with other or further members."""
     changes = {"jwk": {**RSA.public_jwk, **members}, "alg": "PS256"}
     return lambda peer: peer.proof(header=changes, signed_by=RSA)
 
 
+def segments(change: Any) -> Any:
+    """A proof whose three parts were changed after it was signed."""
+    return lambda peer: ".".join(change(*peer.proof().split(".")))
+
+
 def with_signature(change: Any) -> Any:
-    def make(peer: Peer) -> str:
-        head, _, signature = peer.proof().rpartition(".")
-        return f"{head}.{b64url_encode(change(b64url_decode(signature.encode())))}"
-
-    return make
+    return segments(lambda h, p, s: [h, p, b64url_encode(change(b64url_decode(s.encode())))])
 
 
-def rsa_members(**members: Any) -> Any:
-    """The RSA key with one of its numbers changed."""
-    return header(jwk={**RSA.public_jwk, **members}, alg="PS256")
+def with_more(segment: str) -> str:
+    """With one more member in its JSON."""
+    return b64url_encode(b64url_decode(segment.encode())[:-1] + b',"added":1}')
 
 
-class SharedSecret:
+def shared_secret(secret: bytes, digest: str = "sha256") -> Any:
     """Signs by HMAC, as an attacker does who takes a public key for a secret."""
-
-    def __init__(self, secret: bytes, digest: str = "sha256") -> None:
-        self._secret, self._digest = secret, digest
-
-    def sign(self, message: bytes) -> bytes:
-        return hmac.digest(self._secret, message, self._digest)
+    return SimpleNamespace(sign=lambda message: hmac.digest(secret, message, digest))
 
 
 def by_shared_secret(bits: str) -> Any:
     def make(peer: Peer) -> str:
-        secret = SharedSecret(json.dumps(peer.client.key.public_jwk).encode(), f"sha{bits}")
+        secret = shared_secret(json.dumps(peer.client.key.public_jwk).encode(), f"sha{bits}")
         return peer.proof(header={"alg": f"HS{bits}"}, signed_by=secret)
 
     return make
@@ -108,17 +105,6 @@ def by_shared_secret(bits: str) -> Any:
 
 def in_der(raw: bytes) -> bytes:
     return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
-
-
-def padded(segment: int) -> Any:
-    """With an equals sign behind one of the three segments."""
-
-    def make(peer: Peer) -> str:
-        segments = peer.proof().split(".")
-        segments[segment] += "="
-        return ".".join(segments)
-
-    return make
 
 
 def without(name: str) -> Any:
@@ -136,13 +122,3 @@ def claims(**changes: Any) -> Any:
 def token_hash(peer: Peer) -> str:
     payload = json.loads(b64url_decode(peer.proof().split(".")[1].encode()))
     return str(payload["ath"])
-
-
-def changed_after_signing(segment: int) -> Any:
-    def make(peer: Peer) -> str:
-        segments = peer.proof().split(".")
-        document = json.loads(b64url_decode(segments[segment].encode()))
-        segments[segment] = b64url_encode(json.dumps({**document, "added": 1}).encode())
-        return ".".join(segments)
-
-    return make

@@ -8,20 +8,19 @@ from tests.conformance.hostile_makers import (
     RSA,
     by_rsa,
     by_shared_secret,
-    changed_after_signing,
     claims,
     header,
     header_with,
     in_der,
-    padded,
     parts,
     payload_with,
-    rsa_members,
+    segments,
     text,
     token_hash,
     twice,
     with_key,
     with_literal,
+    with_more,
     with_signature,
     without,
 )
@@ -44,7 +43,7 @@ SHAPES = {
     "letters": text("this-is-not-a-jwt"),
     "two parts": text("a.b"),
     "three letters": text("a.b.c"),
-    "four parts": lambda peer: f"{peer.proof()}.x",
+    "four parts": segments(lambda h, p, s: [h, p, s, "x"]),
     "five parts": text("a.b.c.d.e"),
     "in capitals": lambda peer: peer.proof().upper(),
     "quoted": lambda peer: f'"{peer.proof()}"',
@@ -52,12 +51,12 @@ SHAPES = {
     "with a parameter": lambda peer: f"{peer.proof()};x=1",
     "with a scheme": lambda peer: f"DPoP {peer.proof()}",
     "unsigned": lambda peer: peer.proof(header={"alg": "none"}).rpartition(".")[0] + ".",
-    "empty header": lambda peer: "." + peer.proof().partition(".")[2],
-    "empty payload": lambda peer: "{0}..{2}".format(*peer.proof().split(".")),
-    "empty signature": lambda peer: peer.proof().rpartition(".")[0] + ".",
-    "padded header": padded(0),
-    "padded payload": padded(1),
-    "padded signature": padded(2),
+    "empty header": segments(lambda _, p, s: ["", p, s]),
+    "empty payload": segments(lambda h, _, s: [h, "", s]),
+    "empty signature": segments(lambda h, p, _: [h, p, ""]),
+    "padded header": segments(lambda h, p, s: [f"{h}=", p, s]),
+    "padded payload": segments(lambda h, p, s: [h, f"{p}=", s]),
+    "padded signature": segments(lambda h, p, s: [h, p, f"{s}="]),
     "standard base64": lambda peer: peer.proof()[:-2] + "+/",
     "loose bits": lambda peer: peer.proof() + "x",
     "markup": text(ECHO),
@@ -149,7 +148,7 @@ OF_HEADERS = {
         "jwk x empty": with_key(x=""),
         "jwk x a number": with_key(x=2**60),
         **{
-            f"jwk of RSA with e {name}": rsa_members(e=value)
+            f"jwk of RSA with e {name}": by_rsa(e=value)
             for name, value in {
                 "empty": "",
                 "1": number(1),
@@ -160,7 +159,7 @@ OF_HEADERS = {
             }.items()
         },
         **{
-            f"jwk of RSA with n {name}": rsa_members(n=value)
+            f"jwk of RSA with n {name}": by_rsa(n=value)
             for name, value in {
                 "null": None,
                 "empty": "",
@@ -185,8 +184,8 @@ OF_HEADERS = {
         "signature last bit flipped": with_signature(lambda raw: raw[:-1] + bytes([raw[-1] ^ 1])),
         "signature of another key": lambda peer: peer.proof(signed_by=OTHER_KEY),
         "signature of another proof": lambda peer: f"{peer.proof().rpartition('.')[0]}.{peer.proof().split('.')[2]}",
-        "header changed after signing": changed_after_signing(0),
-        "payload changed after signing": changed_after_signing(1),
+        "header changed after signing": segments(lambda h, p, s: [with_more(h), p, s]),
+        "payload changed after signing": segments(lambda h, p, s: [h, with_more(p), s]),
     },
 }
 

@@ -1,4 +1,4 @@
-"""Hostile requests: what stands in `Authorization`, in the request line, and what is no HTTP at all."""
+"""Hostile requests: what stands in `Authorization` and in the request line."""
 
 from tests.conformance.hostile_proofs import ECHO
 
@@ -7,8 +7,6 @@ AUTHORIZATIONS = [
     ",",
     "DPoP ",
     "DPoP ==a",
-    "DPoP ,",
-    "DPoP:TOKEN",
     '"DPoP" TOKEN',
     "DPoP TOKEN extra",
     "DPoP TOKEN\\",
@@ -17,7 +15,6 @@ AUTHORIZATIONS = [
     "DPoP ../../etc/passwd",
     "DPoP\xa0TOKEN",
     "D\xd0\xa0oP TOKEN",
-    "Digest username=x, realm=y, nonce=z",
     "DPoP " + "a" * 15_000,
     "a" * 30_000,
 ]
@@ -25,17 +22,12 @@ AUTHORIZATIONS = [
 TARGETS = [
     b"*",
     b"resource",
-    b"?x",
     b"/",
-    b"//",
     b"//resource",
-    b"/..",
     b"/../../etc/passwd",
     b"/%2e%2e/%2e%2e/etc/passwd",
     b"/%zz",
-    b"/%ff%fe",
     b"/\xe9",
-    b"/\xff",
     b"/a\tb",
     b"/a\x00",
     b"/resource%00",
@@ -48,22 +40,6 @@ TARGETS = [
     b"http://",
     b"http://[::1",
     b"http://127.0.0.1:99999/other",
-    b"http://user@127.0.0.1/other",
     b"ftp://127.0.0.1/other",
-    b"file:///etc/passwd",
     b"127.0.0.1:80",
 ]
-
-NO_HTTP = {
-    "TLS": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + bytes(154),
-    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "an unknown version": b"GET /resource HTTP/9.9\r\nHost: localhost\r\n\r\n",
-    "no version": b"GET /resource\r\n\r\n",
-    "a field without a colon": b"GET /resource HTTP/1.1\r\nHost: localhost\r\nDPoP\r\n\r\n",
-    "a space before the colon": b"GET /resource HTTP/1.1\r\nHost: localhost\r\nDPoP : x\r\n\r\n",
-    "a NUL in a name": b"GET /resource HTTP/1.1\r\nHost: localhost\r\nDP\x00oP: x\r\n\r\n",
-    "a method of two words": b"GE T /resource HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    "two lengths": b"POST /resource HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-    "a negative length": b"POST /resource HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-    "random bytes": bytes(range(128, 256)) + b"\r\n\r\n",
-}

@@ -5,7 +5,7 @@ from typing import Any
 
 from dpop_asgi import Reason
 from dpop_asgi.core.private_key import PrivateKey
-from tests.conformance.hostile_makers import SharedSecret
+from tests.conformance.hostile_makers import shared_secret
 from tests.conformance.hostile_proofs import ECHO
 
 # The log has types and issuers as they were received; `ECHO` is what a `jti` and a nonce have, too.
@@ -40,7 +40,7 @@ BY_REASON: dict[Reason, dict[str, Any]] = {
     Reason.TOKEN_ALGORITHM: {
         **_header("alg", "none", "None", "NONE", "HS256", "es256", "XS256", "", 5, ["ES256"], None),
         # Who takes a public key for a secret has it.
-        "alg HS256, signed": {"header": {"alg": "HS256"}, "signed_by": SharedSecret(b"public")},
+        "alg HS256, signed": {"header": {"alg": "HS256"}, "signed_by": shared_secret(b"public")},
     },
     Reason.TOKEN_AUDIENCE: {
         **_claim("aud", "https://other.example", "https://api.example.com/", ["https://other.example"], [], None, 5),

@@ -13,6 +13,22 @@ from tests.support.wire import Response
 ALGORITHMS = "ES256 PS256 Ed25519 EdDSA"
 MINUTES_5 = 300
 
+# The answer codes of this suite: status, and scheme and error of each challenge in order.
+CODES = {
+    "OK": (200, []),
+    "CHL": (401, [("DPoP", None)]),
+    "IDP": (401, [("DPoP", "invalid_dpop_proof")]),
+    "ITK": (401, [("DPoP", "invalid_token")]),
+    "UDN": (401, [("DPoP", "use_dpop_nonce")]),
+    "IRQ": (400, [("DPoP", "invalid_request")]),
+}
+# Where Bearer is offered too.
+MIXED = CODES | {
+    "CHL": (401, [("DPoP", None), ("Bearer", None)]),
+    "ITB": (401, [("Bearer", "invalid_token"), ("DPoP", None)]),
+    "IRQ": (400, [("DPoP", "invalid_request"), ("Bearer", "invalid_request")]),
+}
+
 # Words, and parts of words. What is shorter may stand in a request and in an answer by chance.
 _METADATA = re.compile(rb'resource_metadata="[^"]*"')
 _LONG = (re.compile(rb"[^\s\"',=]{12,}"), re.compile(rb"[^\s\"',=./:;&?]{12,}"))
@@ -59,6 +75,12 @@ def judge(answer: Response, sent: Iterable[bytes] = (), *, nonces: bool) -> None
 def is_refusal(answer: Response) -> bool:
     """Whether the middleware refused; a 404 or 405 is the app's own answer."""
     return answer.status == 401 or bool(answer.all("WWW-Authenticate"))
+
+
+def assert_answer(answer: Response, code: str, *, mixed: bool = False) -> None:
+    """Fail unless `answer` is what `code` promises. Everything that holds of every answer has been judged before."""
+    found = [(challenge.scheme, challenge.parameters.get("error")) for challenge in challenges(answer)]
+    assert (answer.status, found) == (MIXED if mixed else CODES)[code]
 
 
 def judge_date(answer: Response) -> None:

@@ -1,15 +1,12 @@
 """A client of one server that judges every answer it ever gets, whatever the test is about."""
 
-import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Self
 
 from dpop_asgi.testing import Client, Issuer
 from tests.conformance.judge import asks_for_nonce, judge
 from tests.support.processes import ResourceServer
 from tests.support.wire import Field, Response, Text, exchange, raw, request_bytes
-
-Make = Callable[["Peer"], list[Field]]
 
 # By each server lately: nonces are nobody's own, and a challenge for each client is a request more.
 _told: dict[ResourceServer, str | None] = {}
@@ -85,32 +82,13 @@ class Peer:
         if nonce is not None and (200 <= answer.status < 300 or asks_for_nonce(answer)):
             self.nonce = nonce
 
-    def call(self, make: Make | None = None, **request: Any) -> Response:
-        """As the OpenID suite calls: once more if the first answer asks for a nonce."""
-        make = make or Peer.fields
-        answer = self.send(make(self), **request)
-        if asks_for_nonce(answer):
-            answer = self.send(make(self), **request)
-        return answer
-
     def ready(self) -> Self:
         """After a good request: whatever is refused from here on is refused for what is wrong with it."""
         self.nonce = _told.get(self.server)
-        answer = self.call()
+        answer = self.send(self.fields())
+        if asks_for_nonce(answer):
+            answer = self.send(self.fields())
         assert answer.status == 200, answer
         assert (self.nonce is not None) == self.nonces
         _told[self.server] = self.nonce
         return self
-
-
-class Colleague(Peer):
-    """A second client at the same server."""
-
-    def __init__(self, peer: Peer) -> None:
-        super().__init__(peer.server, peer.issuer, http=peer.http, nonces=peer.nonces, origin=peer.origin)
-        self.nonce = peer.nonce
-
-
-def unique(length: int = 15) -> str:
-    """Alphanumerics for a `jti` of the test's own."""
-    return secrets.token_hex(length)[:length]

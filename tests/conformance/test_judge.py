@@ -33,45 +33,24 @@ def test_a_good_rejection_passes():
     judge(refusal(), [SENT], nonces=True)
 
 
-def test_a_good_answer_of_the_app_passes():
-    judge(Response(200, (("Date", formatdate(usegmt=True)),)), [SENT], nonces=True)
-
-
 @pytest.mark.parametrize(
     "answer",
     [
-        row(refusal(DPoP_Nonce=["a", "b"]), name="C-45 a second nonce"),
-        row(refusal(DPoP_Nonce=""), name="C-45 an empty nonce"),
         row(refusal(DPoP_Nonce='no"nonce'), name="C-45 a nonce with a quote"),
-        row(refusal(DPoP_Nonce="no nonce"), name="C-45 a nonce with a space"),
         row(refusal(DPoP_Nonce=[]), name="C-46 a demand without a nonce"),
-        row(refusal(Date=[]), name="C-49 no date"),
         row(refusal(Date=formatdate(0, usegmt=True)), name="C-49 an old date"),
         row(challenge([]), name="C-50 no challenge"),
         row(challenge("DPoP"), name="C-50 a bare scheme"),
-        row(challenge(f'Bearer error="invalid_token", error_description="x", algs="{ALGORITHMS}"'), name="no DPoP"),
         row(challenge(f'DPoP algs="{ALGORITHMS}", error="x", error_description="y"'), name="C-50 error not first"),
         row(challenge(f'DPoP error=x, error_description="y", algs="{ALGORITHMS}"'), name="C-50 unquoted"),
         row(challenge(f'DPoP error="x", error_description="a, b c", algs="{ALGORITHMS}"'), name="C-50 a comma"),
         row(challenge(f'DPoP error="x", error="x", error_description="y", algs="{ALGORITHMS}"'), name="error twice"),
         row(challenge(f'DPoP algs="{ALGORITHMS}", Bearer realm="api"'), name="two challenges on one line"),
-        row(challenge('DPoP error="x", error_description="y"'), name="no algs"),
         row(refusal(Cache_Control="max-age=5"), name="cacheable"),
-        row(refusal(Cache_Control=[]), name="cacheable by default"),
-        row(refusal(Content_Type="text/html"), name="no JSON"),
-        row(refusal(body=b'{"token": "x"}'), name="another member"),
         row(refusal(body=b'{"error": "abcdefghijklmnop"}'), name="an echo in the body"),
         row(refusal(X="abcdefghijklmnop"), name="an echo in a field"),
-        row(refusal(Proxy_Authenticate="DPoP"), name="a challenge for proxies"),
-        row(refusal(status=500), name="a server error"),
-        row(refusal(status=404), name="a challenge on another status"),
     ],
 )
 def test_a_bad_answer_does_not(answer):
     with pytest.raises((AssertionError, ValueError)):
         judge(answer, [SENT], nonces=True)
-
-
-def test_a_nonce_where_nonces_are_off_does_not_pass():
-    with pytest.raises(AssertionError):
-        judge(refusal(), [SENT], nonces=False)

@@ -2,7 +2,10 @@
 
 import pytest
 
-from tests.conformance.answers import assert_answer
+from tests.conformance.judge import assert_answer
+from tests.conformance.peer import Peer
+from tests.support.busy import patient
+from tests.support.processes import ResourceServer, wait_until
 
 ROUTES = ["/resource", "/v2/resource", "/files/a", "/stream", "/no-such-route"]
 
@@ -20,14 +23,8 @@ def another_letter(nonce):
 @pytest.mark.requirement("R-8-01", "R-9-04", "R-9-05")
 @pytest.mark.parametrize(
     "change",
-    [
-        pytest.param(lambda _: None, id="7 missing"),
-        pytest.param(lambda _: "", id="7 empty"),
-        pytest.param(another_letter, id="7 one letter changed"),
-        pytest.param(lambda _: "n" * 4000, id="7 far too long"),
-        pytest.param(lambda _: '"\\\u20ac\0', id="7 no nonce characters"),
-        pytest.param(lambda _: "\ud800", id="7 half a character"),
-    ],
+    [lambda _: None, another_letter, lambda _: "\ud800"],
+    ids=["missing", "one letter changed", "half a letter"],
 )
 def test_every_nonce_fault_gets_one_and_the_same_answer(demanding, change):
     presented = change(demanding.nonce)
@@ -44,12 +41,6 @@ def same(answer):
     return answer.status, answer.body, [field for field in answer.fields if field[0] not in {"date", "dpop-nonce"}]
 
 
-@pytest.mark.requirement("R-9-03")
-def test_7_the_nonce_of_another_server_is_rejected(demanding, make_peer):
-    elsewhere = make_peer(demanding.http, 60, mode="mixed").ready()
-    assert_answer(demanding.send(demanding.fields(nonce=elsewhere.nonce)), "UDN")
-
-
 @pytest.mark.requirement("R-11.3-01", "R-11.3-02")
 @pytest.mark.parametrize("path", ROUTES)
 def test_no_route_takes_a_proof_without_a_nonce(demanding, path):
@@ -57,19 +48,24 @@ def test_no_route_takes_a_proof_without_a_nonce(demanding, path):
     assert_answer(demanding.send(demanding.fields(nonce=None)), "UDN")
 
 
-@pytest.mark.requirement("R-11.1-03")
-def test_a_nonce_is_good_for_many_requests_and_is_not_sent_again(demanding):
-    for _ in range(5):
-        assert_answer(demanding.send(demanding.fields(nonce=demanding.nonce)), "OK")
-
-
-@pytest.mark.requirement("R-9-06", "R-9-01")
-def test_a_nonce_that_nobody_asked_for_is_ignored(http, make_peer):
-    peer = make_peer(http, 0)
-    assert_answer(peer.send(peer.fields(nonce="x")), "OK")
-
-
 def test_a_rejection_for_another_reason_offers_the_nonce_too(demanding):
     answer = demanding.send(demanding.fields(nonce=None)[:1])
     assert_answer(answer, "IDP")
     assert_answer(demanding.send(demanding.fields(nonce=answer.one("DPoP-Nonce"))), "OK")
+
+
+@pytest.mark.requirement("R-8-06", "R-9449-NS", "R-11.1-03")
+def test_c_47_a_nonce_on_success_replaces_the_one_held_without_a_challenge(http, issuer_server):
+    with ResourceServer(issuer_server.issuer, http=http, nonce_period=patient(3.0)) as server:
+        peer = Peer(server, issuer_server.issuer, http=http, nonces=True).ready()
+        first, answers = peer.nonce, []
+
+        def rotated():
+            answers.append(peer.send(peer.fields()))
+            return peer.nonce != first
+
+        wait_until(rotated, "no new nonce")
+        assert {answer.status for answer in answers} == {200}
+        assert [answer.one("DPoP-Nonce") for answer in answers] == [None] * (len(answers) - 1) + [peer.nonce]
+        assert answers[-1].one("Cache-Control") == "no-store"
+        assert peer.send(peer.fields()).status == 200

@@ -2,9 +2,7 @@
 
 import pytest
 
-from tests.conformance.answers import assert_answer
-from tests.conformance.judge import is_servers_own
-from tests.conformance.peer import unique
+from tests.conformance.judge import assert_answer, is_servers_own
 
 
 @pytest.fixture
@@ -19,7 +17,6 @@ def local(http, make_peer):
     [
         ("/files/a%2Fb", "/files/a%2Fb", "OK"),
         ("/files/a%2Fb", "/files/a/b", "IDP"),
-        ("/files/a%25b", "/files/a%25b", "OK"),
         ("/files/%7Eann", "/files/~ann", "OK"),
         ("/files/%C3%A9", "/files/%c3%a9", "OK"),
         ("/files/%C3%A9", "/files/\xe9", "IDP"),
@@ -27,12 +24,9 @@ def local(http, make_peer):
         ("/files/a//b", "/files/a/b", "IDP"),
         ("/files/x/../a", "/files/a", "IRQ"),
         ("/files/%2e%2E/a", "/a", "IRQ"),
-        ("/files/./a?x", "/files/a", "IRQ"),
-        ("/files/a;v=1", "/files/a;v=1", "OK"),
         ("/files/a?x=/b", "/files/a", "OK"),
         ("/files/a?", "/files/a#b", "OK"),
         ("/files/a%3Fx", "/files/a?x", "IDP"),
-        ("/files/a%20b", "/files/a b", "IDP"),
     ],
 )
 def test_the_path_counts_as_it_was_sent(published, target, htu, code):
@@ -40,25 +34,8 @@ def test_the_path_counts_as_it_was_sent(published, target, htu, code):
     assert_answer(answer, code)
 
 
-@pytest.mark.requirement("R-4.3-15", "R-4.3-11")
-@pytest.mark.parametrize(
-    ("htu", "code"),
-    [
-        ("https://api.example.com/resource", "OK"),
-        ("HTTPS://API.EXAMPLE.COM:443/resource", "OK"),
-        ("http://api.example.com/resource", "IDP"),
-        ("https://api.example.com@evil.example/resource", "IDP"),
-        (" https://api.example.com/resource", "IDP"),
-        ("/resource", "IDP"),
-    ],
-)
-def test_the_origin_is_the_configured_one(published, htu, code):
-    published_fields = [("Authorization", f"DPoP {published.token}"), ("DPoP", published.proof(claims={"htu": htu}))]
-    assert_answer(published.send(published_fields), code)
-
-
 @pytest.mark.requirement("R-4.3-13")
-@pytest.mark.parametrize("host", ["evil.example", "", "a/b?#@c", "127.0.0.1:99999", "\xe9", "api.example.com@evil"])
+@pytest.mark.parametrize("host", ["evil.example", "", "a/b?#@c", "\xe9"])
 def test_with_a_public_url_no_host_makes_a_difference(published, host):
     assert_answer(published.send(published.fields(), host=host), "OK")
     evil = published.fields(uri="https://evil.example/resource")
@@ -66,43 +43,13 @@ def test_with_a_public_url_no_host_makes_a_difference(published, host):
 
 
 @pytest.mark.requirement("R-4.3-13")
-@pytest.mark.parametrize(
-    "name",
-    ["X-Forwarded-Host", "Forwarded", "X-Original-Host", "X-Host", "X-Forwarded-Prefix", "X-Original-URL"],
-)
-def test_forwarding_headers_are_not_believed(local, name):
-    value = "host=evil.example" if name == "Forwarded" else "evil.example"
-    evil = local.fields(uri="http://evil.example/resource")
-    assert_answer(local.send([*evil, (name, value)]), "IDP")
-    assert_answer(local.send([*local.fields(), (name, value)]), "OK")
-
-
-@pytest.mark.requirement("R-4.3-13")
-@pytest.mark.parametrize(
-    "host",
-    [
-        "evil.example",
-        "localhost@evil.example",
-        "127.0.0.1:99999",
-        "127.0.0.1,127.0.0.1",
-        "127.1",
-        "a/b?#@c",
-        "local host",
-        "caf\xe9",
-        "",
-    ],
-)
+@pytest.mark.parametrize("host", ["evil.example", "localhost@evil.example", "a/b?#@c", "local host", "caf\xe9", ""])
 def test_without_a_public_url_only_hosts_of_this_machine_are_served(local, host):
     uri = f"http://{host}/resource"
     answer = local.send(local.fields(uri=uri), host=host)
     if not is_servers_own(answer):
         assert_answer(answer, "IRQ")
-    assert_answer(local.send(local.fields()), "OK")
-
-
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:81", "127.0.0.1", "127.0.0.2:80", "[::1]:8000"])
-def test_each_name_of_this_machine_is_served(local, host):
-    assert_answer(local.send(local.fields(uri=f"http://{host}/resource"), host=host), "OK")
+    assert_answer(local.send(local.fields(uri="HTTP://LOCALHOST:80/resource"), host="localhost"), "OK")
 
 
 @pytest.mark.requirement("R-4.3-13")
@@ -137,20 +84,7 @@ def test_a_target_in_absolute_form_names_no_other_host(local):
 
 
 @pytest.mark.parametrize(
-    "target",
-    [
-        "/public/../resource",
-        "/public/%2e%2e/resource",
-        "/public%2f..%2fresource",
-        "/public/resource",
-        "/public;/../resource",
-        "//public/resource",
-        "/PUBLIC",
-        "/public/",
-        "/publicly",
-        "/public%00",
-        "/public/..%3b",
-    ],
+    "target", ["/public/../resource", "/public%2f..%2fresource", "/public/resource", "//public/resource", "/public%00"]
 )
 def test_an_open_path_opens_nothing_else(local, target):
     assert_answer(local.send([], target=target), "CHL")
@@ -162,18 +96,13 @@ def test_open_paths_are_open_and_say_nothing_of_dpop(local):
         assert (answer.status, answer.all("WWW-Authenticate")) == (200, [])
 
 
-@pytest.mark.requirement("R-6750-01", "R-FAPI-04", "R-MCP-10")
-def test_a_token_in_the_query_counts_for_nothing(local):
-    alone = [("DPoP", local.proof())]
-    assert_answer(local.send(alone, target=f"/resource?access_token={local.token}"), "CHL")
-    assert_answer(local.send(local.fields(), target=f"/resource?access_token={unique()}"), "OK")
-
-
-@pytest.mark.requirement("R-6750-02")
-def test_a_token_in_a_form_counts_for_nothing(local):
+@pytest.mark.requirement("R-6750-01", "R-6750-02", "R-FAPI-04", "R-MCP-10")
+def test_a_token_in_the_query_or_in_a_form_counts_for_nothing(local):
     local.method = "POST"
-    form = [("Content-Type", "application/x-www-form-urlencoded"), ("DPoP", local.proof())]
-    assert_answer(local.send(form, body=f"access_token={local.token}".encode()), "CHL")
+    said = f"access_token={local.token}"
+    form = ("Content-Type", "application/x-www-form-urlencoded")
+    answer = local.send([("DPoP", local.proof()), form], target=f"/resource?{said}", body=said.encode())
+    assert_answer(answer, "CHL")
 
 
 @pytest.mark.requirement("R-4.3-08")

@@ -1,5 +1,7 @@
 """Library and verifier by hand must agree, but for the rules that are listed."""
 
+from functools import cache
+
 from tests.differential import rules
 from tests.differential.library import Library
 from tests.differential.stopwatch import aside
@@ -10,12 +12,18 @@ _verify = aside(verify_by_hand)
 _applying = aside(rules.applying)
 
 
-def compare(library: Library, proofs: list[bytes], request: Request) -> str:
+@cache
+def _library(*, nonces: bool) -> Library:
+    return Library(nonces=nonces)
+
+
+def compare(proofs: list[bytes], request: Request) -> str:
     """What both say: `accepted`, `refused`, or the name of the rule by which only the library refuses.
 
     Raises:
         AssertionError: when they disagree, or the library accepts a proof twice.
     """
+    library = _library(nonces=request.nonces is not None)
     reason = library.reason(proofs, request)
     try:
         parts = _verify(proofs, request)

@@ -5,6 +5,8 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
 from tests.differential import base64url, keys
 from tests.differential.drafts import Draft, drop, put
 from tests.differential.drawn import Drawn
@@ -139,21 +141,18 @@ def small_order(drawn: Drawn, draft: Draft) -> None:
 
 def other_signature(drawn: Drawn, draft: Draft) -> None:
     """The signature itself: a second one that is as good, or none at all."""
-    usual, algorithm, how = draft.sign, draft.algorithm, drawn.below(6)
-
-    def sign(message: bytes) -> bytes:
-        made = usual(message)
-        if how == 0:
-            return bytes(len(made))
-        if how == 1:
-            return made[: len(made) // 2]
-        if how == 2:
-            return made + b"\0"
-        if how == 3:
-            return b"\0" + made
-        return sha256(message).digest() if how == 4 else _twin(algorithm, made)
-
-    draft.signed_with = sign
+    usual, algorithm = draft.sign, draft.algorithm
+    change = drawn.pick(
+        (
+            lambda message, made: bytes(len(made)),
+            lambda message, made: made[: len(made) // 2],
+            lambda message, made: made + b"\0",
+            lambda message, made: b"\0" + made,
+            lambda message, made: sha256(message).digest(),
+            lambda message, made: _twin(algorithm, made),
+        )
+    )
+    draft.signed_with = lambda message: change(message, usual(message))
 
 
 def _twin(algorithm: str, made: bytes) -> bytes:
@@ -180,9 +179,7 @@ def der_signature(drawn: Drawn, draft: Draft) -> None:
 
     def sign(message: bytes) -> bytes:
         raw = usual(message)
-        halves = (int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big"))
-        numbers = b"".join(b"\x02" + bytes([33]) + number.to_bytes(33, "big") for number in halves)
-        return b"\x30" + bytes([len(numbers)]) + numbers
+        return encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big"))
 
     draft.signed_with = sign
 

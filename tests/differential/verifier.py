@@ -1,4 +1,4 @@
-"""RFC 9449 §4.3 by hand, on `cryptography` alone: nothing here knows the library under test.
+"""RFC 9449 §4.3 by hand, on `cryptography` and `json` alone: nothing here knows the library under test.
 
 Where the RFC is silent this accepts; what the library refuses beyond it is listed in `rules.py`.
 """

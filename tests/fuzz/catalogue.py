@@ -3,9 +3,10 @@
 import asyncio
 import atexit
 import importlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,25 @@ def load(name: str) -> Target:
 def kept(name: str) -> list[Path]:
     """The inputs that the repository keeps for a target."""
     return sorted((CORPUS / name).iterdir())
+
+
+def inputs(name: str, count: int) -> Iterator[bytes]:
+    """What a target is fed with without a fuzzer: what is kept, and random inputs, always the same."""
+    known = [file.read_bytes() for file in kept(name)]
+    yield from known
+    random = Random(name)
+    for number in range(count):
+        if number % 3:
+            yield random.randbytes(random.randrange(200))
+        else:
+            yield _changed(random, bytearray(random.choice(known)))
+
+
+def _changed(random: Random, data: bytearray) -> bytes:
+    for _ in range(random.randint(1, 3)):
+        place = random.randint(0, len(data))
+        data[place : place + random.randrange(3)] = random.randbytes(random.randrange(3))
+    return bytes(data)
 
 
 def demand(holds: object, what: str) -> None:

@@ -6,9 +6,9 @@ without a nonce: the key is one, the times are right, `ath` is that of the token
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from typing import Any
+from typing import Any, Self
 
 from dpop_asgi import ProofPolicy
 from dpop_asgi.core.credentials import MAX_AUTHORIZATION_BYTES
@@ -75,6 +75,10 @@ class Shape:
     def pieces(self, part: str) -> Iterable[str]:
         return chain.from_iterable(repeat(piece, count) for piece, count in self.parts.get(part, ()))
 
+    def shortened(self, share: float) -> Self:
+        runs = self.parts.items()
+        return replace(self, parts={part: [(piece, int(n * share) or 1) for piece, n in of] for part, of in runs})
+
 
 ORDINARY = Shape()
 
@@ -114,21 +118,12 @@ def _proof(shape: Shape, token: bytes) -> bytes:
     """As long as it may be: what is too much is left out of the ends of the runs."""
     most = ProofPolicy().max_bytes
     for tenths in range(10, 0, -1):
-        proof = _whole_proof(shape, token, tenths / 10)
+        less = shape.shortened(tenths / 10)
+        parts = (b64url_encode(text.encode("utf-8", "replace")) for text in (_header(less), _claims(less, token)))
+        proof = ".".join((*parts, less.text("signature", "A" * 86))).encode("ascii")
         if len(proof) <= most:
             return proof
     return proof[:most]
-
-
-def _whole_proof(shape: Shape, token: bytes, share: float) -> bytes:
-    parts = {
-        part: tuple((piece, int(count * share) or 1) for piece, count in runs) for part, runs in shape.parts.items()
-    }
-    less = Shape(shape.server, parts, shape.rsa)
-    segments = (
-        b64url_encode(document.encode("utf-8", "replace")) for document in (_header(less), _claims(less, token))
-    )
-    return ".".join((*segments, less.text("signature", "A" * 86))).encode("ascii")
 
 
 def _header(shape: Shape) -> str:

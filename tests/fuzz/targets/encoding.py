@@ -1,4 +1,4 @@
-"""Base64url and JSON: read exactly when a reader by hand reads them, and to the same value."""
+"""Base64url and JSON: read exactly when other readers read them within the limits, and to the same value."""
 
 from dpop_asgi.core import encoding, strict_json
 from tests.differential import base64url, json_text
@@ -28,7 +28,7 @@ def one(data: bytes) -> None:
 
 
 def _pieces(drawn: Drawn) -> bytes:
-    """JSON, or nearly: tokens in any order, some of them many times. Seldom long, since the judge is slow."""
+    """JSON, or nearly: tokens in any order, some of them many times. Seldom long."""
     text, longest = bytearray(), drawn.pick((300,) * 15 + (12000,))
     while drawn.left and len(text) < longest:
         text += drawn.pick(_PIECES) * drawn.pick((1, 1, 1, 1, 2, 16, 300, 3000))

@@ -2,7 +2,6 @@
 
 from tests.differential.comparison import compare
 from tests.differential.drawn import Drawn
-from tests.differential.library import Library
 from tests.differential.mutations import mutated
 from tests.differential.stopwatch import aside
 from tests.differential.verifier import Request
@@ -10,18 +9,10 @@ from tests.fuzz.catalogue import Target
 
 
 @aside
-def _drawn(drawn: Drawn, *, nonces: bool) -> tuple[list[bytes], Request]:
-    made = mutated(drawn, nonces=nonces)
+def _drawn(drawn: Drawn) -> tuple[list[bytes], Request]:
+    made = mutated(drawn, nonces=drawn.below(4) != 3)
     return made.proofs(), made.request
 
 
 def make() -> Target:
-    libraries = {nonces: Library(nonces=nonces) for nonces in (True, False)}
-
-    def one(data: bytes) -> None:
-        drawn = Drawn(data)
-        nonces = drawn.below(4) != 3
-        proofs, request = _drawn(drawn, nonces=nonces)
-        compare(libraries[nonces], proofs, request)
-
-    return one
+    return lambda data: compare(*_drawn(Drawn(data)))
