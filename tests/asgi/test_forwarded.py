@@ -79,6 +79,7 @@ X_FORWARDED = [
     pytest.param(_x(protos=["HTTPS"]), IGNORED, id="scheme-alone"),
     pytest.param(_x(protos=[""]), IGNORED, id="empty-scheme"),
     pytest.param(_x(protos=["https"], hosts=LOCAL), "https://localhost/r", id="https"),
+    pytest.param(_x(protos=["wss"], hosts=LOCAL), "https://localhost/r", id="wss"),
     pytest.param(_x(protos=["http"], hosts=LOCAL), "http://localhost/r", id="http"),
     pytest.param([*SAID, ("x-forwarded-prefix", "/evil")], RS, id="a-prefix-is-never-believed"),
     pytest.param([*SAID, *_x(hops=["203.0.113.5, 10.0.0.8"])], RS, id="two-proxies-one-value"),

@@ -94,6 +94,7 @@ def test_the_rejection_names_the_settings_to_change():
         # What else is no host: core/test_htu. In a URI, these would end one.
         *(pytest.param([f"localhost{end}"], id=f"with-{end}") for end in ("/other?", "?x", "#x", "\t")),
         pytest.param(["evil.example@localhost"], id="user"),
+        pytest.param(["[localhost]"], id="name-in-brackets"),
         pytest.param(["localh\xf6st"], id="latin-1"),
     ],
 )

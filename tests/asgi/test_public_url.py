@@ -71,6 +71,7 @@ BASES = ("https://one.example/api", "https://two.example:8443", "http://localhos
         pytest.param(["one.example:80"], Reason.HOST_NOT_ALLOWED, id="Z15-port-of-another-scheme-than-https"),
         pytest.param(["evil.example"], Reason.HOST_NOT_ALLOWED, id="another"),
         pytest.param(["two.example"], Reason.HOST_NOT_ALLOWED, id="without-its-port"),
+        pytest.param(["one.example."], Reason.HOST_NOT_ALLOWED, id="trailing-dot"),
         pytest.param([], Reason.HOST_MALFORMED, id="none"),
         pytest.param(["one.example", "one.example"], Reason.HOST_MALFORMED, id="twice"),
         pytest.param(["one.example/two"], Reason.HOST_MALFORMED, id="with-a-path"),
@@ -112,6 +113,7 @@ PATHS = [
     pytest.param(b"/a%2Fb", "/a/b", "/a%2Fb", id="escaped-slash"),
     pytest.param(b"/%7Ealice", "/~alice", "/%7Ealice", id="escaped-tilde"),
     pytest.param(b"/a%25b", "/a%b", "/a%25b", id="escaped-percent"),
+    pytest.param(b"/a%3Fb", "/a?b", "/a%3Fb", id="escaped-question-mark"),
     pytest.param(b"/a/../b", "/a/../b", "/a/../b", id="dot-segments"),
     pytest.param(b"//a", "//a", "//a", id="two-slashes"),
     pytest.param(b"/r?x=1", "/r", "/r", id="query"),
@@ -154,6 +156,7 @@ def test_a_path_that_no_proof_could_name_is_rejected_before_it_is_quoted(path):
     "raw_path",
     [
         pytest.param(b"*", id="asterisk"),
+        pytest.param(b"r", id="relative"),
         pytest.param(b"ftp://rs.example/r", id="another-scheme"),
         pytest.param(b"/\xff", id="outside-ascii"),
         pytest.param(b"/a%2", id="half-an-escape"),
@@ -217,6 +220,8 @@ async def test_the_clients_own_uri_may_have_dot_segments(api):
     [
         pytest.param("/b", b"/a", "", id="another"),
         pytest.param("/a/b", b"/a//b", "", id="slashes-merged"),
+        pytest.param("/a", b"/a/", "", id="slash-taken-off"),
+        pytest.param("/A", b"/a", "", id="case"),
         pytest.param("/a/b", b"/a%252Fb", "", id="decoded-twice"),
         pytest.param("/a%2Fb", b"/a%2Fb", "", id="not-decoded"),
         pytest.param("/b", b"/v2/b", "", id="prefix-taken-off"),

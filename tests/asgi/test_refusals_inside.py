@@ -75,8 +75,10 @@ async def test_a_rejection_that_the_app_raises_is_answered_as_one_of_ours(make_a
         assert challenge.parameters["algs"] == "ES256 PS256 Ed25519 EdDSA"
         assert answer.one("cache-control") == "no-store"
         assert len(answer.all("dpop-nonce")) == (status == 401)
-        assert challenge.parameters.get("scope") == json.loads(answer.body).get("scope")
-        assert challenge.parameters.get("scope") == ("a:b c:d" if status == 403 else None)
+        content = json.loads(answer.body)
+        assert challenge.parameters.get("scope") == content.get("scope") == ("a:b c:d" if status == 403 else None)
+        assert content["error_description"]
+        assert answer.all("proxy-authenticate") == []
 
 
 @pytest.mark.parametrize("error", [StoreError("away"), IssuerUnavailable("away")], ids=repr)

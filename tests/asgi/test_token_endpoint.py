@@ -15,7 +15,16 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 
-from dpop_asgi import InvalidGrant, MemoryStore, Reason, TokenEndpointDPoP, check_grant_key, dpop_from, record_proof
+from dpop_asgi import (
+    InvalidGrant,
+    MemoryStore,
+    ProofPolicy,
+    Reason,
+    TokenEndpointDPoP,
+    check_grant_key,
+    dpop_from,
+    record_proof,
+)
 from dpop_asgi.asgi.target_uri import RequestURL
 from tests.conformance.hostile_proofs import BY_REASON
 from tests.support.api import App
@@ -89,9 +98,14 @@ async def test_the_paths_of_the_endpoints_are_looked_at_as_routers_match_them(
 # What is not
 
 
+@pytest.mark.requirement("R-4.2-03", "R-11.1-01", "R-FAPI-01")
+def test_the_limits_for_proofs_are_those_of_a_resource_server(server):
+    assert server.verifier.proof_policy == ProofPolicy()
+
+
 @pytest.mark.requirement(
     "R-4.3-02", "R-4.2-01", "R-4.2-02", "R-4.2-04", "R-4.2-05", "R-4.2-06", "R-4.2-07", "R-4.2-10", "R-4.2-11",
-    "R-4.3-03", "R-4.3-04", "R-4.3-05", "R-4.1-03", "R-4.1-04", "R-4.2-03", "R-4.3-06", "R-4.3-08", "R-4.3-12",
+    "R-4.3-03", "R-4.3-04", "R-4.3-05", "R-4.1-03", "R-4.1-04", "R-4.3-06", "R-4.3-08", "R-4.3-12",
     "R-4.3-17", "R-11.5-01",
 )  # fmt: skip
 @pytest.mark.parametrize(("reason", "make"), [pytest.param(r, m, id=f"{r} {n}") for (r, n), m in HOSTILE.items()])

@@ -48,6 +48,7 @@ async def test_a_handshake_with_a_good_proof_is_accepted(api, htu):
         pytest.param("POST", WSS, id="another-method"),
         pytest.param("GET", "wss://rs.example/other", id="another-path"),
         pytest.param("GET", "ws://rs.example/ws", id="without-tls"),
+        pytest.param("GET", "http://rs.example/ws", id="http-without-tls"),
     ],
 )
 async def test_a_handshake_with_a_proof_for_something_else_is_rejected(api, method, htu):
