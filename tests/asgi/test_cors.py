@@ -52,12 +52,10 @@ async def test_what_the_app_exposes_stays_exposed(make_api, said, merged):
     [
         pytest.param("OPTIONS", PREFLIGHT, id="Z01-preflight"),
         pytest.param("OPTIONS", [("origin", ""), ("access-control-request-method", "")], id="Z01-empty-values"),
-        pytest.param("OPTIONS", [], id="plain-options"),
         pytest.param("OPTIONS", [ORIGIN], id="options-with-an-origin"),
         pytest.param("OPTIONS", PREFLIGHT[1:], id="options-without-an-origin"),
         pytest.param("OPTIONS", [*PREFLIGHT, ("authorization", "Basic x")], id="options-with-credentials"),
         pytest.param("GET", PREFLIGHT, id="another-method"),
-        pytest.param("options", PREFLIGHT, id="lower-case-method"),
     ],
 )
 async def test_no_shape_of_a_request_stands_for_credentials(api, caplog, method, also):

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import pytest
 from starlette.requests import HTTPConnection
 
-from dpop_asgi import InsufficientScope, InvalidProof
+from dpop_asgi import InsufficientScope
 from dpop_asgi.starlette import authenticate, caller_from, token_from
 from tests.support.api import App, call, connect, denial, handshake, http_scope, whole_answer
 from tests.support.challenges import checked_challenges
@@ -265,13 +265,3 @@ async def test_two_hundred_requests_at_once_do_not_mix_up_callers_or_contexts(ma
     tokens = [issuer.access_token(api.client, claims={"sub": f"user-{user}"}) for user in range(20)]
     answers = await asyncio.gather(*(api.request(path=f"/{n}", token=tokens[n % 20]) for n in range(200)))
     assert [answer.body.decode() for answer in answers] == [f"{n} user-{n % 20} user-{n % 20}" for n in range(200)]
-
-
-async def test_a_proof_that_is_rejected_is_rejected_again(make_routes):
-    async def inner(scope, receive, send):
-        for _ in range(2):
-            with pytest.raises(Exception) as raised:  # noqa: PT011 - its cause is looked at
-                await authenticate(HTTPConnection(scope))
-            assert isinstance(raised.value.__cause__, InvalidProof)
-
-    assert (await make_routes(inner).request(without=["DPoP"])).status == 401

@@ -5,7 +5,7 @@ import logging
 import pytest
 from redis.asyncio import Redis
 
-from dpop_asgi import AccessToken, JWTVerifier, MemoryStore, RedisStore, StoreError, TrustedIssuer
+from dpop_asgi import AccessToken, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
 from dpop_asgi.testing import Client
 from tests.support.api import App
 from tests.support.token_endpoint import TokenServer
@@ -298,14 +298,3 @@ async def test_a_client_that_a_custom_verifier_calls_by_a_number_is_logged(make_
     caplog.set_level("INFO")
     assert (await make_api(verify_token=verify).request()).status == 401
     assert caplog.messages[-1].startswith('rejected: binding_mismatch client="42" ')
-
-
-async def test_a_503_says_which_request_it_is(make_api, caplog):
-    class Store:
-        async def put_if_absent(self, *_, **__):
-            raise StoreError("away")
-
-    caplog.set_level("INFO")
-    assert (await make_api(store=Store()).anonymous(path="/r")).status == 503
-    assert caplog.messages[-1] == 'unavailable: away path="/r" peer="10.0.0.9"'
-    assert not hasattr(caplog.records[-1], "dpop_reason")

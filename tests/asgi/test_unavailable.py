@@ -34,7 +34,8 @@ async def test_a_cold_server_without_its_store_answers_503_to_everything_it_cann
     for answer in (await api.anonymous(), await api.request(nonce=None), await api.request(nonce="whatever")):
         _assert_unavailable(answer)
         assert b"down" not in answer.body
-    assert "unavailable: the store is down" in caplog.text
+    assert caplog.messages[-1] == 'unavailable: the store is down path="/r" peer="10.0.0.9"'
+    assert not hasattr(caplog.records[-1], "dpop_reason")
 
 
 async def test_what_needs_no_nonce_is_answered_without_the_store(make_api, away):
