@@ -97,12 +97,6 @@ async def test_a_user_who_is_not_ours_stays_on_an_open_path(api):
     assert (inside["user"], inside["auth"], inside["state"]) == ("session", "of-the-session", {"dpop": 1})
 
 
-async def test_a_proof_is_not_used_on_an_open_path(api):
-    sent = await api.fields(path="/healthz")
-    scope = http_scope(path="/healthz", headers=sent.items())
-    assert [(await call(api.app, scope)).status for _ in range(2)] == [200, 200]
-
-
 async def test_a_nonce_of_the_app_passes_on_an_open_path(api, make_api):
     """An authorization server below an open path hands out nonces of its own."""
     inner = type(api.inner)(headers=[("dpop-nonce", "of-the-app"), ("cache-control", "max-age=1")])
