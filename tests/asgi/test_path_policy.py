@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from dpop_asgi import NoncePolicy, Requirement, ResourceMetadata
+from dpop_asgi import NoncePolicy, Requirement
 from tests.support.api import App, call, http_scope
 from tests.support.challenges import checked_challenges
 from tests.support.decisions import CountingStore
@@ -202,53 +202,6 @@ async def test_a_path_may_be_public_or_accept_dpop_only_if_it_is_plain(make_api,
     assert answer.status == bearer
     if bearer == 401:
         assert [one.scheme for one in checked_challenges(answer.headers)] == ["DPoP"]
-
-
-async def test_where_routes_ask_the_paths_that_need_something_are_asked_first(make_api):
-    api = make_api(protect="routes", require={"/uploads/": "required"})
-    assert [(await api.anonymous(path=path)).status for path in ("/uploads/a", "/else")] == [401, 200]
-
-
-CONTRARY = {"/a/": Requirement(acr_values="1"), "/a/b": Requirement(acr_values="2")}
-
-
-@pytest.mark.parametrize(
-    ("options", "named"),
-    [
-        pytest.param({"require": ["/a"]}, "require", id="no-mapping"),
-        pytest.param({"require": {"a": READ}}, "require", id="no-path"),
-        pytest.param({"require": {"/a/*": READ}}, "require", id="a-pattern"),
-        pytest.param({"require": {"/a/{id}": "required"}}, "require", id="a-route-with-parameters"),
-        *(
-            pytest.param(options, named, id=f"N23: {named} {path!r}")
-            for path in ("/a*", "/a*/b", "/a/**", "/a/.*$", "/a/<id>", "/a/:id", "/a?b", "/a#b", 3)
-            for named, options in {
-                "require": {"require": {path: "required"}},
-                "public_paths": {"public_paths": [path]},
-                "nonce_paths": {"nonce_paths": [path]},
-                "metadata": {"metadata": {path: ResourceMetadata()}},
-            }.items()
-        ),
-        pytest.param({"realm": 3}, "realm", id="N23: realm-a-number"),
-        pytest.param({"require": {"/a": "bearer"}}, "require", id="no-word"),
-        pytest.param({"require": {"/a": ["orders:read"]}}, "require", id="a-list"),
-        pytest.param({"require": {"/a": "mixed"}}, "require", id="looser-than-the-mode"),
-        pytest.param({"require": {"/a": READ}, "public_paths": ["/a"]}, "require", id="public-and-not"),
-        pytest.param({"require": CONTRARY}, "require", id="what-nobody-can-meet"),
-        pytest.param({"require": {"/a": "public"}, "protect": "routes"}, "require", id="public-where-routes-ask"),
-        pytest.param({"nonce_paths": ["a"]}, "nonce_paths", id="no-nonce-path"),
-        pytest.param({"max_stream": "forever"}, "max_stream", id="max-stream"),
-        pytest.param({"allow_bearer": lambda _: True}, "allow_bearer", id="bearer-where-none-is-accepted"),
-        pytest.param({"also_check": "x"}, "also_check", id="no-check"),
-        pytest.param({"protect": "some"}, "protect", id="no-such-protection"),
-        pytest.param({"protect": "routes", "public_paths": ["/a"]}, "public_paths", id="public-path-where-routes-ask"),
-        pytest.param({"protect": "routes", "public_paths": "/a"}, "public_paths", id="one-path-where-routes-ask"),
-        pytest.param({"protect": "routes", "present_as": "bearer"}, "present_as", id="bearer-where-routes-ask"),
-    ],
-)
-def test_options_that_contradict_are_rejected_when_they_are_configured(make_api, options, named):
-    with pytest.raises(ValueError, match=f"^{named}: "):
-        make_api(**options)
 
 
 CACHED = App(headers=[("cache-control", "public"), ("dpop-nonce", "of-the-app")])

@@ -10,18 +10,8 @@ OPEN = ["/healthz", "/docs/", "/caf\xe9", "/a;b%"]
 
 # Z15: what a router, a proxy or a backend may take for another path, and what decodes to nothing.
 NOT_PLAIN = [
-    *(
-        "..%3b/orders",
-        ".%0a.",
-        ".%0A./orders",
-        "..%20/orders",
-        ".%20./orders",
-        "%20..",
-        ".%E2%80%8B./a",
-        ".-./a",
-        "..-",
-    ),
-    *("a;b", "a%3Bb", "a%09b", "a%7F", "a%3Fb", "a%23b", "a%5Cb", "a|b", "%u002e"),
+    *("..%3b/orders", ".%0a.", ".%0A./orders", "..%20/orders", ".%20./orders", "%20.."),
+    *(".%E2%80%8B./a", ".-./a", "..-", "a;b", "a%3Bb", "a%09b", "a%7F", "a%3Fb", "a%23b", "a%5Cb", "a|b", "%u002e"),
     *("a%2Fb", "%2e%2e%2f", "%C0%AE%C0%AE/a", "%FF", "%EF%BC%8F..", "%E2%80%A6"),
 ]
 
@@ -85,10 +75,6 @@ async def test_the_front_page_can_be_open_and_opens_nothing_else(make_api):
     assert [(await api.anonymous(path=path)).status for path in ("/", "/orders")] == [200, 401]
 
 
-async def test_without_open_paths_everything_needs_credentials(make_api):
-    assert (await make_api().anonymous(path="/healthz")).status == 401
-
-
 async def test_an_open_path_shows_the_app_no_caller(api):
     await api.request(path="/healthz")
     [scope] = api.inner.scopes
@@ -111,30 +97,11 @@ async def test_a_user_who_is_not_ours_stays_on_an_open_path(api):
     assert (inside["user"], inside["auth"], inside["state"]) == ("session", "of-the-session", {"dpop": 1})
 
 
-async def test_a_proof_is_not_used_on_an_open_path(api):
-    sent = await api.fields(path="/healthz")
-    scope = http_scope(path="/healthz", headers=sent.items())
-    assert [(await call(api.app, scope)).status for _ in range(2)] == [200, 200]
-
-
 async def test_a_nonce_of_the_app_passes_on_an_open_path(api, make_api):
     """An authorization server below an open path hands out nonces of its own."""
     inner = type(api.inner)(headers=[("dpop-nonce", "of-the-app"), ("cache-control", "max-age=1")])
     answer = await make_api(inner, public_paths=OPEN).anonymous(path="/healthz")
     assert answer.headers == ((b"dpop-nonce", b"of-the-app"), (b"cache-control", b"max-age=1"))
-
-
-@pytest.mark.parametrize(
-    "paths",
-    [
-        *(["healthz"], [""], ["https://rs.example/healthz"], ["/a", "b"], "healthz", 5, ["/docs/*"], "/o/{id}"),
-        *("/a;b/", "/a%20b/", "/../", "/a//", "/a\\b/"),  # prefixes that could open nothing
-    ],
-    ids=repr,
-)
-def test_an_invalid_path_is_rejected_when_it_is_configured(make_api, paths):
-    with pytest.raises(ValueError, match=r"^public_paths: "):
-        make_api(public_paths=paths)
 
 
 async def test_one_string_is_one_path(make_api):

