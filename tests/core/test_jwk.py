@@ -40,13 +40,14 @@ def test_a_malformed_signature_is_a_no_and_not_an_error(algorithm, signature):
     assert jwk.import_public_key(key.public_jwk, algorithm).verify(algorithm, b"message", signature) is False
 
 
+@pytest.mark.requirement("R-4.2-07", "R-9864-01")
 @pytest.mark.parametrize(
     ("members", "algorithm", "fits"),
     [
         pytest.param({"kty": "EC", "crv": "P-256"}, "ES256", True, id="ec"),
         pytest.param({"kty": "EC", "crv": "P-384"}, "ES256", False, id="other-curve"),
         pytest.param({"kty": "EC"}, "ES256", False, id="no-curve"),
-        pytest.param({"kty": "RSA"}, "PS256", True, id="rsa"),
+        pytest.param({"kty": "EC", "crv": "Ed25519"}, "EdDSA", False, id="other-type"),
         pytest.param({"kty": "RSA", "crv": "P-256"}, "RS512", True, id="rsa-with-stray-curve"),
         pytest.param({"kty": "OKP", "crv": "Ed25519"}, "EdDSA", True, id="eddsa"),
         pytest.param({"kty": "OKP", "crv": "Ed448"}, "EdDSA", False, id="ed448"),
@@ -67,14 +68,6 @@ def test_no_symmetric_algorithm_is_known():
     assert not {"none", "HS256", "HS384", "HS512"} & jwk.KEY_TYPES.keys()
     with pytest.raises(ValueError, match=r"^option: 'HS256' is not supported; choose from ES256,"):
         jwk.check_algorithms("option", ["ES256", "HS256"])
-
-
-@pytest.mark.parametrize("algorithm", ["ES256", "PS256", "Ed25519", "EdDSA"])
-def test_a_key_comes_back_from_its_private_members(algorithm):
-    key = PrivateKey.generate(algorithm)
-    again = PrivateKey.from_jwk(algorithm, key.private_jwk)
-    assert again.thumbprint == key.thumbprint
-    assert jwk.import_public_key(key.public_jwk, algorithm).verify(algorithm, b"message", again.sign(b"message"))
 
 
 @pytest.mark.parametrize(
