@@ -18,10 +18,12 @@ from dpop_asgi.core.htu import doubled_prefix, normalise, normalise_authority, n
         pytest.param("https://a.example/%25%37%45", "https://a.example/%257E", id="decoded-once-only"),
         pytest.param("https://a.example/../../b", "https://a.example/b", id="above-the-root"),
         pytest.param("https://a.example/a/b/..", "https://a.example/a/", id="dot-dot-at-the-end"),
+        pytest.param("https://a.example/a/.", "https://a.example/a/", id="dot-at-the-end"),
         pytest.param("https://a.example//a//../b", "https://a.example//a/b", id="empty-segments-count"),
         pytest.param("https://a.example/[a|b^]", "https://a.example/%5Ba%7Cb%5E%5D", id="left-raw-by-browsers"),
         pytest.param("https://a.example?x", "https://a.example/", id="query-behind-the-host"),
         pytest.param("https://a.example#x", "https://a.example/", id="fragment-behind-the-host"),
+        pytest.param("https://a.example/mcp;v=1", "https://a.example/mcp;v=1", id="path-parameter"),
         pytest.param("https://a.example/http://b.example/c", "https://a.example/http://b.example/c", id="uri-in-path"),
     ],
 )

@@ -95,7 +95,7 @@ async def test_an_audience_can_be_required(make_opaque, endpoint, said, reason_o
     assert await reason_of(make_opaque(require_audience=True), TOKEN) is Reason.TOKEN_AUDIENCE
 
 
-@pytest.mark.parametrize("token", ["\ud800", "a" * 16_385], ids=["not-ascii", "over-16-KB"])
+@pytest.mark.parametrize("token", ["caf\xe9", "\ud800", "a" * 16_385], ids=["not-ascii", "surrogate", "over-16-KB"])
 async def test_what_cannot_be_a_token_is_not_asked_about(verify_opaque, endpoint, reason_of, token):
     assert await reason_of(verify_opaque, token) is Reason.TOKEN_MALFORMED
     assert endpoint.asked == []
