@@ -102,6 +102,8 @@ def test_no_other_character_is_part_of_a_uri(uri, allowed):
         pytest.param("/a", "//a", id="leading-double-slash"),
         pytest.param("/mcp", "/mcp;v=1", id="path-parameter"),
         pytest.param("/a+b", "/a%20b", id="plus-is-no-space"),
+        pytest.param("/a%3Fb", "/a", id="escaped-question-mark"),
+        pytest.param("/a%00", "/a", id="escaped-nul"),
         pytest.param("/a:b", "/a%3Ab", id="escaped-colon"),
         pytest.param("/caf%C3%A9", "/cafe%CC%81", id="unicode-forms"),
     ],
@@ -117,6 +119,7 @@ def test_paths_that_differ_stay_different(one, two):
     ("one", "two"),
     [
         pytest.param("a.example", "a.example.", id="trailing-dot"),
+        pytest.param("a.example", "www.a.example", id="subdomain"),
         pytest.param("127.0.0.1", "127.1", id="short-ipv4"),
         pytest.param("[::1]", "[0:0:0:0:0:0:0:1]", id="long-ipv6"),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from dpop_asgi.core import jwk
 from dpop_asgi.core.private_key import PrivateKey
-from tests.support.keys import rsa_key
+from tests.support.keys import number, rsa_key, unpadded
 
 ALGORITHMS = list(jwk.KEY_TYPES)
 
@@ -56,6 +56,21 @@ def test_a_malformed_signature_is_a_no_and_not_an_error(algorithm, signature):
 )
 def test_each_algorithm_fits_one_type_of_key(members, algorithm, fits):
     assert jwk.matches_algorithm(members, algorithm) is fits
+
+
+@pytest.mark.requirement("R-4.2-08", "R-4.2-13")
+@pytest.mark.parametrize(
+    ("algorithm", "member", "value"),
+    [
+        pytest.param("PS256", "n", number(2**2047 - 1), id="RSA of 2047 bits"),
+        pytest.param("PS256", "n", number(2**4096 + 1), id="RSA of 4097 bits"),
+        *(pytest.param("ES256", name, unpadded(b"\1" * 33), id=f"{name} of 33 bytes") for name in "xy"),
+        pytest.param("Ed25519", "x", unpadded(b"\2" * 33), id="x of 33 bytes, Ed25519"),
+    ],
+)
+def test_a_number_of_another_size_is_rejected_before_a_library_sees_it(algorithm, member, value):
+    with pytest.raises(ValueError, match=r"."):
+        jwk.parse_public_jwk({**key_for(algorithm).public_jwk, member: value}, algorithm)
 
 
 def test_a_key_of_another_type_is_not_imported():

@@ -7,13 +7,12 @@ import pytest
 from dpop_asgi import IssuerUnavailable, JWTVerifier, Reason, TrustedIssuer
 from dpop_asgi.testing import Issuer
 from dpop_asgi.tokens.issuer import http
-from tests.support.busy import Stopwatch
+from tests.support.distant_issuer import PATIENCE
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE
 from tests.tokens.shared import settled
 
 METADATA = "/.well-known/oauth-authorization-server"
-TIMEOUT = 1.5
 
 
 @pytest.fixture
@@ -132,17 +131,19 @@ async def test_of_several_issuers_the_one_without_keys_is_named(website, remote,
         await JWTVerifier(issuers=trusted, clock=clock).ready()
 
 
-async def test_several_issuers_that_hang_are_waited_for_together(website, clock):
+async def test_several_issuers_are_asked_together(website, clock):
     async with FaultProxy(website.port) as first, FaultProxy(website.port) as second:
         first.silent = second.silent = True
         trusted = [
             TrustedIssuer(issuer=f"http://127.0.0.1:{proxy.port}", audience=AUDIENCE) for proxy in (first, second)
         ]
-        verify = JWTVerifier(issuers=trusted, timeout=TIMEOUT, clock=clock)
-        with Stopwatch() as stopwatch, pytest.raises(IssuerUnavailable, match="no response in time"):
-            await verify.ready()
-        assert stopwatch.within(2 * TIMEOUT)
-        assert (first.connections, second.connections) == (1, 1)
+        verify = JWTVerifier(issuers=trusted, timeout=2 * PATIENCE, clock=clock)
+        probe = asyncio.create_task(verify.ready())
+        async with asyncio.timeout(PATIENCE):
+            while (first.connections, second.connections) != (1, 1):  # noqa: ASYNC110 - proxies have no event for it
+                await asyncio.sleep(0.01)
+        probe.cancel()
+        await verify.aclose()
 
 
 async def test_no_request_waits_until_the_certificate_store_is_read(remote, client, clock):
