@@ -42,21 +42,6 @@ async def test_rfc_8414_metadata_is_asked_first_and_openid_discovery_if_there_is
     assert website.requests == [*asked, f"{path.rstrip('/')}/jwks"]
 
 
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        pytest.param({"jwks_uri": "http://id.example.com/jwks"}, id="jwks-uri-without-tls"),
-        pytest.param({"jwks_uri": "/jwks"}, id="jwks-uri-is-relative"),
-    ],
-)
-async def test_metadata_that_cannot_be_trusted_is_not_followed(website, remote, verify_remote, client, metadata):
-    website.pages[OIDC] = Page({**remote.metadata})
-    website.pages[RFC_8414] = Page({**remote.metadata, **metadata})
-    with pytest.raises(IssuerUnavailable):
-        await verify_remote(remote.access_token(client))
-    assert website.requests == [RFC_8414]
-
-
 @pytest.fixture
 def elsewhere(website, clock, monkeypatch):
     """An issuer whose name leads to the website, and is not one of this machine."""
