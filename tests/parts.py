@@ -50,7 +50,6 @@ LONG = (
     "tests/tokens/test_issuer_faults.py",
     "tests/state_machine",
     "tests/test_properties.py",
-    "tests/test_properties_hostile.py",
 )
 # Tests of one file share its servers and are run by one process, but for these: each word has servers of its own.
 DIVIDED = {

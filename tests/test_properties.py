@@ -1,7 +1,6 @@
 """What must hold for every policy, every time and every URI."""
 
 import asyncio
-import json
 import math
 
 import pytest
@@ -9,12 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dpop_asgi import NoncePolicy, ProofPolicy, Refusal, UseNonce
-from dpop_asgi.core.encoding import b64url_decode, b64url_encode
-from dpop_asgi.core.htu import normalise, normalise_path
-from dpop_asgi.core.strict_json import strict_json_object
+from dpop_asgi.core import jwk
+from dpop_asgi.core.credentials import IncomingRequest
+from dpop_asgi.core.htu import normalise_path
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.testing import Client, ManualClock
 from tests.support.decisions import Resource
+from tests.support.proofs import NOW, TOKEN, URI
 from tests.support.windows import accepted_nonce
 
 CLIENT = Client()
@@ -109,20 +109,6 @@ async def _accepts(window, nonce, now):
     return True
 
 
-@given(nonce_policies, instants, parts)
-def test_a_nonce_lives_within_the_bounds_of_the_formula(policy, start, part):
-    asyncio.run(_bounded(policy, start, part))
-
-
-async def _bounded(policy, start, part):
-    window = NonceWindow(ForgetfulStore(), policy, namespace="dpop", clock=lambda: start)
-    await window.ensure(start)
-    nonce = window.to_issue(start)
-    least, most = (policy.grace + 0.2) * policy.period, (policy.grace + 1.2) * policy.period
-    for later, good in ((part * least * 0.999, True), (most * 1.001, False)):
-        assert await _accepts(window, nonce, start + later) is good
-
-
 # Paths: every atom has one meaning and some spellings; nothing but spelling may be folded.
 ATOMS = {
     **{character: [character, f"%{ord(character):02X}", f"%{ord(character):02x}"] for character in "aAz09-._~"},
@@ -166,25 +152,56 @@ def test_two_paths_are_the_same_exactly_when_they_differ_in_spelling_only(data, 
     assert normalise_path(one) == meant_one
 
 
-@given(st.text(st.sampled_from("htpsHTPSws:/.?#[]@%2eEfF~a-_;&=+ \u00e9\u017f\\"), max_size=40), st.booleans())
-def test_the_normal_form_is_its_own_normal_form(rest, websocket):
-    for uri in (rest, "https://" + rest, "https://a.example/" + rest, "http://[::1]:80" + rest):
-        normal = normalise(uri, websocket=websocket)
-        if normal is not None:
-            assert normalise(normal) == normalise(normal, websocket=websocket) == normal
-            assert normal.startswith(("https://", "http://"))
-            assert not set(normal) & set("?#\\ ")
+# Whatever is sent: a rejection, and never another exception. `tests/differential` and `tests/fuzz` change much more.
+any_text = st.text(st.characters(exclude_categories=()), max_size=20)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | any_text
+json_values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(any_text, inner, max_size=4), max_leaves=12
+)
+HOSTILE = Client(clock=ManualClock(NOW), key=CLIENT.key)
 
 
-@given(st.binary(max_size=100))
-def test_base64url_comes_back(raw):
-    assert b64url_decode(b64url_encode(raw).encode()) == raw
-
-
-@given(st.text(st.sampled_from('{}[]",:0123456789.eE+-aNItrufls\\ \n'), max_size=60))
-def test_strict_json_is_json(text):
+def is_rejected(proof, **changes):
+    clock, policy = ManualClock(NOW), ProofPolicy(algorithms=tuple(jwk.KEY_TYPES))
+    headers = [(b"authorization", b"DPoP " + TOKEN.encode()), (b"dpop", proof.encode())]
+    request = IncomingRequest(**{"method": "GET", "target_uri": URI, "headers": headers, **changes})
     try:
-        value = strict_json_object(text.encode())
-    except ValueError:
-        return
-    assert value == json.loads(text)
+        asyncio.run(Resource(clock, HOSTILE, proof_policy=policy).authenticator.authenticate(request))
+    except Refusal:
+        return True
+    return False
+
+
+def test_what_the_following_break_would_pass():
+    assert not is_rejected(HOSTILE.proof("GET", URI, TOKEN))
+
+
+MEMBERS = [
+    *(("header", name) for name in ("typ", "alg", "jwk")),
+    *(("jwk", name) for name in ("kty", "crv", "x", "y", "d", "k", "oth")),
+    *(("claims", name) for name in ("htm", "htu", "ath")),
+]
+
+
+@given(st.sampled_from(MEMBERS), json_values)
+def test_a_member_of_any_type(member, value):
+    place, name = member
+    key = {"jwk": {**CLIENT.key.public_jwk, name: value}}
+    changes = {"header": key} if place == "jwk" else {place: {name: value}}
+    assert is_rejected(HOSTILE.proof("GET", URI, TOKEN, **changes))
+
+
+@given(st.sampled_from(["kty", "crv", "x", "y", "n", "e"]), json_values, st.sampled_from(sorted(jwk.KEY_TYPES)))
+def test_a_key_of_any_shape_under_any_algorithm(name, value, algorithm):
+    kty, crv = jwk.KEY_TYPES[algorithm]
+    key = {"kty": kty, "crv": crv, "x": "AQAB", "y": "AQAB", "n": "AQAB", "e": "AQAB", name: value}
+    assert is_rejected(HOSTILE.proof("GET", URI, TOKEN, header={"alg": algorithm, "jwk": key}))
+
+
+@given(any_text, any_text, st.booleans())
+def test_any_method_and_any_target(method, target, websocket):
+    for uri in (target, "https://api.example.com/" + target, "https://" + target):
+        proof = HOSTILE.proof(method, uri, TOKEN)
+        is_rejected(proof, method=method, target_uri=uri, websocket=websocket)
+        assert is_rejected(proof, method=method + "x", target_uri=uri, websocket=websocket)
+        assert is_rejected(proof, method=method, target_uri="https://elsewhere.test/", websocket=websocket)

@@ -37,18 +37,12 @@ def test_a_token_may_say_nothing_at_all():
 @pytest.mark.parametrize(
     "confirmation",
     [
-        pytest.param("", id="empty-string"),
-        pytest.param(5, id="number"),
+        pytest.param({}, id="empty"),
         pytest.param(False, id="false"),
-        pytest.param([{"jkt": JKT}], id="list"),
         pytest.param(JKT, id="the-thumbprint-itself"),
         pytest.param({"jkt": None}, id="jkt-null"),
         pytest.param({"jkt": [JKT]}, id="jkt-list"),
-        pytest.param({"jkt": {"S256": JKT}}, id="jkt-object"),
-        pytest.param({"jkt": JKT[:-1]}, id="jkt-shorter"),
-        pytest.param({"jkt": JKT + "A"}, id="jkt-longer"),
         pytest.param({"jkt": JKT + "\n"}, id="jkt-line-feed"),
-        pytest.param({"jkt": "é" * 43}, id="jkt-not-ascii"),
         pytest.param({"jkt": b64url_encode(bytes(20))}, id="jkt-sha-1"),
         pytest.param({"jkt": b64url_encode(bytes(64))}, id="jkt-sha-512"),
     ],
@@ -78,38 +72,28 @@ def test_unknown_members_beside_a_good_thumbprint_are_ignored():
     assert AccessToken.from_claims(claims).key_thumbprint == JKT
 
 
-TEXT, NUMBER, SCOPES = "a string", "a number below 2**63", "a string or an array of strings"
+CLAIMS = {
+    "a string": ("sub", "client_id", "azp", "cid", "appid"),
+    "a string or an array of strings": ("scope", "scp"),
+    "a number below 2**63": ("exp", "nbf", "iat"),
+}
+OF_TYPE = {"a string": "5", "a number": 5, "a boolean": True, "an array": ["a", 5], "an object": {"a": 1}}
 
 
 @pytest.mark.parametrize(
-    ("claims", "claim", "expected", "received"),
+    ("claim", "value", "expected", "received"),
     [
-        *(
-            pytest.param({name: value}, name, TEXT, received, id=f"{name}={value!r}")
-            for name in ("sub", "client_id", "azp", "cid", "appid")
-            for value, received in ((1234, "a number"), (["a"], "an array"), (True, "a boolean"))
-        ),
-        *(
-            pytest.param({name: value}, name, SCOPES, received, id=f"{name}={value!r}")
-            for name in ("scope", "scp")
-            for value, received in (
-                (5, "a number"),
-                ({"a": 1}, "an object"),
-                (["a", 5], "an array"),
-                ([None], "an array"),
-            )
-        ),
-        *(
-            pytest.param({name: value}, name, NUMBER, received, id=f"{name}={value!r}")
-            for name in ("exp", "nbf", "iat")
-            for value, received in (("5", TEXT), ([5], "an array"), (True, "a boolean"), (10**24, "a number"))
-        ),
+        pytest.param(claim, value, expected, received, id=f"{claim}={value!r}")
+        for expected, claims in CLAIMS.items()
+        for claim in claims
+        for received, value in OF_TYPE.items()
+        if not expected.startswith(received)
     ],
 )
-def test_a_claim_of_another_type_is_rejected_and_its_name_and_types_told(claims, claim, expected, received):
+def test_a_claim_of_another_type_is_rejected_and_its_name_and_types_told(claim, value, expected, received):
     """Y05"""
     with pytest.raises(InvalidToken) as refused:
-        AccessToken.from_claims(claims)
+        AccessToken.from_claims({claim: value})
     assert refused.value.reason is Reason.TOKEN_MALFORMED
     assert refused.value.facts == {"claim": claim, "expected": expected, "received": received}
 
@@ -157,7 +141,7 @@ def test_null_counts_as_absent(claim):
 
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize(
-    "number", [float("nan"), float("inf"), -float("inf"), 10**400], ids=["nan", "infinity", "minus-infinity", "huge"]
+    "number", [float("nan"), float("inf"), -(2**63), 2**63, 10**400], ids=["nan", "infinity", "least", "most", "huge"]
 )
 def test_a_time_that_never_comes_is_rejected(claim, number):
     assert reason_of({claim: number}) is Reason.TOKEN_MALFORMED

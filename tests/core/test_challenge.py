@@ -54,13 +54,10 @@ def bearer(code):
 
 
 MISSING = MissingCredentials(Reason.AUTHORIZATION_MISSING)
-BASIC = MissingCredentials(Reason.AUTHORIZATION_SCHEME)
 AMBIGUOUS = InvalidRequest(Reason.AUTHORIZATION_REPEATED)
 BAD_PROOF = InvalidProof(Reason.SIGNATURE_INVALID)
-REPLAYED = InvalidProof(Reason.PROOF_REPLAYED)
 MISMATCH = InvalidToken(Reason.BINDING_MISMATCH)
 AS_BEARER = InvalidToken(Reason.BOUND_TOKEN_AS_BEARER)
-NO_BEARER = InvalidToken(Reason.BEARER_NOT_ACCEPTED)
 NONCE_FAULT = UseNonce(Reason.NONCE_MISSING)
 SCOPE = InsufficientScope("orders:read", "orders:write")
 STEP_UP = InsufficientAuthentication(["urn:loa:3", "urn:loa:2"], 300, ["orders:read"])
@@ -68,17 +65,14 @@ NAMES = ("acr_values", "max_age", "scope")
 
 ANSWERS = [
     pytest.param("required", MISSING, 401, [PLAIN_DPOP], id="required-nothing"),
-    pytest.param("required", BASIC, 401, [PLAIN_DPOP], id="required-basic"),
     pytest.param("required", AMBIGUOUS, 400, [dpop("invalid_request")], id="required-ambiguous"),
     pytest.param("required", BAD_PROOF, 401, [dpop("invalid_dpop_proof")], id="required-proof"),
-    pytest.param("required", REPLAYED, 401, [dpop("invalid_dpop_proof")], id="required-replay"),
     pytest.param("required", MISMATCH, 401, [dpop("invalid_token")], id="required-token"),
-    pytest.param("required", NO_BEARER, 401, [dpop("invalid_token")], id="required-bearer"),
+    pytest.param("required", AS_BEARER, 401, [dpop("invalid_token")], id="required-bearer"),
     pytest.param("required", NONCE_FAULT, 401, [dpop("use_dpop_nonce")], id="required-nonce"),
     pytest.param("required", SCOPE, 403, [dpop("insufficient_scope", "scope")], id="required-scope"),
     pytest.param("required", STEP_UP, 401, [dpop(STEP_UP.code, *NAMES)], id="required-step-up"),
     pytest.param("mixed", MISSING, 401, [PLAIN_DPOP, PLAIN_BEARER], id="mixed-nothing"),
-    pytest.param("mixed", BASIC, 401, [PLAIN_DPOP, PLAIN_BEARER], id="mixed-basic"),
     pytest.param("mixed", AMBIGUOUS, 400, [dpop("invalid_request"), bearer("invalid_request")], id="mixed-ambiguous"),
     pytest.param("mixed", BAD_PROOF, 401, [dpop("invalid_dpop_proof")], id="mixed-proof"),
     pytest.param("mixed", MISMATCH, 401, [dpop("invalid_token")], id="mixed-token"),
@@ -91,17 +85,25 @@ ANSWERS = [
 
 @pytest.mark.requirement(
     "R-7.1-07", "R-7.1-08", "R-7.1-12", "R-7.1-13", "R-6750-05", "R-6750-06", "R-6750-07", "R-9110-03", "R-9110-04",
-    "R-7.2-03", "R-7.2-04", "R-7.2-05", "R-7.2-08", "R-7.1-09", "R-6750-03", "R-9110-02",
+    "R-7.2-03", "R-7.2-04", "R-7.2-05", "R-7.2-08", "R-7.1-09", "R-6750-03", "R-9110-01", "R-9110-02", "R-8-04",
+    "R-9449-NS",
 )  # fmt: skip
 @pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
-def test_each_rejection_has_its_answer(mode, refusal, status, expected):
-    answer = response_to(mode, refusal, None)
+@pytest.mark.parametrize("nonce", [None, NONCE], ids=["no-nonces", "nonces"])
+def test_each_rejection_has_its_answer_which_is_not_cached(mode, refusal, status, expected, nonce):
+    answer = response_to(mode, refusal, nonce)
     assert (answer.status, told(answer)) == (status, expected)
-    assert fields(answer, b"dpop-nonce") == []
     assert {one.parameters["algs"] for one in checked_challenges(answer.headers) if one.scheme == "DPoP"} == {ALGS}
     # As a proxy joins them.
     lines = [value.decode() for value in fields(answer, b"www-authenticate")]
     assert [one.scheme for one in parse_challenges(", ".join(lines))] == [scheme for scheme, _, _ in expected]
+    assert fields(answer, b"dpop-nonce") == ([NONCE.encode()] if nonce and status == 401 else [])
+    assert all(name == name.lower() for name, _ in answer.headers)
+    assert fields(answer, b"cache-control") == [b"no-store"]
+    assert fields(answer, b"content-type") == [b"application/json"]
+    assert fields(answer, b"content-length") == [str(len(answer.body)).encode()]
+    assert set(json.loads(answer.body)) <= {"error", "error_description", *NAMES}
+    assert json.loads(answer.body).get("error") == refusal.code
 
 
 @pytest.mark.requirement("R-9-05", "R-9-02")
@@ -113,23 +115,6 @@ def test_every_nonce_fault_gets_the_identical_answer(mode, reason):
     answer = challenger(mode).response_to(UseNonce(reason, slots_ago=5), nonce=NONCE)
     assert answer == challenger(mode).response_to(UseNonce(Reason.NONCE_MISSING), nonce=NONCE)
     assert fields(answer, b"www-authenticate")[0].startswith(b'DPoP error="use_dpop_nonce", ')
-    assert fields(answer, b"cache-control") == [b"no-store"]
-
-
-@pytest.mark.requirement("R-9110-01", "R-8-04", "R-9449-NS")
-@pytest.mark.parametrize(("mode", "refusal", "status", "expected"), ANSWERS)
-def test_no_answer_is_cached_each_has_a_small_json_body_and_while_nonces_are_on_each_401_one(
-    mode, refusal, status, expected
-):
-    answer = response_to(mode, refusal, NONCE)
-    assert told(answer) == expected
-    assert fields(answer, b"dpop-nonce") == ([NONCE.encode()] if status == 401 else [])
-    assert all(name == name.lower() for name, _ in answer.headers)
-    assert fields(answer, b"cache-control") == [b"no-store"]
-    assert fields(answer, b"content-type") == [b"application/json"]
-    assert fields(answer, b"content-length") == [str(len(answer.body)).encode()]
-    assert set(json.loads(answer.body)) <= {"error", "error_description", *NAMES}
-    assert json.loads(answer.body).get("error") == refusal.code
 
 
 @pytest.mark.requirement("R-6750-04", "R-9110-02")
@@ -155,7 +140,7 @@ def test_the_realm_is_quoted_and_stands_once():
     assert checked_challenges(answer.headers)[1].raw == [("realm", '"Orders and more"')]
 
 
-@pytest.mark.parametrize("value", ["", 'a"b', "a\\b", "a\r\nb", "caf\u00e9"])
+@pytest.mark.parametrize("value", ["", 'a"b', "a\\b", "a\r\nb", "caf\u00e9", 5])
 def test_a_value_that_could_end_its_own_quotes_is_rejected(value):
     with pytest.raises(ValueError, match=r"^realm: "):
         challenger(realm=value)
@@ -172,12 +157,6 @@ def test_every_challenge_has_the_parameters_of_the_resource(mode, refusal, statu
         assert challenges[0].parameters["scope"] == refusal.parameters.get("scope", "first")
 
 
-@pytest.mark.requirement("R-6750-07")
-def test_the_scope_that_would_be_needed_is_reported():
-    challenge = checked_challenges(challenger().response_to(SCOPE, nonce=None).headers)[0]
-    assert challenge.parameters["scope"] == "orders:read orders:write"
-
-
 @pytest.mark.requirement("R-9470-01", "R-9470-03")
 @pytest.mark.parametrize("scheme", ["DPoP", "Bearer"])
 def test_what_a_step_up_needs_is_reported_in_the_scheme_that_was_used(scheme):
@@ -186,9 +165,13 @@ def test_what_a_step_up_needs_is_reported_in_the_scheme_that_was_used(scheme):
     assert first.raw[2:5] == [("acr_values", '"urn:loa:3 urn:loa:2"'), ("max_age", '"300"'), ("scope", '"orders:read"')]
 
 
-def test_without_a_name_for_what_is_needed_no_scope_is_reported():
-    (challenge,) = checked_challenges(challenger().response_to(InsufficientScope(), nonce=None).headers)
-    assert set(challenge.parameters) == {"error", "error_description", "algs"}
+@pytest.mark.requirement("R-6750-07")
+def test_the_scopes_that_would_be_needed_are_reported():
+    with_scopes, without = (
+        checked_challenges(challenger().response_to(refusal, nonce=None).headers)[0].parameters
+        for refusal in (SCOPE, InsufficientScope())
+    )
+    assert with_scopes == {**without, "scope": "orders:read orders:write"}
 
 
 @pytest.mark.requirement("R-6750-04")

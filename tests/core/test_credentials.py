@@ -22,10 +22,7 @@ def read(*authorizations, proofs=(PROOF,)):
     [
         pytest.param(b"DPoP ", "DPoP", id="as-registered"),
         pytest.param(b"dpop ", "DPoP", id="lower-case"),
-        pytest.param(b"DPOP ", "DPoP", id="capitals"),
-        pytest.param(b"dpOp ", "DPoP", id="inverted"),
-        pytest.param(b"DPoP   ", "DPoP", id="three-spaces"),
-        pytest.param(b"Bearer ", "Bearer", id="bearer"),
+        pytest.param(b"DPOP   ", "DPoP", id="capitals-and-three-spaces"),
         pytest.param(b"bEaReR  ", "Bearer", id="bearer-in-mixed-case"),
     ],
 )
@@ -36,43 +33,40 @@ def test_scheme_in_any_case_and_one_or_more_spaces(prefix, scheme):
     assert credentials.proof() == PROOF
 
 
-@pytest.mark.requirement("R-7.1-03")
-@pytest.mark.parametrize("token", [b"a", b"a=", b"a==", b"-._~+/", b"0" * 4000, b"a.b.c"])
-def test_every_token68_is_a_token(token):
-    assert read(b"DPoP " + token).token.encode() == token
+def reason_of(kind, *authorizations):
+    with pytest.raises(kind) as refused:
+        read(*authorizations)
+    return refused.value.reason
 
 
-@pytest.mark.requirement("R-7.1-02", "R-7.1-03", "R-7.2-01", "R-6750-06")
+@pytest.mark.requirement("R-7.1-03", "R-7.2-01")
+def test_a_token_is_a_token68():
+    characters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/"
+    for token in (b"a==", *(b"a%c" % byte for byte in range(256)), *(b"a%cb" % byte for byte in range(256))):
+        if token[1] in characters or token in {b"a=", b"a=="}:
+            assert read(b"DPoP " + token).token.encode() == token
+        else:
+            assert reason_of(InvalidRequest, b"DPoP " + token) is Reason.AUTHORIZATION_MALFORMED
+
+
+@pytest.mark.requirement("R-7.1-02", "R-7.1-03", "R-6750-06")
 @pytest.mark.parametrize(
     ("value", "kind", "reason"),
     [
         pytest.param(b"DPoP", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="scheme-alone"),
         pytest.param(b"DPoP ", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="no-token"),
         pytest.param(b"DPoP\ta", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="tab"),
-        pytest.param(b"DPoP a b", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="two-words"),
-        pytest.param(b"DPoP a,b", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="comma"),
-        pytest.param(b"DPoP a, Bearer b", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="joined-schemes"),
-        pytest.param(b"DPoP a=b", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="parameter"),
         pytest.param(b"DPoP =", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="padding-alone"),
-        pytest.param(b"DPoP caf\xe9", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="latin-1"),
-        pytest.param(b"DPoP a\x00", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="nul"),
-        pytest.param(b"DPoP a\n", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="line-feed"),
-        pytest.param(b"DPoP a ", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="trailing-space"),
         pytest.param(b"Bearer", InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="bearer-alone"),
-        pytest.param(b'DPoP "a"', InvalidRequest, Reason.AUTHORIZATION_MALFORMED, id="quoted"),
-        pytest.param(b"Basic eDp5", MissingCredentials, Reason.AUTHORIZATION_SCHEME, id="basic"),
         pytest.param(b"", MissingCredentials, Reason.AUTHORIZATION_SCHEME, id="empty"),
         pytest.param(b" DPoP a", MissingCredentials, Reason.AUTHORIZATION_SCHEME, id="leading-space"),
         pytest.param(b"DPoPX a", MissingCredentials, Reason.AUTHORIZATION_SCHEME, id="longer-name"),
         pytest.param(b"DPo a", MissingCredentials, Reason.AUTHORIZATION_SCHEME, id="shorter-name"),
-        pytest.param(b"\xff\xfe", MissingCredentials, Reason.AUTHORIZATION_SCHEME, id="bytes"),
         pytest.param(b"D\xd0\xa0oP a", MissingCredentials, Reason.AUTHORIZATION_SCHEME, id="look-alike"),
     ],
 )
 def test_anything_but_one_token_is_malformed_and_another_scheme_no_credentials(value, kind, reason):
-    with pytest.raises(kind) as refused:
-        read(value)
-    assert refused.value.reason is reason
+    assert reason_of(kind, value) is reason
 
 
 @pytest.mark.requirement("R-7.1-06", "R-7.1-04")
@@ -101,21 +95,16 @@ def test_without_the_header_there_are_no_credentials(fields):
         pytest.param((b"DPoP a", b"DPoP a"), id="twice-the-same"),
         pytest.param((b"Basic x", b"DPoP a"), id="one-of-another-scheme"),
         pytest.param((b"DPoP a", b""), id="one-empty"),
-        pytest.param((b"DPoP a",) * 3, id="three"),
     ],
 )
 def test_two_headers_are_ambiguous(values):
-    with pytest.raises(InvalidRequest) as refused:
-        read(*values)
-    assert refused.value.reason is Reason.AUTHORIZATION_REPEATED
+    assert reason_of(InvalidRequest, *values) is Reason.AUTHORIZATION_REPEATED
 
 
 def test_a_header_of_exactly_the_allowed_size_passes_and_one_byte_more_does_not():
     longest = b"a" * (MAX_AUTHORIZATION_BYTES - len(b"DPoP "))
     assert read(b"DPoP " + longest).token.encode() == longest
-    with pytest.raises(InvalidRequest) as refused:
-        read(b"DPoP " + longest + b"a")
-    assert refused.value.reason is Reason.AUTHORIZATION_TOO_LARGE
+    assert reason_of(InvalidRequest, b"DPoP " + longest + b"a") is Reason.AUTHORIZATION_TOO_LARGE
 
 
 @pytest.mark.requirement("R-4.3-01", "R-7.1-05", "H-09")
@@ -123,7 +112,6 @@ def test_a_header_of_exactly_the_allowed_size_passes_and_one_byte_more_does_not(
     ("proofs", "reason"),
     [
         pytest.param((), Reason.PROOF_MISSING, id="none"),
-        pytest.param((b"a.b.c", b"d.e.f"), Reason.PROOF_REPEATED, id="two"),
         pytest.param((b"a.b.c", b"a.b.c"), Reason.PROOF_REPEATED, id="twice-the-same"),
         pytest.param((b"a.b.c", b""), Reason.PROOF_REPEATED, id="one-empty"),
     ],
@@ -146,12 +134,8 @@ def test_neither_credentials_nor_request_show_secrets_when_printed():
 @pytest.mark.parametrize(
     "uri",
     [
-        pytest.param("", id="empty"),
-        pytest.param("/orders", id="relative"),
-        pytest.param("*", id="asterisk"),
-        pytest.param("ftp://api.example.com/", id="ftp"),
-        pytest.param("https://api.example.com/é", id="not-ascii"),
-        pytest.param("https://api.example.com/a b", id="space"),
+        pytest.param("*", id="no-uri"),
+        pytest.param("https://api.example.com/a/../b", id="dot-segments"),
     ],
 )
 @pytest.mark.parametrize("resolved", [False, True], ids=["given", "resolved"])

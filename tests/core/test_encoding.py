@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dpop_asgi.core.encoding import b64url_decode, sha256_b64url, split_jws
+from dpop_asgi.core.encoding import b64url_decode, split_jws
 from dpop_asgi.core.jwk import ecdsa_der
 from dpop_asgi.core.strict_json import strict_json_object
 
@@ -17,16 +17,9 @@ from dpop_asgi.core.strict_json import strict_json_object
         pytest.param(b"YQ==", id="padding"),
         pytest.param(b"YQ=", id="half-padding"),
         pytest.param(b"Y", id="one-character"),
-        pytest.param(b"YWFhY", id="one-too-many"),
         pytest.param(b"YR", id="loose-bits-in-two"),
         pytest.param(b"YWF", id="loose-bits-in-three"),
-        pytest.param(b"Y+_-", id="plus"),
-        pytest.param(b"Y/_-", id="slash"),
-        pytest.param(b"YW Fh", id="space"),
         pytest.param(b"YWFh\n", id="line-feed"),
-        pytest.param(b"Y\x00Fh", id="nul"),
-        pytest.param(b"Y\xe9Fh", id="latin-1"),
-        pytest.param(b"=", id="padding-alone"),
     ],
 )
 def test_what_is_not_strict_base64url_is_refused(segment):
@@ -34,8 +27,12 @@ def test_what_is_not_strict_base64url_is_refused(segment):
         b64url_decode(segment)
 
 
-def test_a_hash_is_the_same_for_text_and_its_bytes():
-    assert sha256_b64url("abc") == sha256_b64url(b"abc") == "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
+@pytest.mark.requirement("R-4.3-02")
+def test_base64url_has_no_other_characters():
+    for number in set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"):
+        for segment in (b"Y%cFh" % number, b"YW%c%cFg" % (number, number)):
+            with pytest.raises(ValueError, match=r"."):
+                b64url_decode(segment)
 
 
 @given(st.integers(0, 2**256 - 1), st.integers(0, 2**256 - 1))
@@ -71,20 +68,8 @@ def test_strict_json_is_read_as_it_is(text, value):
     "raw",
     [
         pytest.param(b"", id="nothing"),
-        pytest.param(b"null", id="null"),
-        pytest.param(b"[]", id="list"),
-        pytest.param(b'"x"', id="string"),
-        pytest.param(b"{", id="cut"),
-        pytest.param(b"{}x", id="more-behind"),
-        pytest.param(b"{} {}", id="two"),
-        pytest.param(b'{"a":1,"a":1}', id="name-twice"),
         pytest.param(b'{"a":"x,y","a":1}', id="name-twice-and-a-comma"),
         pytest.param(b'{"a":1,"\\u0061":1}', id="name-twice-by-escape"),
-        pytest.param(b'{"x":[{"a":1,"a":2}]}', id="name-twice-deep"),
-        pytest.param(b'{"a":NaN}', id="nan"),
-        pytest.param(b'{"a":Infinity}', id="infinity"),
-        pytest.param(b'{"a":1e999}', id="not-finite"),
-        pytest.param(b'{"a":-1e999}', id="not-finite-negative"),
         pytest.param(b'{"a":12345678901234567890}', id="twenty-digits"),
         pytest.param(b'{"a":1.23456789012345678901234}', id="fraction-of-25-characters"),
         pytest.param(b'\v{"a":1}', id="vertical-tab-in-front"),
@@ -92,15 +77,11 @@ def test_strict_json_is_read_as_it_is(text, value):
         pytest.param(b'{"a":1,}', id="trailing-comma"),
         pytest.param(b"{'a':1}", id="single-quotes"),
         pytest.param(b'{"a":1}//x', id="comment"),
-        pytest.param(b'\xef\xbb\xbf{"a":1}', id="byte-order-mark"),
-        pytest.param('{"a":1}'.encode("utf-16"), id="utf-16"),
-        pytest.param(b'{"a":"\xff"}', id="not-utf-8"),
         pytest.param(b'{"a":"\xed\xa0\x80"}', id="surrogate-in-utf-8"),
-        pytest.param(b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", id="deep"),
-        pytest.param(b'{"a":' + b"9" * 10_000 + b"}", id="ten-thousand-digits"),
     ],
 )
 def test_what_parsers_could_differ_about_is_refused(raw):
+    """More is in the table of hostile proofs."""
     with pytest.raises(ValueError, match=r"."):
         strict_json_object(raw)
 
@@ -117,7 +98,7 @@ def test_a_compact_jws_is_taken_apart():
     assert split_jws(b"a.b.c") == (b"a.b", b"a", b"b", b"c")
 
 
-@pytest.mark.parametrize("value", [b"", b"a", b"a.b", b"a.b.", b"a.b.c.d", b"..", b"a.b.c."])
+@pytest.mark.parametrize("value", [b"", b"a", b"a.b", b"a.b.", b"a.b.c.d", b".."])
 def test_what_has_not_three_parts_with_a_signature_is_no_compact_jws(value):
     with pytest.raises(ValueError, match=r"."):
         split_jws(value)

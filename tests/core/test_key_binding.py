@@ -28,13 +28,10 @@ def test_a_code_is_bound_to_the_key_that_the_request_names_or_proves(dpop_jkt, p
     [
         pytest.param(KEY, OTHER, Reason.DPOP_JKT_MISMATCH, id="another-key"),
         pytest.param("", None, Reason.DPOP_JKT_MALFORMED, id="empty"),
-        pytest.param("", KEY, Reason.DPOP_JKT_MALFORMED, id="empty-with-proof"),
         pytest.param(KEY[:-1], None, Reason.DPOP_JKT_MALFORMED, id="short"),
-        pytest.param(KEY + "=", KEY, Reason.DPOP_JKT_MALFORMED, id="padded"),
         pytest.param(KEY + "\n", KEY, Reason.DPOP_JKT_MALFORMED, id="line-feed"),
         pytest.param(KEY[:-1] + "t", None, Reason.DPOP_JKT_MALFORMED, id="loose-bits"),
-        pytest.param(KEY[:-1] + "\u20ac", KEY, Reason.DPOP_JKT_MALFORMED, id="not-ascii"),
-        pytest.param(b"k".hex() * 32, None, Reason.DPOP_JKT_MALFORMED, id="hex"),
+        pytest.param("\u20ac" + KEY[1:], KEY, Reason.DPOP_JKT_MALFORMED, id="not-ascii"),
         pytest.param(f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{KEY}", KEY, Reason.DPOP_JKT_MALFORMED, id="urn"),
     ],
 )

@@ -1,11 +1,35 @@
-"""What a proof may have and still pass, and what is wrong with one that no HTTP client could send."""
+"""What a proof may have and still pass, and what it must not: the hostile tables are sent to servers, too."""
+
+from types import SimpleNamespace
 
 import pytest
 
-from dpop_asgi import ProofPolicy, Reason
-from dpop_asgi.core.encoding import b64url_encode
+from dpop_asgi import InvalidProof, ProofPolicy, Reason
 from dpop_asgi.testing import Client
+from tests.conformance.hostile_proofs import BY_REASON
+from tests.conformance.rows import row
 from tests.support.proofs import TOKEN, URI, judge, reason_against
+
+ROWS = [row(make, reason, name, name=name) for reason, rows in BY_REASON.items() for name, make in rows.items()]
+
+
+@pytest.fixture
+def sender(client):
+    return SimpleNamespace(client=client, proof=lambda **changes: client.proof("GET", URI, TOKEN, **changes))
+
+
+@pytest.mark.requirement(
+    "R-4.1-02", "R-4.1-03", "R-4.2-01", "R-4.2-02", "R-4.2-04", "R-4.2-05", "R-4.2-06", "R-4.2-07", "R-4.2-08",
+    "R-4.2-10", "R-4.2-11", "R-4.2-13", "R-4.3-02", "R-4.3-03", "R-4.3-04", "R-4.3-05", "R-4.3-08", "R-4.3-18",
+    "R-8-01", "H-03", "H-04", "H-05",
+)  # fmt: skip
+@pytest.mark.parametrize(("make", "reason", "name"), ROWS)
+def test_a_hostile_proof_is_rejected_for_what_is_wrong_with_it(sender, make, reason, name):
+    with pytest.raises(InvalidProof) as rejected:
+        judge(make(sender))
+    assert rejected.value.reason is reason
+    if reason in {Reason.CLAIM_MISSING, Reason.CLAIM_MALFORMED}:
+        assert rejected.value.facts == {"claim": name.split()[0]}
 
 
 @pytest.fixture
@@ -17,11 +41,9 @@ def proof(client):
 @pytest.mark.parametrize(
     ("header", "claims"),
     [
-        pytest.param({}, {}, id="correct"),
         pytest.param({"tx_id": 1}, {"tx_id_key": 1}, id="both"),
         pytest.param({"__proto__": {"x": 1}, "__class__": "x"}, {"__init__": [], "constructor": {}}, id="dunder"),
-        pytest.param({"kid": 5, "cty": None, "x5t": "x"}, {}, id="known-elsewhere"),
-        pytest.param({}, {"aud": "https://elsewhere.example", "iss": 5, "sub": None}, id="registered-claims"),
+        pytest.param({"kid": 5, "cty": None, "x5t": "x"}, {"aud": "x", "iss": 5, "sub": None}, id="known-elsewhere"),
         pytest.param({}, {"content_digest": "sha-256=:x:"}, id="content-digest"),
         pytest.param({}, {"nonce": "whatever"}, id="nonce"),
         pytest.param({}, {"iat": 1_700_000_000.25}, id="fraction-of-a-second"),
@@ -49,38 +71,22 @@ def test_bytes_outside_the_alphabet_are_rejected(proof, stray, place):
 
 
 @pytest.mark.requirement("R-4.1-03", "R-4.3-01")
-@pytest.mark.parametrize("joint", [pytest.param(",", id="comma"), pytest.param(", ", id="comma-space")])
-def test_two_proofs_joined_by_a_proxy_are_two_proofs(client, proof, joint):
-    assert reason_against(joint.join((proof, client.proof("GET", URI, TOKEN)))) is Reason.PROOF_REPEATED
+def test_two_proofs_joined_by_a_proxy_are_two_proofs(client, proof):
+    assert reason_against(f"{proof}, {client.proof('GET', URI, TOKEN)}") is Reason.PROOF_REPEATED
 
 
 def test_a_proof_of_exactly_the_allowed_size_passes_and_one_byte_more_does_not(proof):
     judge(proof, policy=ProofPolicy(max_bytes=len(proof)))
     assert reason_against(proof, policy=ProofPolicy(max_bytes=len(proof) - 1)) is Reason.PROOF_TOO_LARGE
-
-
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        pytest.param(b"a" * 65536, id="letters"),
-        pytest.param(b"." * 65536, id="dots"),
-        pytest.param(b"," * 65536, id="commas"),
-        pytest.param(b64url_encode(b"[" * 49000).encode(), id="brackets"),
-    ],
-)
-def test_a_huge_value_is_rejected_for_its_size(garbage):
-    assert reason_against(garbage) is Reason.PROOF_TOO_LARGE
+    assert reason_against(b"," * 8193) is Reason.PROOF_TOO_LARGE
 
 
 @pytest.mark.requirement("R-4.2-03")
 @pytest.mark.parametrize(
     ("algorithm", "policy"),
     [
-        pytest.param("PS256", ProofPolicy(algorithms=("ES256",)), id="only-es256"),
         pytest.param("RS256", ProofPolicy(), id="default"),
-        pytest.param("RS256", ProofPolicy.fapi2(), id="fapi2"),
-        pytest.param("RS256", ProofPolicy.mcp(), id="mcp"),
-        pytest.param("ES384", ProofPolicy(), id="another-curve"),
+        pytest.param("PS256", ProofPolicy(algorithms=("ES256",)), id="only-es256"),
         pytest.param("EdDSA", ProofPolicy(algorithms=("Ed25519",)), id="older-name-not-listed"),
     ],
 )

@@ -24,19 +24,12 @@ def test_only_a_header_that_was_remembered_is_spared(reader, client):
     assert read(reader, client).header is first.header
 
 
-def test_a_remembered_header_does_not_spare_the_signature(reader, client, other_client):
+def test_a_remembered_header_spares_neither_signature_nor_claims(reader, client, other_client):
     reader.remember(read(reader, client))
-    forged = read(reader, client, signed_by=other_client.key)
-    with pytest.raises(InvalidProof) as refused:
-        forged.verify_signature()
-    assert refused.value.reason is Reason.SIGNATURE_INVALID
-
-
-def test_a_remembered_header_does_not_spare_the_claims(reader, client):
-    reader.remember(read(reader, client))
-    with pytest.raises(InvalidProof) as refused:
+    with pytest.raises(InvalidProof, match=str(Reason.SIGNATURE_INVALID)):
+        read(reader, client, signed_by=other_client.key).verify_signature()
+    with pytest.raises(InvalidProof, match=str(Reason.CLAIM_MISSING)):
         read(reader, client, without=["jti"])
-    assert refused.value.reason is Reason.CLAIM_MISSING
 
 
 def test_the_header_used_least_recently_is_forgotten_first(client, other_client):
@@ -59,9 +52,3 @@ def test_of_one_key_only_the_last_header_is_remembered(reader, client):
     # Back again, as if the other had never been.
     reader.remember(one)
     assert read(reader, client, header={"kid": "1"}).header is one.header
-
-
-def test_a_header_of_unusual_size_is_read_each_time(reader, client):
-    padded = read(reader, client, header={"padding": "x" * 4000})
-    reader.remember(padded)
-    assert read(reader, client, header={"padding": "x" * 4000}).header is not padded.header

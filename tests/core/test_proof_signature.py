@@ -13,7 +13,6 @@ from tests.support.proofs import NOW, TOKEN, URI, judge, reason_against
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 RSA = [name for name, (kty, _) in jwk.KEY_TYPES.items() if kty == "RSA"]
-OTHERS = [name for name in jwk.KEY_TYPES if name not in RSA]
 
 
 def proof_by(key, algorithm=None, **changes):
@@ -28,31 +27,12 @@ def with_signature(proof, change):
     return f"{signing_input}.{unpadded(change(octets(signature)))}"
 
 
-@pytest.mark.requirement("R-4.2-06", "R-9864-01", "H-01")
-@pytest.mark.parametrize("algorithm", OTHERS)
-def test_a_proof_passes_with_every_algorithm(algorithm):
-    key = PrivateKey.generate(algorithm)
-    proof = judge(proof_by(key), policy=ProofPolicy(algorithms=(algorithm,)))
-    assert proof.header.key.thumbprint == key.thumbprint
-
-
 @pytest.mark.requirement("R-4.2-06", "R-4.2-08", "H-01")
 @pytest.mark.parametrize("algorithm", RSA)
 @pytest.mark.parametrize("bits", [2048, 3072, 4096])
 def test_a_proof_passes_with_rsa_keys_of_every_size(algorithm, bits):
     key = PrivateKey(algorithm, rsa_key(bits)._key)
     judge(proof_by(key), policy=ProofPolicy(algorithms=(algorithm,)))
-
-
-@pytest.mark.requirement("R-4.2-06")
-@pytest.mark.parametrize("algorithm", ["ES256", "PS256", "Ed25519"])
-def test_another_signature_is_rejected(algorithm):
-    """What is tried with ES256 alone is in the table of hostile proofs."""
-    key = rsa_key(2048) if algorithm == "PS256" else PrivateKey.generate(algorithm)
-    for change in (lambda good: good[:-1] + bytes([good[-1] ^ 1]), lambda good: bytes([good[0] ^ 0x40]) + good[1:]):
-        assert reason_against(with_signature(proof_by(key), change)) is Reason.SIGNATURE_INVALID
-    other = proof_by(key, signed_by=rsa_key(3072) if algorithm == "PS256" else PrivateKey.generate(algorithm))
-    assert reason_against(other) is Reason.SIGNATURE_INVALID
 
 
 @pytest.mark.requirement("H-07")

@@ -1,14 +1,11 @@
 """Signed and opaque tokens side by side: each goes to its verifier, and to that one alone."""
 
 import asyncio
-from collections import Counter
 
 import pytest
 
 from dpop_asgi import AccessToken, InvalidToken, IssuerUnavailable, JWTVerifier, Reason, TokensByShape
 from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
-from dpop_asgi.core.private_key import PrivateKey
-from dpop_asgi.testing import Issuer
 from dpop_asgi.tokens.by_shape import is_signed
 from tests.support.api import Api, App
 from tests.support.introspected import PATH
@@ -26,12 +23,8 @@ def _jws(header):
     ("token", "signed"),
     [
         pytest.param(f"{HEADER}.e30.c2ln", True, id="three-parts-with-alg"),
-        pytest.param(_jws(b'{"alg":"none","typ":"x"}'), True, id="alg-none"),
-        pytest.param(f"{HEADER}.e30.", True, id="no-signature"),
         pytest.param(f"{HEADER}.e30", True, id="two-parts"),
         pytest.param(f"{HEADER}.e30.c2ln.c2ln.c2ln", True, id="five-parts"),
-        pytest.param(f"{HEADER}.e30.c2ln=", True, id="padding"),
-        pytest.param(f"{HEADER}.e3~.c2ln", True, id="another-character"),
         pytest.param(f"{HEADER}.e30.c2ln\n", True, id="a-line-end"),
         pytest.param(_jws(b'{"alg":"dir","enc":"A128GCM"}') + ".c2ln.c2ln", False, id="encrypted"),
         pytest.param(_jws(b"{}"), False, id="no-alg"),
@@ -39,7 +32,6 @@ def _jws(header):
         pytest.param(_jws(b"[" * 9000), False, id="nested"),
         pytest.param("prefix.tenant.c2VjcmV0", False, id="opaque-in-three-parts"),
         pytest.param("2YotnFZFEjr1zCsicMWpAA", False, id="opaque"),
-        pytest.param("", False, id="empty"),
     ],
 )
 def test_the_shape_of_a_token(token, signed):
@@ -91,51 +83,6 @@ async def test_wrong_credentials_for_introspection_leave_signed_tokens_alone(api
         answer = await api.request(token=f"opaque-{number}")
         assert (answer.status, answer.all("www-authenticate"), answer.one("retry-after")) == (503, [], "1")
         assert (await api.request()).status == 200
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({"signed_by": PrivateKey.generate()}, id="signature"),
-        pytest.param({"claims": {"ath": "x"}}, id="ath"),
-        pytest.param({"claims": {"iat": 0}}, id="iat"),
-    ],
-)
-async def test_a_request_with_a_bad_proof_never_reaches_an_issuer(api, endpoint, changes):
-    assert (await api.request(token="opaque", **changes)).status == 401
-    assert endpoint.asked == []
-
-
-async def test_a_thousand_requests_with_invented_tokens_hold_no_other_client_up(api, endpoint, client, other_client):
-    """While the endpoint responds to none of them: known clients are served, without a call."""
-    endpoint.says["known"] = _bound(other_client)
-    assert (await api.request(token="known", client=other_client)).status == 200
-    endpoint.gate.clear()
-    flood = [asyncio.ensure_future(api.request(token=f"invented-{number}")) for number in range(1000)]
-    await asyncio.sleep(0)
-    for _ in range(10):
-        assert (await api.request(token="known", client=other_client)).status == 200
-        assert (await api.request()).status == 200
-    endpoint.gate.set()
-    statuses = Counter(answer.status for answer in await asyncio.gather(*flood))
-    opaque = api.authenticator.verify_token._opaque
-    assert statuses == {401: len(endpoint.asked) - 1, 503: 1001 - len(endpoint.asked)}
-    assert (endpoint.most <= 48, len(endpoint.asked) <= 49) == (True, True)
-    assert (len(opaque._calls), len(opaque._cache), len(opaque._rejected)) == (0, 1, statuses[401])
-
-
-async def test_it_is_ready_when_both_are(website, issuer, client, clock, make_opaque):
-    remote = Issuer(website.url, audience=AUDIENCE, clock=clock)
-    both = TokensByShape(
-        jwt=JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock),
-        opaque=make_opaque(endpoint=None, issuer=remote.url),
-    )
-    website.publish(remote)
-    with pytest.raises(IssuerUnavailable, match="introspection_endpoint"):
-        await both.ready()
-    metadata = website.pages["/.well-known/oauth-authorization-server"].content
-    metadata["introspection_endpoint"] = f"{website.url}/introspect"
-    await both.ready()
 
 
 async def test_all_that_is_not_ready_is_named_and_nothing_is_left_running(make_opaque, clock):

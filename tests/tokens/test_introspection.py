@@ -12,6 +12,7 @@ from dpop_asgi.core.jwk import import_public_key
 from dpop_asgi.core.private_key import PrivateKey
 from tests.support.introspected import PATH
 from tests.support.processes import AUDIENCE
+from tests.support.proofs import NOW
 from tests.support.website import Page
 from tests.tokens.shared import changed
 
@@ -37,25 +38,16 @@ async def test_what_the_endpoint_says_is_what_the_caller_is(verify_opaque, endpo
         # RFC 9449 figure 11 has none. The endpoint knows who asks (RFC 7662 §4).
         pytest.param({"aud": ...}, id="no-audience"),
         pytest.param({"aud": []}, id="no-audience-in-the-list"),
-        pytest.param({"exp": -4}, id="expired-within-the-leeway"),
-        pytest.param({"nbf": 5}, id="not-yet-valid-within-the-leeway"),
+        pytest.param({"exp": NOW - 4}, id="expired-within-the-leeway"),
+        pytest.param({"nbf": NOW + 5}, id="not-yet-valid-within-the-leeway"),
         pytest.param({"cnf": ..., "token_type": "Bearer"}, id="unbound"),
-        pytest.param({"cnf": ..., "token_type": ...}, id="unbound-without-token-type"),
         pytest.param({"cnf": ..., "token_type": "access_token"}, id="unbound-and-named-as-an-access-token"),
         pytest.param({"token_use": "access_token", "typ": "Bearer"}, id="named-as-an-access-token"),
     ],
 )
-async def test_an_answer_that_fits_is_accepted(verify_opaque, endpoint, said, clock, changes):
-    endpoint.says[TOKEN] = changed(said, at(clock, changes))
+async def test_an_answer_that_fits_is_accepted(verify_opaque, endpoint, said, changes):
+    endpoint.says[TOKEN] = changed(said, changes)
     assert (await verify_opaque(TOKEN)).subject == "alice"
-
-
-def at(clock, changes):
-    """Times are given in seconds from now."""
-    return {
-        name: int(clock()) + value if name in {"exp", "nbf"} and type(value) is int else value
-        for name, value in changes.items()
-    }
 
 
 R = Reason
@@ -69,10 +61,9 @@ R = Reason
         pytest.param({"active": "true"}, R.TOKEN_INACTIVE, id="active-is-a-string"),
         pytest.param({"active": ...}, R.TOKEN_INACTIVE, id="nothing-about-active"),
         pytest.param({"iss": "https://id.example.com/"}, R.TOKEN_ISSUER, id="other-issuer"),
-        pytest.param({"aud": "https://other.example"}, R.TOKEN_AUDIENCE, id="other-audience"),
         pytest.param({"aud": [AUDIENCE + "/", {}]}, R.TOKEN_AUDIENCE, id="other-audiences"),
-        pytest.param({"exp": -5}, R.TOKEN_EXPIRED, id="expired"),
-        pytest.param({"nbf": 6}, R.TOKEN_NOT_YET_VALID, id="not-yet-valid"),
+        pytest.param({"exp": NOW - 5}, R.TOKEN_EXPIRED, id="expired"),
+        pytest.param({"nbf": NOW + 6}, R.TOKEN_NOT_YET_VALID, id="not-yet-valid"),
         pytest.param({"token_type": "Bearer"}, R.BINDING_MALFORMED, id="bound-and-bearer"),
         pytest.param({"token_type": ["DPoP"]}, R.BINDING_MALFORMED, id="token-type-is-a-list"),
         pytest.param({"cnf": ...}, R.BINDING_MISSING, id="DPoP-and-not-bound"),
@@ -93,10 +84,8 @@ R = Reason
         pytest.param({"token_type": ..., "cnf": ..., "at_hash": "x"}, R.TOKEN_TYPE, id="claims-of-an-id-token"),
     ],
 )
-async def test_an_answer_that_does_not_fit_is_a_rejection(
-    verify_opaque, endpoint, said, clock, reason_of, changes, reason
-):
-    endpoint.says[TOKEN] = changed(said, at(clock, changes))
+async def test_an_answer_that_does_not_fit_is_a_rejection(verify_opaque, endpoint, said, reason_of, changes, reason):
+    endpoint.says[TOKEN] = changed(said, changes)
     assert await reason_of(verify_opaque, TOKEN) is reason
 
 

@@ -12,14 +12,6 @@ from tests.tokens.shared import changed
 TOKEN = "an-opaque.token"
 
 
-async def test_a_token_is_asked_about_once_until_the_answer_is_too_old(verify_opaque, endpoint, said, clock):
-    endpoint.says[TOKEN] = said
-    for seconds in (0.0, 29.9, 0.1):
-        clock.advance(seconds)
-        await verify_opaque(TOKEN)
-    assert endpoint.tokens == [TOKEN] * 2
-
-
 @pytest.mark.requirement("R-FAPI-02")
 async def test_a_revoked_token_is_rejected_once_the_answer_is_too_old(verify_opaque, endpoint, said, clock, reason_of):
     endpoint.says[TOKEN] = said

@@ -30,6 +30,8 @@ FAULTS = [
     pytest.param(lambda proxy: _set(proxy.replies, pace=0.02), id="slow-trickle"),
     pytest.param(lambda proxy: _set(proxy.replies, delay=TIMEOUT * 4), id="latency"),
 ]
+# What is behind the fetch sees only that it failed: at once, or in the end.
+SOME_FAULTS = [fault for fault in FAULTS if fault.id in {"black-hole", "refused", "reset-in-the-keys"}]
 
 
 def _set(target, **values):
@@ -58,7 +60,7 @@ async def test_50_first_requests_fail_together_in_time_then_nobody_is_asked_for_
     assert await distant.verify(distant.token())
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", SOME_FAULTS)
 async def test_known_keys_go_on_being_used_and_nobody_waits(warm_distant, fault):
     warm_distant.suffer(fault)
     warm_distant.clock.advance(300.0)
@@ -73,7 +75,7 @@ async def test_known_keys_go_on_being_used_and_nobody_waits(warm_distant, fault)
     assert not warm_distant.is_fetching
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", SOME_FAULTS)
 async def test_a_new_key_is_unavailable_in_time_and_found_a_second_after_the_fault(warm_distant, fault):
     """Not rejected; and known keys go on being used."""
     warm_distant.suffer(fault)

@@ -21,20 +21,12 @@ def verify_with(issuer, clock):
     return verify_with
 
 
-ALGORITHMS = ("ES256", "PS256", "RS256", "Ed25519", "EdDSA")
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-async def test_every_algorithm_of_the_default_list_verifies(client, clock, algorithm):
+@pytest.mark.parametrize("algorithm", ["ES256", "PS256", "RS256", "Ed25519", "EdDSA", "ES384"])
+async def test_every_algorithm_of_the_default_list_verifies_and_one_that_was_added(client, clock, algorithm):
     issuer = Issuer("https://id.example.com", audience="a", algorithm=algorithm, clock=clock)
-    verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, clock=clock)
+    added = {"algorithms": ("ES384",)} if algorithm == "ES384" else {}
+    verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, clock=clock, **added)
     assert (await verify(issuer.access_token(client))).key_thumbprint == client.thumbprint
-
-
-async def test_an_algorithm_that_was_added_is_accepted(client, clock):
-    issuer = Issuer("https://id.example.com", audience="a", algorithm="ES384", clock=clock)
-    verify = JWTVerifier(issuer=issuer.url, audience="a", jwks=issuer.jwks, algorithms=("ES384",), clock=clock)
-    assert await verify(issuer.access_token(client))
 
 
 @pytest.mark.requirement("R-9068-02")
@@ -44,9 +36,9 @@ async def test_of_several_keys_the_one_with_the_kid_is_used(issuer, client, veri
 
 
 @pytest.mark.requirement("R-9068-02")
-async def test_a_token_without_kid_is_tried_with_the_keys_that_fit(issuer, client, verify_with):
-    others = [PrivateKey.generate("PS256").public_jwk, PrivateKey.generate("ES384").public_jwk]
-    others += [PrivateKey.generate().public_jwk for _ in range(3)]
+async def test_a_token_without_kid_is_tried_with_the_keys_that_fit_among_others(issuer, client, verify_with):
+    others = [PrivateKey.generate(algorithm).public_jwk for algorithm in ("PS256", "ES384", "ES256", "ES256", "ES256")]
+    others += [{"kty": "EC"}, {"kty": "oct", "k": "c2VjcmV0"}, {}, "key", None, {"kty": ["EC"]}]
     verify = verify_with(*others, *issuer.jwks["keys"])
     assert await verify(issuer.access_token(client, without={"kid"}))
 
@@ -71,7 +63,6 @@ async def test_a_key_without_kid_fits_any_kid(issuer, client, verify_with):
     [
         pytest.param({"use": "sig"}, id="use-sig"),
         pytest.param({"alg": "ES256"}, id="alg"),
-        pytest.param({"key_ops": ["verify"]}, id="key-ops"),
         pytest.param({"key_ops": ["sign", "verify"], "ext": True, "x5t": "x"}, id="many-members"),
     ],
 )
@@ -79,24 +70,10 @@ async def test_a_key_for_signatures_is_used(issuer, client, verify_with, changes
     assert await verify_with(**changes)(issuer.access_token(client))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param({"use": "enc"}, id="use-enc"),
-        pytest.param({"use": None}, id="use-null"),
-        pytest.param({"alg": "ES384"}, id="another-alg"),
-        pytest.param({"alg": "ECDH-ES"}, id="alg-for-encryption"),
-        pytest.param({"key_ops": ["deriveKey"]}, id="key-ops-for-something-else"),
-        pytest.param({"key_ops": []}, id="no-key-ops"),
-        pytest.param({"key_ops": "verify"}, id="key-ops-is-a-string"),
-        pytest.param({"kty": "RSA"}, id="another-type"),
-        pytest.param({"kty": "oct", "k": "c2VjcmV0"}, id="symmetric"),
-        pytest.param({"crv": "P-384"}, id="another-curve"),
-        pytest.param({"kid": "other"}, id="another-kid"),
-    ],
-)
-async def test_a_key_for_something_else_is_not_used(issuer, client, verify_with, reason_of, changes):
+@pytest.mark.parametrize("changes", [{"use": "enc"}, {"kid": "other"}], ids=["for-encryption", "another-kid"])
+async def test_a_key_for_something_else_is_not_used(issuer, client, verify_with, reason_of, caplog, changes):
     assert await reason_of(verify_with(**changes), issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(
@@ -105,12 +82,15 @@ async def test_a_key_for_something_else_is_not_used(issuer, client, verify_with,
         pytest.param({"x": "AAAA"}, id="short-coordinate"),
         pytest.param({"y": "A" * 43}, id="off-the-curve"),
         pytest.param({"x": None}, id="null"),
-        pytest.param({"x": 5}, id="number"),
         pytest.param({"key_ops": ["sign"]}, id="Y01, key-ops"),
-        pytest.param({"alg": "RSA"}, id="Y01, alg"),
+        pytest.param({"key_ops": "verify"}, id="key-ops-is-a-string"),
+        pytest.param({"alg": "ES384"}, id="Y01, alg"),
         pytest.param({"alg": ["ES256"]}, id="Y01, alg-list"),
         pytest.param({"use": ""}, id="Y01, use"),
+        pytest.param({"use": None}, id="use-null"),
+        pytest.param({"kty": "RSA"}, id="another-type"),
         pytest.param({"kty": "AKP"}, id="Y01, kty"),
+        pytest.param({"crv": "P-384"}, id="another-curve"),
     ],
 )
 async def test_an_unsound_key_is_left_out_and_said_so_once(issuer, client, verify_with, reason_of, caplog, changes):
@@ -120,11 +100,6 @@ async def test_an_unsound_key_is_left_out_and_said_so_once(issuer, client, verif
             assert await reason_of(verify, issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN
     [message] = caplog.messages
     assert message.startswith(f"the key with kid '{issuer.kid}' in the issuer's key set is ignored: it")
-
-
-def test_a_key_for_encryption_is_no_reason_to_warn(issuer, client, verify_with, caplog):
-    verify_with({"kty": "RSA", "use": "enc"})._sources[issuer.url].current(0.0).candidates("ES256", None)
-    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("named", ["Ed25519", "EdDSA"])
@@ -155,16 +130,6 @@ async def test_rsa_numbers_may_have_a_zero_byte_or_padding(client, clock, member
     assert await verify(issuer.access_token(client))
 
 
-async def test_one_unsound_key_does_not_spoil_the_set(issuer, client, verify_with):
-    junk = [{"kty": "EC"}, {"kty": "oct", "k": "c2VjcmV0"}, {}, "key", None, {"kty": ["EC"]}]
-    assert await verify_with(*junk, *issuer.jwks["keys"])(issuer.access_token(client, without={"kid"}))
-
-
 async def test_private_members_in_a_key_set_are_left_aside(issuer, client, verify_with):
     key = issuer.keys[issuer.kid]
     assert await verify_with({**key.private_jwk, "kid": issuer.kid})(issuer.access_token(client))
-
-
-async def test_a_key_set_can_say_nothing(issuer, client, clock, reason_of):
-    verify = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks={"keys": []}, clock=clock)
-    assert await reason_of(verify, issuer.access_token(client)) == Reason.TOKEN_KEY_UNKNOWN

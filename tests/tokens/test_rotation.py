@@ -1,12 +1,15 @@
-"""The issuer changes its keys, and is asked again. How it can be down is in test_issuer_faults and test_stale_keys."""
+"""When the issuer is asked for keys, and asked again; when it is down: see test_issuer_faults and test_stale_keys."""
 
 import asyncio
 
 import pytest
 
-from dpop_asgi import IssuerUnavailable, JWTVerifier, Reason
+from dpop_asgi import IssuerUnavailable, JWTVerifier, Reason, TrustedIssuer
+from dpop_asgi.testing import Issuer
+from dpop_asgi.tokens.issuer import http
+from tests.support.distant_issuer import PATIENCE
+from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import AUDIENCE
-from tests.support.website import Page
 from tests.tokens.shared import settled
 
 METADATA = "/.well-known/oauth-authorization-server"
@@ -19,12 +22,6 @@ async def warm(remote, verify_remote, client, website):
     website.requests.clear()
     verify_remote._clock.advance(60.0)
     return verify_remote
-
-
-async def test_50_concurrent_first_requests_fetch_once(website, remote, verify_remote, client):
-    tokens = [remote.access_token(client) for _ in range(50)]
-    assert len(await asyncio.gather(*map(verify_remote, tokens))) == 50
-    assert website.requests == [METADATA, "/jwks"]
 
 
 async def test_a_first_request_that_goes_away_does_not_take_the_others_keys_with_it(
@@ -40,19 +37,14 @@ async def test_a_first_request_that_goes_away_does_not_take_the_others_keys_with
     assert website.requests == [METADATA, "/jwks"]
 
 
-async def test_a_new_key_is_found_when_its_first_token_comes(website, remote, warm, client):
-    remote.rotate()
-    website.publish(remote)
-    assert await warm(remote.access_token(client))
-    assert website.requests == [METADATA, "/jwks"]
-
-
 async def test_a_new_key_is_found_for_a_token_without_kid_too(website, remote, warm, client):
     website.replace_keys(remote)
     assert await warm(remote.access_token(client, without={"kid"}))
 
 
-async def test_50_concurrent_tokens_of_a_new_key_fetch_once(website, remote, warm, client):
+@pytest.mark.parametrize("seconds", [0.0, -3600.0], ids=["later", "the clock jumps back"])
+async def test_50_concurrent_tokens_of_a_new_key_fetch_once(website, remote, warm, client, clock, seconds):
+    clock.advance(seconds)
     remote.rotate()
     website.publish(remote)
     await asyncio.gather(*(warm(remote.access_token(client)) for _ in range(50)))
@@ -65,13 +57,6 @@ async def test_a_bad_signature_with_a_known_kid_asks_nobody(website, remote, oth
     assert website.requests == []
 
 
-async def test_a_clock_that_jumps_back_does_not_hinder_the_search_for_a_new_key(website, remote, warm, client, clock):
-    clock.advance(-3600.0)
-    remote.rotate()
-    website.publish(remote)
-    assert await warm(remote.access_token(client))
-
-
 @pytest.mark.parametrize(
     ("cache_control", "fresh_for"),
     [
@@ -79,11 +64,9 @@ async def test_a_clock_that_jumps_back_does_not_hinder_the_search_for_a_new_key(
         pytest.param("max-age=600", 600, id="ten-minutes"),
         pytest.param("public, Max-Age=600, must-revalidate", 600, id="among-others"),
         pytest.param("max-age=1", 60, id="below-the-bound"),
-        pytest.param("max-age=0", 60, id="zero"),
         pytest.param("max-age=999999999", 86_400, id="above-the-bound"),
         pytest.param("s-maxage=600", 300, id="for-shared-caches"),
         pytest.param("max-age=soon", 300, id="malformed"),
-        pytest.param("no-store", 300, id="no-store"),
     ],
 )
 async def test_cache_control_is_respected_within_bounds(
@@ -103,38 +86,12 @@ async def test_cache_control_is_respected_within_bounds(
     assert website.requests.count("/jwks") == 2
 
 
-async def test_an_issuer_that_has_recovered_is_said_so_once(website, remote, warm, client, clock, caplog):
-    website.pages.clear()
-    clock.advance(300.0)
-    await warm(remote.access_token(client))
-    await settled(warm)
-    website.publish(remote)
-    for _ in range(3):
-        clock.advance(300.0)
-        await warm(remote.access_token(client))
-        await settled(warm)
-    assert [message for message in caplog.messages if "again" in message] == [
-        f"the keys of {remote.url} can be fetched again"
-    ]
-
-
 async def test_a_token_that_can_be_rejected_without_keys_is_rejected_while_the_issuer_is_down(
     website, remote, verify_remote, client, reason_of
 ):
     website.pages.clear()
     assert await reason_of(verify_remote, remote.access_token(client, without={"typ"})) == Reason.TOKEN_TYPE
     assert website.requests == []
-
-
-async def test_a_token_with_an_unknown_kid_is_not_rejected_while_the_issuer_cannot_be_asked(
-    website, remote, warm, client
-):
-    website.pages["/jwks"] = Page(b"", 503)
-    for _ in range(2):
-        with pytest.raises(IssuerUnavailable, match=f"the keys of {remote.url} cannot be fetched"):
-            await warm(remote.access_token(client, header={"kid": "new"}))
-    assert await warm(remote.access_token(client))
-    assert website.requests == [METADATA, "/jwks"]
 
 
 async def test_keys_from_jwks_uri_rotate_too(website, remote, client, clock):
@@ -144,3 +101,61 @@ async def test_keys_from_jwks_uri_rotate_too(website, remote, client, clock):
     clock.advance(10.0)
     assert await verify(remote.access_token(client))
     assert website.requests == ["/jwks"] * 2
+
+
+# Readiness: whether tokens could be verified now
+
+
+async def test_keys_that_are_not_known_are_loaded_once(website, remote, verify_remote, client):
+    for _ in range(5):
+        await verify_remote.ready()
+    assert website.requests == [METADATA, "/jwks"]
+    assert await verify_remote(remote.access_token(client))
+    assert website.requests == [METADATA, "/jwks"]
+
+
+async def test_probes_and_requests_share_one_look_up(website, remote, verify_remote, client):
+    requests = [verify_remote(remote.access_token(client)) for _ in range(50)]
+    await asyncio.gather(*(verify_remote.ready() for _ in range(10)), *requests)
+    assert website.requests == [METADATA, "/jwks"]
+
+
+async def test_of_several_issuers_the_one_without_keys_is_named(website, remote, issuer, clock):
+    away = Issuer(f"{website.url}/away", audience=AUDIENCE, clock=clock)
+    trusted = [
+        TrustedIssuer(issuer=issuer.url, audience=AUDIENCE, jwks=issuer.jwks),
+        TrustedIssuer(issuer=remote.url, audience=AUDIENCE),
+        TrustedIssuer(issuer=away.url, audience=AUDIENCE),
+    ]
+    with pytest.raises(IssuerUnavailable, match=f"^the keys of {away.url} cannot be fetched"):
+        await JWTVerifier(issuers=trusted, clock=clock).ready()
+
+
+async def test_several_issuers_are_asked_together(website, clock):
+    async with FaultProxy(website.port) as first, FaultProxy(website.port) as second:
+        first.silent = second.silent = True
+        trusted = [
+            TrustedIssuer(issuer=f"http://127.0.0.1:{proxy.port}", audience=AUDIENCE) for proxy in (first, second)
+        ]
+        verify = JWTVerifier(issuers=trusted, timeout=2 * PATIENCE, clock=clock)
+        probe = asyncio.create_task(verify.ready())
+        async with asyncio.timeout(PATIENCE):
+            while (first.connections, second.connections) != (1, 1):  # noqa: ASYNC110 - proxies have no event for it
+                await asyncio.sleep(0.01)
+        probe.cancel()
+        await verify.aclose()
+
+
+async def test_no_request_waits_until_the_certificate_store_is_read(remote, client, clock):
+    http.tls.cache_clear()
+    verify = JWTVerifier(issuer=remote.url, audience=AUDIENCE, clock=clock)
+    assert http.tls.cache_info().misses == 1
+    await verify(remote.access_token(client))
+    assert http.tls.cache_info().misses == 1
+
+
+def test_a_certificate_store_that_cannot_be_read_is_told_at_start(monkeypatch, tmp_path):
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    http.tls.cache_clear()
+    with pytest.raises(ValueError, match="SSL_CERT_FILE"):
+        JWTVerifier(issuer="https://id.example.com", audience=AUDIENCE)
