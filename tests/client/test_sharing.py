@@ -51,8 +51,9 @@ class Hanging(Gate):
 
 
 async def _until(condition):
-    while not condition():  # noqa: ASYNC110 - what sets it may be a thread
-        await asyncio.sleep(0)
+    async with asyncio.timeout(60.0):
+        while not condition():  # noqa: ASYNC110 - what sets it may be a thread
+            await asyncio.sleep(0)
 
 
 async def _waiting(auth, count):

@@ -54,11 +54,9 @@ async def test_a_server_that_is_unavailable_is_left_alone_but_for_one_call_that_
     proxied_store, proxy, breaker_clock, caplog
 ):
     proxy.silent = True
-    message = ""
-    while not message.endswith("is unavailable"):
-        with pytest.raises(StoreError) as failed:
+    for _ in range(3):
+        with pytest.raises(StoreError, match="did not respond"):
             await _put(proxied_store)
-        message = str(failed.value)
     connections = proxy.connections
     with pytest.raises(StoreError, match="is unavailable"):
         await _put(proxied_store)
