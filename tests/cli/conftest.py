@@ -70,7 +70,7 @@ class Command:
     @property
     def addresses(self):
         """Where its servers listen, by what it prints."""
-        printed = re.findall(r"(?:resource server|issuer) .*?http://127\.0\.0\.1:(\d+)", self.output)
+        printed = re.findall(r"(?:resource server|issuer)\b.*?http://127\.0\.0\.1:(\d+)", self.output)
         return {int(port) for port in printed}
 
 

@@ -1,4 +1,4 @@
-"""`dpop-asgi check` as a user starts it."""
+"""`dpop-asgi check` as a user starts it; what it makes of dates, of round trips, and of the name of an issuer."""
 
 import json
 import os
@@ -6,7 +6,12 @@ import re
 import subprocess
 import sys
 
-from dpop_asgi.cli.check.configuration import DEFAULTS
+import pytest
+
+from dpop_asgi.cli.check.clock import Ahead, clock_findings
+from dpop_asgi.cli.check.configuration import DEFAULTS, effective_settings
+from dpop_asgi.cli.check.products import recognise
+from dpop_asgi.cli.check.store import StoreSeen, store_findings
 from dpop_asgi.settings import VARIABLES, Settings
 from tests.support.processes import AUDIENCE
 
@@ -63,3 +68,67 @@ def test_the_defaults_in_the_table_are_those_in_effect():
     )
     for option in ("mode", "proof_policy", "nonce_policy", "on_store_failure", "namespace"):
         assert getattr(explicit, option) == getattr(implicit, option)
+
+
+# Its parts
+
+OWN_DOMAIN = "https://id.example.com"
+
+
+def test_what_a_date_cannot_tell_is_not_held_against_a_clock():
+    """It has whole seconds, and the response took a while: somewhere between six behind and one ahead."""
+    assert [finding.verdict for finding in clock_findings([Ahead(-6.0, 1.0)], [], max_future=60.0)] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "name"), [pytest.param(0.1, "store_round_trip", id="fast"), pytest.param(0.13, "store_slow", id="slow")]
+)
+def test_a_round_trip_that_uses_up_the_deadline_is_found(seconds, name):
+    found = store_findings(object(), StoreSeen(seconds=seconds), timeout=0.25)
+    assert next(found).name == name
+
+
+@pytest.mark.parametrize(
+    ("issuer", "metadata", "product"),
+    [
+        ("https://id.example.com/realms/shop", {}, "Keycloak"),
+        ("https://shop.eu.auth0.com/", {}, "Auth0"),
+        (OWN_DOMAIN, {"mfa_challenge_endpoint": f"{OWN_DOMAIN}/mfa/challenge"}, "Auth0"),
+        ("https://shop.okta.com", {}, "Okta's organization server"),
+        (OWN_DOMAIN, {"jwks_uri": f"{OWN_DOMAIN}/oauth2/v1/keys"}, "Okta's organization server"),
+        ("https://shop.okta.com/oauth2/default", {}, "Okta"),
+        (OWN_DOMAIN, {"jwks_uri": f"{OWN_DOMAIN}/oauth2/aus1/v1/keys"}, "Okta"),
+        ("https://login.microsoftonline.com/4d1c/v2.0", {}, "Microsoft Entra ID"),
+        ("https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_a", {}, "Amazon Cognito"),
+        ("https://accounts.google.com", {}, "Google"),
+        (
+            OWN_DOMAIN,
+            {"device_authorization_endpoint": f"{OWN_DOMAIN}/oauth2/device_authorization"},
+            "Spring Authorization Server",
+        ),
+        (OWN_DOMAIN, {"token_endpoint": f"{OWN_DOMAIN}/connect/token"}, "Duende IdentityServer or OpenIddict"),
+        (OWN_DOMAIN, {"token_endpoint": f"{OWN_DOMAIN}/oauth2/token", "jwks_uri": 1}, None),
+    ],
+    ids=repr,
+)
+def test_an_issuer_is_recognised_by_its_name_or_its_metadata(issuer, metadata, product):
+    found = recognise(issuer, metadata)
+    assert (found.name if found else None) == product
+
+
+@pytest.mark.parametrize(
+    ("store", "shown"),
+    [
+        ("redis://10.0.0.1:6379/0", "redis://10.0.0.1:6379/0"),
+        ("redis://app:hunter2@10.0.0.1:6379/0", "redis://***@10.0.0.1:6379/0"),
+        ("redis://app:pa'ss \"hunter2@10.0.0.1:6379/0", "redis://***@10.0.0.1:6379/0"),
+        ("redis://app:a@b?hunter2@10.0.0.1:6379/0", "redis://***@10.0.0.1:6379/0"),
+        ("app:hunter2@redis.internal:6379/0", "***@redis.internal:6379/0"),
+        ("redis:/:hunter2@h", "***@h"),
+        ("redis://h/0?password=ab'hunter2", "redis://h/0?***"),
+        ("redis://h/0?password=a@hunter2?b", "redis://***@hunter2?***"),
+    ],
+)
+def test_no_password_of_the_store_is_shown(store, shown):
+    values = {setting.name: setting.value for setting in effective_settings({"DPOP_STORE": store})}
+    assert values["DPOP_STORE"] == shown

@@ -10,15 +10,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from dpop_asgi import AccessToken, Authenticator, NoncePolicy, Reason, RedisStore, Refusal
+from dpop_asgi import NoncePolicy, Reason, RedisStore, Refusal
 from dpop_asgi.cli.app import app as command
 from dpop_asgi.cli.revocation.look import Slot, Window
 from dpop_asgi.cli.revocation.screen import print_window
 from dpop_asgi.core.revoked import Revoked
 from dpop_asgi.testing import Client
-from tests.support.decisions import incoming
+from tests.support.decisions import Resource
 from tests.support.processes import NO_ROTATION
-from tests.support.proofs import TOKEN, URI
 
 KEY = "DEL4QEP6ajnZ6gGtaIkkoNxX4mGGqGbX6BTyrWZto7w"
 SHORTENED = re.compile(r"[\w-]{8}…")
@@ -42,36 +41,29 @@ def run(redis_server):
 def worker(redis_server):
     """Does something as a worker that has just started."""
 
-    def worker(act, **options):
+    def worker(act, client=None, *, fence=True):
         async def once():
-            client = options.pop("client", Client())
-
-            async def verify(_token):
-                return AccessToken(key_thumbprint=client.thumbprint)
-
-            store = RedisStore(redis_server.url, timeout=10.0, fence=options.pop("fence", True))
-            options.setdefault("nonces", NoncePolicy(period=NO_ROTATION))
-            try:
-                return await act(Authenticator(verify_token=verify, store=store, **options))
-            finally:
-                await store.aclose()
+            store = RedisStore(redis_server.url, timeout=10.0, fence=fence)
+            nonces = NoncePolicy(period=NO_ROTATION)
+            result = await act(Resource(time.time, client or Client(), store=store, nonces=nonces))
+            await store.aclose()
+            return result
 
         return asyncio.run(once())
 
     return worker
 
 
-async def _nonce(authenticator):
-    return await authenticator.challenge_nonce()
+async def _nonce(resource):
+    return await resource.authenticator.challenge_nonce()
 
 
-def _outcome(client, nonce=None):
+def _outcome(nonce=None):
     """Why a worker rejects a request, or that it accepts it."""
 
-    async def ask(authenticator):
-        fresh = nonce or await authenticator.challenge_nonce()
+    async def ask(resource):
         try:
-            await authenticator.authenticate(incoming(client.headers("GET", URI, TOKEN, nonce=fresh)))
+            await resource.accept(resource.headers(nonce=nonce or await _nonce(resource)))
         except Refusal as refusal:
             return refusal.reason
         return "accepted"
@@ -114,8 +106,8 @@ def test_after_a_revocation_there_are_other_nonces(run, worker):
     assert "Revoked in the namespace dpop: all nonces so far" in told
     assert "Each client is challenged once." in told
     assert "No worker has agreed" in run("nonces")
-    assert worker(_outcome(client := Client(), old), client=client) is Reason.NONCE_UNKNOWN
-    assert worker(_outcome(client), client=client) == "accepted"
+    assert worker(_outcome(old)) is Reason.NONCE_UNKNOWN
+    assert worker(_outcome()) == "accepted"
     assert f"{worker(_nonce)[:8]}…   issued" in (shown := run("nonces"))
     assert re.search(r"revoked +20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC, \d+ s ago", shown)
 
@@ -156,14 +148,14 @@ def test_a_key_is_revoked_listed_and_restored(run, worker):
     key = client.thumbprint
     assert run("revoke") == "No key is revoked.\n"
     assert f"Revoked: {key}\nUntil 20" in run("revoke", "--key", key, "--for", "60")
-    assert worker(_outcome(client), client=client) is Reason.KEY_REVOKED
-    assert worker(_outcome(other := Client()), client=other) == "accepted"
+    assert worker(_outcome(), client) is Reason.KEY_REVOKED
+    assert worker(_outcome()) == "accepted"
     assert key in run("revoke")
     (listed,) = json.loads(run("revoke", "--json"))["keys"]
     assert listed["thumbprint"] == key
     assert abs(listed["until"] - time.time()) < 3600
     assert json.loads(run("revoke", "--key", key, "--undo", "--json")) == {"format": 1, "keys": []}
-    assert worker(_outcome(client), client=client) == "accepted"
+    assert worker(_outcome(), client) == "accepted"
 
 
 @pytest.mark.parametrize(

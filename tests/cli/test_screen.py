@@ -49,21 +49,16 @@ def shown(*calls, width=100):
     return text.getvalue()
 
 
-DISAGREEMENTS = [
-    pytest.param({"status": 200}, id="status"),
-    pytest.param({"error": "invalid_token"}, id="error"),
-    pytest.param({"error": None}, id="no-error"),
-    pytest.param({"reason": Reason.NONCE_UNKNOWN}, id="reason"),
-    pytest.param({"content": "hello"}, id="content"),
-]
-
-
-def test_a_step_whose_response_is_as_expected_agrees(step):
-    assert step.agrees
-    assert exit_code([step, step]) == 0
-
-
-@pytest.mark.parametrize("wrong", DISAGREEMENTS)
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param({"status": 200}, id="status"),
+        pytest.param({"error": "invalid_token"}, id="error"),
+        pytest.param({"error": None}, id="no-error"),
+        pytest.param({"reason": Reason.NONCE_UNKNOWN}, id="reason"),
+        pytest.param({"content": "hello"}, id="content"),
+    ],
+)
 def test_one_wrong_response_is_marked_where_it_is_shown_and_in_the_table_and_gives_exit_code_1(step, wrong):
     other = replace(step, expected=replace(EXPECTED, **wrong))
     assert not other.agrees
@@ -106,16 +101,6 @@ def test_no_token_and_no_proof_is_shown_in_full(step):
         assert all(part not in text for part in credential.removeprefix("DPoP ").split("."))
 
 
-def test_the_age_of_an_old_proof_is_shown_in_hours(step):
-    assert "iat=now-24h" in shown(("step", replace(step, seen=replace(step.seen, sent_at=step.seen.sent_at + 86_400))))
-
-
-def test_credentials_that_are_not_sent_are_named(step):
-    text = shown(("step", replace(step, seen=replace(step.seen, sent={}))))
-    assert re.search(r"Authorization +none", text)
-    assert re.search(r"DPoP +none", text)
-
-
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
 def test_every_width_of_terminal_is_kept(step, width):
     text = shown(("opening", {"its store": "memory://"}), ("step", step), ("table", [step, step]), width=width)
@@ -124,7 +109,3 @@ def test_every_width_of_terminal_is_kept(step, width):
 
 def test_a_wait_that_is_over_is_not_mentioned():
     assert shown(("wait", 0.0, "for nothing")) == ""
-
-
-def test_what_is_to_be_copied_is_never_wrapped():
-    assert shown(("command", "curl " + "x" * 500), width=40) == "curl " + "x" * 500 + "\n"

@@ -1,7 +1,6 @@
 """The flow without I/O: at most two tries, and a nonce per origin that is learned from every response."""
 
 from threading import Thread
-from types import SimpleNamespace
 
 import httpx2
 import pytest
@@ -72,12 +71,6 @@ def test_a_request_to_a_token_endpoint_is_tried_twice_at_most(key, responses, se
     assert _nonces_sent(key, *responses, access_token=None) == sent
 
 
-def test_what_was_consumed_is_never_sent_again_but_its_nonce_is_kept(key):
-    nonces = Nonces()
-    assert _nonces_sent(key, challenge("n1"), OK, nonces=nonces, repeatable=False) == [None]
-    assert _nonces_sent(key, OK, nonces=nonces) == ["n1"]
-
-
 def test_headers_are_a_new_proof_and_the_token_under_the_dpop_scheme(key):
     steps = header_flow("GET", API, key=key, nonces=Nonces(), access_token=TOKEN, clock=lambda: 5.9)
     first, second = next(steps), steps.send(challenge("n1"))
@@ -85,12 +78,6 @@ def test_headers_are_a_new_proof_and_the_token_under_the_dpop_scheme(key):
     assert first["Authorization"] == f"DPoP {TOKEN}"
     assert claims_of(first["DPoP"])["jti"] != claims_of(second["DPoP"])["jti"]
     assert claims_of(first["DPoP"])["iat"] == 5
-
-
-def test_a_token_request_has_a_proof_without_ath_and_no_token(key):
-    headers = next(header_flow("POST", API, key=key, nonces=Nonces()))
-    assert headers.keys() == {"DPoP"}
-    assert claims_of(headers["DPoP"]).keys() == {"jti", "htm", "htu", "iat"}
 
 
 # Nonces
@@ -134,13 +121,6 @@ def test_a_malformed_nonce_is_not_kept_and_the_last_one_stays(nonce, kept):
     nonces.learn(ORIGIN, "before")
     assert nonces.learn(ORIGIN, nonce) == (nonce if kept else None)
     assert nonces.last(ORIGIN) == (nonce if kept else "before")
-
-
-def test_a_malformed_nonce_is_no_reason_to_try_again(key):
-    response = SimpleNamespace(
-        status_code=401, headers={"WWW-Authenticate": 'DPoP error="use_dpop_nonce"', "DPoP-Nonce": "a b"}
-    )
-    assert _nonces_sent(key, response, OK) == [None]
 
 
 def test_nonces_of_256_origins_are_kept_and_not_shown():

@@ -13,9 +13,14 @@ OK = httpx2.Response(200)
 INVALID_PROOF = challenge("n1", 'DPoP error="invalid_dpop_proof"')
 
 
-def _with_credentials(peer):
-    """Whether each request had a token, or a proof, or both."""
-    return [bool({"authorization", "dpop"} & headers.keys()) for _, _, headers in peer.requests]
+def _sent(peer, name):
+    """Whether each request had this header."""
+    return [name in headers for _, _, headers in peer.requests]
+
+
+def _followed(by, key):
+    """The options of a request whose redirects are followed by our side or by httpx2."""
+    return {"auth": DPoPAuth(TOKEN, key=key, follow_redirects=by == "auth"), "follow_redirects": by == "httpx2"}
 
 
 def _moved(to, status=307, nonce=None):
@@ -23,6 +28,7 @@ def _moved(to, status=307, nonce=None):
 
 
 REDIRECTS = [(301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")]
+BACK = "https://api.example.com/of-their-choice"
 ELSEWHERE = ["https://evil.example/a", "https://api.example.com:8443/a"]
 
 
@@ -38,36 +44,41 @@ async def test_a_redirect_gets_a_proof_for_its_own_uri_and_method(send, key, sta
 
 
 @pytest.mark.parametrize("other", ELSEWHERE)
-async def test_another_origin_gets_neither_token_nor_proof(send, key, other):
-    """Nor a second request, nor is its nonce taken for one of the first origin."""
-    peer = Peer(_moved(other, nonce="n1"), challenge("evil"), OK)
-    auth = DPoPAuth(TOKEN, key=key, follow_redirects=True)
-    assert (await send(peer, auth=auth)).status_code == 401
-    assert _with_credentials(peer) == [True, False]
-    await send(peer, auth=auth)
+@pytest.mark.parametrize(
+    ("by", "error"), [("auth", "use_dpop_nonce"), ("httpx2", "use_dpop_nonce"), ("httpx2", "invalid_dpop_proof")]
+)
+async def test_another_origin_gets_no_token(send, key, other, by, error):
+    """Nor a proof, which httpx2 would take along, nor a second request, nor is its nonce taken for one of the first."""
+    peer, options = Peer(_moved(other, nonce="n1"), challenge("evil", f'DPoP error="{error}"'), OK), _followed(by, key)
+    assert (await send(peer, **options)).status_code == 401
+    assert _sent(peer, "authorization") == [True, False]
+    assert _sent(peer, "dpop") == [True, by == "httpx2"]
+    await send(peer, **options)
     assert peer.nonces[-1] == "n1"
 
 
-async def test_nor_does_the_first_one_when_another_one_redirects_back(send, key):
-    peer = Peer(_moved("https://evil.example/a"), _moved("https://api.example.com/of-their-choice"), challenge("n1"))
-    response = await send(peer, auth=DPoPAuth(TOKEN, key=key, follow_redirects=True))
-    assert (response.status_code, _with_credentials(peer)) == (401, [True, False, False])
+@pytest.mark.parametrize("by", ["auth", "httpx2"])
+async def test_nor_does_the_first_one_when_another_one_redirects_back(send, key, by):
+    peer = Peer(_moved("https://evil.example/a"), _moved(BACK), challenge("n1"), OK)
+    assert (await send(peer, **_followed(by, key))).status_code == 401
+    assert _sent(peer, "authorization") == [True, False, False]
+    assert _sent(peer, "dpop") == [True, *[by == "httpx2"] * 2]
 
 
 async def test_nor_when_redirects_are_followed_by_hand(key):
-    peer = Peer(_moved("https://evil.example/a"), _moved("https://api.example.com/of-their-choice"), OK)
+    peer = Peer(_moved("https://evil.example/a"), _moved(BACK), OK)
     async with httpx2.AsyncClient(transport=Wire(peer), auth=DPoPAuth(TOKEN, key=key)) as http:
         response = await http.get(API)
         for _ in range(2):
             response = await http.send(response.next_request)
-    assert _with_credentials(peer) == [True, False, False]
+    assert _sent(peer, "authorization") == _sent(peer, "dpop") == [True, False, False]
 
 
 async def test_a_host_that_changes_to_https_is_another_origin(send, key):
     """httpx2 would leave the token where it is."""
     peer = Peer(_moved("https://localhost/orders"), OK)
     await send(peer, auth=DPoPAuth(TOKEN, key=key, follow_redirects=True), url="http://localhost/orders")
-    assert _with_credentials(peer) == [True, False]
+    assert _sent(peer, "authorization") == _sent(peer, "dpop") == [True, False]
 
 
 @pytest.mark.parametrize(("status", "sent_to"), [(307, 1), (303, 2)])
@@ -90,9 +101,8 @@ async def test_a_file_is_taken_along_whole(send, key):
 @pytest.mark.parametrize("by", ["auth", "httpx2"])
 async def test_redirects_in_a_circle_end(send, key, by):
     peer = Peer(*[_moved("/a"), *[INVALID_PROOF] * (by == "httpx2")] * 50)
-    auth = DPoPAuth(TOKEN, key=key, follow_redirects=by == "auth")
     with pytest.raises(httpx2.TooManyRedirects):
-        await send(peer, auth=auth, follow_redirects=by == "httpx2")
+        await send(peer, **_followed(by, key))
 
 
 # Redirects that httpx2 follows by itself
@@ -120,21 +130,3 @@ async def test_a_redirect_to_what_is_public_needs_no_further_request(send, key):
     peer = Peer(_moved("/public"), OK)
     assert (await send(peer, auth=DPoPAuth(TOKEN, key=key), follow_redirects=True)).status_code == 200
     assert len(peer.requests) == 2
-
-
-@pytest.mark.parametrize("other", ELSEWHERE)
-@pytest.mark.parametrize("line", ['DPoP error="use_dpop_nonce"', 'DPoP error="invalid_dpop_proof"'])
-async def test_another_origin_that_httpx2_goes_to_gets_no_token(send, key, other, line):
-    peer, auth = Peer(_moved(other, nonce="n1"), challenge("evil", line), OK), DPoPAuth(TOKEN, key=key)
-    response = await send(peer, auth=auth, follow_redirects=True)
-    assert response.status_code == 401
-    assert ["authorization" in headers for _, _, headers in peer.requests] == [True, False]
-    await send(peer, auth=auth)
-    assert peer.nonces[-1] == "n1"
-
-
-async def test_nor_does_the_first_one_when_httpx2_goes_there_and_back(send, key):
-    back = "https://api.example.com/of-their-choice"
-    peer, auth = Peer(_moved("https://evil.example/a"), _moved(back), challenge("n1"), OK), DPoPAuth(TOKEN, key=key)
-    assert (await send(peer, auth=auth, follow_redirects=True)).status_code == 401
-    assert ["authorization" in headers for _, _, headers in peer.requests] == [True, False, False]

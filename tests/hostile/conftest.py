@@ -2,13 +2,7 @@
 
 import pytest
 
-from tests.support.decisions import CountingStore
 from tests.support.watched import WatchedApi
-
-
-@pytest.fixture
-def store(clock):
-    return CountingStore(clock)
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ import pytest
 
 from dpop_asgi import Reason
 from dpop_asgi.asgi import forwarded, request_path
-from dpop_asgi.core import htu, proof, strict_json
+from dpop_asgi.core import htu, strict_json
 from dpop_asgi.core.jwk import import_public_key
 from dpop_asgi.errors import InvalidRequest
-from dpop_asgi.tokens import signed_token
 from tests.support.api import http_scope
 from tests.support.bounds import over
 from tests.support.keys import number
@@ -18,37 +17,20 @@ from tests.support.keys import number
 BEHIND_A_PROXY = {"public_url": None, "allowed_hosts": ["rs.example"], "trusted_proxies": ["10.0.0.0/8"]}
 
 
-@pytest.mark.parametrize("field", ["Authorization", "DPoP"])
-async def test_nothing_is_decoded_of_what_is_too_large(api, monkeypatch, field):
-    decoded = []
-    for module in (proof, signed_token):
-        monkeypatch.setattr(module, "b64url_decode", decoded.append)
-    await api.reason(drop={field}, also=[(field, "DPoP " * (field == "Authorization") + "a" * 17_000)])
-    assert decoded == []
-
-
-def nested(brackets):
-    """A claim with so many opening brackets."""
-    return json.loads("[" * brackets + "]" * brackets)
-
-
 # The object itself is one bracket, `jwk` another. Those of claims, and other limits, are in `differential/test_rules`.
 @over(strict_json._MOST_OPENERS - 2)
 async def test_most_openers_in_a_header(api, size, over):
-    await _malformed_only_if(over, api, header={"x": nested(size)})
+    header = {"x": json.loads("[" * size + "]" * size)}
+    if over:
+        assert await api.reason(header=header) is Reason.PROOF_MALFORMED
+    else:
+        assert await api.passes(header=header)
 
 
 async def test_commas_in_text_are_no_values(api):
     many = "/" + ",".join(["12"] * strict_json._MOST_VALUES * 4)
     assert await api.passes(path=many)
-    await _malformed_only_if(False, api, claims={"x": '\\",' * strict_json._MOST_VALUES})
-
-
-async def _malformed_only_if(over, api, **changes):
-    if over:
-        assert await api.reason(**changes) is Reason.PROOF_MALFORMED
-    else:
-        assert await api.passes(**changes)
+    assert await api.passes(claims={"x": '\\",' * strict_json._MOST_VALUES})
 
 
 @over(htu._MOST_STEPS)
@@ -87,13 +69,6 @@ def test_max_target_bytes(size, over):
     assert (refused.value.reason, refused.value.facts) == (Reason.TARGET_MALFORMED, {"size": size})
 
 
-@over(htu._MAX_AUTHORITY)
-async def test_max_authority_of_a_host(make_api, size, over):
-    api = make_api(public_url=None, allowed_hosts=["rs.example"])
-    expected = Reason.HOST_MALFORMED if over else Reason.HOST_NOT_ALLOWED
-    assert await api.reason(host="h" * size) is expected
-
-
 def test_the_longest_name_and_port_are_within_max_authority():
     assert htu.normalise_authority("h" * 253 + ".:65535", "https") is not None
 
@@ -111,21 +86,11 @@ async def test_max_hops(make_api, forwarded, lines, size, over):
         assert await api.passes(also=also)
 
 
-@pytest.mark.parametrize(("size", "reason"), [(64, Reason.NONCE_UNKNOWN), (65, Reason.NONCE_MALFORMED)])
-async def test_max_nonce_length(api, size, reason):
-    assert await api.reason(nonce="n" * size) is reason
-
-
 @pytest.mark.parametrize(("bits", "fits"), [(17, True), (32, True), (33, False), (64, False)])
 def test_rsa_exponent_bits(bits, fits):
     members = {"kty": "RSA", "n": number(2**2048 - 1), "e": number(2 ** (bits - 1) + 1)}
     with nullcontext() if fits else pytest.raises(ValueError, match=r"."):
         import_public_key(members, "PS256")
-
-
-async def test_a_jti_has_no_bound_but_that_of_the_proof(api):
-    assert await api.passes(claims={"jti": "j" * 5000})
-    assert await api.reason(claims={"jti": "j" * 5000}) is Reason.PROOF_REPLAYED
 
 
 @pytest.mark.parametrize("length", [10, 7000])
@@ -137,11 +102,3 @@ async def test_a_line_of_the_log_has_at_most_two_kilobytes(api, caplog, length):
     assert 'expected="https://rs.example/p' in line
     assert len(line) <= 2000
     assert 'received="https://rs.example/q"' in line
-
-
-async def test_a_request_that_is_rejected_writes_one_line(api, caplog):
-    await api.reason(claims={"ath": "x"})
-    caplog.set_level("DEBUG")
-    for _ in range(100):
-        await api.reason(claims={"ath": "x"})
-    assert len(caplog.records) == 100

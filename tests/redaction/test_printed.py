@@ -10,7 +10,6 @@ import redis.asyncio
 from dpop_asgi import AccessToken, Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
 from dpop_asgi.client import ClientCredentials, DPoPAuth, Key
 from dpop_asgi.core.credentials import read_credentials
-from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.settings import Settings
 from dpop_asgi.testing import Client, Issuer
 from dpop_asgi.tokens.signed_token import SignedToken
@@ -119,11 +118,3 @@ async def test_an_object_does_not_show_the_secrets_that_it_holds(make, monkeypat
     secrets = ["hunter2", members["d"], members["x"], *(part for token in made for part in token.split("."))]
     for printed in (repr(holder), str(holder), repr([holder])):
         assert [secret for secret in secrets if secret in printed] == []
-
-
-def test_the_key_that_is_searched_for_is_the_one_of_the_issuer():
-    """Else the test above could not fail."""
-    key = PrivateKey.generate()
-    members = key._key.as_dict(private=True)
-    assert members["x"] == key.public_jwk["x"]
-    assert len(members["d"]) > 40

@@ -25,13 +25,6 @@ def _redis_server(redis_binary, socket_path):
 
 
 @pytest.fixture
-async def redis_store(redis_server):
-    store = RedisStore(redis_server.url, timeout=10.0)
-    yield store
-    await store.aclose()
-
-
-@pytest.fixture
 async def proxy(redis_server):
     async with FaultProxy(redis_server.port) as proxy:
         yield proxy

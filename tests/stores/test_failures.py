@@ -10,12 +10,11 @@ import uvloop
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
-from redis.credentials import CredentialProvider
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from dpop_asgi import RedisStore, StoreError, StoreUnavailable
 from dpop_asgi.stores.redis.errors import failure
-from tests.support.processes import RedisServer, free_port
+from tests.support.processes import free_port
 
 LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(uvloop.new_event_loop, id="uvloop")]
 
@@ -132,39 +131,6 @@ def test_how_a_connection_fails(error, kind):
     """Z02: file descriptors and ports are what a flood uses up. Whoever causes that must open no door."""
     assert type(failure(error, "here")) is kind
     assert type(failure(_connecting(error), "here")) is kind
-
-
-class Refused(CredentialProvider):
-    def get_credentials(self):
-        return "default", "hunter2"
-
-
-@pytest.fixture(scope="module")
-def secured(redis_binary):
-    with RedisServer(redis_binary, "--requirepass", "open-sesame") as server:
-        yield server
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param({"password": "hunter2"}, id="password"),
-        pytest.param({"credential_provider": Refused()}, id="credential-provider"),
-        pytest.param({"password": "hunter2", "retry": Retry(ConstantBackoff(60), 10)}, id="patient"),
-        pytest.param({"password": "hunter2", "retry": Retry(ConstantBackoff(0.001), 9999)}, id="insistent"),
-        pytest.param({"password": "hunter2", "protocol": 3}, id="RESP3"),
-    ],
-)
-async def test_a_rejected_password_is_told_whoever_made_the_client(secured, options):
-    """Y06: redis-py tries again, for longer than the deadline."""
-    async with Redis(port=secured.port, **options) as client:
-        store = RedisStore(client, timeout=5.0)
-        for _ in range(2):
-            with pytest.raises(StoreError, match="rejects the user name or password") as refused:
-                await store.put_if_absent("key", "mine", ttl=60.0)
-            assert type(refused.value) is StoreError
-        assert "hunter2" not in str(refused.value)
-        await store.aclose()
 
 
 async def test_a_connection_is_given_back_with_the_timeouts_and_retries_of_its_owner(redis_server):

@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-import logging
 import math
-import multiprocessing
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,14 +23,6 @@ async def test_a_full_store_rejects_and_has_forgotten_nothing(clock):
         await store.put_if_absent("one too many", "value", ttl=60.0)
     assert [await store.put_if_absent(f"key-{number}", "other", ttl=60.0) for number in range(3)] == ["value"] * 3
     assert len(store._values) == sum(map(len, store._keys_by_end.values())) == 3
-
-
-async def test_a_full_store_takes_new_keys_once_old_ones_have_expired(clock):
-    store = MemoryStore(max_entries=3, clock=clock)
-    await _fill(store, 2)
-    await store.put_if_absent("short", "value", ttl=1.0)
-    clock.advance(1.0)
-    assert await store.put_if_absent("next", "mine", ttl=60.0) == "mine"
 
 
 async def test_expired_entries_leave_no_memory_behind(clock):
@@ -70,13 +60,6 @@ def test_of_two_threads_that_keep_a_key_at_the_same_moment_one_is_first(clock):
     assert [len(keys) for keys in store._keys_by_end.values()] == [1]
 
 
-async def test_an_entry_stands_until_its_last_instant(clock):
-    store = MemoryStore(clock=clock)
-    await store.put_if_absent("key", "first", ttl=10.0)
-    clock.advance(9.999)
-    assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
-
-
 async def test_an_entry_stands_until_its_last_instant_whatever_is_rounded(clock):
     """At this time of day neighbours among the numbers are so far apart that a tenth of a second is none of them."""
     clock.now = 1_764_000_000.0
@@ -97,55 +80,13 @@ async def test_an_entry_may_stand_for_ever(clock, ttl):
     assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
 
 
-async def test_closing_forgets_nothing(clock):
-    store = MemoryStore(clock=clock)
-    await store.put_if_absent("key", "first", ttl=10.0)
-    await store.aclose()
-    assert await store.put_if_absent("key", "second", ttl=10.0) == "first"
-
-
-@pytest.mark.parametrize("size", [0, -1, 1.5, float("nan"), float("inf"), True])
-def test_a_store_without_room_is_rejected_when_it_is_made(size):
-    with pytest.raises(ValueError, match=r"^max_entries: "):
-        MemoryStore(max_entries=size)
-
-
-def test_a_time_is_no_clock():
-    """N23"""
-    with pytest.raises(ValueError, match=r"^clock: "):
-        MemoryStore(clock=3.5)
-
-
-def test_several_workers_by_web_concurrency_are_warned_of(monkeypatch, caplog):
-    monkeypatch.setenv("WEB_CONCURRENCY", "2")
-    with caplog.at_level(logging.WARNING, "dpop_asgi"):
-        MemoryStore()
-    [message] = caplog.messages
-    assert "RedisStore" in message
-    assert "replayed" in message
-
-
-@pytest.mark.parametrize("value", [pytest.param(value, id=value or "empty") for value in ("1", "", "many")])
-def test_a_single_worker_is_not_warned_of(monkeypatch, caplog, value):
-    monkeypatch.setenv("WEB_CONCURRENCY", value)
-    MemoryStore()
-    assert caplog.messages == []
-
-
-def _messages_of_a_new_store(connection):
-    records = []
-    handler = logging.Handler()
-    handler.emit = lambda record: records.append(record.getMessage())
-    logging.getLogger("dpop_asgi").addHandler(handler)
-    MemoryStore()
-    connection.send(records)
-
-
-def test_a_worker_process_of_a_process_manager_is_warned_of():
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    worker = multiprocessing.get_context("spawn").Process(target=_messages_of_a_new_store, args=(theirs,))
-    worker.start()
-    assert ours.poll(30.0)
-    [message] = ours.recv()
-    worker.join()
-    assert "several workers" in message
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("max_entries", size) for size in (0, -1, 1.5, float("nan"), float("inf"), True)),
+        pytest.param("clock", 3.5, id="N23: a time is no clock"),
+    ],
+)
+def test_a_wrong_option_is_named_when_the_store_is_made(option, value):
+    with pytest.raises(ValueError, match=f"^{option}: "):
+        MemoryStore(**{option: value})

@@ -1,5 +1,6 @@
 """A store for one process warns when its process is not the only one, and only then."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 import httpx2
 import pytest
 
+from dpop_asgi import MemoryStore
 from dpop_asgi.stores.workers import several_workers
 from tests.support.managers import Manager
 from tests.support.processes import PATIENCE, ROOT, wait_until
@@ -15,7 +17,7 @@ from tests.support.processes import PATIENCE, ROOT, wait_until
 WARNING = "MemoryStore: several workers seem to run"
 
 
-@pytest.mark.parametrize("name", ["gunicorn", "gunicorn-asgi", "gunicorn, not preloaded", "uvicorn"])
+@pytest.mark.parametrize("name", ["gunicorn", "gunicorn, not preloaded", "uvicorn"])
 def test_several_workers_of_a_real_server_are_warned_of(name, issuer_server):
     """X09"""
     with Manager(name, issuer_server.issuer, store="memory://") as manager:
@@ -29,6 +31,21 @@ def test_one_worker_of_a_real_server_is_not_warned_of(name, issuer_server):
         # It has been imported, and now it is used.
         assert httpx2.get(f"{manager.url}/healthz", timeout=PATIENCE).json() == {"store": "ok"}
         assert WARNING not in manager.log
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "parent", "several"),
+    [("2", None, True), ("1", None, False), ("", None, False), ("many", None, False), ("", "a manager", True)],
+)
+def test_of_an_unknown_server_the_environment_and_a_parent_process_tell(
+    monkeypatch, caplog, concurrency, parent, several
+):
+    monkeypatch.setenv("WEB_CONCURRENCY", concurrency)
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+    MemoryStore()
+    assert len(caplog.messages) == several
+    assert all(message.startswith(WARNING) for message in caplog.messages)
+    assert all(word in message for message in caplog.messages for word in ("RedisStore", "replayed"))
 
 
 def _called_by(module, **variables):

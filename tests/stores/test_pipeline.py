@@ -101,12 +101,16 @@ async def test_who_waits_too_long_for_a_server_that_answers_is_told_that_we_are_
 
 async def test_who_waits_for_a_quick_server_waits_for_as_long_as_we_are_busy(pipeline, server):
     """Z03: to hear an answer that is there takes a few turns of the loop, each of which may last for long."""
-    calls = await _call(pipeline, module._MAX_WAITING)
+    calls = await _call(pipeline, module._MAX_WAITING + 3)
+    refused, waiting = calls[module._MAX_WAITING :], calls[: module._MAX_WAITING]
+    assert ["are waiting already" in str(call.exception()) for call in refused] == [True] * 3
+    assert _kinds(refused) == {StoreError}, "Z02: whoever fills our queue opens no door"
     while server.pipelines[-1] == module._MAX_BATCH:
         await _pass(pipeline, module._TURNS_TO_READ)
         await server.answer()
     await server.answer()
-    assert _kinds(calls) == {type(None)}
+    assert _kinds(waiting) == {type(None)}
+    assert server.pipelines == [256] * 39 + [10_000 % 256]
 
 
 async def test_a_deadline_begins_when_the_pipeline_does(pipeline, server):
@@ -219,8 +223,9 @@ async def _be_busy(seconds):
 
 
 @pytest.mark.parametrize("new_loop", LOOPS)
-def test_a_loop_that_is_always_busy_waits_for_as_many_looks_as_one_at_rest(peer, new_loop):
-    """Z03: each turn takes ten ticks. The server answers in the eighteenth."""
+@pytest.mark.parametrize("answers", [True, False], ids=["in the eighteenth turn", "never"])
+def test_a_loop_that_is_always_busy_waits_for_as_many_looks_as_one_at_rest(peer, new_loop, answers):
+    """Z03: each turn takes ten ticks."""
 
     async def main():
         pipeline = Pipeline("the store", peer.exchange, where="here", timeout=0.02)
@@ -228,21 +233,12 @@ def test_a_loop_that_is_always_busy_waits_for_as_many_looks_as_one_at_rest(peer,
         call = asyncio.create_task(pipeline.call(COMMAND))
         while pipeline._ticks < module._TICKS - 2:  # noqa: ASYNC110 - ticks tell nobody
             await asyncio.sleep(0)
-        peer.answer()
-        assert await call is None
-        busy.cancel()
-        await pipeline.aclose()
-
-    _run(new_loop, main)
-
-
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_a_loop_that_is_always_busy_still_finds_out_that_a_server_is_silent(peer, new_loop):
-    async def main():
-        pipeline = Pipeline("the store", peer.exchange, where="here", timeout=0.02)
-        busy = asyncio.create_task(_be_busy(0.01))
-        with pytest.raises(StoreUnavailable, match="did not respond"):
-            await pipeline.call(COMMAND)
+        if answers:
+            peer.answer()
+            assert await call is None
+        else:
+            with pytest.raises(StoreUnavailable, match="did not respond"):
+                await call
         busy.cancel()
         await pipeline.aclose()
 
