@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from dpop_asgi import AccessToken, IssuerUnavailable, MemoryStore, NoncePolicy, Reason, StoreError
+from dpop_asgi import AccessToken, MemoryStore, NoncePolicy, Reason, StoreError
 from tests.support.decisions import CountingStore, Resource
 from tests.support.proofs import TOKEN, URI
 
@@ -38,13 +38,6 @@ async def test_a_caller_cannot_change_what_is_remembered_of_the_token(resource, 
     resource.tokens[TOKEN] = AccessToken(claims={"roles": ["reader"]}, key_thumbprint=client.thumbprint)
     (await resource.accept()).claims["roles"].append("admin")
     assert (await resource.accept()).claims == {"roles": ["reader"]}
-
-
-@pytest.mark.requirement("R-4.3-16")
-async def test_a_websocket_handshake_is_verified_as_get(resource):
-    headers = resource.headers(uri="wss://api.example.com/orders")
-    assert await resource.reason(headers) is Reason.TARGET_MISMATCH
-    assert (await resource.accept(headers, websocket=True)).subject == "alice"
 
 
 @pytest.mark.requirement("R-7.2-02", "R-8705-01")
@@ -81,19 +74,6 @@ async def test_a_nonce_that_expires_while_the_issuer_is_asked_is_rejected(clock,
 
 
 # The observer
-
-
-@pytest.mark.parametrize(("party", "error"), [("store", StoreError), ("issuer", IssuerUnavailable)], ids=str)
-async def test_trouble_of_the_verifier_is_not_the_clients_fault(clock, client, party, error):
-    async def verify(_):
-        raise error("away")
-
-    decisions = []
-    resource = Resource(clock, client, verify_token=verify, observer=decisions.append)
-    with pytest.raises(error):
-        await resource.accept()
-    assert [(decision.outcome, decision.unavailable) for decision in decisions] == [("unavailable", party)]
-    assert resource.store.calls == []
 
 
 async def test_an_observer_that_turns_out_to_be_async_is_complained_about_once(clock, client, caplog):
@@ -224,13 +204,6 @@ async def test_an_inner_authenticator_asks_for_all_but_nonce_and_first_use(outer
     assert await inner.reason(headers, outer_caller=caller) is Reason.BINDING_MISSING
     assert len(outer.store.calls) == before
     assert await inner.reason(headers) is Reason.NONCE_UNKNOWN, "not accepted before"
-
-
-async def test_an_inner_authenticator_asks_for_the_nonce_that_the_outer_did_not(clock, client, inner):
-    outer = Resource(clock, client, store=inner.store)
-    headers = outer.headers()
-    caller = await outer.accept(headers)
-    assert await inner.reason(headers, outer_caller=caller) is Reason.NONCE_MISSING
 
 
 async def test_a_proof_beside_a_bearer_token_that_passed_outside_was_never_used(clock, client):

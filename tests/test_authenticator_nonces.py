@@ -67,16 +67,6 @@ async def test_a_nonce_that_is_null_is_a_broken_proof(resource):
     assert await resource.reason(resource.headers(claims={"nonce": None})) is Reason.CLAIM_MALFORMED
 
 
-@pytest.mark.requirement("R-9-03")
-@pytest.mark.parametrize(
-    "options", [{"namespace": "neighbour"}, {"nonces": NoncePolicy(period=61)}, {"store": None}], ids=repr
-)
-async def test_a_nonce_of_another_namespace_period_or_store_is_unknown(clock, client, resource, options):
-    foreign = Resource(clock, client, **{"nonces": NoncePolicy(), "store": resource.store, **options})
-    headers = resource.headers(nonce=await nonce_of(foreign))
-    assert await resource.reason(headers) is Reason.NONCE_UNKNOWN
-
-
 @pytest.mark.requirement("R-8-05", "R-8-06")
 async def test_a_client_that_reads_answers_is_challenged_once_in_its_life(resource, clock):
     nonce = await nonce_of(resource)

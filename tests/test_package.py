@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import dpop_asgi
-from tests.support.processes import PACKAGE, ROOT
+from tests.support.processes import ROOT
 
 EXTRAS = ("fastapi", "rich", "typer", "uvicorn", "websockets")
 # What needs each extra. httpx2 is there without one, which is for who only calls APIs to rely on.
@@ -88,10 +88,6 @@ HEAVY = ("redis", "hiredis", "httpx2", "httpcore2", "opentelemetry", "fastapi", 
 def test_redis_and_httpx2_are_imported_when_they_are_used(statement, heavy):
     """N25: they are two thirds of the time and a third of the memory. redis-py imports OpenTelemetry if it is there."""
     assert {name.partition(".")[0] for name in _imported_by(statement)} & set(HEAVY) <= heavy
-
-
-def test_the_package_is_marked_as_typed():
-    assert (PACKAGE / "py.typed").exists()
 
 
 # Extras

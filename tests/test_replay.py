@@ -117,20 +117,6 @@ async def test_the_entry_lives_ten_seconds_longer_than_any_policy_could_accept_t
     assert call.ttl == pytest.approx(seconds + 10)
 
 
-@pytest.mark.requirement("R-11.1-06")
-@pytest.mark.parametrize("options", [{"nonces": None}, {"nonces": NoncePolicy(grace=4)}], ids=["no-nonces", "grace"])
-async def test_a_used_proof_stays_used_when_a_policy_is_loosened(clock, client, options):
-    """Z12: a rolling change, on one store."""
-    strict = Resource(clock, client, nonces=NoncePolicy(), proof_policy=ProofPolicy(max_age=60))
-    headers = strict.headers(nonce=await strict.authenticator.challenge_nonce())
-    await strict.accept(headers)
-    loose = Resource(clock, client, store=strict.store, **options)
-    await loose.authenticator.challenge_nonce()
-    for _ in range(31):
-        assert await loose.reason(headers) is not None
-        clock.advance(10)
-
-
 @pytest.mark.requirement("R-11.1-07")
 @pytest.mark.parametrize("size", [1, 36, 256, 1000, 5000])
 async def test_an_entry_has_one_size_whatever_the_jti(resource, size):
