@@ -43,6 +43,8 @@ async def test_a_client_without_nonce_is_given_one_that_it_can_use(resource):
         pytest.param(lambda good: ("A" if good[0] != "A" else "B") + good[1:], Reason.NONCE_UNKNOWN, id="a-letter"),
         pytest.param(lambda good: good.swapcase(), Reason.NONCE_UNKNOWN, id="other-case"),
         pytest.param(lambda good: good + "=", Reason.NONCE_UNKNOWN, id="padded"),
+        pytest.param(lambda _: "a" * 64, Reason.NONCE_UNKNOWN, id="longest"),
+        pytest.param(lambda _: "a" * 65, Reason.NONCE_MALFORMED, id="too-long"),
         pytest.param(lambda _: "", Reason.NONCE_MALFORMED, id="empty"),
         pytest.param(lambda good: " " + good, Reason.NONCE_MALFORMED, id="leading-space"),
         pytest.param(lambda _: "\ud800", Reason.NONCE_MALFORMED, id="lone-surrogate"),

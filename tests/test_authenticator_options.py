@@ -37,7 +37,7 @@ class _AsyncCall:
         pytest.param({"observer": DecisionLog}, "observer", id="N23: observer-a-class"),
         pytest.param({"also_check": DecisionLog}, "also_check", id="N23: also-check-a-class"),
         pytest.param({"mode": "mixed", "allow_bearer": bool}, "allow_bearer", id="N23: allow-bearer-a-class"),
-        *(pytest.param({"namespace": n}, "namespace", id=f"N23: namespace-{n}") for n in (3, None)),
+        *(pytest.param({"namespace": n}, "namespace", id=f"N23: namespace-{n!a}") for n in (3, None, "", "é", "a\nb")),
         *(pytest.param({"mode": mode}, "mode", id=f"mode-{mode}") for mode in ("Required", "bearer", None)),
         *(pytest.param({"cached_keys": n}, "cached_keys", id=f"{n}-keys") for n in (-1, 1.5, "9", True)),
         pytest.param({"on_store_failure": "ignore"}, "on_store_failure", id="failure-unknown"),

@@ -312,6 +312,7 @@ async def test_other_settings_of_another_worker_are_warned_of_once(clock, client
         assert [part in warning for part in told] == [True, True]
 
 
+@pytest.mark.requirement("R-9-03")
 @pytest.mark.parametrize(
     "options", [{"store": None}, {"namespace": "other"}, {"nonces": NoncePolicy(period=30.0)}], ids=repr
 )

@@ -11,7 +11,6 @@ import pytest
 from dpop_asgi import NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
 from tests.support.decisions import CountingStore, settle
-from tests.support.windows import accepted_nonce
 
 PERIOD = 60.0
 WHOLE_WINDOW = 7  # one slot of grace, the present one, five ahead
@@ -180,7 +179,15 @@ async def test_a_store_that_forgot_everything_is_told_the_nonces_again(clock, st
     clock.advance(PERIOD)
     assert await offered(worker, clock) == await offered(newcomer, clock)
     for each in (worker, *(() if differ else (newcomer,))):
-        assert (await accepted_nonce(each, before, clock())).value == before
+        assert each.accept(before, clock()).value == before
+
+
+@pytest.mark.parametrize("garbage", ["", "x" * 65, "a\r\nSet-Cookie: b"], ids=["empty", "too-long", "line-feed"])
+async def test_something_else_under_a_key_is_never_handed_out(clock, store, worker, garbage):
+    await store.put_if_absent(f"dpop:nonce:v1:60:{int(clock.now // PERIOD)}", garbage, ttl=1000)
+    with pytest.raises(StoreError, match="namespace"):
+        await worker.ensure(clock())
+    assert worker.to_issue(clock()) is None
 
 
 # Many at once, cancellation, several event loops

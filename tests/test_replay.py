@@ -1,9 +1,10 @@
 """A proof is used once: within its context, for as long as it could be accepted, however many try at once."""
 
+import asyncio
 
 import pytest
 
-from dpop_asgi import AccessToken, MemoryStore, NoncePolicy, ProofPolicy, Reason, StoreError
+from dpop_asgi import AccessToken, MemoryStore, NoncePolicy, ProofPolicy, Reason, Refusal, StoreError
 from dpop_asgi.core.encoding import b64url_decode
 from tests.support.decisions import Resource
 from tests.support.keys import unpadded
@@ -25,6 +26,15 @@ async def test_the_identical_request_is_rejected_the_second_time(resource):
     for _ in range(3):
         refusal = await resource.refusal(headers)
         assert (refusal.reason, refusal.code) == (Reason.PROOF_REPLAYED, "invalid_dpop_proof")
+
+
+@pytest.mark.requirement("R-11.1-04")
+async def test_of_fifty_copies_at_once_exactly_one_passes(resource):
+    headers = resource.headers()
+    results = await asyncio.gather(*(resource.accept(headers) for _ in range(50)), return_exceptions=True)
+    refused = [result for result in results if isinstance(result, Refusal)]
+    assert {refusal.reason for refusal in refused} == {Reason.PROOF_REPLAYED}
+    assert len(refused) == 49
 
 
 @pytest.mark.requirement("H-07", "R-11.1-04")

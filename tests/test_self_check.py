@@ -287,3 +287,8 @@ async def test_neither_the_start_nor_a_request_waits_for_an_issuer_that_hangs(we
         await api.authenticator.aclose()
         assert check._looking.under_way() is None
         assert verifier._sources[verifier.issuers[0]].fetching.under_way() is None
+
+
+async def test_a_process_whose_verifier_is_not_ready_is_not_ready():
+    with pytest.raises(ValueError, match="hunter2"):
+        await Authenticator(verify_token=_Custom(), store=MemoryStore()).ready()

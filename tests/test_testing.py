@@ -57,6 +57,10 @@ def test_a_proof_has_what_rfc_9449_asks_for_and_nothing_else(client, clock):
     assert len({_decoded(client.proof("GET", URI))[1]["jti"] for _ in range(100)}) == 100
 
 
+def test_a_client_may_bring_its_own_key(client):
+    assert Client(key=client.key).thumbprint == client.thumbprint != Client().thumbprint
+
+
 def test_times_are_those_of_the_clock(issuer, client, clock):
     clock.advance(1000.0)
     claims = _decoded(issuer.access_token(client))[1]
