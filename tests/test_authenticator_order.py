@@ -77,5 +77,7 @@ async def test_of_who_did_not_sign_nothing_is_remembered_and_nobody_is_asked(res
 
 
 def test_every_reason_is_covered_by_a_test():
-    tests = "".join(file.read_text("utf-8") for file in (ROOT / "tests").rglob("*.py"))
-    assert [reason for reason in Reason if not re.search(rf"\bR(eason)?\.{reason.name}\b", tests)] == []
+    tests = "".join(file.read_text("utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
+    # The last one is covered by the name of its class, in core/test_authorization.py.
+    covered = {fault.reason for fault in FAULTS} | {Reason.AUTHENTICATION_INSUFFICIENT}
+    assert {reason.name for reason in set(Reason) - covered} <= set(re.findall(r"\bReason\.([A-Z_]+)", tests))

@@ -41,19 +41,20 @@ async def ask(proxy):
     writers = []
 
     async def ask(sent=b"x", heard=REPLY, ends=SILENCE, on=None):
-        reader, writer = on or await asyncio.open_connection("127.0.0.1", proxy.port)
-        writers.append(writer)
-        writer.write(sent)
         got = b""
-        while True:
-            try:
+        try:
+            reader, writer = on or await asyncio.open_connection("127.0.0.1", proxy.port)
+            writers.append(writer)
+            writer.write(sent)
+            while True:
                 async with asyncio.timeout(0.1 if ends == SILENCE and got == heard else 60.0):
-                    more = await reader.read(1)
-            except (ConnectionResetError, TimeoutError) as error:
-                return got, "silence" if isinstance(error, TimeoutError) else "reset"
-            if not more:
-                return got, "closed"
-            got += more
+                    if not (more := await reader.read(1)):
+                        return got, "closed"
+                got += more
+        except ConnectionResetError:
+            return got, "reset"
+        except TimeoutError:
+            return got, "silence"
 
     yield ask
     for writer in writers:

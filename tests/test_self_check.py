@@ -69,6 +69,19 @@ def test_what_a_server_tells_of_itself_is_judged(facts, ahead, told):
     assert [part in finding for part, finding in zip(told, found, strict=True)] == [True] * len(told)
 
 
+async def test_a_user_who_may_not_ask_is_told_that_there_is_no_fence_and_works(redis_server, caplog):
+    with redis_server.client() as connection:
+        connection.execute_command("ACL", "SETUSER", "app", "reset", "on", ">sesame", "~dpop:*", "+set", "+ping")
+        store = RedisStore(f"redis://app:sesame@127.0.0.1:{redis_server.port}/0", timeout=10.0)
+        with caplog.at_level("INFO", "dpop_asgi"):
+            (finding,) = await _authenticator(store).self_check.findings()
+        connection.execute_command("ACL", "DELUSER", "app")
+    assert finding.startswith("the fence is off")
+    assert "+info" in finding
+    assert "does not allow INFO" in caplog.text
+    await store.aclose()
+
+
 class _Spoilt(MemoryStore):
     """Has what `found` says, or raises it; `looks` counts. While `hangs` is set, it says nothing."""
 
