@@ -70,10 +70,16 @@ async def test_nonces_are_agreed_early_and_kept_longer_than_any_worker_accepts_t
     assert all(clock.now + ttl >= (number + 3) * PERIOD for number, ttl in ends.items())
 
 
-async def test_who_has_a_nonce_that_this_worker_has_forgotten_is_told_the_present_one(clock, worker):
-    assert worker.replacement_for("forgotten long ago", clock()) is None
+@pytest.mark.requirement("R-8-06")
+async def test_newer_is_only_what_belongs_to_a_later_slot(clock, worker):
+    start, nonces = clock.now, []
+    for slot in range(3):
+        clock.now = start + (slot + 0.5) * PERIOD
+        nonces.append(await offered(worker, clock))
+    clock.now = start + 1.5 * PERIOD
     await worker.ensure(clock())
-    assert worker.replacement_for("forgotten long ago", clock()) == worker.to_issue(clock())
+    newer = [worker.replacement_for(nonce, clock()) for nonce in (*nonces, "forgotten long ago")]
+    assert newer == [nonces[1], None, None, nonces[1]]
 
 
 # The store is away, or forgets
