@@ -256,13 +256,15 @@ def test_without_proofs_for_a_thousand_tests_of_one_app():
 
 @pytest.mark.parametrize("protect", ["routes", "everything"])
 def test_without_proofs_every_kind_of_route_gets_its_caller(dpop_api, protect, caplog):
-    """And other clients of the same app are judged as ever."""
+    """Scopes and step-up are still checked, and other clients of the same app are judged as ever."""
     api, scopes = dpop_api(_app(protect)), ["a", "orders:read"]
     strong = make_caller("bob", client_id="c", scopes="a orders:read", acr="urn:example:loa:2", key_thumbprint=None)
     http = api.without_proofs(strong)
     assert "accepted without proof and token" in caplog.text
     assert http.get("/whoami", headers={"Authorization": "Basic x", "DPoP": "y"}).json() == ["bob", "c", scopes]
     assert http.get("/orders").json() == ["bob", "no-token-was-sent"]
+    for weak, status in ((make_caller(scopes="orders:read"), 401), (make_caller(acr="urn:example:loa:2"), 403)):
+        assert api.without_proofs(weak).get("/orders").status_code == status
     assert http.get("/greet").json() == "bob"
     with http.websocket_connect("/hello") as websocket:
         assert websocket.receive_text() == "bob"
