@@ -76,8 +76,3 @@ def _statement_lines(function):
     """Lines without the docstring, which is as long as it needs to be."""
     first = function.body[1] if ast.get_docstring(function) and len(function.body) > 1 else function.body[0]
     return (function.end_lineno or 0) - first.lineno + 1
-
-
-@pytest.mark.parametrize("path", FILES)
-def test_every_module_says_what_it_is_for(path):
-    assert ast.get_docstring(ast.parse(path.read_text()))

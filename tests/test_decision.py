@@ -4,7 +4,17 @@ from contextlib import nullcontext
 
 import pytest
 
-from dpop_asgi import AccessToken, Decision, InvalidToken, IssuerUnavailable, NoncePolicy, Reason, Refusal, Requirement
+from dpop_asgi import (
+    AccessToken,
+    Decision,
+    InvalidToken,
+    IssuerUnavailable,
+    NoncePolicy,
+    Reason,
+    Refusal,
+    Requirement,
+    StoreError,
+)
 from tests.support.api import Api, App
 from tests.support.decisions import Resource, incoming
 from tests.support.proofs import TOKEN
@@ -94,16 +104,26 @@ async def test_a_route_that_needs_more_is_a_second_decision(make, decisions):
     }
 
 
-@pytest.mark.parametrize("error", [InvalidToken(Reason.TOKEN_REJECTED), IssuerUnavailable("away")], ids=["no", "away"])
-async def test_a_token_that_is_not_accepted_tells_how_long_that_took(make, decisions, error):
+@pytest.mark.parametrize(
+    ("error", "outcome", "unavailable"),
+    [
+        (InvalidToken(Reason.TOKEN_REJECTED), "refused", None),
+        (IssuerUnavailable("away"), "unavailable", "issuer"),
+        (StoreError("away"), "unavailable", "store"),
+    ],
+    ids=["no", "issuer-away", "store-away"],
+)
+async def test_a_token_that_is_not_accepted_tells_how_long_that_took(make, decisions, error, outcome, unavailable):
     async def verify(_):
         raise error
 
+    resource = make(verify_token=verify)
     with pytest.raises(type(error)):
-        await make(verify_token=verify).accept()
+        await resource.accept()
     [decision] = decisions
+    assert (decision.outcome, decision.unavailable) == (outcome, unavailable)
     assert decision.token_seconds > 0
-    assert (decision.bound, decision.store_seconds) == (None, None)
+    assert (decision.bound, decision.store_seconds, resource.store.calls) == (None, None, [])
 
 
 async def test_nothing_in_a_decision_is_secret(make, decisions, client):

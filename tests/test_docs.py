@@ -24,8 +24,11 @@ from dpop_asgi import (
     TokenEndpointDPoP,
     TokensByShape,
     TrustedIssuer,
+    replay,
 )
+from dpop_asgi.core import credentials, proof
 from dpop_asgi.settings import VARIABLES
+from dpop_asgi.tokens import jwt
 from tests.support.faults import FAULTS
 from tests.support.processes import PACKAGE, ROOT
 
@@ -35,7 +38,7 @@ PAGES = {
     for folder in ("", "docs", ".github", "tests")
     for path in (ROOT / folder).glob("*.md")
 }
-README = PAGES["README.md"]
+README, SECURITY = PAGES["README.md"], PAGES["docs/security.md"]
 # What a user reads: README leads to each of these pages, and each of them back to README.
 LED_TO = sorted(PAGES.keys() - {"README.md", "CHANGELOG.md", "tests/README.md"})
 
@@ -215,6 +218,36 @@ def test_every_reason_has_a_response_and_something_to_do(reason):
 def test_the_response_to_a_fault_is_the_one_in_the_docs(fault):
     section = _section("docs/errors.md", f"### {fault.reason.value}")
     assert re.search(r"\* \*\*Response:\*\* \d{3} (?:without a code|`(\w+)`)", section)[1] == fault.kind.code
+
+
+# Security
+
+
+def test_a_vulnerability_can_be_reported_without_an_address():
+    assert "Report a vulnerability" in PAGES[".github/SECURITY.md"]
+    assert "@" not in PAGES[".github/SECURITY.md"]
+
+
+@pytest.mark.parametrize("heading", ["What is checked, in this order", "What each check stops"])
+def test_each_numbered_check_is_explained(heading):
+    rows = re.findall(r"^\| (\d) \|", _section("docs/security.md", f"## {heading}"), re.MULTILINE)
+    assert rows == [str(number) for number in range(1, 10)]
+
+
+@pytest.mark.parametrize("reason", [pytest.param(reason, id=reason.value) for reason in Reason])
+def test_each_kind_of_rejection_is_named(reason):
+    assert f"`{reason.value.partition('_')[0]}_*`" in SECURITY
+
+
+def test_the_numbers_are_those_of_the_code():
+    policy = NoncePolicy()
+    assert f"token of at most {credentials.MAX_AUTHORIZATION_BYTES // 1024} KB" in SECURITY
+    assert f"`DPoP` of at most {ProofPolicy().max_bytes // 1024} KB" in SECURITY
+    assert f"{(policy.grace + 1.2) * policy.period:g} s by default" in SECURITY
+    assert f"header ({proof.CACHED_HEADERS})" in SECURITY
+    assert f"the token ({jwt.CACHED_TOKENS})" in SECURITY
+    assert (replay.MARGIN_SECONDS, "ten seconds" in SECURITY) == (10.0, True)
+    assert (replay._VALUE_BYTES, "six random bytes" in SECURITY) == (6, True)
 
 
 # Options

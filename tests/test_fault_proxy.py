@@ -1,23 +1,26 @@
-"""The proxy that tests break connections with does to them what it says."""
+"""The proxy that tests break connections with breaks them in the way that it says.
+
+That they are broken at all, or slow, whoever uses the proxy would notice.
+"""
 
 import asyncio
 import contextlib
-import time
 
 import pytest
 
 from tests.support.fault_proxy import Cut, FaultProxy
 
 REPLY = b"0123456789"
+CLOSED, SILENCE = {"closed"}, {"silence"}
+# It may overtake what was sent before it.
+RESET = {"reset", "closed"}
 
 
 async def _echo(reader, writer):
-    """Answers every byte with ten, until the client has gone."""
+    """Answers every byte with ten, until the client has gone or sends a q."""
     with contextlib.suppress(ConnectionError):
-        while data := await reader.read(1):
-            writer.write(REPLY if data != b"q" else b"")
-            if data == b"q":
-                break
+        while await reader.read(1) not in {b"", b"q"}:
+            writer.write(REPLY)
     writer.close()
 
 
@@ -31,134 +34,82 @@ async def proxy():
 
 @pytest.fixture
 async def ask(proxy):
-    """Sends a request on a connection, a new one unless one is given, and tells what was heard and how it ended.
+    """Sends bytes on a connection, a new one unless one is given.
 
-    After so many bytes as `silent_after`, nothing is waited for in earnest.
+    Returns what was heard and how that ended; silence is waited for in earnest only if it is not what `ends` says.
     """
     writers = []
 
-    async def ask(request=b"x", size=10, on=None, silent_after=None):
-        heard = b""
+    async def ask(sent=b"x", heard=REPLY, ends=SILENCE, on=None):
+        got = b""
         try:
             reader, writer = on or await asyncio.open_connection("127.0.0.1", proxy.port)
             writers.append(writer)
-            writer.write(request)
-            while len(heard) < size:
-                async with asyncio.timeout(0.1 if len(heard) == silent_after else 60.0):
+            writer.write(sent)
+            while True:
+                async with asyncio.timeout(0.1 if ends == SILENCE and got == heard else 60.0):
                     if not (more := await reader.read(1)):
-                        return heard, "closed"
-                heard += more
+                        return got, "closed"
+                got += more
         except ConnectionResetError:
-            return heard, "reset"
+            return got, "reset"
         except TimeoutError:
-            return heard, "silence"
-        return heard, (reader, writer)
+            return got, "silence"
 
     yield ask
     for writer in writers:
         writer.transport.abort()
 
 
-async def test_without_faults_bytes_pass(proxy, ask):
-    heard, peer = await ask()
-    assert (heard, (await ask(on=peer))[0]) == (REPLY, REPLY)
-    assert proxy.connections == 1
-    assert await ask(b"xq", 11) == (REPLY, "closed")
+def _loses_reply(ending):
+    def lose(proxy):
+        proxy.lose_reply_to, proxy.lost_reply_ending = b"x", ending
+
+    return lose
 
 
-@pytest.mark.parametrize("way", ["requests", "replies"])
-async def test_latency(proxy, ask, way):
-    getattr(proxy, way).delay = 0.1
-    start = time.monotonic()
-    assert (await ask())[0] == REPLY
-    assert time.monotonic() - start >= 0.1
+FAULTS = {
+    "reply-reset": (lambda proxy: setattr(proxy.replies, "cut", Cut(3)), b"x", REPLY[:3], RESET),
+    "reply-reset-at-its-end": (lambda proxy: setattr(proxy.replies, "cut", Cut(10)), b"xx", REPLY, RESET),
+    "reply-closed": (lambda proxy: setattr(proxy.replies, "cut", Cut(3, "close")), b"x", REPLY[:3], CLOSED),
+    "reply-hangs": (lambda proxy: setattr(proxy.replies, "cut", Cut(3, "hang")), b"x", REPLY[:3], SILENCE),
+    "request-closed": (lambda proxy: setattr(proxy.requests, "cut", Cut(1, "close")), b"xx", REPLY, CLOSED),
+    "request-hangs": (lambda proxy: setattr(proxy.requests, "cut", Cut(1, "hang")), b"xx", REPLY, SILENCE),
+    "reply-lost-and-reset": (_loses_reply("reset"), b"x", b"", RESET),
+    "reply-lost-and-hangs": (_loses_reply("hang"), b"x", b"", SILENCE),
+    "the-end-swallowed": (lambda proxy: setattr(proxy.replies, "silent", True), b"q", b"", SILENCE),
+    "black-hole": (lambda proxy: setattr(proxy, "silent", True), b"xq", b"", SILENCE),
+    "half-open": (lambda proxy: proxy.forget_connections(), b"xq", b"", SILENCE),
+    "reset-at-the-next-request": (lambda proxy: setattr(proxy, "reset_at", b"x"), b"x", b"", {"reset"}),
+    "reset-at-once": (lambda proxy: proxy.reset_connections(), b"x", b"", {"reset"}),
+}
 
 
-async def test_a_slow_trickle(proxy):
-    proxy.replies.pace = 0.02
+@pytest.mark.parametrize(("fault", "sent", "heard", "ends"), FAULTS.values(), ids=FAULTS)
+async def test_a_connection_that_stands_is_broken(proxy, ask, fault, sent, heard, ends, request):
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.write(b"x")
-    assert await reader.read(100) == b"0"
-    assert await reader.readexactly(9) == REPLY[1:]
-    writer.transport.abort()
-
-
-@pytest.mark.parametrize(
-    ("cut", "ending"),
-    [
-        (Cut(0), "reset"),
-        (Cut(3), "reset"),
-        (Cut(10), "reset"),
-        (Cut(3, "close"), "closed"),
-        (Cut(3, "hang"), "silence"),
-    ],
-    ids=str,
-)
-async def test_a_reply_is_cut(proxy, ask, cut, ending):
-    proxy.replies.cut = cut
-    heard, how = await ask(size=11, silent_after=cut.after if ending == "silence" else None)
-    if ending == "reset":  # it may overtake what was sent before it
-        assert how in {"reset", "closed"}
-        assert REPLY[: cut.after].startswith(heard)
-    else:
-        assert (heard, how) == (REPLY[: cut.after], ending)
-    proxy.heal()
-    assert (await ask())[0] == REPLY
-
-
-async def test_a_black_hole_does_not_tell_that_the_server_has_gone(proxy, ask):
-    proxy.replies.silent = True
-    assert await ask(b"q", 11, silent_after=0) == (b"", "silence")
-
-
-@pytest.mark.parametrize(("ending", "heard"), [("hang", "silence"), ("close", "closed")])
-async def test_a_request_is_cut(proxy, ask, ending, heard):
-    proxy.requests.cut = Cut(1, ending)
-    assert await ask(b"xx", 20, silent_after=10 if heard == "silence" else None) == (REPLY, heard)
-
-
-@pytest.mark.parametrize(("ending", "heard"), [("hang", {"silence"}), ("reset", {"reset", "closed"})])
-async def test_a_reply_is_lost_once(proxy, ask, ending, heard):
-    proxy.lose_reply_to, proxy.lost_reply_ending = b"x", ending
-    assert (await ask(size=11, silent_after=0 if ending == "hang" else None))[1] in heard
-    assert proxy.replies_lost == 1
-    assert (await ask())[0] == REPLY
-
-
-@pytest.mark.parametrize(
-    ("fault", "heard"),
-    [
-        pytest.param(lambda proxy: setattr(proxy, "reset_at", b"x"), "reset", id="at-the-next-request"),
-        pytest.param(lambda proxy: proxy.reset_connections(), "reset", id="at-once"),
-        pytest.param(lambda proxy: proxy.forget_connections(), "silence", id="half-open"),
-        pytest.param(lambda proxy: setattr(proxy, "silent", True), "silence", id="a-black-hole"),
-    ],
-)
-async def test_connections_are_broken(proxy, ask, fault, heard):
-    _, peer = await ask()
+    assert await reader.readexactly(10) == REPLY
     fault(proxy)
-    silent_after = 0 if heard == "silence" else None
-    assert await ask(b"xq", 11, on=peer, silent_after=silent_after) == (b"", heard)
-    if proxy.silent:
-        assert await ask(b"xq", 11, silent_after=0) == (b"", heard), "it takes new ones, too"
-    proxy.silent = False
-    assert (await ask())[0] == REPLY
+    got, ended = await ask(sent, heard, ends, on=(reader, writer))
+    assert ended in ends
+    assert heard.startswith(got) if ends is RESET else got == heard
+    assert proxy.replies_lost == ("lost" in request.node.callspec.id)
+    proxy.heal()
+    assert await ask(b"xq", ends=CLOSED) == (REPLY, "closed")
 
 
-async def test_a_door_that_is_closed_rejects(proxy, ask):
+async def test_a_new_connection_is_refused_reset_left_in_the_backlog_or_swallowed(proxy, ask):
     proxy.door = "closed"
     with pytest.raises(ConnectionRefusedError):
         await ask()
-    proxy.door = "open"
-    assert (await ask())[0] == REPLY
-
-
-async def test_new_connections_are_reset_or_wait_in_the_backlog(proxy, ask):
     proxy.door = "reset"
-    assert (await ask())[1] == "reset"
+    assert await ask(ends=RESET) == (b"", "reset")
     proxy.door = "backlog"
     before, peer = proxy.connections, await asyncio.open_connection("127.0.0.1", proxy.port)
-    assert await ask(size=11, on=peer, silent_after=0) == (b"", "silence")
+    assert await ask(heard=b"", on=peer) == (b"", "silence")
     assert proxy.connections == before
     proxy.door = "open"
-    assert (await ask(b"", on=peer))[0] == REPLY
+    assert await ask(b"", on=peer) == (REPLY, "silence")
+    proxy.silent = True
+    assert await ask(b"xq", heard=b"") == (b"", "silence")

@@ -110,18 +110,6 @@ async def test_a_worker_that_has_not_noticed_yet_looks_when_it_meets_a_nonce_tha
     assert await nonce_of(late) == new
 
 
-async def test_a_worker_that_has_not_noticed_yet_accepts_what_the_old_server_remembers_and_nobody_else_does(
-    store, worker
-):
-    late, early = worker(LateView(store)), worker(store)
-    nonce = await nonce_of(late)
-    used = late.headers(nonce=nonce)
-    store.become("two")
-    await late.accept(used)
-    assert await late.reason(used) is Reason.PROOF_REPLAYED
-    assert await early.reason(used) is Reason.NONCE_UNKNOWN
-
-
 async def test_invented_nonces_make_a_worker_look_four_times_a_second_at_most(store, worker, looks):
     resource = worker(store)
     await nonce_of(resource)
@@ -324,6 +312,7 @@ async def test_other_settings_of_another_worker_are_warned_of_once(clock, client
         assert [part in warning for part in told] == [True, True]
 
 
+@pytest.mark.requirement("R-9-03")
 @pytest.mark.parametrize(
     "options", [{"store": None}, {"namespace": "other"}, {"nonces": NoncePolicy(period=30.0)}], ids=repr
 )

@@ -1,87 +1,60 @@
-"""The rotating window: which nonces it accepts, which it hands out, and when they change."""
+"""The window of nonces: agreed by all workers, whatever the store does, and whoever asks at the same time.
+
+At which times it accepts and issues which of them is in `test_properties.py`.
+"""
 
 import asyncio
+import contextlib
 
 import pytest
 
-from dpop_asgi import NoncePolicy, UseNonce
+from dpop_asgi import NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
-from tests.support.windows import accepted_nonce
+from tests.support.decisions import CountingStore, settle
 
 PERIOD = 60.0
+WHOLE_WINDOW = 7  # one slot of grace, the present one, five ahead
 pytestmark = pytest.mark.usefixtures("start_of_a_slot")
 
 
-def window_over(store, clock):
-    return NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock)
+class PatchyStore(CountingStore):
+    """Fails for some keys, as a cluster does that lost one of its nodes."""
+
+    def __init__(self, clock, *failing):
+        super().__init__(clock)
+        self.failing = set(failing)
+
+    async def put_if_absent(self, key, value, *, ttl):
+        if int(key.rpartition(":")[2]) in self.failing:
+            raise StoreError("this node is down")
+        return await super().put_if_absent(key, value, ttl=ttl)
+
+
+class GatedStore(CountingStore):
+    """Answers only while its gate is open."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.gate = asyncio.Event()
+
+    async def put_if_absent(self, key, value, *, ttl):
+        await self.gate.wait()
+        return await super().put_if_absent(key, value, ttl=ttl)
+
+
+def window_over(store, clock, **policy):
+    return NonceWindow(store, NoncePolicy(**policy), namespace="dpop", clock=clock)
 
 
 async def offered(window, clock):
     await window.ensure(clock())
+    await settle()
     return window.to_issue(clock())
 
 
-async def accepts(window, nonce, clock):
-    try:
-        await accepted_nonce(window, nonce, clock())
-    except UseNonce:
-        return False
-    return True
-
-
-async def nonces_by_slot(store, clock, slots):
-    """What a worker hands out in the middle of each of so many slots, from that of the clock on."""
-    worker, start, found = window_over(store, clock), clock.now, {}
-    for number in range(slots):
-        clock.now = start + (number + 0.5) * PERIOD
-        found[number] = await offered(worker, clock)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("into_the_slot", "slot"),
-    [(0.0, 0), (30.0, 0), (47.999, 0), (48.0, 1), (59.999, 1)],
-    ids=["start", "middle", "before-the-last-fifth", "last-fifth", "end"],
-)
-async def test_in_the_last_fifth_of_a_slot_the_next_nonce_is_handed_out(clock, store, into_the_slot, slot):
-    start, nonces = clock.now, await nonces_by_slot(store, clock, 2)
-    clock.now = start + into_the_slot
-    assert await offered(window_over(store, clock), clock) == nonces[slot]
-
-
-async def test_the_end_of_a_nonce_is_reported_exactly(clock, store):
-    worker, start = window_over(store, clock), clock.now
-    nonce = await offered(worker, clock)
-    clock.advance(10)
-    good = await accepted_nonce(worker, nonce, clock())
-    assert (good.value, good.until, good.age) == (nonce, start + 2 * PERIOD, 10.0)
-    clock.now = good.until - 0.001
-    assert await accepts(worker, nonce, clock)
-    clock.now = good.until
-    assert not await accepts(worker, nonce, clock)
-
-
-@pytest.mark.requirement("R-8-06")
-async def test_newer_is_only_what_belongs_to_a_later_slot(clock, store):
-    start, nonces = clock.now, await nonces_by_slot(store, clock, 3)
-    clock.now = start + 1.5 * PERIOD
-    worker = window_over(store, clock)
-    await worker.ensure(clock())
-    newer = {slot: worker.replacement_for(nonce, clock()) for slot, nonce in nonces.items()}
-    assert newer == {0: nonces[1], 1: None, 2: None}
-    assert worker.replacement_for("forgotten long ago", clock()) == nonces[1]
-
-
-@pytest.mark.requirement("R-9-07")
-@pytest.mark.parametrize("ahead", [0.0, 0.5 * PERIOD, 0.79 * PERIOD, -0.79 * PERIOD])
-async def test_workers_whose_clocks_differ_accept_each_others_nonces(clock, store, ahead):
-    one, two = window_over(store, clock), window_over(store, lambda: clock() + ahead)
-    for _ in range(60):
-        ours, theirs = await offered(one, clock), await offered(two, lambda: clock() + ahead)
-        assert await accepts(one, theirs, clock)
-        assert await accepts(two, ours, lambda: clock() + ahead)
-        assert ours == theirs or ahead
-        clock.advance(11)
+@pytest.fixture
+def worker(store, clock):
+    return window_over(store, clock)
 
 
 async def test_of_workers_that_start_at_once_all_use_what_the_first_wrote(clock, store):
@@ -90,32 +63,201 @@ async def test_of_workers_that_start_at_once_all_use_what_the_first_wrote(clock,
     assert len({worker.to_issue(clock()) for worker in workers}) == 1
 
 
-async def test_nonces_are_agreed_early_and_kept_longer_than_any_worker_accepts_them(clock, store):
-    await window_over(store, clock).ensure(clock())
+async def test_nonces_are_agreed_early_and_kept_longer_than_any_worker_accepts_them(clock, store, worker):
+    await worker.ensure(clock())
     slot, ends = int(clock.now // PERIOD), {int(call.key.rpartition(":")[2]): call.ttl for call in store.calls}
     assert ends.keys() == set(range(slot - 1, slot + 6))
     assert all(clock.now + ttl >= (number + 3) * PERIOD for number, ttl in ends.items())
 
 
-async def test_a_clock_that_goes_backwards_changes_no_nonce(clock, store):
+@pytest.mark.requirement("R-8-06")
+async def test_newer_is_only_what_belongs_to_a_later_slot(clock, worker):
+    start, nonces = clock.now, []
+    for slot in range(3):
+        clock.now = start + (slot + 0.5) * PERIOD
+        nonces.append(await offered(worker, clock))
+    clock.now = start + 1.5 * PERIOD
+    await worker.ensure(clock())
+    newer = [worker.replacement_for(nonce, clock()) for nonce in (*nonces, "forgotten long ago")]
+    assert newer == [nonces[1], None, None, nonces[1]]
+
+
+# The store is away, or forgets
+
+
+@pytest.mark.requirement("R-9-07", "R-9-08")
+@pytest.mark.parametrize("lookahead", [1, 2, 5, 20])
+@pytest.mark.parametrize("into_the_slot", [0.0, 0.99])
+async def test_during_an_outage_all_workers_rotate_to_the_same_nonces_for_the_promised_time(
+    clock, store, lookahead, into_the_slot
+):
+    start, fleet = clock.now, [window_over(store, clock, lookahead=lookahead) for _ in range(2)]
+    clock.advance(into_the_slot * PERIOD)
+    for worker in fleet:
+        await worker.ensure(clock())
+    store.down = True
+    seen = []
+    for slot in range(lookahead):
+        for part in (0.0, 0.999):
+            clock.now = max(clock.now, start + (slot + part) * PERIOD)
+            [nonce] = {await offered(worker, clock) for worker in fleet}
+            seen.append(nonce)
+    assert len(set(seen)) == lookahead + (0 if into_the_slot else 1)
+    assert None not in seen
+    clock.now = start + lookahead * PERIOD
+    for worker in fleet:
+        for _ in range(3):
+            with pytest.raises(StoreError):
+                await worker.ensure(clock())
+    store.down = False
+    clock.advance(1)
+    assert await offered(fleet[0], clock) is not None
+
+
+@pytest.mark.parametrize(("tag", "whose"), [("", "all requests"), ("Bh", "requests with nonces of this master")])
+async def test_the_log_says_whose_requests_fail(clock, caplog, tag, whose):
+    """In a cluster, there is a window for each master."""
+    store = CountingStore(clock, down=True)
+    window = NonceWindow(store, NoncePolicy(), namespace="dpop", clock=clock, tag=tag)
+    with pytest.raises(StoreError):
+        await window.ensure(clock())
+    assert f" and there are none in memory, so {whose} get 503: " in caplog.text
+
+
+async def test_the_log_says_what_callers_get(breaker_clock, clock, caplog):
+    """N14: as long as there are nonces in memory, and when there are none; and again each minute."""
+    store = CountingStore(clock, down=True)
     worker = window_over(store, clock)
-    before = await offered(worker, clock)
-    clock.advance(5 * PERIOD)
-    later = await offered(worker, clock)
-    clock.advance(-5 * PERIOD)
-    assert await offered(worker, clock) == before
-    assert not await accepts(worker, later, clock)
-    clock.advance(5 * PERIOD)
-    assert await offered(worker, clock) == later
+    for seconds in (0, 1, 60):
+        clock.advance(seconds)
+        with pytest.raises(StoreError):
+            await worker.ensure(clock())
+    store.down = False
+    clock.advance(1)
+    await worker.ensure(clock())
+    store.down = True
+    for _ in range(9):
+        clock.advance(PERIOD)
+        with contextlib.suppress(StoreError):
+            await worker.ensure(clock())
+        await settle()
+    said = [(record.levelname, record.message.split(": ", 1)[1].partition(",")[0]) for record in caplog.records]
+    none = "the store fails and there are none in memory"
+    assert said[:3] == [("ERROR", none), ("ERROR", f"nonces: {none}"), ("WARNING", "the store has recovered")]
+    assert said[3] == ("WARNING", "the store fails")
+    assert ("ERROR", none) in said[4:]
 
 
-@pytest.mark.parametrize("jump", [-10, 10_000])
-async def test_after_a_jump_no_slot_is_left_out(clock, store, jump):
-    worker, start = window_over(store, clock), clock.now
-    before = await offered(worker, clock)
-    clock.advance(jump * PERIOD)
-    assert await offered(worker, clock) != before
-    assert not await accepts(worker, before, clock)
-    for slot in range(-6, 8):
-        clock.now = start + slot * PERIOD
+async def test_during_an_outage_the_store_is_not_asked_with_every_request(clock, store, worker):
+    await worker.ensure(clock())
+    store.down = True
+    clock.advance(PERIOD)
+    for _ in range(50):
+        await offered(worker, clock)
+    assert len(store.calls) == 2 * WHOLE_WINDOW
+    clock.advance(0.25)
+    await offered(worker, clock)
+    assert len(store.calls) == 3 * WHOLE_WINDOW
+
+
+@pytest.mark.parametrize("slot", range(-1, 6), ids=lambda slot: f"slot-{slot}")
+async def test_a_slot_that_could_not_be_agreed_is_asked_for_again(clock, slot):
+    present = int(clock.now // PERIOD)
+    store = PatchyStore(clock, present + slot)
+    worker = window_over(store, clock)
+    with contextlib.suppress(StoreError):
+        await worker.ensure(clock())
+    store.failing.clear()
+    clock.advance(1)
+    await offered(worker, clock)
+    for number in range(5):
+        clock.now = (present + number) * PERIOD
+        store.failing = set(range(present, present + 100))
         assert await offered(worker, clock) is not None
+
+
+@pytest.mark.parametrize("differ", [False, True], ids=["at-the-next-slot", "at-once"])
+async def test_a_store_that_forgot_everything_is_told_the_nonces_again(clock, store, worker, differ):
+    before, newcomer = await offered(worker, clock), window_over(store, clock)
+    store.forget()
+    if differ:
+        assert await offered(newcomer, clock) != before
+    clock.advance(PERIOD)
+    assert await offered(worker, clock) == await offered(newcomer, clock)
+    for each in (worker, *(() if differ else (newcomer,))):
+        assert each.accept(before, clock()).value == before
+
+
+@pytest.mark.parametrize("garbage", ["", "x" * 65, "a\r\nSet-Cookie: b"], ids=["empty", "too-long", "line-feed"])
+async def test_something_else_under_a_key_is_never_handed_out(clock, store, worker, garbage):
+    await store.put_if_absent(f"dpop:nonce:v1:60:{int(clock.now // PERIOD)}", garbage, ttl=1000)
+    with pytest.raises(StoreError, match="namespace"):
+        await worker.ensure(clock())
+    assert worker.to_issue(clock()) is None
+
+
+# Many at once, cancellation, several event loops
+
+
+@pytest.mark.parametrize("gone", [0, 1, 50], ids=["nobody-went", "one-went", "all-went"])
+async def test_fifty_requests_at_once_ask_the_store_once_whoever_of_them_goes_away(clock, gone):
+    store = GatedStore(clock)
+    worker = window_over(store, clock)
+    requests = [asyncio.ensure_future(worker.ensure(clock())) for _ in range(50)]
+    await settle()
+    assert not any(request.done() for request in requests)
+    for request in requests[:gone]:
+        request.cancel()
+    await settle()
+    store.gate.set()
+    await settle()
+    assert [request.cancelled() for request in requests] == [True] * gone + [False] * (50 - gone)
+    assert worker.to_issue(clock()) is not None
+    assert len(store.calls) == WHOLE_WINDOW
+
+
+async def test_a_warm_process_never_waits_for_the_store(clock):
+    store = GatedStore(clock)
+    worker = window_over(store, clock)
+    store.gate.set()
+    await worker.ensure(clock())
+    store.gate.clear()
+    for _ in range(4):
+        clock.advance(PERIOD)
+        async with asyncio.timeout(60):
+            await worker.ensure(clock())
+        assert worker.to_issue(clock()) is not None
+    store.gate.set()
+    await settle()
+
+
+def test_a_loop_that_ends_within_a_refresh_leaves_a_usable_window(clock, worker):
+    asyncio.run(worker.ensure(clock()))
+    for _ in range(5):
+        clock.advance(PERIOD)
+        asyncio.run(worker.ensure(clock()))  # its refresh is cancelled with the loop
+        assert worker.to_issue(clock()) is not None
+        clock.advance(PERIOD)
+        assert asyncio.run(offered(worker, clock)) is not None
+
+
+async def test_a_request_of_the_next_slot_does_not_settle_for_the_window_of_the_last(clock):
+    store = GatedStore(clock)
+    worker = window_over(store, clock, grace=0, lookahead=1)
+    early, late = clock.now, clock.now + PERIOD
+    requests = [asyncio.ensure_future(worker.ensure(now)) for now in (early, late)]
+    await settle()
+    store.gate.set()
+    await asyncio.gather(*requests)
+    assert worker.to_issue(late) is not None
+    assert worker.to_issue(late + 0.9 * PERIOD) is not None
+
+
+def test_a_refresh_that_waits_in_another_loop_is_not_waited_for(clock, worker):
+    asyncio.run(worker.ensure(clock()))
+    clock.advance(PERIOD)
+    with asyncio.Runner() as paused:
+        paused.run(worker.ensure(clock()))
+        clock.advance(100 * PERIOD)
+        with asyncio.Runner() as running:
+            assert running.run(offered(worker, clock)) is not None

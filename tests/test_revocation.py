@@ -102,14 +102,6 @@ async def test_a_worker_that_was_idle_does_not_issue_what_it_would_not_accept(wo
     await resource.accept(resource.headers(nonce=new))
 
 
-async def test_a_worker_that_starts_later_knows(worker, operator):
-    old = await nonce_of(worker())
-    await operator.revoke_nonces()
-    late = worker()
-    assert await late.reason(late.headers(nonce=old)) is Reason.NONCE_UNKNOWN
-    await late.accept(late.headers(nonce=await nonce_of(late)))
-
-
 async def test_a_client_stays_with_its_master_when_nonces_are_revoked(clock, client):
     store = RevocableStore(clock, tags=TAGS)
     resource = Resource(clock, client, store=store, nonces=NoncePolicy())

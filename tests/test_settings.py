@@ -222,8 +222,3 @@ def test_an_unknown_variable_is_warned_of_with_a_suggestion(caplog, unknown, sug
 def test_variables_of_others_are_not_warned_of(caplog):
     _settings(PATH="/bin", dpop_mode="x", XDPOP_MODE="x")
     assert caplog.messages == []
-
-
-def test_settings_can_be_printed_without_harm():
-    settings = _settings(DPOP_STORE="redis://:hunter2@localhost")
-    assert "hunter2" not in repr(settings)
