@@ -151,28 +151,3 @@ async def test_a_request_that_is_cancelled_when_redis_remembers_it_is_used_up(re
         proxy.heal()
         assert (await service.ask(request)).status == 401
         await store.aclose()
-
-
-async def _put(store, key, value):
-    return await store.put_if_absent(key, value, ttl=60.0)
-
-
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_calls_that_are_cancelled_at_random_take_no_reply_from_the_others(redis_server, new_loop, seed):
-    async def all_waves():
-        store, chaos = RedisStore(redis_server.url, timeout=10.0), Chaos(Random(seed), turns=10)
-        for wave in range(WAVES):
-            keys = [f"{wave}-{number}" for number in range(AT_ONCE)]
-            first = await chaos.all_of([partial(_put, store, key, f"first-{key}") for key in keys])
-            assert all(value in {CANCELLED, f"first-{key}"} for key, value in zip(keys, first, strict=True))
-            second = await asyncio.gather(*(_put(store, key, f"second-{key}") for key in keys))
-            for key, one, two in zip(keys, first, second, strict=True):
-                assert two in ({f"first-{key}"} if one is not CANCELLED else {f"first-{key}", f"second-{key}"})
-            if wave % 10 == 9:
-                await store.aclose()
-        await chaos.check_nothing_is_left()
-        await store.aclose()
-        await chaos.check_nothing_is_left()
-
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(all_waves())

@@ -61,7 +61,6 @@ class _Follower:
 
     Attributes:
         uses: of its own proofs, in order.
-        gave_up: how often the second try was challenged too.
     """
 
     def __init__(self, crowd: "Crowd", issuer: Issuer) -> None:
@@ -69,18 +68,10 @@ class _Follower:
         self._client = Client()
         self._token = issuer.access_token(self._client)
         self._nonce: str | None = None
-        self.begin()
-
-    def begin(self) -> None:
         self.uses: list[Use] = []
-        self.gave_up = 0
 
-    @property
-    def challenges(self) -> int:
-        return sum(use.is_challenge for use in self.uses)
-
-    async def ask(self, port: int) -> bool:
-        """One request of the application; whether it had a response other than a challenge."""
+    async def ask(self, port: int) -> None:
+        """One request of the application."""
         for _ in range(2):
             fields = self._client.headers("GET", PUBLIC_URL + _TARGET, self._token, nonce=self._nonce)
             sheet = Sheet(request_bytes("GET", _TARGET, [("Host", "127.0.0.1"), *fields.items()]))
@@ -89,9 +80,7 @@ class _Follower:
             self.uses.append(sheet.uses[0])
             self._crowd.note(sheet)
             if not sheet.uses[0].is_challenge:
-                return True
-        self.gave_up += 1
-        return False
+                break
 
 
 class Crowd:
@@ -126,7 +115,7 @@ class Crowd:
         self.used: list[Sheet] = []
         self.glances: list[Use] = []
         for follower in self.followers:
-            follower.begin()
+            follower.uses = []
 
     async def __aenter__(self) -> Self:
         return self

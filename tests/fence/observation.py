@@ -38,7 +38,6 @@ class Observation:
         known: when it was over: from then on anybody can find the master.
         sheets: every proof, with the uses of its client and of the attacker.
         own: each client's uses of its own proofs.
-        gave_up: how often a client was challenged twice for one request.
         glances: at what is open to everybody.
         machine: how busy it was meanwhile.
     """
@@ -48,7 +47,6 @@ class Observation:
     known: float
     sheets: list[Sheet]
     own: list[list[Use]]
-    gave_up: int
     glances: list[Use]
     machine: Watch
 
@@ -106,27 +104,12 @@ class Observation:
         return sum(use.status == 503 for uses in self.own for use in uses)
 
     @property
-    def unavailable_seconds(self) -> float:
-        """From the first 503 to the last."""
-        at = [use.answered_at for uses in self.own for use in uses if use.status == 503]
-        return max(at, default=0.0) - min(at, default=0.0)
-
-    @property
-    def first(self) -> float:
-        """Seconds until the first request was accepted that was sent when there was a master again."""
-        return min(self._until_accepted)
-
-    @property
     def everyone(self) -> float:
-        """Seconds until every client was accepted that way."""
-        return max(self._until_accepted)
-
-    @property
-    def _until_accepted(self) -> list[float]:
-        firsts = (
+        """Seconds until every client was accepted with a request that it sent when there was a master again."""
+        accepted = (
             [use.answered_at for use in uses if use.status == 200 and use.asked_at > self.known] for uses in self.own
         )
-        return [min(times, default=float("inf")) - self.known for times in firsts]
+        return max(min(times, default=float("inf")) for times in accepted) - self.known
 
     @property
     def stalled(self) -> float:
@@ -146,10 +129,9 @@ class Observation:
         span = f" ({late[0]:+.2f} to {late[-1]:+.2f} s)" if late else ""
         return (
             f"{self.event}: {self.accepted} proofs accepted, {self.copies} copies, accepted twice "
-            f"{len(self.accepted_twice)}{span}; challenges {self.challenges}, gave up {self.gave_up}; "
-            f"503 {self.unavailable} in {self.unavailable_seconds:.2f} s; event {self.known - self.began:.2f} s, "
-            f"then first 200 {self.first:.3f} s, for everyone {self.everyone:.3f} s (stalled {self.stalled:.3f} s); "
-            f"{dict(sorted(self.statuses.items()))}"
+            f"{len(self.accepted_twice)}{span}; challenges {self.challenges}; 503 {self.unavailable}; "
+            f"event {self.known - self.began:.2f} s, then 200 for everyone {self.everyone:.3f} s "
+            f"(stalled {self.stalled:.3f} s); {dict(sorted(self.statuses.items()))}"
         )
 
 
@@ -160,7 +142,6 @@ def _happen(event: Event, stage: Stage) -> None:
 
 async def observe(event: Event, stage: Stage, crowd: Crowd) -> Observation:
     """Let it happen under load. In the end, all that may have been accepted is sent once more to every worker."""
-    await asyncio.to_thread(event.prepare, stage.redis)
     crowd.begin()
     done = asyncio.Event()
     with Watch() as machine:
@@ -178,6 +159,5 @@ async def observe(event: Event, stage: Stage, crowd: Crowd) -> Observation:
             await asyncio.to_thread(wait_until, everyone, "a client is not accepted any more")
             done.set()
         await crowd.send_everything_again()
-    followers = crowd.followers
-    own, gave_up = [follower.uses for follower in followers], sum(follower.gave_up for follower in followers)
-    return Observation(event.name, began, known, crowd.sheets, own, gave_up, crowd.glances, machine)
+    own = [follower.uses for follower in crowd.followers]
+    return Observation(event.name, began, known, crowd.sheets, own, crowd.glances, machine)
