@@ -17,8 +17,6 @@ REDIS_KILLED = "Redis killed"
 REDIS_FROZEN = "Redis frozen"
 REDIS_RESTARTED_EMPTY = "Redis restarted without data"
 REDIS_EMPTIED = "Redis emptied"
-REDIS_FAILED_OVER = "Redis failed over"
-REDIS_HANDED_OVER = "Redis handed over"
 NETWORK_SILENT = "network to Redis silent"
 CONNECTIONS_RESET = "connections to Redis reset"
 REPLY_LOST = "reply of Redis lost"
@@ -94,26 +92,15 @@ class Faults:
     def _of_redis(self) -> dict[str, Fault]:
         it = self._fleet
         rows: dict[str, tuple[Step, ...]] = {
-            REDIS_KILLED: (self._stop_redis, (0, 1.5), it.start_redis),
-            REDIS_FROZEN: (self._freeze_redis, (0.1, 2), self._thaw_redis),
-            REDIS_RESTARTED_EMPTY: (self._stop_redis, it.forget, (0, 1), it.start_redis),
+            REDIS_KILLED: (it.redis.stop, (0, 1.5), it.start_redis),
+            REDIS_FROZEN: (it.redis.freeze, (0.1, 2), it.redis.thaw),
+            REDIS_RESTARTED_EMPTY: (it.redis.stop, it.forget, (0, 1), it.start_redis),
             REDIS_EMPTIED: (lambda: it.redis.ask("FLUSHALL"),),
-            # The replica is promoted while the old master still takes writes over the connections that it has.
-            REDIS_HANDED_OVER: (it.promote, (0, 1), it.demote),
             NETWORK_SILENT: (self._silence, (0.1, 2), self._heal),
             CONNECTIONS_RESET: (self._reset,),
             REPLY_LOST: (it.lose_reply,),
         }
-        return {REDIS_FAILED_OVER: self._fail_over, **{name: partial(self._break, name, *rows[name]) for name in rows}}
-
-    def _stop_redis(self) -> None:
-        self._fleet.redis.stop()
-
-    def _freeze_redis(self) -> None:
-        self._fleet.redis.freeze()
-
-    def _thaw_redis(self) -> None:
-        self._fleet.redis.thaw()
+        return {name: partial(self._break, name, *rows[name]) for name in rows}
 
     async def _silence(self) -> None:
         self._fleet.network.silent = True
@@ -123,13 +110,6 @@ class Faults:
 
     async def _reset(self) -> None:
         self._fleet.network.reset_connections()
-
-    async def _fail_over(self) -> None:
-        """The master dies, and its replica lacks what it was told last."""
-        it = self._fleet
-        steps = (it.leave_replica_behind, (0, 1), self._stop_redis, (0, 1), it.promote)
-        await self._break(REDIS_FAILED_OVER, *steps)
-        await self._take(it.demote)
 
     def _of_servers(self) -> dict[str, Fault]:
         faults: dict[str, Fault] = {

@@ -1,4 +1,4 @@
-"""Everything that runs: Redis and its replica, the network to whichever is the master, an issuer, servers."""
+"""Everything that runs: Redis, the network to it, an issuer, servers. Failovers are what `tests.fence` has."""
 
 import asyncio
 import contextlib
@@ -17,10 +17,9 @@ from redis import Redis, RedisError
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
 from tests.soak.options import Options
-from tests.support.failover import cut, reconnect
 from tests.support.fault_proxy import FaultProxy
 from tests.support.load import wait_for_workers
-from tests.support.nodes import HOST, Node
+from tests.support.nodes import Node
 from tests.support.processes import PATIENCE, ResourceServer, wait_until
 from tests.support.serving import IssuerServer
 
@@ -29,9 +28,6 @@ STEADY = "a"
 
 # Every write is in the file before it is answered. Rewritten when it is small, so that a soak sees that too.
 _PERSISTENCE = [("appendonly", "yes"), ("appendfsync", "always"), ("auto-aof-rewrite-min-size", "1mb")]
-
-# A replica that returns has everything soon, and without the pauses that are meant for real networks.
-_REPLICATION = [("repl-diskless-sync", "no"), ("repl-ping-replica-period", "1")]
 
 # Killing Redis does not take away what is in a file in memory, and other programs' disk traffic does not slow it down.
 _IN_MEMORY = Path("/dev/shm")
@@ -104,16 +100,12 @@ class SoakIssuer(IssuerServer):
 
 
 class Fleet:
-    """All of it, running.
-
-    Attributes:
-        redis: the master; `network` leads to it.
-        replica: of it.
-    """
+    """All of it, running; `network` leads to `redis`."""
 
     def __init__(self, options: Options) -> None:
         self._folder = tempfile.TemporaryDirectory(dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None, prefix="soak-")
-        self.redis, self.replica = (self._node(options, name) for name in ("one", "other"))
+        self.redis = Node(options.redis, *_PERSISTENCE, ("dir", self._folder.name))
+        self.redis.folder = Path(self._folder.name)
         self.network = FaultProxy(self.redis.port)
         self.issuer = SoakIssuer()
         self.redis_id = 0
@@ -125,10 +117,8 @@ class Fleet:
         async with contextlib.AsyncExitStack() as stack:
             # Whatever happens while something starts, it is stopped.
             stack.callback(self._folder.cleanup)
-            for node in (self.redis, self.replica):
-                stack.push_async_callback(to_the_end, node.__exit__)
+            stack.push_async_callback(to_the_end, self.redis.__exit__)
             await to_the_end(self.start_redis)
-            await to_the_end(self.start_replica)
             await stack.enter_async_context(self.network)
             await to_the_end(self.issuer.start)
             stack.push_async_callback(to_the_end, self.issuer.stop)
@@ -159,16 +149,10 @@ class Fleet:
     def restartable(self) -> list[SoakServer]:
         return [server for name, server in self.servers.items() if name != STEADY]
 
-    def _node(self, options: Options, name: str) -> Node:
-        folder = Path(self._folder.name) / name
-        folder.mkdir()
-        node = Node(options.redis, *_PERSISTENCE, *_REPLICATION, ("dir", str(folder)))
-        node.folder = folder
-        return node
-
     def start_redis(self) -> None:
         """Return when it answers: it loads its file first."""
-        _start(self.redis)
+        self.redis.start()
+        wait_until(lambda: self.redis.ask("PING"), "Redis does not load its file")
         self.redis_id = self.redis.process_id
 
     async def lose_reply(self) -> None:
@@ -178,33 +162,9 @@ class Fleet:
             await asyncio.sleep(0.01)
         self.network.heal()
 
-    def start_replica(self) -> None:
-        """Return when it has everything."""
-        if not self.replica.is_running:
-            _start(self.replica)
-        self.replica.ask("REPLICAOF", HOST, self.redis.port)
-        wait_until(lambda: self.replica.follows(self.redis), "the replica does not follow")
-
     def forget(self) -> None:
-        """Of what the master has stored, while it is down, nothing is left."""
+        """Of what Redis has stored, while it is down, nothing is left."""
         shutil.rmtree(self.redis.folder / "appendonlydir")
-
-    def leave_replica_behind(self) -> None:
-        """From now on it learns nothing of what the master is told."""
-        wait_until(lambda: self.replica.follows(self.redis), "the replica does not follow")
-        cut(self.redis, [self.replica])
-
-    def promote(self) -> None:
-        """The replica with what it has; new connections lead to it. The old master does not know, if it is up."""
-        self.replica.ask("REPLICAOF", "NO", "ONE")
-        self.redis, self.replica = self.replica, self.redis
-        self.network.lead_to(self.redis.port)
-        self.redis_id = self.redis.process_id
-
-    def demote(self) -> None:
-        """The old master becomes a replica, of which nothing is left but what the new one has."""
-        reconnect([node for node in (self.redis, self.replica) if node.is_running])
-        self.start_replica()
 
     def what_redis_keeps(self) -> dict[str, int]:
         """How many keys, how many bytes, and for how long at most a proof is remembered from now on.
@@ -260,11 +220,6 @@ class Fleet:
     def _wait_for_all(self, server: SoakServer) -> None:
         """The first worker serves before the last one has started."""
         wait_until(lambda: len(server.worker_ids) >= self._options.workers, f"server {server.name} lacks a worker")
-
-
-def _start(node: Node) -> None:
-    node.start()
-    wait_until(lambda: node.ask("PING"), "Redis does not load its file")
 
 
 def _exists(process: int) -> bool:

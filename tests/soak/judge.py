@@ -49,8 +49,7 @@ MACHINE_STALLED = "machine stalled"
 _NEXT_LOOK = 0.25
 
 # From then on there is another incarnation of Redis. Where nothing but the data was lost, old nonces may go on.
-_FAILOVER = frozenset({faults.REDIS_FAILED_OVER, faults.REDIS_HANDED_OVER})
-_SUPERSEDES = _FAILOVER | {faults.REDIS_KILLED, faults.REDIS_RESTARTED_EMPTY}
+_SUPERSEDES = frozenset({faults.REDIS_KILLED, faults.REDIS_RESTARTED_EMPTY})
 NEW_ERA = _SUPERSEDES | {faults.REDIS_EMPTIED}
 
 STORE = _SUPERSEDES | {faults.REDIS_FROZEN, faults.NETWORK_SILENT}

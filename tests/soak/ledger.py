@@ -116,7 +116,7 @@ class Ledger:
                 stalled = timeline.during(MACHINE_STALLED, since, at[-1])
                 self.after_a_loss = max(self.after_a_loss, len(at))
                 seconds = ", ".join(f"{each - since:.2f}" for each in at)
-                got, most = f"challenges {seconds} s after a loss of data or failover", _MOST_CHALLENGES + stalled
+                got, most = f"challenges {seconds} s after a loss of data", _MOST_CHALLENGES + stalled
                 self.check(caller, got, f"at most {most}", wrong=len(at) > most)
 
     def check_redis(self) -> None:
