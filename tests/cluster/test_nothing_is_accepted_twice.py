@@ -1,7 +1,7 @@
 """Whatever happens to Redis under load, a proof passes once, clients are hardly bothered, and requests go on.
 
 Six clients follow nonces at two servers of two workers, while everything that passed is sent again to all of them.
-`python -m tests.fence --runs 10` repeats it as often as one likes, and prints a table.
+`python -m tests.fence --runs 10` repeats it as often as one likes.
 """
 
 import asyncio
