@@ -27,24 +27,18 @@ CANCELLED = object()
 
 
 class Chaos:
-    """Cancels by dice, and listens to what the event loop complains about.
+    """Cancels by dice, and listens to what the event loop complains about."""
 
-    Args:
-        dice: what it cancels by.
-        share: of what is cancelled.
-        turns: of the event loop, after which at the latest.
-    """
-
-    def __init__(self, dice, *, share=0.5, turns=40):
-        self._dice, self._share, self._turns = dice, share, turns
+    def __init__(self, dice):
+        self._dice = dice
         self.complaints = []
 
     async def all_of(self, actions):
-        """Run them at once: what each gave, or `CANCELLED`."""
+        """Run them at once, and cancel half of them within forty turns of the loop: what each gave, or `CANCELLED`."""
         asyncio.get_running_loop().set_exception_handler(lambda _, context: self.complaints.append(context))
         tasks = [asyncio.create_task(action()) for action in actions]
-        chosen = [task for task in tasks if self._dice.random() < self._share]
-        cancellers = [asyncio.create_task(_cancel(task, self._dice.randrange(self._turns))) for task in chosen]
+        chosen = [task for task in tasks if self._dice.random() < 0.5]
+        cancellers = [asyncio.create_task(_cancel(task, self._dice.randrange(40))) for task in chosen]
         async with asyncio.timeout(HANGS_AFTER):
             in_time = await asyncio.gather(*cancellers)
             await asyncio.gather(*tasks, return_exceptions=True)

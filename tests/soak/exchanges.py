@@ -110,7 +110,6 @@ class Exchange:
         nonce: the proof's; `None` when it has none.
         asks_nonce: whether the decision gets so far.
         asks_keys: whether it gets to the issuer's keys.
-        key_published_at: when the key that signed the token was.
     """
 
     kind: str
@@ -120,7 +119,6 @@ class Exchange:
     nonce: KnownNonce | None = None
     asks_nonce: bool = True
     asks_keys: bool = True
-    key_published_at: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
 
     def may_be_challenged(self, attempt: Attempt) -> bool:

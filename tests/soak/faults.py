@@ -22,13 +22,8 @@ CONNECTIONS_RESET = "connections to Redis reset"
 REPLY_LOST = "reply of Redis lost"
 SERVER_RESTARTED = "server restarted"
 SERVER_KILLED = "server killed"
-WORKERS_REPLACED = "workers replaced"
 WORKER_KILLED = "worker killed"
 ISSUER_AWAY = "issuer away"
-KEY_ROTATED = "key rotated"
-
-# A new key makes every token new; with the usual pause there would be few others.
-_ISSUER_PAUSES = 3
 
 Fault = Callable[[], Awaitable[None]]
 
@@ -58,18 +53,15 @@ class Track:
 
 
 class Faults:
-    """All tracks. `new_key` is called when the issuer signs with another key: with when it was published."""
+    """All tracks."""
 
-    def __init__(
-        self, fleet: Fleet, timeline: Timeline, options: Options, dice: Random, new_key: Callable[[float], None]
-    ) -> None:
+    def __init__(self, fleet: Fleet, timeline: Timeline, options: Options, dice: Random) -> None:
         self._fleet = fleet
         self._timeline = timeline
         self._options = options
         self._dice = dice
-        self._new_key = new_key
-        tracks = ((self._of_redis(), 1), (self._of_servers(), 1), (self._of_the_issuer(), _ISSUER_PAUSES))
-        self._tracks = [Track(faults, pauses * options.fault_pause, Random(dice.random())) for faults, pauses in tracks]
+        tracks = (self._of_redis(), self._of_servers(), self._of_the_issuer())
+        self._tracks = [Track(faults, options.fault_pause, Random(dice.random())) for faults in tracks]
 
     async def run(self, *, until: float) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -117,8 +109,7 @@ class Faults:
             SERVER_KILLED: partial(self._stop_and_start, SERVER_KILLED, signal.SIGKILL),
         }
         if self._options.workers > 1:
-            faults[WORKERS_REPLACED] = partial(self._touch, WORKERS_REPLACED, self._fleet.replace_workers)
-            faults[WORKER_KILLED] = partial(self._touch, WORKER_KILLED, self._fleet.kill_worker)
+            faults[WORKER_KILLED] = self._kill_worker
         return faults
 
     async def _stop_and_start(self, fault: str, how: signal.Signals) -> None:
@@ -126,20 +117,11 @@ class Faults:
         with self._timeline.window(fault, frozenset({server.name})):
             await self._take(partial(server.stop, how), (0, 0.5), server.start)
 
-    async def _touch(self, fault: str, what: Callable[..., None]) -> None:
+    async def _kill_worker(self) -> None:
         server = self._dice.choice(self._fleet.restartable)
-        with self._timeline.window(fault, frozenset({server.name})):
-            await self._take(partial(what, server))
+        with self._timeline.window(WORKER_KILLED, frozenset({server.name})):
+            await self._take(partial(self._fleet.kill_worker, server))
 
     def _of_the_issuer(self) -> dict[str, Fault]:
         issuer = self._fleet.issuer
-        away = partial(self._break, ISSUER_AWAY, issuer.stop, (0.5, 4), issuer.start)
-        return {ISSUER_AWAY: away, KEY_ROTATED: self._rotate_key}
-
-    async def _rotate_key(self) -> None:
-        """Published at once, used after a while: sooner or later than a server may look for it again."""
-        with self._timeline.window(KEY_ROTATED, self._fleet.everywhere) as window:
-            kid = self._fleet.issuer.publish_key()
-            await self._take((0, 2 * self._options.fault_pause))
-            self._fleet.issuer.issuer.kid = kid
-            self._new_key(window.began)
+        return {ISSUER_AWAY: partial(self._break, ISSUER_AWAY, issuer.stop, (0.5, 4), issuer.start)}

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import signal
 import tempfile
@@ -14,7 +13,6 @@ from typing import Any, TypeVar
 
 from redis import Redis, RedisError
 
-from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
 from tests.soak.options import Options
 from tests.support.fault_proxy import FaultProxy
@@ -35,10 +33,6 @@ _IN_MEMORY = Path("/dev/shm")
 # What no server may ever write, whatever is broken.
 _COMPLAINTS = re.compile(r"Traceback|was never (?:retrieved|awaited)|Task was destroyed|[Uu]nclosed")
 _WORKER = re.compile(r"Started server process \[(\d+)\]")
-_PARENT = re.compile(r"Started parent process \[(\d+)\]")
-
-# Published keys that stay: tokens of older ones are not in use any more.
-_KEPT_KEYS = 3
 
 _Result = TypeVar("_Result")
 
@@ -77,26 +71,11 @@ class SoakServer(ResourceServer):
         """Those of them that run."""
         return list(filter(_exists, self.started))
 
-    @property
-    def manager_id(self) -> int:
-        return int(_PARENT.findall(self.log)[0])
-
 
 def _complaints(log: str) -> list[str]:
     lines = log.splitlines()
     found = [number for number, line in enumerate(lines) if _COMPLAINTS.search(line)]
     return ["\n".join(lines[max(0, number - 1) : number + 40]) for number in found[:3]]
-
-
-class SoakIssuer(IssuerServer):
-    """Its keys are rotated in two steps."""
-
-    def publish_key(self) -> str:
-        """A new key among those published; nothing is signed with it yet. In one go: the server may be reading."""
-        kid = secrets.token_hex(4)
-        kept = dict(list(self.issuer.keys.items())[-_KEPT_KEYS:])
-        self.issuer.keys = {**kept, kid: PrivateKey.generate()}
-        return kid
 
 
 class Fleet:
@@ -107,7 +86,7 @@ class Fleet:
         self.redis = Node(options.redis, *_PERSISTENCE, ("dir", self._folder.name))
         self.redis.folder = Path(self._folder.name)
         self.network = FaultProxy(self.redis.port)
-        self.issuer = SoakIssuer()
+        self.issuer = IssuerServer()
         self.redis_id = 0
         self._options = options
         self.servers: dict[str, SoakServer] = {}
@@ -197,29 +176,11 @@ class Fleet:
 
     def kill_worker(self, server: SoakServer) -> None:
         """The oldest; the manager starts another."""
-        self._wait_for_all(server)
+        # The first worker serves before the last one has started.
+        wait_until(lambda: len(server.worker_ids) >= self._options.workers, f"server {server.name} lacks a worker")
         started = len(server.started)
         os.kill(server.worker_ids[0], signal.SIGKILL)
         wait_until(lambda: len(server.started) > started, f"server {server.name} has no new worker")
-
-    def replace_workers(self, server: SoakServer) -> None:
-        """uvicorn on SIGHUP: each worker ends when another stands in for it."""
-        self._wait_for_all(server)
-        replaced, given_up = server.worker_ids, -1
-
-        def all_are_replaced() -> bool:
-            nonlocal given_up
-            # On a busy machine a new worker may not be ready within 5 s: then uvicorn leaves it at that.
-            if given_up < (found := server.log.count("aborting the restart")):
-                given_up = found
-                os.kill(server.manager_id, signal.SIGHUP)
-            return not any(map(_exists, replaced))
-
-        wait_until(all_are_replaced, f"server {server.name} keeps its workers", patience=3 * PATIENCE)
-
-    def _wait_for_all(self, server: SoakServer) -> None:
-        """The first worker serves before the last one has started."""
-        wait_until(lambda: len(server.worker_ids) >= self._options.workers, f"server {server.name} lacks a worker")
 
 
 def _exists(process: int) -> bool:

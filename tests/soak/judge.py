@@ -32,9 +32,6 @@ _UNNOTICED = 10.0
 # An issuer that was away is asked again once in a second.
 _ISSUER_RECOVERY = 1.5
 
-# An unknown key is looked for every ten seconds at most.
-KEY_COOLDOWN = 10.5
-
 # So long after its start a worker may not have been asked anything yet, and then has neither nonces nor keys.
 _COLD = 10.0
 
@@ -53,7 +50,7 @@ _SUPERSEDES = frozenset({faults.REDIS_KILLED, faults.REDIS_RESTARTED_EMPTY})
 NEW_ERA = _SUPERSEDES | {faults.REDIS_EMPTIED}
 
 STORE = _SUPERSEDES | {faults.REDIS_FROZEN, faults.NETWORK_SILENT}
-_SERVER = frozenset({faults.SERVER_RESTARTED, faults.SERVER_KILLED, faults.WORKERS_REPLACED, faults.WORKER_KILLED})
+_SERVER = frozenset({faults.SERVER_RESTARTED, faults.SERVER_KILLED, faults.WORKER_KILLED})
 _ISSUER = frozenset({faults.ISSUER_AWAY})
 _STALLED = frozenset({MACHINE_STALLED})
 
@@ -132,8 +129,6 @@ class Judge:
         expected = [exchange.wanted]
         if exchange.may_be_spent(attempt) or self._may_be_recorded_in_vain(exchange, attempt):
             expected.append(REPLAYED)
-        if exchange.asks_keys and attempt.asked_at < exchange.key_published_at + KEY_COOLDOWN:
-            expected.append(KEY_UNKNOWN)
         if self._may_be_challenged(exchange, attempt):
             expected.append(CHALLENGED)
         if self._must_not_be_accepted(exchange, attempt):
@@ -174,7 +169,7 @@ class Judge:
                     yield window
 
     def _may_be_503(self, exchange: Exchange, attempt: Attempt) -> bool:
-        """Only what is accepted needs the store, only a new key the issuer; a cold server needs both for everything.
+        """Only what is accepted needs the store, only an unknown key the issuer; a cold server needs both for all.
 
         A nonce that a server does not know needs the store too: another server may know it, from an era that has just
         begun. So does any challenge, while the server has no nonce of that era.
@@ -186,27 +181,18 @@ class Judge:
             and exchange.nonce is not None
             and (exchange.wanted == ACCEPTED or self._may_be_challenged(exchange, attempt))
         )
-        needs_issuer = exchange.asks_keys and self._may_be_a_new_key(exchange, attempt)
         return (
             any(
                 needs_store or self._was_cold(server, window) or self._was_new_to(server, window)
                 for window in self._windows(STORE, attempt, after=self._allows(RECOVERY))
             )
             or any(
-                needs_issuer or (exchange.asks_keys and self._was_cold(server, window))
+                exchange.wanted == KEY_UNKNOWN or (exchange.asks_keys and self._was_cold(server, window))
                 for window in self._windows(_ISSUER, attempt, after=self._allows(_ISSUER_RECOVERY))
             )
             or any(self._windows(_STALLED, attempt, after=_NEXT_LOOK))
             or any(self._windows(_SERVER, attempt, after=self._allows(RECOVERY)))
         )
-
-    def _may_be_a_new_key(self, exchange: Exchange, attempt: Attempt) -> bool:
-        """To the server: a key for which it had to wait, and then the issuer was away."""
-        known_from = exchange.key_published_at + KEY_COOLDOWN
-        for window in self._timeline.since(exchange.key_published_at):
-            if window.fault in _ISSUER and window.began < known_from:
-                known_from = max(known_from, window.ended + self._allows(_ISSUER_RECOVERY))
-        return exchange.wanted == KEY_UNKNOWN or attempt.asked_at < known_from
 
     def _was_cold(self, server: str, during: Window) -> bool:
         return any(self._timeline.find(_SERVER, server, during.began, during.ended, after=_COLD))

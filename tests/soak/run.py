@@ -42,7 +42,7 @@ class Soak:
         self._memory = MemoryWatch()
         self._machine = Watch()
         self._traffic = Traffic(options, fleet, self.timeline, self.ledger, self._dice, self._machine.allows)
-        self._faults = Faults(fleet, self.timeline, options, Random(options.seed), self._traffic.renew_tokens)
+        self._faults = Faults(fleet, self.timeline, options, Random(options.seed))
 
     async def run(self) -> None:
         try:

@@ -1,7 +1,5 @@
 """The judge of a soak objects to what the model does not allow; what it must let pass, each soak shows."""
 
-import math
-
 import pytest
 
 from dpop_asgi import Reason
@@ -23,7 +21,7 @@ from tests.soak.exchanges import (
     bad_proof,
     bad_token,
 )
-from tests.soak.judge import KEY_COOLDOWN, MACHINE_STALLED, RECOVERY, Judge
+from tests.soak.judge import MACHINE_STALLED, RECOVERY, Judge
 from tests.soak.ledger import Ledger
 from tests.soak.options import Options
 from tests.soak.timeline import Timeline, Window
@@ -32,7 +30,6 @@ NOW = 1_700_000_000.0
 LIVE = KnownNonce("nonce", NOW + 60, NOW + 60, NOW - 60, NOW - 60)
 DEAD = KnownNonce("nonce", NOW - 60, NOW - 60)
 NEW = KnownNonce("nonce", NOW + 60, NOW + 60, NOW - 2.5, NOW - 2.5)
-ENDLESS = KnownNonce("nonce", math.inf, math.inf)
 
 # What the judge calls it.
 TWICE, MISSING, UNEXPLAINED = "accepted twice", "lost", "unexplained"
@@ -40,8 +37,6 @@ TWICE, MISSING, UNEXPLAINED = "accepted twice", "lost", "unexplained"
 # Of requests that are not to be accepted.
 OF_ANOTHER = {"wanted": bad_token(Reason.BINDING_MISMATCH)}
 HUGE = {"wanted": bad_proof(Reason.PROOF_TOO_LARGE), "asks_nonce": False}
-# Known as soon as the issuer may be asked again.
-PUBLISHED_NOW = {"key_published_at": NOW, "nonce": ENDLESS}
 
 
 def answered(outcome, after=0.0, *, flaw=None):
@@ -88,7 +83,7 @@ BESIDE_A_WINDOW = [
     case("503 on a machine that is busy no more", UNAVAILABLE, UNEXPLAINED, broken(MACHINE_STALLED, -9, -1)),
     *(
         case(f"503 after {fault}", UNAVAILABLE, UNEXPLAINED, broken(fault, -0.1, 0.1))
-        for fault in (faults.CONNECTIONS_RESET, faults.REPLY_LOST, faults.ISSUER_AWAY, faults.KEY_ROTATED)
+        for fault in (faults.CONNECTIONS_RESET, faults.REPLY_LOST, faults.ISSUER_AWAY)
     ),
     # It failed beside other tests: 503, 1.171 s after Redis was back.
     case("503 for too long", UNAVAILABLE, UNEXPLAINED, broken(faults.REDIS_RESTARTED_EMPTY, -5, -1.171)),
@@ -99,17 +94,6 @@ BESIDE_A_WINDOW = [
     *(
         case(f"{fault}, and rejected on a warm server", UNAVAILABLE, UNEXPLAINED, broken(fault, -1, 1), **OF_ANOTHER)
         for fault in (faults.REDIS_FROZEN, faults.ISSUER_AWAY)
-    ),
-    case("a new key unknown", [answered(KEY_UNKNOWN, KEY_COOLDOWN + 1)], UNEXPLAINED, **PUBLISHED_NOW),
-    *(
-        case(
-            f"503 for a new key, the issuer away {began} to {ended}",
-            [answered(UNAVAILABLE, KEY_COOLDOWN + after)],
-            UNEXPLAINED,
-            broken(faults.ISSUER_AWAY, began, ended),
-            **PUBLISHED_NOW,
-        )
-        for after, began, ended in ((1, 5, 6), (5, 14, 20))
     ),
 ]
 LOSSES = [faults.REDIS_KILLED, faults.REDIS_RESTARTED_EMPTY]

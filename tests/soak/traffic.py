@@ -39,16 +39,12 @@ NOTICED = 0.3
 class Caller:
     """A client with its token and the newest nonce that it was told, by whichever server."""
 
-    def __init__(self, name: str, issuer: Issuer, *, published_at: float = 0.0) -> None:
+    def __init__(self, name: str, issuer: Issuer) -> None:
         self.name = name
         self.client = Client()
         self.nonce: KnownNonce | None = None
-        self.renew(issuer, published_at=published_at)
-
-    def renew(self, issuer: Issuer, *, published_at: float) -> None:
-        """Another token, signed with the issuer's present key."""
-        self.token = issuer.access_token(self.client)
-        self.key_published_at = published_at
+        # A soak may last for days.
+        self.token = issuer.access_token(self.client, claims={"exp": int(time.time()) + 30 * 86_400})
 
     def learn(self, nonce: KnownNonce) -> None:
         if self.nonce is None or nonce.told_at > self.nonce.told_at:
@@ -75,29 +71,17 @@ class Traffic:
         self.attacker = Caller("attacker", self.issuer)
         self.old_nonces: deque[KnownNonce] = deque(maxlen=20)
         self.ending = asyncio.Event()
-        self._published_at = 0.0
         self._ledger = ledger
         self._judge = Judge(timeline, allows)
         self._connections = {name: Connections(server.port) for name, server in fleet.servers.items()}
 
-    def renew_tokens(self, published_at: float) -> None:
-        """The issuer signs with another key, which it published then."""
-        self._published_at = published_at
-        for caller in [*self.callers, self.attacker]:
-            caller.renew(self.issuer, published_at=published_at)
-
     def newcomer(self) -> Caller:
-        return Caller("newcomer", self.issuer, published_at=self._published_at)
+        return Caller("newcomer", self.issuer)
 
     def request(self, caller: Caller, kind: str, fields: list[Field], **facts: Any) -> Exchange:
         """A request with these credentials."""
         request = request_bytes("GET", TARGET, [("Host", "127.0.0.1"), *fields])
-        return Exchange(
-            kind,
-            request,
-            thumbprint=caller.client.thumbprint,
-            **{"nonce": caller.nonce, "key_published_at": caller.key_published_at, **facts},
-        )
+        return Exchange(kind, request, thumbprint=caller.client.thumbprint, nonce=caller.nonce, **facts)
 
     def good(self, kind: str, caller: Caller | None = None) -> tuple[Caller, Exchange]:
         """A request with which nothing is wrong, but that its caller may have no nonce yet."""
