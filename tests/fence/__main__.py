@@ -16,11 +16,8 @@ from tests.programs import REDIS
 from tests.support.serving import IssuerServer
 from tests.support.topologies import ClusterTopology, SentinelTopology
 
-_TOPOLOGIES: dict[str, type[SentinelTopology | ClusterTopology]] = {
-    "sentinel": SentinelTopology,
-    "sentinel_on_two_sides": SentinelTopology,
-    "cluster": ClusterTopology,
-}
+_OF_SENTINELS = ("sentinel", "sentinel_on_two_sides")
+_TOPOLOGIES: dict[str, Any] = {**dict.fromkeys(_OF_SENTINELS, SentinelTopology), "cluster": ClusterTopology}
 
 
 def _arguments() -> argparse.Namespace:
@@ -42,7 +39,7 @@ def _arguments() -> argparse.Namespace:
 @contextlib.contextmanager
 def _stage(kind: str, binary: str, issuer: Any) -> Iterator[Stage]:
     with contextlib.ExitStack() as running:
-        redis: Any = running.enter_context(_TOPOLOGIES[kind](binary)) if kind in _TOPOLOGIES else binary
+        redis = running.enter_context(_TOPOLOGIES[kind](binary)) if kind in _TOPOLOGIES else binary
         yield running.enter_context(getattr(stages, kind)(redis, issuer))
 
 

@@ -75,8 +75,8 @@ class Soak:
     async def _watched(self) -> AsyncIterator[None]:
         pulse = Pulse(self._fleet, self.timeline)
         async with asyncio.TaskGroup() as tasks:
-            beats = (pulse.of_this_process(), pulse.of_redis(), pulse.of_the_scheduler())
-            watches = [tasks.create_task(watch) for watch in (*beats, self._watch_memory())]
+            watching = (pulse.of_redis(), pulse.of_the_scheduler(), self._watch_memory())
+            watches = [tasks.create_task(watch) for watch in watching]
             yield
             for watch in watches:
                 watch.cancel()
