@@ -48,11 +48,6 @@ def test_everything_has_happened(ledger):
     assert ledger.sent.total() == ledger.requests > ledger.options.rate * ledger.options.seconds / 2
 
 
-def test_every_proof_in_redis_has_an_end(ledger):
-    assert ledger.redis["keys"] > 0
-    assert ledger.redis["without_end"] == 0
-
-
 def test_every_process_was_watched_and_none_is_left(ledger):
     assert [process.name for process in ledger.processes] == PROCESSES
     assert [process.steady for process in ledger.processes] == [False, True, True, False, False]

@@ -11,14 +11,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from redis import Redis, RedisError
-
 from dpop_asgi.testing import Issuer
 from tests.soak.options import Options
 from tests.support.fault_proxy import FaultProxy
 from tests.support.load import wait_for_workers
 from tests.support.nodes import Node
-from tests.support.processes import PATIENCE, ResourceServer, wait_until
+from tests.support.processes import ResourceServer, wait_until
 from tests.support.serving import IssuerServer
 
 PUBLIC_URL = "https://api.example.com"
@@ -144,26 +142,6 @@ class Fleet:
     def forget(self) -> None:
         """Of what Redis has stored, while it is down, nothing is left."""
         shutil.rmtree(self.redis.folder / "appendonlydir")
-
-    def what_redis_keeps(self) -> dict[str, int]:
-        """How many keys, how many bytes, and for how long at most a proof is remembered from now on.
-
-        Nothing, when a soak was interrupted while Redis was away.
-        """
-        with contextlib.suppress(RedisError), self.redis.client(socket_timeout=PATIENCE) as connection:
-            return self._kept(connection)
-        return {}
-
-    @staticmethod
-    def _kept(connection: Redis) -> dict[str, int]:
-        lives = {key: connection.pttl(key) for key in connection.scan_iter(count=1000)}
-        memory = connection.info("memory")["used_memory"]
-        return {
-            "keys": len(lives),
-            "bytes": memory,
-            "without_end": list(lives.values()).count(-1),
-            "longest_proof_ms": max((life for key, life in lives.items() if ":jti:" in key), default=0),
-        }
 
     def process_ids(self) -> dict[str, int]:
         """The workers and Redis, by name; while it is being restarted, a server has none."""

@@ -22,8 +22,6 @@ from tests.soak.exchanges import (
     bad_token,
 )
 from tests.soak.judge import MACHINE_STALLED, RECOVERY, Judge
-from tests.soak.ledger import Ledger
-from tests.soak.options import Options
 from tests.soak.timeline import Timeline, Window
 
 NOW = 1_700_000_000.0
@@ -149,17 +147,3 @@ def test_the_end_of_a_nonce_follows_from_when_it_was_handed_out(handed_out_at, d
     """In the last fifth of a slot the next one is."""
     known = NonceCalendar(5.0).known("nonce", handed_out_at, handed_out_at)
     assert (known.live_until, known.dead_from) == (dies_at, dies_at)
-
-
-@pytest.mark.parametrize(("challenges", "stalls", "wrong"), [(3, 0, 0), (4, 0, 1), (4, 1, 0), (5, 1, 1)])
-def test_the_challenges_of_a_client_are_counted_from_loss_to_loss(challenges, stalls, wrong):
-    """What stands still meanwhile notices late."""
-    windows = [
-        *[broken(faults.REDIS_EMPTIED, at, at + 0.1) for at in (0, 5)],
-        *[broken(MACHINE_STALLED, 5, 6)] * stalls,
-    ]
-    ledger = Ledger(Options(seconds=1, redis="", clients=1))
-    times = [NOW + 0.5, NOW + 1, *(NOW + 5 + each / 10 for each in range(challenges))]
-    ledger.superseded["client 0"] = {str(at): at for at in times}
-    ledger.check_challenges(Timeline(windows))
-    assert (ledger.wrong["unexplained"], ledger.after_a_loss) == (wrong, challenges)

@@ -125,7 +125,7 @@ class Traffic:
         finally:
             attempt = Attempt(server, asked_at, time.time(), outcome, flaw)
             exchange.attempts.append(attempt)
-            self._ledger.count(caller.name, exchange, attempt)
+            self._ledger.count(exchange, attempt)
         return attempt
 
     def _learn(self, caller: Caller, value: str | None, asked_at: float) -> None:
