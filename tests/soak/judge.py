@@ -10,7 +10,6 @@ from tests.soak.exchanges import (
     ACCEPTED,
     CHALLENGED,
     INTERRUPTED,
-    KEY_UNKNOWN,
     LOST,
     NOT_CONNECTED,
     REPLAYED,
@@ -126,7 +125,7 @@ class Judge:
     def _expected(self, exchange: Exchange, attempt: Attempt) -> list[Outcome]:
         if exchange.must_be_challenged(attempt):
             return [CHALLENGED]
-        expected = [exchange.wanted]
+        expected = [ACCEPTED]
         if exchange.may_be_spent(attempt) or self._may_be_recorded_in_vain(exchange, attempt):
             expected.append(REPLAYED)
         if self._may_be_challenged(exchange, attempt):
@@ -137,8 +136,7 @@ class Judge:
 
     def _may_be_challenged(self, exchange: Exchange, attempt: Attempt) -> bool:
         """Until all workers have noticed a new era, they hand out nonces of the old one too."""
-        superseded = exchange.asks_nonce and any(self._eras_since(exchange.nonce, attempt))
-        return superseded or exchange.may_be_challenged(attempt)
+        return any(self._eras_since(exchange.nonce, attempt)) or exchange.may_be_challenged(attempt)
 
     def _may_be_recorded_in_vain(self, exchange: Exchange, attempt: Attempt) -> bool:
         """Whether a copy was recorded, but challenged, as a new era was noticed by then (`Superseded`)."""
@@ -150,15 +148,11 @@ class Judge:
 
     def _must_not_be_accepted(self, exchange: Exchange, attempt: Attempt) -> bool:
         nonce = exchange.nonce
-        return (
-            exchange.wanted == ACCEPTED
-            and nonce is not None
-            and any(
-                window.fault in _SUPERSEDES
-                and nonce.told_at < window.began
-                and window.ended + self._allows(RECOVERY) < attempt.asked_at
-                for window in self._eras_since(nonce, attempt)
-            )
+        return nonce is not None and any(
+            window.fault in _SUPERSEDES
+            and nonce.told_at < window.began
+            and window.ended + self._allows(RECOVERY) < attempt.asked_at
+            for window in self._eras_since(nonce, attempt)
         )
 
     def _eras_since(self, nonce: KnownNonce | None, attempt: Attempt) -> Iterator[Window]:
@@ -169,25 +163,17 @@ class Judge:
                     yield window
 
     def _may_be_503(self, exchange: Exchange, attempt: Attempt) -> bool:
-        """Only what is accepted needs the store, only an unknown key the issuer; a cold server needs both for all.
-
-        A nonce that a server does not know needs the store too: another server may know it, from an era that has just
-        begun. So does any challenge, while the server has no nonce of that era.
-        A server that is just starting may be too busy for the deadline of the store.
+        """A request with a nonce needs the store, and a challenge while the server has no nonce of the era; a cold
+        server needs store and issuer for everything, and one that just starts may be too busy for their deadlines.
         """
         server = attempt.server
-        needs_store = exchange.wanted == CHALLENGED or (
-            exchange.asks_nonce
-            and exchange.nonce is not None
-            and (exchange.wanted == ACCEPTED or self._may_be_challenged(exchange, attempt))
-        )
         return (
             any(
-                needs_store or self._was_cold(server, window) or self._was_new_to(server, window)
+                exchange.nonce is not None or self._was_cold(server, window) or self._was_new_to(server, window)
                 for window in self._windows(STORE, attempt, after=self._allows(RECOVERY))
             )
             or any(
-                exchange.wanted == KEY_UNKNOWN or (exchange.asks_keys and self._was_cold(server, window))
+                self._was_cold(server, window)
                 for window in self._windows(_ISSUER, attempt, after=self._allows(_ISSUER_RECOVERY))
             )
             or any(self._windows(_STALLED, attempt, after=_NEXT_LOOK))

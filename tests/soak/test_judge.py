@@ -7,7 +7,6 @@ from tests.soak import faults
 from tests.soak.exchanges import (
     ACCEPTED,
     CHALLENGED,
-    KEY_UNKNOWN,
     LOST,
     NOT_CONNECTED,
     REPLAYED,
@@ -18,8 +17,6 @@ from tests.soak.exchanges import (
     KnownNonce,
     NonceCalendar,
     Outcome,
-    bad_proof,
-    bad_token,
 )
 from tests.soak.judge import MACHINE_STALLED, RECOVERY, Judge
 from tests.soak.timeline import Timeline, Window
@@ -31,10 +28,6 @@ NEW = KnownNonce("nonce", NOW + 60, NOW + 60, NOW - 2.5, NOW - 2.5)
 
 # What the judge calls it.
 TWICE, MISSING, UNEXPLAINED = "accepted twice", "lost", "unexplained"
-
-# Of requests that are not to be accepted.
-OF_ANOTHER = {"wanted": bad_token(Reason.BINDING_MISMATCH)}
-HUGE = {"wanted": bad_proof(Reason.PROOF_TOO_LARGE), "asks_nonce": False}
 
 
 def answered(outcome, after=0.0, *, flaw=None):
@@ -61,7 +54,7 @@ NO_WINDOW = [
     case("a live nonce refused", CHALLENGED, UNEXPLAINED),
     case("a dead nonce accepted", ACCEPTED, UNEXPLAINED, nonce=DEAD),
     case("a missing nonce accepted", ACCEPTED, UNEXPLAINED, nonce=None),
-    case("a known key unknown", KEY_UNKNOWN, UNEXPLAINED),
+    case("a good token rejected", Outcome("401 invalid_token", Reason.TOKEN_KEY_UNKNOWN), UNEXPLAINED),
     case("an error of the server", Outcome("500"), UNEXPLAINED),
     case("503 while nothing is broken", UNAVAILABLE, UNEXPLAINED),
     case("no connection while nothing is broken", NOT_CONNECTED, MISSING),
@@ -69,8 +62,6 @@ NO_WINDOW = [
     case("a hang", SILENCE, MISSING),
     case("what was never sent uses nothing", [NOT_CONNECTED, REPLAYED], [MISSING, UNEXPLAINED]),
     case("a flaw", [answered(ACCEPTED, flaw="the answer to another client")], UNEXPLAINED),
-    case("a hostile request that is accepted", ACCEPTED, UNEXPLAINED, **OF_ANOTHER),
-    case("an invented key: 503 while the issuer is there", UNAVAILABLE, UNEXPLAINED, wanted=KEY_UNKNOWN),
 ]
 # 503 is explained by what is broken then, and an answer that is missed by the end of its server.
 BESIDE_A_WINDOW = [
@@ -86,11 +77,10 @@ BESIDE_A_WINDOW = [
     # It failed beside other tests: 503, 1.171 s after Redis was back.
     case("503 for too long", UNAVAILABLE, UNEXPLAINED, broken(faults.REDIS_RESTARTED_EMPTY, -5, -1.171)),
     case("503 a little longer", UNAVAILABLE, [], broken(faults.REDIS_RESTARTED_EMPTY, -5, -1.171), slow=1.5),
-    case("503 for a missing nonce", UNAVAILABLE, UNEXPLAINED, broken(faults.REDIS_FROZEN, -1, 1), nonce=None),
     case("lost while another is killed", LOST, MISSING, broken(faults.SERVER_KILLED, -0.1, 0.1, "b")),
     case("lost while Redis is killed", LOST, MISSING, broken(faults.REDIS_KILLED, -0.1, 0.1)),
     *(
-        case(f"{fault}, and rejected on a warm server", UNAVAILABLE, UNEXPLAINED, broken(fault, -1, 1), **OF_ANOTHER)
+        case(f"{fault}, and no nonce on a warm server", UNAVAILABLE, UNEXPLAINED, broken(fault, -1, 1), nonce=None)
         for fault in (faults.REDIS_FROZEN, faults.ISSUER_AWAY)
     ),
 ]
@@ -103,8 +93,8 @@ def _of_each_loss(fault):
     return [
         case(f"{fault}: challenged before", CHALLENGED, UNEXPLAINED, broken(fault, 1, 2)),
         case(f"{fault}: challenged with a nonce told since", CHALLENGED, UNEXPLAINED, broken(fault, -80, -75)),
-        case(f"{fault}: its new nonce is known", UNAVAILABLE, UNEXPLAINED, broken(fault, -13, -12), frozen, **HUGE),
-        case(f"{fault}: no new nonce is needed", UNAVAILABLE, UNEXPLAINED, broken(fault, -1, -0.5), **HUGE),
+        case(f"{fault}: its new nonce is known", UNAVAILABLE, UNEXPLAINED, broken(fault, -13, -12), frozen, nonce=None),
+        case(f"{fault}: no new nonce is needed", UNAVAILABLE, UNEXPLAINED, broken(fault, -1, -0.5), nonce=None),
     ]
 
 
