@@ -114,11 +114,6 @@ class Session:
 
 
 @pytest.fixture(scope="module")
-def get_token(run_program, authorization_server, servers):
-    return lambda kind: Session(run_program, authorization_server, kind, servers["memory"].url, requests=0)
-
-
-@pytest.fixture(scope="module")
 def sessions(run_program, authorization_server, servers, period):
     """All at the same time."""
     with ThreadPoolExecutor(4) as pool:
@@ -129,12 +124,6 @@ def sessions(run_program, authorization_server, servers, period):
             for kind in KINDS
             for store in STORES
         }
-
-
-@pytest.fixture(scope="module")
-def issued(sessions):
-    """A session with each kind of token."""
-    return {kind: sessions[kind, "memory"].result() for kind in KINDS}
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -166,8 +155,8 @@ def test_our_own_client_gets_a_bound_token_and_both_servers_nonces(authorization
 
 
 @pytest.mark.requirement("R-FAPI-02")
-def test_a_revoked_token_is_rejected_once_its_answer_is_too_old(authorization_server, servers, get_token):
-    session = get_token("opaque")
+def test_a_revoked_token_is_rejected_once_its_answer_is_too_old(run_program, authorization_server, servers):
+    session = Session(run_program, authorization_server, "opaque", servers["memory"].url, requests=0)
     assert {session.request(servers[store]).status_code for store in STORES} == {200}
     authorization_server.revoke(session.token)
     revoked_at = time.monotonic()
@@ -177,8 +166,8 @@ def test_a_revoked_token_is_rejected_once_its_answer_is_too_old(authorization_se
     assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 
 
-async def test_the_endpoint_takes_an_assertion_that_a_private_key_signs(authorization_server, issued):
-    session = issued["opaque"]
+async def test_the_endpoint_takes_an_assertion_that_a_private_key_signs(authorization_server, sessions):
+    session = sessions["opaque", "memory"].result()
     key = {**authorization_server.key.private_jwk, "kid": "k1"}
     verify = IntrospectionVerifier(
         issuer=authorization_server.url, client_id="api-with-a-key", private_key=key, audience=AUDIENCE, timeout=30.0
