@@ -37,8 +37,8 @@ class Signer:
 
 @pytest.fixture(scope="module", autouse=True)
 def copies():
-    """Of one proof: nine thousand, or as many as this machine lets us have connections for."""
-    return min(9000, allow_files(10_000) - 500)
+    """Of one proof: more than can be answered in time, or as many as this machine lets us have connections for."""
+    return min(4500, allow_files(5000) - 500)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ async def test_good_clients_beside_a_crowd_of_strangers_are_all_accepted(refusin
     assert seen == [{200: _GOOD_CLIENTS}] * _REQUESTS_EACH
 
 
-async def test_of_nine_thousand_copies_of_a_proof_at_once_one_is_accepted(accepting, issuer_server, copies):
+async def test_of_thousands_of_copies_of_a_proof_at_once_one_is_accepted(accepting, issuer_server, copies):
     """Z02"""
     copy = Signer(accepting, issuer_server.issuer).request()
     async with Crowd(accepting.port, copies) as crowd:
