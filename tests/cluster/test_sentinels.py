@@ -69,6 +69,13 @@ async def test_while_no_sentinel_answers_the_master_is_used_that_was_known(topol
         assert await _put(store) == "mine"
 
 
+async def test_a_service_that_the_sentinels_do_not_know_is_named(topology):
+    store = RedisStore(topology.url("nowhere"), timeout=5.0)
+    with pytest.raises(StoreError, match=r"no Sentinel names a master.*'nowhere'"):
+        await _put(store)
+    await store.aclose()
+
+
 def _somebody_else_leads(topology, old):
     return topology.master is not old and topology.all_name(topology.master)
 

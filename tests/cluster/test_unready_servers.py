@@ -62,10 +62,10 @@ async def test_a_single_node_of_a_cluster_says_what_to_give_instead(cluster):
 
 
 @pytest.mark.parametrize(
-    ("scheme", "named"), [("redis+cluster", "[Cc]luster"), ("redis+sentinel", "no Sentinel names a master.*'0'")]
+    ("kind", "path", "named"), [("cluster", "", "[Cc]luster"), ("sentinel", "/main", "Sentinel")], ids=str
 )
-async def test_a_single_server_taken_for_something_else_says_what_it_is(redis_server, scheme, named):
-    store = RedisStore(f"{scheme}://{HOST}:{redis_server.port}/0", timeout=5.0)
+async def test_a_single_server_taken_for_something_else_says_what_it_is(redis_server, kind, path, named):
+    store = RedisStore(f"redis+{kind}://{HOST}:{redis_server.port}{path}", timeout=5.0)
     with pytest.raises(StoreError, match=named):
         await store.put_if_absent("key", "mine", ttl=60.0)
     await store.aclose()
