@@ -25,6 +25,9 @@ SERVER_KILLED = "server killed"
 WORKER_KILLED = "worker killed"
 ISSUER_AWAY = "issuer away"
 
+# With the usual pause it would be away most of the time.
+_ISSUER_PAUSES = 4
+
 Fault = Callable[[], Awaitable[None]]
 
 # What is done in a thread, or in this one if it is asynchronous; or the shortest and the longest pause.
@@ -60,8 +63,8 @@ class Faults:
         self._timeline = timeline
         self._options = options
         self._dice = dice
-        tracks = (self._of_redis(), self._of_servers(), self._of_the_issuer())
-        self._tracks = [Track(faults, options.fault_pause, Random(dice.random())) for faults in tracks]
+        tracks = ((self._of_redis(), 1), (self._of_servers(), 1), (self._of_the_issuer(), _ISSUER_PAUSES))
+        self._tracks = [Track(faults, pauses * options.fault_pause, Random(dice.random())) for faults, pauses in tracks]
 
     async def run(self, *, until: float) -> None:
         async with asyncio.TaskGroup() as tasks:
