@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.benchmarks.bench import run
 from tests.benchmarks.material import OTHER_FIELDS, PATH, FastClient, FastIssuer, Fields, fields_of
-from tests.support.crowd import Connection, Crowd
+from tests.support.connections import Connection, Crowd
 from tests.support.wire import exchange, request_bytes
 
 _PATIENCE = 20.0
