@@ -28,7 +28,7 @@ class Server(NamedTuple):
 def serving(name: str, redis_url: str, issuer: FastIssuer) -> Iterator[Server]:
     """On its core; the port is open when it is entered."""
     port, chosen = free_port(), core(0)
-    given = (name, str(port), "" if chosen is None else str(chosen), redis_url, str(issuer.secret))
+    given = (name, str(port), "" if chosen is None else str(chosen), redis_url, issuer.secret)
     # Without what would switch on logs, workers or the like.
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "UVICORN_"))}
     process = Process([sys.executable, "-m", "tests.benchmarks.server", *given], environment=environment)
@@ -44,7 +44,7 @@ def serving(name: str, redis_url: str, issuer: FastIssuer) -> Iterator[Server]:
 
 def main(name: str, port: str, on_core: str, redis_url: str, secret: str) -> None:
     pin(int(on_core) if on_core else None)
-    app = served(name, FastIssuer(int(secret)).jwks, redis_url)
+    app = served(name, FastIssuer(secret).jwks, redis_url)
     uvicorn.run(app, port=int(port), loop="uvloop", http="httptools", lifespan="off", ws="none", log_level="error")
 
 
