@@ -3,8 +3,8 @@
 import pytest
 
 from dpop_asgi import log_decisions
+from tests.redaction.transcript import Search, everything_logged
 from tests.support.api import WatchedApi
-from tests.support.transcript import Search, everything_logged
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from dpop_asgi import NoncePolicy, Reason
+from tests.state_machine.flaky_store import Fault, FlakyStore
 from tests.support.decisions import Resource
-from tests.support.flaky_store import Fault, FlakyStore
 
 MINUTE = 60.0
 
