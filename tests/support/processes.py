@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
+from urllib.request import urlopen
 
 import httpx2
 import redis as redis_client
@@ -90,10 +92,6 @@ def listens(port: int) -> bool:
     """Whether somebody does. Asked first, as a whole request costs this process milliseconds."""
     with socket.create_connection((HOST, port), 1):
         return True
-
-
-def answers(url: str) -> bool:
-    return httpx2.get(url, timeout=PATIENCE, verify=False).status_code == httpx2.codes.OK
 
 
 class Process:
@@ -276,7 +274,10 @@ class ResourceServer(Server):
         return [*command, "--h11-max-incomplete-event-size", "131072"]
 
     def _answers(self) -> bool:
-        return super()._answers() and answers(f"{self.url}{self.open_path}")
+        if not super()._answers():
+            return False
+        with urlopen(self.url + self.open_path, timeout=PATIENCE) as answer:
+            return bool(answer.status == HTTPStatus.OK)
 
     @property
     def public_url(self) -> str:
