@@ -6,7 +6,7 @@ import pytest
 
 from dpop_asgi import NoncePolicy, UseNonce
 from dpop_asgi.nonces import NonceWindow
-from tests.support.windows import accepted_nonce
+from tests.support.decisions import accepted_nonce
 
 PERIOD = 60.0
 pytestmark = pytest.mark.usefixtures("start_of_a_slot")

@@ -7,8 +7,7 @@ import pytest
 
 from dpop_asgi import NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
-from tests.support.decisions import CountingStore, settle
-from tests.support.windows import accepted_nonce
+from tests.support.decisions import CountingStore, accepted_nonce, settle
 
 PERIOD = 60.0
 WHOLE_WINDOW = 7  # one slot of grace, the present one, five ahead

@@ -14,8 +14,7 @@ from dpop_asgi.core.htu import normalise, normalise_path
 from dpop_asgi.core.strict_json import strict_json_object
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.testing import Client, ManualClock
-from tests.support.decisions import Resource
-from tests.support.windows import accepted_nonce
+from tests.support.decisions import Resource, accepted_nonce
 
 CLIENT = Client()
 

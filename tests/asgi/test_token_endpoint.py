@@ -16,12 +16,12 @@ from starlette.routing import Mount, Route
 
 from dpop_asgi import InvalidGrant, MemoryStore, Reason, TokenEndpointDPoP, check_grant_key, dpop_from, record_proof
 from dpop_asgi.asgi.target_uri import RequestURL
+from tests.asgi.token_endpoint import AS_URL, PATH, TokenServer, error_of
 from tests.conformance.hostile_makers import signed
 from tests.conformance.hostile_proofs import CLAIMS, HEADERS, SHAPES
 from tests.conformance.rows import row
 from tests.support.api import App
 from tests.support.challenges import NQCHAR
-from tests.support.token_endpoint import AS_URL, PATH, TokenServer, error_of
 
 # A token endpoint has no token that these could be the hash of.
 OF_THE_TOKEN = {"ath ''", "ath '\\ud800'", "ath 'not-the-right-hash'", "ath padded", "ath in hex"}

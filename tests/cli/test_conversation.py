@@ -7,7 +7,7 @@ from dpop_asgi.cli.demo import conversation
 from dpop_asgi.cli.demo.conversation import NONCES
 from dpop_asgi.errors import Reason, UseNonce
 from dpop_asgi.nonces import NonceWindow
-from tests.support.windows import accepted_nonce
+from tests.support.decisions import accepted_nonce
 
 
 @pytest.fixture

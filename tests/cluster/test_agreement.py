@@ -8,9 +8,8 @@ import pytest
 from dpop_asgi import NoncePolicy, Reason, RedisStore, Revocations
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.replay import UsedProofs
-from tests.support.decisions import Resource
+from tests.support.decisions import Resource, accepted_nonce
 from tests.support.topologies import SLOTS
-from tests.support.windows import accepted_nonce
 
 PROOFS = 3000
 WORKERS = 6

@@ -7,7 +7,7 @@ import pytest
 from redis.cluster import key_slot
 
 from dpop_asgi import RedisStore, StoreError
-from tests.support.moving import Move
+from tests.support.failover import Move
 from tests.support.processes import wait_until
 
 # All keys with this tag are in one slot.

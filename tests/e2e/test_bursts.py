@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from dpop_asgi.testing import Client
-from tests.support.crowd import Crowd, allow_files, request_for
+from tests.support.connections import Crowd, allow_files, request_for
 from tests.support.processes import RedisServer, ResourceServer
 
 # More than h11 takes by default, 16 KB of fields, would be refused before our code sees it.

@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from dpop_asgi.testing import Client
-from tests.support.forking import CHILDREN
+from tests.e2e.forking import CHILDREN
 from tests.support.managers import Manager, answered_by
 from tests.support.processes import ROOT, STRICT, wait_until
 
@@ -98,7 +98,7 @@ STATES = [
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("state", STATES)
 def test_processes_forked_by_hand_agree_and_throw_their_own_dice(redis_server, state, loop):
-    command = [sys.executable, *STRICT, "-m", "tests.support.forking", state, loop, redis_server.url]
+    command = [sys.executable, *STRICT, "-m", "tests.e2e.forking", state, loop, redis_server.url]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert [line for line in done.stderr.splitlines() if not line.startswith("rejected: proof_replayed ")] == []
     said = json.loads(done.stdout)

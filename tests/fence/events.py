@@ -12,8 +12,7 @@ from typing import Any
 
 from redis.cluster import key_slot
 
-from tests.support.failover import Succession, busiest, cut, reconnect
-from tests.support.moving import Move
+from tests.support.failover import Move, Succession, busiest, cut, reconnect
 from tests.support.nodes import HOST, Node
 from tests.support.processes import ResourceServer, wait_until
 from tests.support.topologies import ClusterTopology

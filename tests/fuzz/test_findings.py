@@ -4,8 +4,7 @@ import pytest
 
 from dpop_asgi import NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
-from tests.support.decisions import CountingStore
-from tests.support.windows import accepted_nonce
+from tests.support.decisions import CountingStore, accepted_nonce
 
 
 async def test_a_clock_that_jumps_ahead_during_an_outage_and_back_finds_its_nonces_again(clock):

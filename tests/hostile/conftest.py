@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.support.api import WatchedApi
 from tests.support.decisions import CountingStore
-from tests.support.watched import WatchedApi
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from tests.state_machine import strategies as draw
+from tests.state_machine.flaky_store import HEALTHY
+from tests.state_machine.fleet import Attempt, under_dpop
 from tests.state_machine.machine import CLIENTS, FORGER, Machine
-from tests.support.flaky_store import HEALTHY
-from tests.support.fleet import Attempt, under_dpop
-from tests.support.oracle import TOKEN_LEEWAY
+from tests.state_machine.oracle import TOKEN_LEEWAY
 
 has_accepted = precondition(lambda machine: machine.passed)
 has_nonces = precondition(lambda machine: machine.store.ever)

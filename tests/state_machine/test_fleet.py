@@ -3,9 +3,9 @@
 import pytest
 
 from dpop_asgi import NoncePolicy, ProofPolicy, Reason
+from tests.state_machine.flaky_store import Fault
 from tests.state_machine.machine import begin, examine
 from tests.state_machine.rules import Fleet
-from tests.support.flaky_store import Fault
 
 # What an example is reduced to when it fails is worth the wait.
 pytestmark = pytest.mark.timeout(900)

@@ -12,7 +12,7 @@ from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.tokens import signed_token
 from dpop_asgi.tokens.issuer import http, key_set, remote_keys
 from dpop_asgi.tokens.issuer.key_set import KeySet
-from tests.support.bounds import over
+from tests.support.collection import over
 from tests.support.processes import AUDIENCE
 from tests.support.website import Page
 

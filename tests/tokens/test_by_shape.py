@@ -11,9 +11,8 @@ from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Issuer
 from dpop_asgi.tokens.by_shape import is_signed
 from tests.support.api import Api, App
-from tests.support.introspected import PATH
 from tests.support.processes import AUDIENCE, free_port
-from tests.support.website import Page
+from tests.support.website import PATH, Page
 
 HEADER = b64url_encode(b'{"alg":"ES256"}')
 
