@@ -13,9 +13,8 @@ from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.htu import normalise_path
 from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.testing import Client, ManualClock
-from tests.support.decisions import Resource
+from tests.support.decisions import Resource, accepted_nonce
 from tests.support.proofs import NOW, TOKEN, URI
-from tests.support.windows import accepted_nonce
 
 CLIENT = Client()
 

@@ -9,8 +9,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dpop_asgi import MemoryStore
+from tests.asgi.token_endpoint import TokenServer
 from tests.support.api import PUBLIC_URL, App
-from tests.support.token_endpoint import TokenServer
 
 
 class _Store(MemoryStore):

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 
 from dpop_asgi import AccessToken, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
 from dpop_asgi.testing import Client
+from tests.asgi.token_endpoint import TokenServer
 from tests.support.api import App
-from tests.support.token_endpoint import TokenServer
 
 
 async def _nothing(_):

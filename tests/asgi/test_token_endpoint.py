@@ -26,10 +26,10 @@ from dpop_asgi import (
     record_proof,
 )
 from dpop_asgi.asgi.target_uri import RequestURL
+from tests.asgi.token_endpoint import AS_URL, PATH, TokenServer, error_of
 from tests.conformance.hostile_proofs import BY_REASON
 from tests.support.api import App
 from tests.support.challenges import NQCHAR
-from tests.support.token_endpoint import AS_URL, PATH, TokenServer, error_of
 
 # One for each reason and what is wrong; the core is sent all of them. There is no token that `ath` could be wrong for.
 HOSTILE = {

@@ -64,10 +64,8 @@ class Bench:
     def redis(self, *, pinned: bool = True) -> Iterator[RedisServer]:
         """A Redis of its own, on its core unless it may go where there is room."""
         with RedisServer(self.redis_binary) as server:
-            with server.client() as connection:
-                process = connection.info("server")["process_id"]
             if pinned:
-                pin(core(2), process)
+                pin(core(2), server.process_id)
             yield server
 
     def pooled(self, measure: Callable[..., dict[str, list[float]]], *given: Any) -> dict[str, list[float]]:

@@ -102,7 +102,7 @@ def _garbage(authorization: bytes, count: int) -> list[Fields]:
     return [(authorization, some[number % len(some)]) for number in range(count)]
 
 
-def measure(secret: int, rounds: int) -> dict[str, list[float]]:
+def measure(secret: str, rounds: int) -> dict[str, list[float]]:
     """Seconds per operation of each row in each round; runs in a process of its own."""
     issuer = FastIssuer(secret)
     app = protected(MemoryStore(), issuer.jwks)

@@ -9,12 +9,11 @@ import itertools
 import os
 import time
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from tests.benchmarks.bench import run
-from tests.benchmarks.material import OTHER_FIELDS, PATH, FastClient, FastIssuer, Fields, fields_of
-from tests.support.crowd import Connection, Crowd
+from tests.benchmarks.material import OTHER_FIELDS, PATH, Fields, clients_of, fields_of
+from tests.support.connections import Connection, Crowd
 from tests.support.wire import exchange, request_bytes
 
 _PATIENCE = 20.0
@@ -76,26 +75,20 @@ async def _as_fast_as_it_responds(
     return log.summary(begin, end) if next(requests, None) else None
 
 
-@cache
-def _clients(secret: int) -> list[FastClient]:
-    issuer, now = FastIssuer(secret), time.time()
-    return [FastClient(issuer, now=now, lifetime=86_400) for _ in range(64)]
-
-
 def _request(fields: Fields) -> bytes:
     return request_bytes("GET", PATH, [*OTHER_FIELDS, (b"authorization", fields[0]), (b"dpop", fields[1])])
 
 
-def _signed(port: int, secret: int, count: int) -> Iterator[bytes]:
+def _signed(port: int, secret: str, count: int) -> Iterator[bytes]:
     """Requests with the newest nonce and distinct proofs; shared ones for an app that does not look at them."""
-    clients = _clients(secret)
+    clients = clients_of(secret, 64)
     nonce = exchange(port, _request(clients[0].fields(now=time.time(), nonce=None))).one("dpop-nonce")
     fields = fields_of(clients, _SHARED if nonce is None else count, now=time.time(), nonce=nonce)
     requests = [_request(one) for one in fields]
     return iter(requests) if nonce is not None else itertools.cycle(requests)
 
 
-def saturate(port: int, pid: int, secret: int, connections: int, seconds: float, guess: float) -> dict[str, float]:
+def saturate(port: int, pid: int, secret: str, connections: int, seconds: float, guess: float) -> dict[str, float]:
     """Load a server of process `pid`. `guess` is how many requests per second to have ready."""
     while True:
         requests = _signed(port, secret, int(guess * (seconds + _WARM_UP)) + connections)

@@ -3,17 +3,20 @@
 They look as those of real clients do: header and claims in the same order and of the same sizes.
 """
 
-import hashlib
 import itertools
 import json
 import secrets
-from base64 import urlsafe_b64encode
+import time
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
+
+from dpop_asgi.client.proofs import jwt, segment, signed
+from dpop_asgi.core.encoding import sha256_b64url
+from dpop_asgi.core.private_key import PrivateKey
 
 ORIGIN = "https://api.example.com"
 PATH = "/orders"
@@ -29,24 +32,8 @@ _ES256 = ec.ECDSA(SHA256())
 Fields = tuple[bytes, bytes]
 
 
-def b64url(raw: bytes) -> bytes:
-    return urlsafe_b64encode(raw).rstrip(b"=")
-
-
-def _sign(key: ec.EllipticCurvePrivateKey, header: bytes, claims: bytes) -> bytes:
-    signing_input = header + b"." + b64url(claims)
-    r, s = decode_dss_signature(key.sign(signing_input, _ES256))
-    return signing_input + b"." + b64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
-
-
 def _compact(members: dict[str, Any]) -> bytes:
     return json.dumps(members, separators=(",", ":")).encode("ascii")
-
-
-def _public_jwk(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
-    numbers = key.public_key().public_numbers()
-    x, y = (b64url(number.to_bytes(32, "big")).decode() for number in (numbers.x, numbers.y))
-    return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
 
 
 def _claims(thumbprint: str, *, now: float, lifetime: float) -> dict[str, Any]:
@@ -66,17 +53,17 @@ def _claims(thumbprint: str, *, now: float, lifetime: float) -> dict[str, Any]:
 class FastIssuer:
     """Signs access tokens (RFC 9068). `secret` is what another process makes the same issuer from."""
 
-    def __init__(self, secret: int | None = None) -> None:
-        self.secret = secret or ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value
-        self._key = ec.derive_private_key(self.secret, ec.SECP256R1())
-        self._header = b64url(_compact({"alg": "ES256", "typ": "at+jwt", "kid": KID}))
+    def __init__(self, secret: str | None = None) -> None:
+        self._key = PrivateKey.from_jwk("ES256", json.loads(secret)) if secret else PrivateKey.generate()
+        self.secret = json.dumps(self._key.private_jwk)
 
     @property
     def jwks(self) -> dict[str, Any]:
-        return {"keys": [{**_public_jwk(self._key), "kid": KID, "use": "sig", "alg": "ES256"}]}
+        return {"keys": [{**self._key.public_jwk, "kid": KID, "use": "sig", "alg": "ES256"}]}
 
-    def token(self, thumbprint: str, *, now: float, lifetime: float) -> bytes:
-        return _sign(self._key, self._header, _compact(_claims(thumbprint, now=now, lifetime=lifetime)))
+    def token(self, thumbprint: str, *, now: float, lifetime: float) -> str:
+        claims = _claims(thumbprint, now=now, lifetime=lifetime)
+        return jwt(_compact({"alg": "ES256", "typ": "at+jwt", "kid": KID}), _compact(claims), self._key)
 
 
 class OpaqueIssuer:
@@ -85,11 +72,11 @@ class OpaqueIssuer:
     def __init__(self) -> None:
         self.says: dict[str, dict[str, Any]] = {}
 
-    def token(self, thumbprint: str, *, now: float, lifetime: float) -> bytes:
+    def token(self, thumbprint: str, *, now: float, lifetime: float) -> str:
         token = secrets.token_urlsafe(32)
         claims = _claims(thumbprint, now=now, lifetime=lifetime)
         self.says[token] = {"active": True, "token_type": "DPoP", **claims}
-        return token.encode("ascii")
+        return token
 
 
 class FastClient:
@@ -98,23 +85,27 @@ class FastClient:
     __slots__ = ("_ath", "_header", "_key", "authorization")
 
     def __init__(self, issuer: FastIssuer | OpaqueIssuer, *, now: float, lifetime: float = 3600.0) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        jwk = _public_jwk(self._key)
-        self._header = b64url(_compact({"alg": "ES256", "typ": "dpop+jwt", "jwk": jwk}))
-        members = {name: jwk[name] for name in ("crv", "kty", "x", "y")}
-        thumbprint = b64url(hashlib.sha256(_compact(members)).digest()).decode()
-        token = issuer.token(thumbprint, now=now, lifetime=lifetime)
-        self.authorization = b"DPoP " + token
-        self._ath = b64url(hashlib.sha256(token).digest()).decode()
+        self._key = PrivateKey.generate()
+        self._header = segment(_compact({"alg": "ES256", "typ": "dpop+jwt", "jwk": self._key.public_jwk}))
+        token = issuer.token(self._key.thumbprint, now=now, lifetime=lifetime)
+        self.authorization = f"DPoP {token}".encode("ascii")
+        self._ath = sha256_b64url(token)
 
     def proof(self, *, now: float, nonce: str | None) -> bytes:
         said = "" if nonce is None else f',"nonce":"{nonce}"'
         jti = secrets.token_urlsafe(32)
         claims = f'{{"iat":{int(now)},"jti":"{jti}","htm":"GET","htu":"{URI}","ath":"{self._ath}"{said}}}'
-        return _sign(self._key, self._header, claims.encode("ascii"))
+        return signed(self._header, claims.encode("ascii"), self._key.sign).encode("ascii")
 
     def fields(self, *, now: float, nonce: str | None) -> Fields:
         return (self.authorization, self.proof(now=now, nonce=nonce))
+
+
+@cache
+def clients_of(secret: str, count: int) -> list[FastClient]:
+    """Of the issuer with this secret; they outlast every run."""
+    issuer, now = FastIssuer(secret), time.time()
+    return [FastClient(issuer, now=now, lifetime=86_400) for _ in range(count)]
 
 
 def scope(fields: Fields) -> dict[str, Any]:

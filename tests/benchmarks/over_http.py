@@ -10,7 +10,7 @@ from tests.benchmarks import load
 from tests.benchmarks.bench import Bench, core, worker
 from tests.benchmarks.figures import Spread, Table
 from tests.benchmarks.material import FastIssuer
-from tests.benchmarks.server import serving
+from tests.benchmarks.server import SubjectServer
 from tests.benchmarks.subjects import BARE, FLOOR, MEMORY, REDIS, UNBATCHED
 
 CONNECTIONS = 64
@@ -33,18 +33,13 @@ def _in_turn(bench: Bench, *names: str) -> Rounds:
     seen: Rounds = {name: [] for name in names}
     first, issuer = bench.size(_FIRST_GUESS, _QUICK_GUESS), FastIssuer()
     with bench.redis() as redis, worker(core(1)) as loading, ExitStack() as stack:
-        servers = {name: stack.enter_context(serving(name, redis.url, issuer)) for name in names}
+        servers = {name: stack.enter_context(SubjectServer(name, redis.url, issuer)) for name in names}
         for number in range(bench.rounds):
             for name in reversed(names) if number % 2 else names:
                 bench.step(f"{name}, round {number + 1} of {bench.rounds}")
                 last = seen[name][-1]["per_second"] * _MARGIN if seen[name] else first
-                given = (
-                    *servers[name],
-                    issuer.secret,
-                    CONNECTIONS,
-                    bench.size(2.0, 0.1),
-                    max(last, min(_LEAST, first)),
-                )
+                where, guess = (servers[name].port, servers[name].process_id), max(last, min(_LEAST, first))
+                given = (*where, issuer.secret, CONNECTIONS, bench.size(2.0, 0.1), guess)
                 seen[name].append(loading.submit(load.saturate, *given).result())
     return seen
 

@@ -7,12 +7,11 @@ import asyncio
 import time
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from functools import cache
 from typing import Any
 
 from tests.benchmarks.bench import Bench, core, run, steady_heap, worker
 from tests.benchmarks.figures import Spread, Table
-from tests.benchmarks.material import FastClient, FastIssuer, fields_of, scope
+from tests.benchmarks.material import FastIssuer, clients_of, fields_of, scope
 from tests.benchmarks.subjects import many_at_a_time, nonce_of, protected, redis_store
 
 SECTION = "processes"
@@ -22,15 +21,9 @@ _HEAD_START = 0.3
 _prepared: dict[str, Any] = {}
 
 
-@cache
-def _clients(secret: int) -> list[FastClient]:
-    issuer, now = FastIssuer(secret), time.time()
-    return [FastClient(issuer, now=now, lifetime=86_400) for _ in range(16)]
-
-
-def prepare(url: str, secret: int, count: int) -> None:
+def prepare(url: str, secret: str, count: int) -> None:
     """Sign `count` requests; runs in the worker."""
-    clients, now = _clients(secret), time.time()
+    clients, now = clients_of(secret, 16), time.time()
 
     async def sign() -> list[dict[str, Any]]:
         store = redis_store(url)
@@ -42,7 +35,7 @@ def prepare(url: str, secret: int, count: int) -> None:
     _prepared["scopes"] = run(sign)
 
 
-def work(url: str, secret: int, begin_at: float) -> float:
+def work(url: str, secret: str, begin_at: float) -> float:
     """Seconds per request of one worker; runs in it."""
     scopes = _prepared.pop("scopes")
 
@@ -60,7 +53,7 @@ def work(url: str, secret: int, begin_at: float) -> float:
     return run(answer_all)
 
 
-def _together(workers: list[ProcessPoolExecutor], url: str, secret: int, requests: int) -> float:
+def _together(workers: list[ProcessPoolExecutor], url: str, secret: str, requests: int) -> float:
     """Requests per second of these workers together."""
     for ready in [process.submit(prepare, url, secret, requests) for process in workers]:
         ready.result()

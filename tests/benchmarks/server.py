@@ -5,46 +5,34 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
 
 import uvicorn
 
 from tests.benchmarks.bench import core, pin
 from tests.benchmarks.material import FastIssuer
 from tests.benchmarks.subjects import served
-from tests.support.processes import Process, free_port, listens, wait_until
+from tests.support.processes import Server
 
 
-class Server(NamedTuple):
-    """A server process, and where it listens."""
+class SubjectServer(Server):
+    """On its core."""
 
-    port: int
-    pid: int
+    def __init__(self, name: str, redis_url: str, issuer: FastIssuer) -> None:
+        super().__init__()
+        chosen = core(0)
+        self._given = (name, str(self.port), "" if chosen is None else str(chosen), redis_url, issuer.secret)
 
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "tests.benchmarks.server", *self._given]
 
-@contextmanager
-def serving(name: str, redis_url: str, issuer: FastIssuer) -> Iterator[Server]:
-    """On its core; the port is open when it is entered."""
-    port, chosen = free_port(), core(0)
-    given = (name, str(port), "" if chosen is None else str(chosen), redis_url, str(issuer.secret))
-    # Without what would switch on logs, workers or the like.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "UVICORN_"))}
-    process = Process([sys.executable, "-m", "tests.benchmarks.server", *given], environment=environment)
-    try:
-        wait_until(lambda: not process.running() or listens(port), "the server does not listen")
-        if not process.running():
-            raise RuntimeError(process.log)
-        yield Server(port, process._popen.pid)
-    finally:
-        process.stop()
-        process.output.unlink(missing_ok=True)
+    def _environment(self) -> dict[str, str]:
+        """Without what would switch on logs, workers or the like."""
+        return {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "UVICORN_"))}
 
 
 def main(name: str, port: str, on_core: str, redis_url: str, secret: str) -> None:
     pin(int(on_core) if on_core else None)
-    app = served(name, FastIssuer(int(secret)).jwks, redis_url)
+    app = served(name, FastIssuer(secret).jwks, redis_url)
     uvicorn.run(app, port=int(port), loop="uvloop", http="httptools", lifespan="off", ws="none", log_level="error")
 
 

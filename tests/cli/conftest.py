@@ -10,11 +10,11 @@ import threading
 import pytest
 
 from dpop_asgi.cli.explain.run import explain
+from tests.cli.planted import Planted
+from tests.cli.situations import Situation
 from tests.support import children
-from tests.support.introspected import IntrospectionServer
-from tests.support.planted import Planted
 from tests.support.processes import PATIENCE, RedisServer, wait_until
-from tests.support.situations import Situation
+from tests.support.website import IntrospectionServer
 
 
 class Command:

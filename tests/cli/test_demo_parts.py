@@ -15,8 +15,8 @@ from dpop_asgi.cli.demo.issuer import IssuerServer
 from dpop_asgi.cli.demo.servers import CannotRun, ExampleServer, find_example
 from dpop_asgi.errors import Reason, UseNonce
 from dpop_asgi.nonces import NonceWindow
+from tests.support.decisions import accepted_nonce
 from tests.support.processes import free_port
-from tests.support.windows import accepted_nonce
 
 
 @pytest.fixture

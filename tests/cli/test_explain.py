@@ -14,9 +14,9 @@ from dpop_asgi.cli.explain.findings import Check
 from dpop_asgi.cli.explain.message import Message, Response
 from dpop_asgi.cli.explain.table import ON_THE_SERVER, TOPICS
 from dpop_asgi.core.encoding import b64url_encode
+from tests.cli.situations import NONCE, SITUATIONS, Situation
 from tests.support.decisions import Resource
 from tests.support.faults import FAULTS, Draft, combinable
-from tests.support.situations import NONCE, SITUATIONS, Situation
 
 TABLE = [pytest.param(*row, id=name) for name, row in SITUATIONS.items()]
 

@@ -16,8 +16,8 @@ from dpop_asgi.cli.explain.run import Options
 from dpop_asgi.cli.explain.run import explain as run_explain
 from dpop_asgi.cli.unusable import Unusable
 from tests.cli.pasted import curl_v
+from tests.cli.situations import NONCE, URL
 from tests.support.processes import ROOT
-from tests.support.situations import NONCE, URL
 
 # What people paste
 

@@ -8,8 +8,8 @@ import pytest
 from dpop_asgi import Authenticator, JWTVerifier, RedisStore, Revocations
 from dpop_asgi.testing import Client
 from tests.cli.pasted import curl_v
+from tests.cli.situations import URL
 from tests.support.decisions import incoming
-from tests.support.situations import URL
 
 
 async def _served(server, client, issuer, clock):

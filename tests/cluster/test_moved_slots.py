@@ -7,7 +7,7 @@ import pytest
 from redis.cluster import key_slot
 
 from dpop_asgi import RedisStore, StoreError
-from tests.support.moving import Move
+from tests.support.failover import Move
 from tests.support.processes import wait_until
 
 # All keys with this tag are in one slot.
@@ -64,13 +64,6 @@ async def _are_spent(cluster, names):
     return set(standing) == {"first"}
 
 
-async def test_a_slot_of_the_cluster_moves(cluster):
-    target = _another_master(cluster)
-    spent = await _move_under_calls(cluster, target)
-    assert cluster.master_of(TAG) is target
-    assert await _are_spent(cluster, [*spent, *(f"before-{number}" for number in range(BEFORE))])
-
-
 async def test_a_slot_that_moved_while_nobody_called_is_found(cluster):
     store = RedisStore(cluster.url(), timeout=5.0)
     await _put(store, "key", "first")
@@ -84,23 +77,13 @@ async def test_a_slot_that_moved_while_nobody_called_is_found(cluster):
     await store.aclose()
 
 
-async def test_a_replica_alone_is_enough_to_find_the_cluster(cluster):
-    replica = cluster.replica_of(cluster.masters[0])
-    store = RedisStore(cluster.url([replica]), timeout=5.0)
-    names = [f"key-{number}" for number in range(50)]
-    assert [await store.put_if_absent(name, "mine", ttl=60.0) for name in names] == ["mine"] * 50
-    await store.aclose()
-
-
-async def test_seeds_that_are_gone_are_passed_over(cluster):
-    gone, *others = cluster.nodes
-    if gone in cluster.masters:
-        gone = cluster.replica_of(gone)
-    seeds = [gone, next(other for other in others if other is not gone)]
+async def test_a_replica_alone_is_enough_to_find_the_cluster_and_seeds_that_are_gone_are_passed_over(cluster):
+    gone, replica, *_ = [cluster.replica_of(master) for master in cluster.masters]
     gone.stop()
-    for _ in range(5):
-        store = RedisStore(cluster.url(seeds), timeout=5.0)
-        assert await store.put_if_absent("key", "mine", ttl=60.0) == "mine"
+    for turn in range(5):
+        store = RedisStore(cluster.url([gone, replica]), timeout=5.0)
+        names = [f"key-{turn}-{number}" for number in range(50)]
+        assert [await store.put_if_absent(name, "mine", ttl=60.0) for name in names] == ["mine"] * 50
         await store.aclose()
 
 
@@ -113,7 +96,8 @@ async def newcomer(cluster):
     return await asyncio.to_thread(cluster.add_master)
 
 
-async def test_a_slot_that_moves_to_a_node_nobody_knew_is_followed(cluster, newcomer):
+async def test_a_slot_of_the_cluster_moves(cluster, newcomer):
+    """To a node that nobody knew."""
     spent = await _move_under_calls(cluster, newcomer)
     assert cluster.master_of(TAG) is newcomer
     assert await _are_spent(cluster, [*spent, *(f"before-{number}" for number in range(BEFORE))])
@@ -144,17 +128,3 @@ async def test_a_node_nobody_knew_is_asked_also_when_the_map_is_fetched_again(cl
     move.end()
     await _carry_all(Move(cluster, SLOT, unrelated))
     assert not failed
-
-
-@pytest.mark.parametrize("turn", range(3), ids="turn {}".format)
-async def test_keys_that_are_at_the_new_place_already_are_found_there(cluster, turn):
-    store = RedisStore(cluster.url(), timeout=5.0)
-    await asyncio.gather(*(_put(store, f"{turn}-{number}", "first") for number in range(50)))
-    target = _another_master(cluster)
-    move = Move(cluster, SLOT, target)
-    move.begin()
-    move.carry(25)
-    standing = await asyncio.gather(*(_put(store, f"{turn}-{number}", "second") for number in range(50)))
-    assert standing == ["first"] * 50
-    await _carry_all(move)
-    await store.aclose()

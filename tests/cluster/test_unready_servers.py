@@ -61,15 +61,11 @@ async def test_a_single_node_of_a_cluster_says_what_to_give_instead(cluster):
     assert all("redis+cluster://" in message for message in said)
 
 
-async def test_a_single_server_taken_for_a_cluster_says_what_it_is(redis_server):
-    store = RedisStore(f"redis+cluster://{HOST}:{redis_server.port}", timeout=5.0)
-    with pytest.raises(StoreError, match=r"[Cc]luster"):
-        await store.put_if_absent("key", "mine", ttl=60.0)
-    await store.aclose()
-
-
-async def test_a_single_server_taken_for_a_sentinel_says_what_it_is(redis_server):
-    store = RedisStore(f"redis+sentinel://{HOST}:{redis_server.port}/main", timeout=5.0)
-    with pytest.raises(StoreError, match="Sentinel"):
+@pytest.mark.parametrize(
+    ("kind", "path", "named"), [("cluster", "", "[Cc]luster"), ("sentinel", "/main", "Sentinel")], ids=str
+)
+async def test_a_single_server_taken_for_something_else_says_what_it_is(redis_server, kind, path, named):
+    store = RedisStore(f"redis+{kind}://{HOST}:{redis_server.port}{path}", timeout=5.0)
+    with pytest.raises(StoreError, match=named):
         await store.put_if_absent("key", "mine", ttl=60.0)
     await store.aclose()

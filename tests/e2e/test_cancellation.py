@@ -27,24 +27,18 @@ CANCELLED = object()
 
 
 class Chaos:
-    """Cancels by dice, and listens to what the event loop complains about.
+    """Cancels by dice, and listens to what the event loop complains about."""
 
-    Args:
-        dice: what it cancels by.
-        share: of what is cancelled.
-        turns: of the event loop, after which at the latest.
-    """
-
-    def __init__(self, dice, *, share=0.5, turns=40):
-        self._dice, self._share, self._turns = dice, share, turns
+    def __init__(self, dice):
+        self._dice = dice
         self.complaints = []
 
     async def all_of(self, actions):
-        """Run them at once: what each gave, or `CANCELLED`."""
+        """Run them at once, and cancel half of them within forty turns of the loop: what each gave, or `CANCELLED`."""
         asyncio.get_running_loop().set_exception_handler(lambda _, context: self.complaints.append(context))
         tasks = [asyncio.create_task(action()) for action in actions]
-        chosen = [task for task in tasks if self._dice.random() < self._share]
-        cancellers = [asyncio.create_task(_cancel(task, self._dice.randrange(self._turns))) for task in chosen]
+        chosen = [task for task in tasks if self._dice.random() < 0.5]
+        cancellers = [asyncio.create_task(_cancel(task, self._dice.randrange(40))) for task in chosen]
         async with asyncio.timeout(HANGS_AFTER):
             in_time = await asyncio.gather(*cancellers)
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -151,28 +145,3 @@ async def test_a_request_that_is_cancelled_when_redis_remembers_it_is_used_up(re
         proxy.heal()
         assert (await service.ask(request)).status == 401
         await store.aclose()
-
-
-async def _put(store, key, value):
-    return await store.put_if_absent(key, value, ttl=60.0)
-
-
-@pytest.mark.parametrize("new_loop", LOOPS)
-def test_calls_that_are_cancelled_at_random_take_no_reply_from_the_others(redis_server, new_loop, seed):
-    async def all_waves():
-        store, chaos = RedisStore(redis_server.url, timeout=10.0), Chaos(Random(seed), turns=10)
-        for wave in range(WAVES):
-            keys = [f"{wave}-{number}" for number in range(AT_ONCE)]
-            first = await chaos.all_of([partial(_put, store, key, f"first-{key}") for key in keys])
-            assert all(value in {CANCELLED, f"first-{key}"} for key, value in zip(keys, first, strict=True))
-            second = await asyncio.gather(*(_put(store, key, f"second-{key}") for key in keys))
-            for key, one, two in zip(keys, first, second, strict=True):
-                assert two in ({f"first-{key}"} if one is not CANCELLED else {f"first-{key}", f"second-{key}"})
-            if wave % 10 == 9:
-                await store.aclose()
-        await chaos.check_nothing_is_left()
-        await store.aclose()
-        await chaos.check_nothing_is_left()
-
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(all_waves())

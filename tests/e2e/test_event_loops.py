@@ -10,11 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import uvloop
 from redis.asyncio import Redis
-from starlette.testclient import TestClient
 
 from dpop_asgi import RedisStore
 from dpop_asgi.testing import Client
-from tests.support.api import PUBLIC_URL
 from tests.support.fault_proxy import ProxyThread
 from tests.support.loops import WAYS, ask, begin_many, no_complaints, nobody_is_connected, run_in, statuses_of
 from tests.support.processes import ROOT, STRICT
@@ -70,19 +68,6 @@ def test_a_loop_that_ends_during_the_self_check_leaves_nothing_of_it_behind(redi
         assert run(main()) is False
 
 
-def test_a_loop_of_a_notebook_stays_open_from_cell_to_cell(redis_server, service, alice):
-    with no_complaints():
-        loop = asyncio.new_event_loop()
-        for _ in range(TURNS):
-            nonce = loop.run_until_complete(service.learn_nonce(alice))
-            request = alice.request(nonce)
-            assert loop.run_until_complete(statuses_of(service, [request])) == [200]
-            assert loop.run_until_complete(statuses_of(service, [request])) == [401]
-        loop.run_until_complete(service.authenticator.aclose())
-        nobody_is_connected(redis_server)
-        loop.close()
-
-
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 def test_a_loop_that_ends_in_the_middle_of_requests_leaves_the_next_one_unharmed(
     redis_server, issuer_server, alice, new_loop
@@ -106,23 +91,6 @@ def test_a_loop_that_ends_while_keys_are_fetched_leaves_the_next_one_to_fetch_th
     assert all(task.cancelled() for task in asyncio.run(begin_many(service, alice, turns=turns)))
     assert [asyncio.run(ask(service, alice)) for _ in range(2)] == [200, 200]
     gc.collect()
-
-
-def test_a_test_client_that_makes_a_loop_for_each_request_is_served(redis_server, service, alice):
-    """Starlette's does, outside of a `with`."""
-    client = TestClient(service.app, base_url=PUBLIC_URL)
-    statuses = []
-    with no_complaints():
-        nonce = client.get("/r", headers=_fields(alice.request())).headers["dpop-nonce"]
-        for _ in range(TURNS):
-            fields = _fields(alice.request(nonce))
-            statuses += [client.get("/r", headers=fields).status_code for _ in range(2)]
-        nobody_is_connected(redis_server)
-    assert statuses == [200, 401] * TURNS
-
-
-def _fields(scope):
-    return {name.decode(): value.decode() for name, value in scope["headers"] if name != b"host"}
 
 
 PROGRAM = """

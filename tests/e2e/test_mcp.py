@@ -79,11 +79,7 @@ def scene(request):
         yield scene
 
 
-@pytest.fixture(scope="module")
-def stateful():
-    scene = Scene(stateless_http=False)
-    with scene.served:
-        yield scene
+STATEFUL = pytest.mark.parametrize("scene", [False], ids=["stateful"], indirect=True)
 
 
 @pytest.mark.requirement("R-MCP-10")
@@ -103,7 +99,8 @@ async def test_tools_see_the_caller_while_nonces_rotate(scene, mode):
     assert 401 not in seen[4:]
 
 
-async def test_a_stream_outlives_the_nonce_that_it_was_opened_with(stateful):
+@STATEFUL
+async def test_a_stream_outlives_the_nonce_that_it_was_opened_with(scene):
     changed = asyncio.Event()
 
     async def notice(message):
@@ -111,13 +108,11 @@ async def test_a_stream_outlives_the_nonce_that_it_was_opened_with(stateful):
             changed.set()
 
     async with (
-        stateful.http("alice") as (http, _, _),
-        MCPClient(
-            streamable_http_client(stateful.url, http_client=http), mode="legacy", message_handler=notice
-        ) as client,
+        scene.http("alice") as (http, _, _),
+        MCPClient(streamable_http_client(scene.url, http_client=http), mode="legacy", message_handler=notice) as client,
     ):
         for _ in range(3):
-            stateful.clock.advance(60)
+            scene.clock.advance(60)
             await client.list_tools()
         await client.call_tool("announce", {})
         await asyncio.wait_for(changed.wait(), 60)
@@ -163,13 +158,14 @@ async def _uses(http, url, session):
         pytest.param({"sub": "alice"}, {"sub": "alice", "client_id": "other"}, id="another-client-of-the-same-user"),
     ],
 )
-async def test_a_session_belongs_to_the_caller_who_opened_it(stateful, owner, other):
-    async with stateful.http(**owner) as (alice, _, _), stateful.http(**other) as (bob, _, _):
-        session = await _session(alice, stateful.url)
-        assert await _uses(bob, stateful.url, session) == [404] * 4
-        assert httpx2.post(stateful.url, json=LIST, headers=session, trust_env=False).status_code == 401
-        assert (await alice.post(stateful.url, json=LIST, headers=session)).status_code == 200
-        assert (await alice.delete(stateful.url, headers=session)).status_code == 200
+@STATEFUL
+async def test_a_session_belongs_to_the_caller_who_opened_it(scene, owner, other):
+    async with scene.http(**owner) as (alice, _, _), scene.http(**other) as (bob, _, _):
+        session = await _session(alice, scene.url)
+        assert await _uses(bob, scene.url, session) == [404] * 4
+        assert httpx2.post(scene.url, json=LIST, headers=session, trust_env=False).status_code == 401
+        assert (await alice.post(scene.url, json=LIST, headers=session)).status_code == 200
+        assert (await alice.delete(scene.url, headers=session)).status_code == 200
 
 
 # Resumed streams

@@ -10,7 +10,7 @@ import pytest
 from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore
 from dpop_asgi.testing import Client
 from tests.support.api import App
-from tests.support.processes import ROOT, Process, ResourceServer, free_port, listens, wait_until
+from tests.support.processes import ROOT, ResourceServer, Server, listens
 from tests.support.serving import Served
 
 DEPLOYMENT = (ROOT / "docs" / "deployment.md").read_text()
@@ -34,25 +34,19 @@ def _recipe(begin):
     return block
 
 
-class _Nginx:
+class _Nginx(Server):
     def __init__(self, folder, above, locations):
-        self.port = free_port()
-        config = folder / "nginx.conf"
+        super().__init__()
+        self._folder = folder
         values = {"folder": folder, "above": above, "locations": locations, "port": self.port}
-        config.write_text(NGINX.format(**values))
+        (folder / "nginx.conf").write_text(NGINX.format(**values))
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def _command(self):
         found = os.environ.get("NGINX") or shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
         if found is None:
             pytest.skip("no nginx: run the tests by `python3 -m tests`, which installs it")
-        self._process = Process([found, "-p", str(folder), "-e", "stderr", "-c", str(config)])
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self):
-        wait_until(lambda: listens(self.port), "nginx does not listen")
-        return self
-
-    def __exit__(self, *_):
-        self._process.stop()
-        self._process.output.unlink()
+        return [found, "-p", str(self._folder), "-e", "stderr", "-c", str(self._folder / "nginx.conf")]
 
 
 def _upstream(name, server):

@@ -70,30 +70,24 @@ async def test_accepted_requests_cost_one_set_each_also_at_the_same_time(caller,
     assert commands == {"set": 70}
 
 
-@pytest.mark.requirement("R-11.1-08")
+@pytest.mark.requirement("R-11.1-04", "R-11.1-08")
 @pytest.mark.parametrize(
-    ("refused", "status"),
+    ("sent", "statuses", "cost"),
     [
-        pytest.param(lambda _: {}, 401, id="no credentials"),
-        pytest.param(lambda c: {"Authorization": f"DPoP {c.token} {c.token}"}, 400, id="two tokens"),
-        pytest.param(lambda c: {**c.signed(), "DPoP": "no.proof"}, 401, id="malformed proof"),
-        pytest.param(lambda c: c.signed(nonce=None), 401, id="no nonce"),
-        pytest.param(lambda c: c.signed(nonce="unknown"), 401, id="unknown nonce"),
-        pytest.param(lambda c: c.signed(signed_by=Client().key), 401, id="signature"),
+        pytest.param(lambda c: c.signed(), [200, 401, 401], {"set": 3}, id="replayed"),
+        pytest.param(lambda _: {}, [401] * 3, {}, id="no credentials"),
+        pytest.param(lambda c: {"Authorization": f"DPoP {c.token} {c.token}"}, [400] * 3, {}, id="two tokens"),
+        pytest.param(lambda c: {**c.signed(), "DPoP": "no.proof"}, [401] * 3, {}, id="malformed proof"),
+        pytest.param(lambda c: c.signed(nonce="unknown"), [401] * 3, {}, id="unknown nonce"),
+        pytest.param(lambda c: c.signed(signed_by=Client().key), [401] * 3, {}, id="signature"),
     ],
 )
-async def test_a_rejected_request_costs_nothing(caller, commands, refused, status):
+async def test_a_replay_costs_the_one_command_that_finds_it_out_and_other_faults_nothing(
+    caller, commands, sent, statuses, cost
+):
     """One of each kind; that no fault is looked up in the store is what test_authenticator_order says."""
-    with commands:
-        answers = [await caller.ask(refused(caller)) for _ in range(3)]
-    assert [answer.status for answer in answers] == [status] * 3
-    assert commands == {}
-
-
-@pytest.mark.requirement("R-11.1-04")
-async def test_a_replayed_proof_costs_the_one_command_that_finds_it_out(caller, commands):
-    headers = caller.signed()
+    headers = sent(caller)
     with commands:
         answers = [await caller.ask(headers) for _ in range(3)]
-    assert [answer.status for answer in answers] == [200, 401, 401]
-    assert commands == {"set": 3}
+    assert [answer.status for answer in answers] == statuses
+    assert commands == cost

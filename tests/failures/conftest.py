@@ -66,17 +66,13 @@ class World:
         assert [(await client.ask()).status for _ in range(2)] == [401, 200]
         return client
 
-    async def accepted_again(self, client: SteadyClient) -> bool:
-        """Whether `client` is accepted soon; meanwhile it is told nothing but to come back."""
-        begin = time.monotonic()
-        assert (await self.answered_again(client)).status == httpx2.codes.OK
-        return time.monotonic() - begin < self.allows(RECOVERY)
-
-    async def accepted_after_a_challenge(self, client: SteadyClient) -> bool:
-        """Whether `client` is accepted soon; meanwhile it is told to come back, and then challenged once."""
-        begin = time.monotonic()
-        assert (await self.answered_again(client)).is_challenge
-        assert (await self.prompt(client)).status == httpx2.codes.OK
+    async def accepted_again(self, client: SteadyClient, *, challenged: bool = False) -> bool:
+        """Whether `client` is accepted soon; meanwhile it is told to come back, and then perhaps challenged once."""
+        begin, answer = time.monotonic(), await self.answered_again(client)
+        if challenged:
+            assert answer.is_challenge
+            answer = await self.prompt(client)
+        assert answer.status == httpx2.codes.OK
         return time.monotonic() - begin < self.allows(RECOVERY)
 
     async def answered_again(self, client: SteadyClient) -> Answer:

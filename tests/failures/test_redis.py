@@ -23,7 +23,7 @@ async def test_redis_is_killed(world):
     await world.challenged(newcomer)
     await world.unavailable(newcomer)
     await asyncio.to_thread(world.redis.start)
-    assert await world.accepted_after_a_challenge(regular)
+    assert await world.accepted_again(regular, challenged=True)
 
 
 async def test_redis_hangs(world):
@@ -89,7 +89,7 @@ async def _is_not_accepted_again(world, regular, happen):
     assert await world.statuses(proof) == [200]
     await happen()
     assert await world.status(proof) == 401
-    assert await world.accepted_after_a_challenge(regular)
+    assert await world.accepted_again(regular, challenged=True)
     assert await world.statuses(proof) == [401]
     assert (await world.prompt(regular)).status == 200, "one challenge was enough"
 
@@ -137,7 +137,7 @@ async def test_redis_is_loading_its_data(a_world):
         for _ in range(5):
             await world.unavailable(regular)
         assert "still loading its data" in world.server.log
-        await world.accepted_after_a_challenge(regular)
+        await world.accepted_again(regular, challenged=True)
 
 
 async def test_redis_is_full(world):
@@ -157,7 +157,7 @@ async def test_redis_becomes_a_read_only_replica(world, redis_binary):
         for _ in range(5):
             await world.unavailable(regular)
         connection.replicaof("no", "one")
-        assert await world.accepted_after_a_challenge(regular)
+        assert await world.accepted_again(regular, challenged=True)
 
 
 @pytest.mark.requirement("R-9-08")
@@ -170,9 +170,7 @@ async def test_redis_is_unavailable_for_longer_than_the_look_ahead(a_world):
         await world.unavailable(regular)
         await world.unavailable(world.newcomer())
         await asyncio.to_thread(world.redis.start)
-        newcomer = world.newcomer()
-        assert (await world.answered_again(newcomer)).is_challenge
-        assert (await world.prompt(newcomer)).status == 200
+        await world.accepted_again(world.newcomer(), challenged=True)
 
 
 @pytest.mark.requirement("R-9-02", "R-9-07")
@@ -202,6 +200,4 @@ async def test_redis_rejects_the_password(a_world):
         assert "sesame" not in world.server.log
         with world.redis.client(password="sesame") as connection:
             connection.config_set("requirepass", "")
-        newcomer = world.newcomer()
-        assert (await world.answered_again(newcomer)).is_challenge
-        assert (await world.prompt(newcomer)).status == 200
+        await world.accepted_again(world.newcomer(), challenged=True)

@@ -5,10 +5,19 @@ import itertools
 import random
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Self
 
 from dpop_asgi.testing import Client, Issuer
+from tests.soak.exchanges import (
+    ACCEPTED,
+    CHALLENGED,
+    LOST,
+    NOT_CONNECTED,
+    UNAVAILABLE,
+    Attempt,
+    Exchange,
+    read_outcome,
+)
 from tests.support.connections import AnswerLost, Connections, NotConnected
 from tests.support.wire import Response, request_bytes
 
@@ -22,76 +31,33 @@ GLANCE_SECONDS = 0.05
 # At the end, copies of proofs on their way to one worker at the same time.
 _COPIES_AT_ONCE = 4
 
-# Stands for the status when the worker ended before its response, or was not there yet.
-NO_RESPONSE = 0
-
 # After these, a proof may have been used.
-_WORTH_A_COPY = {200, 503, NO_RESPONSE}
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One use of a proof at one worker, and the response; times are `time.monotonic`'s."""
-
-    port: int
-    asked_at: float
-    answered_at: float
-    status: int
-    is_challenge: bool = False
-
-    @property
-    def seconds(self) -> float:
-        return self.answered_at - self.asked_at
-
-
-@dataclass(slots=True)
-class Sheet:
-    """A proof, as the request that carries it, and its uses; the first is its client's."""
-
-    request: bytes
-    uses: list[Use] = field(default_factory=list)
-
-    @property
-    def accepted(self) -> list[Use]:
-        return [use for use in self.uses if use.status == 200]
+_WORTH_A_COPY = {ACCEPTED, UNAVAILABLE, NOT_CONNECTED, LOST}
 
 
 class _Follower:
-    """Sends the newest nonce that any response brought, and after a challenge tries once more.
-
-    Attributes:
-        uses: of its own proofs, in order.
-        gave_up: how often the second try was challenged too.
-    """
+    """Sends the newest nonce that any response brought, and after a challenge tries once more; `uses` are its own."""
 
     def __init__(self, crowd: "Crowd", issuer: Issuer) -> None:
         self._crowd = crowd
         self._client = Client()
         self._token = issuer.access_token(self._client)
         self._nonce: str | None = None
-        self.begin()
+        self.uses: list[Attempt] = []
 
-    def begin(self) -> None:
-        self.uses: list[Use] = []
-        self.gave_up = 0
-
-    @property
-    def challenges(self) -> int:
-        return sum(use.is_challenge for use in self.uses)
-
-    async def ask(self, port: int) -> bool:
-        """One request of the application; whether it had a response other than a challenge."""
+    async def ask(self, port: int) -> None:
+        """One request of the application."""
         for _ in range(2):
             fields = self._client.headers("GET", PUBLIC_URL + _TARGET, self._token, nonce=self._nonce)
-            sheet = Sheet(request_bytes("GET", _TARGET, [("Host", "127.0.0.1"), *fields.items()]))
-            response = await self._crowd.use(sheet, port)
+            request = request_bytes("GET", _TARGET, [("Host", "127.0.0.1"), *fields.items()])
+            exchange = Exchange("proof", request, thumbprint=self._client.thumbprint)
+            response = await self._crowd.use(exchange, port)
             self._nonce = response.one("dpop-nonce") or self._nonce
-            self.uses.append(sheet.uses[0])
-            self._crowd.note(sheet)
-            if not sheet.uses[0].is_challenge:
-                return True
-        self.gave_up += 1
-        return False
+            [use] = exchange.attempts[:1]
+            self.uses.append(use)
+            self._crowd.note(exchange)
+            if use.outcome != CHALLENGED:
+                break
 
 
 class Crowd:
@@ -105,7 +71,7 @@ class Crowd:
         replays: copies of used proofs per second.
 
     Attributes:
-        sheets: every proof.
+        sent: every proof, with its uses; the first is its client's.
         used: those that an attacker would try again: accepted, or 503 and perhaps marked as used.
         glances: at what is open to everybody: slower while the machine is busy with others.
     """
@@ -122,11 +88,11 @@ class Crowd:
 
     def begin(self) -> None:
         """A new ledger."""
-        self.sheets: list[Sheet] = []
-        self.used: list[Sheet] = []
-        self.glances: list[Use] = []
+        self.sent: list[Exchange] = []
+        self.used: list[Exchange] = []
+        self.glances: list[Attempt] = []
         for follower in self.followers:
-            follower.begin()
+            follower.uses = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -139,7 +105,7 @@ class Crowd:
         """Until every client has been accepted by every worker: the challenges of the start are over then."""
         for follower, port in itertools.product(self.followers, self._ports):
             await follower.ask(port)
-            while follower.uses[-1].status != 200:
+            while follower.uses[-1].outcome != ACCEPTED:
                 await asyncio.sleep(0.05)
                 await follower.ask(port)
         self.begin()
@@ -159,7 +125,8 @@ class Crowd:
 
     async def _glance(self, port: int, until: asyncio.Event) -> None:
         while not until.is_set():
-            self.glances.append((await self._exchange(port, _GLANCE))[0])
+            await self.use(glance := Exchange("glance", _GLANCE), port)
+            self.glances += glance.attempts
             await asyncio.sleep(GLANCE_SECONDS)
 
     async def _replay(self, tasks: asyncio.TaskGroup, until: asyncio.Event) -> None:
@@ -171,15 +138,17 @@ class Crowd:
                 tasks.create_task(self.use(self.used[turn % len(self.used)], random.choice(self._ports)))
             await asyncio.sleep(self._replay_pause)
 
-    def note(self, sheet: Sheet) -> None:
+    def note(self, exchange: Exchange) -> None:
         """A proof that its client has used."""
-        self.sheets.append(sheet)
-        if sheet.uses[0].status in _WORTH_A_COPY:
-            self.used.append(sheet)
+        self.sent.append(exchange)
+        if exchange.attempts[0].outcome in _WORTH_A_COPY:
+            self.used.append(exchange)
 
     def all_are_accepted(self, since: float) -> bool:
         """Whether each client was accepted with a request that it has sent after that."""
-        return all(any(use.status == 200 and use.asked_at > since for use in each.uses) for each in self.followers)
+        return all(
+            any(use.outcome == ACCEPTED and use.asked_at > since for use in each.uses) for each in self.followers
+        )
 
     async def send_everything_again(self) -> None:
         """Each proof that may have been used, to each worker."""
@@ -189,20 +158,18 @@ class Crowd:
                 for _ in range(_COPIES_AT_ONCE):
                     tasks.create_task(self._send_all(rest, port))
 
-    async def _send_all(self, rest: Iterator[Sheet], port: int) -> None:
-        for sheet in rest:
-            await self.use(sheet, port)
+    async def _send_all(self, rest: Iterator[Exchange], port: int) -> None:
+        for exchange in rest:
+            await self.use(exchange, port)
 
-    async def use(self, sheet: Sheet, port: int) -> Response:
-        use, response = await self._exchange(port, sheet.request)
-        sheet.uses.append(use)
-        return response
-
-    async def _exchange(self, port: int, request: bytes) -> tuple[Use, Response]:
-        asked_at = time.monotonic()
+    async def use(self, exchange: Exchange, port: int) -> Response:
+        asked_at, response = time.monotonic(), Response(0)
         try:
-            response = await self._connections[port].exchange(request)
-        except (NotConnected, AnswerLost):
-            response = Response(NO_RESPONSE)
-        challenge = response.status == 401 and "use_dpop_nonce" in (response.one("www-authenticate") or "")
-        return Use(port, asked_at, time.monotonic(), response.status, challenge), response
+            response = await self._connections[port].exchange(exchange.request)
+            outcome = read_outcome(response)
+        except NotConnected:
+            outcome = NOT_CONNECTED
+        except AnswerLost:
+            outcome = LOST
+        exchange.attempts.append(Attempt(str(port), asked_at, time.monotonic(), outcome))
+        return response

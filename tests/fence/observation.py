@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import partial
 
-from tests.fence.crowd import Crowd, Sheet, Use
+from tests.fence.crowd import Crowd
 from tests.fence.events import Event
 from tests.fence.stages import Stage
+from tests.soak.exchanges import ACCEPTED, CHALLENGED, UNAVAILABLE, Attempt, Exchange, Outcome
 from tests.support.busy import Watch
 from tests.support.processes import wait_until
 
@@ -36,9 +37,8 @@ class Observation:
         event: its name.
         began: when the event did.
         known: when it was over: from then on anybody can find the master.
-        sheets: every proof, with the uses of its client and of the attacker.
+        sent: every proof, with the uses of its client and of the attacker.
         own: each client's uses of its own proofs.
-        gave_up: how often a client was challenged twice for one request.
         glances: at what is open to everybody.
         machine: how busy it was meanwhile.
     """
@@ -46,49 +46,48 @@ class Observation:
     event: str
     began: float
     known: float
-    sheets: list[Sheet]
-    own: list[list[Use]]
-    gave_up: int
-    glances: list[Use]
+    sent: list[Exchange]
+    own: list[list[Attempt]]
+    glances: list[Attempt]
     machine: Watch
 
     @property
     def accepted(self) -> int:
-        return sum(bool(sheet.accepted) for sheet in self.sheets)
+        return sum(bool(_accepted(exchange)) for exchange in self.sent)
 
     @property
     def copies(self) -> int:
         """How many of all uses were not the first of their proof."""
-        return sum(len(sheet.uses) - 1 for sheet in self.sheets)
+        return len(self._uses) - len(self.sent)
 
     @property
-    def accepted_twice(self) -> list[Sheet]:
-        return [sheet for sheet in self.sheets if len(sheet.accepted) > 1]
+    def accepted_twice(self) -> list[Exchange]:
+        return [exchange for exchange in self.sent if len(_accepted(exchange)) > 1]
 
     @property
-    def _uses(self) -> list[Use]:
-        return [use for sheet in self.sheets for use in sheet.uses]
+    def _uses(self) -> list[Attempt]:
+        return [use for exchange in self.sent for use in exchange.attempts]
 
     @property
-    def statuses(self) -> Counter[int]:
-        return Counter(use.status for use in self._uses)
+    def outcomes(self) -> Counter[Outcome]:
+        return Counter(use.outcome for use in self._uses)
 
     @property
-    def slow(self) -> list[Use]:
+    def slow(self) -> list[Attempt]:
         """Responses that took longer than is promised, although the worker had time for them."""
         return [use for use in self._uses if use.seconds >= self.machine.allows(PROMISED) and self._is_fair(use)]
 
     @property
-    def unexplained(self) -> list[Use]:
+    def unexplained(self) -> list[Attempt]:
         """Responses 503 before the event or when its end was long known, although the worker had time for them."""
         end = self.known + self.machine.allows(RECOVERY)
-        unavailable = [use for use in self._uses if use.status == 503 and self._is_fair(use)]
+        unavailable = [use for use in self._uses if use.outcome == UNAVAILABLE and self._is_fair(use)]
         return [use for use in unavailable if use.answered_at < self.began or use.asked_at > end]
 
-    def _is_fair(self, use: Use) -> bool:
+    def _is_fair(self, use: Attempt) -> bool:
         """Others use this machine too."""
         return not any(
-            glance.port == use.port
+            glance.server == use.server
             and glance.seconds > _STALL
             and glance.asked_at <= use.answered_at
             and use.asked_at <= glance.answered_at + _AFTER_STALL
@@ -98,35 +97,21 @@ class Observation:
     @property
     def challenges(self) -> list[int]:
         """Of each client."""
-        return [sum(use.is_challenge for use in uses) for uses in self.own]
+        return [sum(use.outcome == CHALLENGED for use in uses) for uses in self.own]
 
     @property
     def unavailable(self) -> int:
         """Responses 503 to the clients."""
-        return sum(use.status == 503 for uses in self.own for use in uses)
-
-    @property
-    def unavailable_seconds(self) -> float:
-        """From the first 503 to the last."""
-        at = [use.answered_at for uses in self.own for use in uses if use.status == 503]
-        return max(at, default=0.0) - min(at, default=0.0)
-
-    @property
-    def first(self) -> float:
-        """Seconds until the first request was accepted that was sent when there was a master again."""
-        return min(self._until_accepted)
+        return sum(use.outcome == UNAVAILABLE for uses in self.own for use in uses)
 
     @property
     def everyone(self) -> float:
-        """Seconds until every client was accepted that way."""
-        return max(self._until_accepted)
-
-    @property
-    def _until_accepted(self) -> list[float]:
-        firsts = (
-            [use.answered_at for use in uses if use.status == 200 and use.asked_at > self.known] for uses in self.own
+        """Seconds until every client was accepted with a request that it sent when there was a master again."""
+        accepted = (
+            [use.answered_at for use in uses if use.outcome == ACCEPTED and use.asked_at > self.known]
+            for uses in self.own
         )
-        return [min(times, default=float("inf")) - self.known for times in firsts]
+        return max(min(times, default=float("inf")) for times in accepted) - self.known
 
     @property
     def stalled(self) -> float:
@@ -135,22 +120,26 @@ class Observation:
         As long as even what is open to everybody took too long, at the worker that waited longest.
         """
         until = self.known + self.everyone
-        waits: defaultdict[int, float] = defaultdict(float)
+        waits: defaultdict[str, float] = defaultdict(float)
         for glance in self.glances:
             if glance.answered_at > self.known and glance.asked_at < until:
-                waits[glance.port] += max(0.0, glance.seconds - _AT_EASE)
+                waits[glance.server] += max(0.0, glance.seconds - _AT_EASE)
         return max(waits.values(), default=0.0)
 
     def __str__(self) -> str:
-        late = sorted(use.answered_at - self.known for sheet in self.accepted_twice for use in sheet.accepted[1:])
+        late = sorted(use.answered_at - self.known for twice in self.accepted_twice for use in _accepted(twice)[1:])
         span = f" ({late[0]:+.2f} to {late[-1]:+.2f} s)" if late else ""
         return (
             f"{self.event}: {self.accepted} proofs accepted, {self.copies} copies, accepted twice "
-            f"{len(self.accepted_twice)}{span}; challenges {self.challenges}, gave up {self.gave_up}; "
-            f"503 {self.unavailable} in {self.unavailable_seconds:.2f} s; event {self.known - self.began:.2f} s, "
-            f"then first 200 {self.first:.3f} s, for everyone {self.everyone:.3f} s (stalled {self.stalled:.3f} s); "
-            f"{dict(sorted(self.statuses.items()))}"
+            f"{len(self.accepted_twice)}{span}; challenges {self.challenges}; 503 {self.unavailable}; "
+            f"event {self.known - self.began:.2f} s, then 200 for everyone {self.everyone:.3f} s "
+            f"(stalled {self.stalled:.3f} s); "
+            + ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.most_common())
         )
+
+
+def _accepted(exchange: Exchange) -> list[Attempt]:
+    return [use for use in exchange.attempts if use.outcome == ACCEPTED]
 
 
 def _happen(event: Event, stage: Stage) -> None:
@@ -160,7 +149,6 @@ def _happen(event: Event, stage: Stage) -> None:
 
 async def observe(event: Event, stage: Stage, crowd: Crowd) -> Observation:
     """Let it happen under load. In the end, all that may have been accepted is sent once more to every worker."""
-    await asyncio.to_thread(event.prepare, stage.redis)
     crowd.begin()
     done = asyncio.Event()
     with Watch() as machine:
@@ -178,6 +166,5 @@ async def observe(event: Event, stage: Stage, crowd: Crowd) -> Observation:
             await asyncio.to_thread(wait_until, everyone, "a client is not accepted any more")
             done.set()
         await crowd.send_everything_again()
-    followers = crowd.followers
-    own, gave_up = [follower.uses for follower in followers], sum(follower.gave_up for follower in followers)
-    return Observation(event.name, began, known, crowd.sheets, own, gave_up, crowd.glances, machine)
+    own = [follower.uses for follower in crowd.followers]
+    return Observation(event.name, began, known, crowd.sent, own, crowd.glances, machine)

@@ -6,8 +6,7 @@ from dpop_asgi import NoncePolicy, StoreError
 from dpop_asgi.nonces import NonceWindow
 from tests.fuzz.catalogue import CORPUS, TARGETS, inputs, kept, load
 from tests.fuzz.worker import check_time
-from tests.support.decisions import CountingStore
-from tests.support.windows import accepted_nonce
+from tests.support.decisions import CountingStore, accepted_nonce
 
 RANDOM_INPUTS = 150
 

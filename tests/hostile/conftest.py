@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.watched import WatchedApi
+from tests.support.api import WatchedApi
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from dpop_asgi.core import htu, strict_json
 from dpop_asgi.core.jwk import import_public_key
 from dpop_asgi.errors import InvalidRequest
 from tests.support.api import http_scope
-from tests.support.bounds import over
+from tests.support.collection import over
 from tests.support.keys import number
 
 BEHIND_A_PROXY = {"public_url": None, "allowed_hosts": ["rs.example"], "trusted_proxies": ["10.0.0.0/8"]}

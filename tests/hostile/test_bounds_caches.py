@@ -14,7 +14,7 @@ from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.core.proof import ProofReader
 from dpop_asgi.testing import jwt
-from tests.support.bounds import over
+from tests.support.collection import over
 from tests.support.decisions import Resource, incoming
 from tests.support.proofs import TOKEN, URI
 

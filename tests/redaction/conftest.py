@@ -3,8 +3,8 @@
 import pytest
 
 from dpop_asgi import log_decisions
-from tests.support.transcript import Search, everything_logged
-from tests.support.watched import WatchedApi
+from tests.redaction.transcript import Search, everything_logged
+from tests.support.api import WatchedApi
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from dpop_asgi import NoncePolicy, ProofPolicy
 from dpop_asgi.testing import Client, Issuer, ManualClock
+from tests.state_machine.flaky_store import FlakyStore
+from tests.state_machine.fleet import Attempt, Proof, Rules, Token, Worker, quiet, sign
+from tests.state_machine.judge import check_answer, check_storm
+from tests.state_machine.oracle import Oracle
 from tests.state_machine.strategies import modes, nonce_policies, proof_policies, skews, tokens
-from tests.support.flaky_store import FlakyStore
-from tests.support.fleet import Attempt, Proof, Rules, Token, Worker, quiet, sign
-from tests.support.judge import check_answer, check_storm
-from tests.support.oracle import Oracle
 
 CLIENTS = [Client() for _ in range(3)]
 ISSUER = Issuer("https://id.example.com", audience="https://api.example.com")

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle
 
 from dpop_asgi import NoncePolicy, ProofPolicy
-from tests.support.flaky_store import Fault
+from tests.state_machine.flaky_store import Fault
 
 # Chosen so that a period is longer than two clocks may differ, and that nonces and `iat` each come first to an end.
 nonce_policies = st.builds(

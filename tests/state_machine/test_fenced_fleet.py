@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from dpop_asgi import NoncePolicy, Reason, Refusal, StoreError
 from dpop_asgi.testing import Client, ManualClock
+from tests.state_machine import strategies as draw
 from tests.state_machine.machine import examine
 from tests.support.decisions import Resource
 from tests.support.fenced_store import FencedStore, LateView
@@ -19,11 +20,6 @@ PERIOD = 60.0
 CLIENTS = [Client() for _ in range(2)]
 # What may be answered: to a client that follows the nonces, and by a store that cannot say.
 ANSWERS = {"accepted", "unavailable", *Reason}
-
-workers = st.integers(0, 2)
-clients = st.integers(0, 1)
-numbers = st.integers(0, 30)
-incarnations = st.sampled_from(["one", "two", "three"])
 
 
 class ForgetfulFleet(RuleBasedStateMachine):
@@ -83,7 +79,7 @@ class ForgetfulFleet(RuleBasedStateMachine):
         self.passed.append(headers)
         assert self.accepted[headers["DPoP"]] == 1, "accepted twice"
 
-    @rule(client=clients, worker=workers)
+    @rule(client=st.sampled_from(range(len(CLIENTS))), worker=draw.workers)
     def ask(self, client, worker):
         """With the newest nonce; after a challenge with the nonce that came with it, three times at most."""
         for _ in range(4):
@@ -102,13 +98,13 @@ class ForgetfulFleet(RuleBasedStateMachine):
         return {"iat": int(self.clock())}
 
     @precondition(lambda self: self.passed)
-    @rule(number=numbers, worker=workers)
+    @rule(number=draw.numbers, worker=draw.workers)
     def replay(self, number, worker):
         headers = self.passed[-1 - number % len(self.passed)]
         if self.send(worker, headers)[0] == "accepted":
             self.note(headers)
 
-    @rule(incarnation=incarnations, every=st.booleans())
+    @rule(incarnation=st.sampled_from(["one", "two", "three"]), every=st.booleans())
     def become_another(self, incarnation, every):
         """Or come back: a server that was frozen has its data still."""
         tags = self.store.tags if every else self.store.tags[:1]
@@ -118,12 +114,12 @@ class ForgetfulFleet(RuleBasedStateMachine):
     def go_away_or_return(self, away):
         self.store.away = set(self.store.tags[:1]) if away else set()
 
-    @rule(worker=workers)
+    @rule(worker=draw.workers)
     def connect_anew(self, worker):
         """To whatever server is there now."""
         self.fleet[worker].store.reconnect()
 
-    @rule(worker=workers)
+    @rule(worker=draw.workers)
     def restart_a_worker(self, worker):
         self.fleet[worker] = self.worker()
 

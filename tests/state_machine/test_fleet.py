@@ -2,10 +2,10 @@
 
 import pytest
 
-from dpop_asgi import NoncePolicy, ProofPolicy
+from dpop_asgi import NoncePolicy, ProofPolicy, Reason
+from tests.state_machine.flaky_store import Fault
 from tests.state_machine.machine import begin, examine
 from tests.state_machine.rules import Fleet
-from tests.support.flaky_store import Fault
 
 # What an example is reduced to when it fails is worth the wait.
 pytestmark = pytest.mark.timeout(900)
@@ -95,6 +95,20 @@ def test_a_worker_whose_window_has_run_out_challenges_nobody_while_the_store_is_
     fleet.use_a_token_as_bearer(token=token, worker=0)
     fleet.teardown()
     assert fleet.seen["503 bearer_not_accepted"] == 1
+
+
+@pytest.mark.parametrize(
+    ("nonces", "reason"),
+    [(None, Reason.ISSUED_TOO_EARLY), (NoncePolicy(period=60.0, grace=0), Reason.NONCE_EXPIRED)],
+    ids=["dead by its iat", "dead by its nonce"],
+)
+def test_a_used_proof_is_rejected_by_a_store_that_has_forgotten_it_before_it_answers(nonces, reason):
+    fleet, token = begin(RefusingFleet, nonces=nonces)
+    fleet.ask(token=token, worker=0, method="GET", path="/r")
+    fleet.break_the_store(fault=Fault("slow-request", frozenset({"proof"}), 700.0))
+    fleet.replay(number=0, worker=0)
+    fleet.teardown()
+    assert fleet.seen[f"401 {reason.value}"] == 1
 
 
 def test_a_token_that_expires_while_the_store_is_asked_is_not_accepted():

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from tests.state_machine.flaky_store import HEALTHY
 from tests.state_machine.machine import begin, examine
+from tests.state_machine.proxied_redis import ProxiedRedis
 from tests.state_machine.rules import Fleet
 from tests.state_machine.test_fleet import WHILE_REFUSING, what_matters_most
 from tests.support.fault_proxy import ProxyThread
-from tests.support.flaky_store import HEALTHY
-from tests.support.proxied_redis import ProxiedRedis
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore
+from dpop_asgi import Authenticator, Decision, DPoPMiddleware, JWTVerifier, MemoryStore, Reason
 from dpop_asgi.testing import Client, Issuer, ManualClock
 
 PUBLIC_URL = "https://rs.example"
@@ -168,15 +168,29 @@ class Api:
         method: str = "GET",
         path: str = "/r",
         *,
+        host: str = "rs.example",
+        claimed: str | None = None,
         also: Fields = (),
         without: Iterable[str] = (),
         scope: dict[str, Any] | None = None,
         receive: Callable[[], Any] = untouched,
         **changes: Any,
     ) -> Answer:
-        """Send a correct request, but for what is asked otherwise; `also` are more fields, `without` names of fewer."""
-        sent = await self.fields(method, path, **changes)
-        headers = [("host", "rs.example"), *((name, value) for name, value in sent.items() if name not in without)]
+        """Send a correct request, but for what is asked otherwise.
+
+        Args:
+            method: of the request and in the proof.
+            path: of the request.
+            host: its Host.
+            claimed: another path or URI for the proof to name.
+            also: more fields.
+            without: names of fields that are left out.
+            scope: members of the scope.
+            receive: for the app.
+            changes: as for `fields`.
+        """
+        sent = await self.fields(method, path if claimed is None else claimed, **changes)
+        headers = [("host", host), *((name, value) for name, value in sent.items() if name not in without)]
         return await call(self.app, http_scope(method, path, [*headers, *also], **(scope or {})), receive)
 
     async def anonymous(self, method: str = "GET", path: str = "/r", also: Fields = (), **changes: Any) -> Answer:
@@ -186,3 +200,33 @@ class Api:
 
 _DECISION = ("verify_token", "store", "proof_policy", "nonces", "mode", "namespace", "on_store_failure", "observer")
 _DECISION += ("also_check", "allow_bearer")
+
+
+class WatchedApi(Api):
+    """An `Api` that keeps each decision. `reason` and `passes` send a request, correct but for what is asked."""
+
+    def __init__(self, *where: Any, inner: Any = None, **options: Any) -> None:
+        self.decisions: list[Decision] = []
+        super().__init__(inner or App(), *where, **{"observer": self.decisions.append, **options})
+
+    async def ask(self, *request: Any, drop: Iterable[str] = (), **changes: Any) -> Answer:
+        """As `request` does; `drop` are names of fields that are left out."""
+        self.decisions.clear()
+        return await self.request(*request, without=drop, **changes)
+
+    async def reason(self, *request: Any, **changes: Any) -> Reason:
+        """Why the request is refused; a test fails when it is anything but refused, in the decision or on the wire."""
+        reached = len(self.inner.scopes)
+        answer = await self.ask(*request, **changes)
+        reason = self.decisions[0].reason
+        assert reason is not None, self.decisions
+        assert answer.status in {400, 401}
+        assert len(self.inner.scopes) == reached, "a refused request reached the app"
+        return reason
+
+    async def passes(self, *request: Any, **changes: Any) -> bool:
+        """Whether the request reaches the app."""
+        reached = len(self.inner.scopes)
+        answer = await self.ask(*request, **changes)
+        assert (answer.status == 200) == (len(self.inner.scopes) > reached)
+        return answer.status == 200

@@ -1,4 +1,4 @@
-"""What pytest has collected, as its hooks and tests share it."""
+"""What has been collected, as hooks of pytest and tests share it, and rows of tables."""
 
 import pytest
 
@@ -10,3 +10,8 @@ def all_collected(config: pytest.Config) -> bool:
     """Whether the whole suite was, and not only what is at some paths."""
     of_worker: dict[str, bool] = getattr(config, "workerinput", {})
     return of_worker.get("all_collected", config.args_source is not config.ArgsSource.ARGS)
+
+
+def over(limit: int) -> pytest.MarkDecorator:
+    """Two rows for a test of a bound: at it and over it."""
+    return pytest.mark.parametrize(("size", "over"), [(limit, False), (limit + 1, True)], ids=["at", "over"])

@@ -18,6 +18,8 @@ from dpop_asgi import (
     Refusal,
     StoreUnavailable,
 )
+from dpop_asgi.core.nonce_window import AcceptedNonce
+from dpop_asgi.nonces import NonceWindow
 from dpop_asgi.testing import Client, ManualClock
 from tests.support.proofs import TOKEN, URI
 
@@ -106,3 +108,10 @@ class Resource:
 
     async def reason(self, headers: Any = None, **changes: Any) -> Reason:
         return (await self.refusal(headers, **changes)).reason
+
+
+async def accepted_nonce(window: NonceWindow, nonce: object, now: float) -> AcceptedNonce:
+    """What `window` says of `nonce`, once it is ready."""
+    if not window.is_complete(now):
+        await window.ensure(now)
+    return window.accept(nonce, now)

@@ -72,18 +72,12 @@ class Faults:
     def silent(self, silent: bool) -> None:
         self.requests.silent = self.replies.silent = silent
 
-    def resets_at(self, data: bytes) -> bool:
-        """Whether these bytes are those that must not reach the server."""
-        due = self.reset_at is not None and self.reset_at in data
+    def is_due(self, fault: Literal["reset_at", "lose_reply_to"], data: bytes) -> bool:
+        """Whether these bytes are those that it waits for; once."""
+        sought: bytes | None = getattr(self, fault)
+        due = sought is not None and sought in data
         if due:
-            self.reset_at = None
-        return due
-
-    def loses_reply_to(self, data: bytes) -> bool:
-        """Whether these bytes are those whose reply is lost."""
-        due = self.lose_reply_to is not None and self.lose_reply_to in data
-        if due:
-            self.lose_reply_to = None
+            setattr(self, fault, None)
         return due
 
 
@@ -129,9 +123,9 @@ class Line:
     async def _requests(self) -> None:
         way = _Forwarder(self, self._client, self._server)
         while data := await way.receive():
-            if self._faults.resets_at(data):
+            if self._faults.is_due("reset_at", data):
                 raise ConnectionResetError
-            self._loses_reply = self._loses_reply or self._faults.loses_reply_to(data)
+            self._loses_reply = self._loses_reply or self._faults.is_due("lose_reply_to", data)
             await way.forward(data, self._faults.requests)
         if not way.tell_the_end(self._faults.requests):
             raise ConnectionResetError

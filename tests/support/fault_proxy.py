@@ -20,10 +20,11 @@ Everything can be switched at any time, for connections that stand as for new on
 import asyncio
 import contextlib
 import socket
-import threading
 from collections.abc import Callable
 from itertools import cycle
-from typing import Any, Literal, Self
+from typing import Literal, Self
+
+from anyio.from_thread import start_blocking_portal
 
 from tests.support.fault_line import Cut, Faults, Line, reset
 
@@ -141,40 +142,22 @@ class ProxyThread:
     """A `FaultProxy` with an event loop of its own, for tests whose own loop stands still meanwhile."""
 
     def __init__(self, *ports: int, alter: Callable[[bytes], bytes] = bytes) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._proxy = FaultProxy(*ports)
         self._proxy.alter = alter
+        self._running = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        self._run(self._proxy.__aenter__())
+        self._portal = self._running.enter_context(start_blocking_portal())
+        self._running.enter_context(self._portal.wrap_async_context_manager(self._proxy))
+        self.port, self.url = self._proxy.port, self._proxy.url
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._proxy.__aexit__())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_PATIENCE)
-        self._loop.close()
-
-    @property
-    def port(self) -> int:
-        return self._proxy.port
-
-    @property
-    def url(self) -> str:
-        return self._proxy.url
+        self._running.close()
 
     def tell(self, change: Callable[[FaultProxy], object]) -> None:
         """Change what it does, in its own loop."""
-
-        async def told() -> None:
-            change(self._proxy)
-
-        self._run(told())
-
-    def _run(self, coroutine: Any) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_PATIENCE)
+        self._portal.call(change, self._proxy)
 
 
 def _bound(port: int) -> socket.socket:

@@ -65,16 +65,16 @@ class Draft:
 
 
 class Fault(NamedTuple):
-    """One broken thing: why it is refused, with which class, what it touches, and how it is done.
+    """One broken thing: why it is rejected, what it touches, how it is done, and with which class it is rejected.
 
     Two faults that touch the same cannot be had in one request.
     """
 
     name: str
     reason: Reason
-    kind: type[Refusal]
     touches: str
     add: Callable[[Draft], None]
+    kind: type[Refusal] = InvalidProof
 
 
 def _sets(attribute: str, value: Any) -> Callable[[Draft], None]:
@@ -89,69 +89,56 @@ def _drops(name: str) -> Callable[[Draft], None]:
     return lambda draft: draft.without.add(name)
 
 
-def _doubles_a_coordinate(draft: Draft) -> None:
-    draft.jwk["y"] = unpadded(b"\0" + octets(OTHER_KEY.public_jwk["y"]))
+def _authorization(name: str, reason: Reason, kind: type[Refusal], *fields: str) -> Fault:
+    """The whole of the fields is at fault."""
+    return Fault(name, reason, "authorization", _sets("authorization", list(fields)), kind)
 
 
 R = Reason
 FAULTS = (
-    Fault("no-authorization", R.AUTHORIZATION_MISSING, MissingCredentials, "authorization", _sets("authorization", [])),
-    Fault(
-        "two-authorizations",
-        R.AUTHORIZATION_REPEATED,
-        InvalidRequest,
-        "authorization",
-        _sets("authorization", [f"DPoP {TOKEN}", f"Bearer {TOKEN}"]),
-    ),
-    Fault(
-        "huge-authorization",
-        R.AUTHORIZATION_TOO_LARGE,
-        InvalidRequest,
-        "authorization",
-        _sets("authorization", ["DPoP " + "a" * 20_000]),
-    ),
-    Fault("basic", R.AUTHORIZATION_SCHEME, MissingCredentials, "authorization", _sets("authorization", ["Basic eDp5"])),
-    Fault(
-        "two-tokens", R.AUTHORIZATION_MALFORMED, InvalidRequest, "authorization", _sets("authorization", ["DPoP a b"])
-    ),
-    Fault("no-proof", R.PROOF_MISSING, InvalidProof, "field", _sets("fields", lambda _: [])),
-    Fault("two-proofs", R.PROOF_REPEATED, InvalidProof, "field", _sets("fields", lambda proof: [proof, proof])),
-    Fault("huge-proof", R.PROOF_TOO_LARGE, InvalidProof, "size", _puts("claims", padding="x" * 8000)),
-    Fault("joined-proofs", R.PROOF_REPEATED, InvalidProof, "field", _sets("fields", lambda proof: [proof + ",x"])),
-    Fault("four-parts", R.PROOF_MALFORMED, InvalidProof, "field", _sets("fields", lambda proof: [proof + ".x"])),
-    Fault("typ", R.PROOF_TYPE, InvalidProof, "typ", _puts("header", typ="jwt")),
-    Fault("alg", R.PROOF_ALGORITHM, InvalidProof, "alg", _puts("header", alg="none")),
-    Fault("crit", R.PROOF_CRITICAL, InvalidProof, "crit", _puts("header", crit=[])),
-    Fault("no-key", R.KEY_MISSING, InvalidProof, "jwk", _drops("jwk")),
-    Fault("private-key", R.KEY_PRIVATE, InvalidProof, "jwk.d", _puts("jwk", d="x")),
-    Fault("other-curve", R.KEY_UNFIT, InvalidProof, "jwk.crv", _puts("jwk", crv="P-384")),
-    Fault("leading-zero", R.KEY_INVALID, InvalidProof, "jwk.y", _doubles_a_coordinate),
-    Fault("no-htm", R.CLAIM_MISSING, InvalidProof, "htm", _drops("htm")),
-    Fault("nbf-null", R.CLAIM_MALFORMED, InvalidProof, "nbf", _puts("claims", nbf=None)),
-    Fault("no-uri", R.TARGET_MALFORMED, InvalidRequest, "target", _puts("request", target_uri="*")),
-    Fault("method", R.METHOD_MISMATCH, InvalidProof, "method", _puts("request", method="PUT")),
-    Fault("htu", R.TARGET_MISMATCH, InvalidProof, "htu", _puts("claims", htu="https://elsewhere.example/")),
-    Fault("old", R.ISSUED_TOO_EARLY, InvalidProof, "iat", _puts("claims", iat=NOW - 301)),
-    Fault("from-the-future", R.ISSUED_IN_FUTURE, InvalidProof, "iat", _puts("claims", iat=NOW + 61)),
-    Fault("expired", R.PROOF_EXPIRED, InvalidProof, "exp", _puts("claims", exp=NOW - 61)),
-    Fault("not-yet", R.PROOF_NOT_YET_VALID, InvalidProof, "nbf", _puts("claims", nbf=NOW + 61)),
-    Fault("ath", R.TOKEN_HASH_MISMATCH, InvalidProof, "ath", _puts("claims", ath="x")),
-    Fault("no-nonce", R.NONCE_MISSING, UseNonce, "nonce", _drops("nonce")),
-    Fault("blank-nonce", R.NONCE_MALFORMED, UseNonce, "nonce", _puts("claims", nonce="a b")),
-    Fault("invented-nonce", R.NONCE_UNKNOWN, UseNonce, "nonce", _puts("claims", nonce="invented")),
-    Fault("off-the-curve", R.KEY_INVALID, InvalidProof, "jwk.y", _puts("jwk", y=OTHER_KEY.public_jwk["x"])),
-    Fault("signature", R.SIGNATURE_INVALID, InvalidProof, "signature", _sets("signed_by", OTHER_KEY)),
-    Fault("revoked", R.TOKEN_REJECTED, InvalidToken, "token", _sets("revoked", True)),
+    _authorization("no-authorization", R.AUTHORIZATION_MISSING, MissingCredentials),
+    _authorization("two-authorizations", R.AUTHORIZATION_REPEATED, InvalidRequest, f"DPoP {TOKEN}", f"Bearer {TOKEN}"),
+    _authorization("huge-authorization", R.AUTHORIZATION_TOO_LARGE, InvalidRequest, "DPoP " + "a" * 20_000),
+    _authorization("basic", R.AUTHORIZATION_SCHEME, MissingCredentials, "Basic eDp5"),
+    _authorization("two-tokens", R.AUTHORIZATION_MALFORMED, InvalidRequest, "DPoP a b"),
+    Fault("no-proof", R.PROOF_MISSING, "field", _sets("fields", lambda _: [])),
+    Fault("two-proofs", R.PROOF_REPEATED, "field", _sets("fields", lambda proof: [proof, proof])),
+    Fault("huge-proof", R.PROOF_TOO_LARGE, "size", _puts("claims", padding="x" * 8000)),
+    Fault("joined-proofs", R.PROOF_REPEATED, "field", _sets("fields", lambda proof: [proof + ",x"])),
+    Fault("four-parts", R.PROOF_MALFORMED, "field", _sets("fields", lambda proof: [proof + ".x"])),
+    Fault("typ", R.PROOF_TYPE, "typ", _puts("header", typ="jwt")),
+    Fault("alg", R.PROOF_ALGORITHM, "alg", _puts("header", alg="none")),
+    Fault("crit", R.PROOF_CRITICAL, "crit", _puts("header", crit=[])),
+    Fault("no-key", R.KEY_MISSING, "jwk", _drops("jwk")),
+    Fault("private-key", R.KEY_PRIVATE, "jwk.d", _puts("jwk", d="x")),
+    Fault("other-curve", R.KEY_UNFIT, "jwk.crv", _puts("jwk", crv="P-384")),
+    Fault("leading-zero", R.KEY_INVALID, "jwk.y", _puts("jwk", y=unpadded(b"\0" + octets(OTHER_KEY.public_jwk["y"])))),
+    Fault("no-htm", R.CLAIM_MISSING, "htm", _drops("htm")),
+    Fault("nbf-null", R.CLAIM_MALFORMED, "nbf", _puts("claims", nbf=None)),
+    Fault("no-uri", R.TARGET_MALFORMED, "target", _puts("request", target_uri="*"), InvalidRequest),
+    Fault("method", R.METHOD_MISMATCH, "method", _puts("request", method="PUT")),
+    Fault("htu", R.TARGET_MISMATCH, "htu", _puts("claims", htu="https://elsewhere.example/")),
+    Fault("old", R.ISSUED_TOO_EARLY, "iat", _puts("claims", iat=NOW - 301)),
+    Fault("from-the-future", R.ISSUED_IN_FUTURE, "iat", _puts("claims", iat=NOW + 61)),
+    Fault("expired", R.PROOF_EXPIRED, "exp", _puts("claims", exp=NOW - 61)),
+    Fault("not-yet", R.PROOF_NOT_YET_VALID, "nbf", _puts("claims", nbf=NOW + 61)),
+    Fault("ath", R.TOKEN_HASH_MISMATCH, "ath", _puts("claims", ath="x")),
+    Fault("no-nonce", R.NONCE_MISSING, "nonce", _drops("nonce"), UseNonce),
+    Fault("blank-nonce", R.NONCE_MALFORMED, "nonce", _puts("claims", nonce="a b"), UseNonce),
+    Fault("invented-nonce", R.NONCE_UNKNOWN, "nonce", _puts("claims", nonce="invented"), UseNonce),
+    Fault("off-the-curve", R.KEY_INVALID, "jwk.y", _puts("jwk", y=OTHER_KEY.public_jwk["x"])),
+    Fault("signature", R.SIGNATURE_INVALID, "signature", _sets("signed_by", OTHER_KEY)),
+    Fault("revoked", R.TOKEN_REJECTED, "token", _sets("revoked", True), InvalidToken),
     # Z14: whatever the verifier says.
-    Fault("expired-token", R.TOKEN_EXPIRED, InvalidToken, "token", _puts("token", expires_at=NOW - 5.0)),
+    Fault("expired-token", R.TOKEN_EXPIRED, "token", _puts("token", expires_at=NOW - 5.0), InvalidToken),
     Fault(
         "other-binding",
         R.BINDING_MISMATCH,
-        InvalidToken,
         "binding",
         _puts("token", key_thumbprint=OTHER_KEY.thumbprint),
+        InvalidToken,
     ),
-    Fault("replayed", R.PROOF_REPLAYED, InvalidProof, "spent", _sets("spent", True)),
+    Fault("replayed", R.PROOF_REPLAYED, "spent", _sets("spent", True)),
 )
 
 

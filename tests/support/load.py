@@ -11,9 +11,9 @@ from typing import Any
 import httpx2
 
 from dpop_asgi.testing import Client, Issuer
-from tests.support.connections import Http
+from tests.support.connections import Http, request_for
 from tests.support.processes import RedisServer, ResourceServer, wait_until
-from tests.support.wire import exchange, request_bytes
+from tests.support.wire import exchange
 
 # Far beyond any promise: a request that takes so long hangs, and fails the test that waits for it.
 HANGS_AFTER = 60.0
@@ -105,8 +105,7 @@ def _be_accepted(server: ResourceServer) -> None:
     token = server.issuer.access_token(client)
     for _ in range(2):
         fields = client.headers("GET", f"{server.public_url}/resource", token, nonce=nonce)
-        request = request_bytes("GET", "/resource", [("Host", server.url[7:]), *fields.items()])
-        nonce = exchange(server.port, request).one("dpop-nonce")
+        nonce = exchange(server.port, request_for("/resource", server.port, fields)).one("dpop-nonce")
 
 
 def wait_for_workers(redis: RedisServer, count: int, *servers: ResourceServer) -> None:

@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import sys
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest import TestCase, mock
 
 import pytest
 import uvloop
@@ -79,30 +79,18 @@ async def begin_many(service: Service, alice: Caller, *, turns: int) -> list[asy
     return tasks
 
 
-class _Listener(logging.Handler):
-    def __init__(self, said: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._said = said
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._said.append(record.getMessage())
-
-
 @contextlib.contextmanager
 def no_complaints() -> Iterator[None]:
     """Fails when anything in the block, or what it leaves behind, makes Python or asyncio complain."""
     said: list[str] = []
-    listener, hook = _Listener(said), sys.unraisablehook
-    logging.getLogger("asyncio").addHandler(listener)
-    sys.unraisablehook = lambda what: said.append(f"{what.err_msg}: {what.exc_value!r}")
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            yield
-            gc.collect()
-            gc.collect()
-    finally:
-        sys.unraisablehook = hook
-        logging.getLogger("asyncio").removeHandler(listener)
+    with (
+        TestCase().assertNoLogs("asyncio", "WARNING"),
+        mock.patch.object(sys, "unraisablehook", lambda what: said.append(f"{what.err_msg}: {what.exc_value!r}")),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always")
+        yield
+        gc.collect()
+        gc.collect()
     said += [str(warning.message) for warning in caught]
     assert not said, said

@@ -1,6 +1,7 @@
 """Process managers that fork or start several workers of the same app."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -43,14 +44,14 @@ class Manager(ResourceServer):
 
     def __init__(self, name: str, issuer: Issuer, *, used: bool = False, **settings: Any) -> None:
         super().__init__(issuer, public_url="https://api.example.com", **settings)
-        self._own_command = [part.format(port=self.port) for part in COMMANDS[name]]
+        self._own_command = [sys.executable, "-m", *(part.format(port=self.port) for part in COMMANDS[name])]
         self.variables = {"PRELOADED_AND_USED": "yes"} if used else {}
 
     def _command(self) -> list[str]:
         return self._own_command
 
     def running(self) -> bool:
-        return self._process is not None and self._process.running()
+        return self.is_running
 
     async def ask_everybody(self, sign: Callable[[], dict[str, str]]) -> list[httpx2.Response]:
         """Send requests with these fields, until each worker has answered one."""

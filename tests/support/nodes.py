@@ -5,13 +5,13 @@ import random
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import redis as redis_client
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.support.processes import HOST, Process, RedisServer, free_port, wait_until
+from tests.support.processes import HOST, RedisServer, free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,7 @@ class Node(RedisServer):
     def __init__(self, binary: str, *options: tuple[str, ...], access: Access = OPEN) -> None:
         port = free_port()
         lines = [*options, *access.replication, *access.listening(port)]
-        super().__init__(binary, *(word for name, *values in lines for word in (f"--{name}", *values)))
-        self.port = port
+        super().__init__(binary, *(word for name, *values in lines for word in (f"--{name}", *values)), port=port)
         self.access = access
         self.folder = Path(self._folder.name)
         self._frozen = False
@@ -98,14 +97,9 @@ class Node(RedisServer):
         self._signal(signal.SIGCONT)
         self._frozen = False
 
-    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+    def stop(self, how: signal.Signals | None = None) -> None:
         super().stop(how)
         self._frozen = False
-
-    @property
-    def process_id(self) -> int:
-        assert self._process is not None
-        return self._process._popen.pid
 
     def _signal(self, what: signal.Signals) -> None:
         os.kill(self.process_id, what)
@@ -140,7 +134,5 @@ class SentinelNode(Node):
     def _file(self) -> Path:
         return self.folder / "sentinel.conf"
 
-    def start(self) -> Self:
-        self._process = Process([self._binary, str(self._file), "--sentinel"])
-        wait_until(self._listens, "a sentinel does not listen")
-        return self
+    def _command(self) -> list[str]:
+        return [self._binary, str(self._file), "--sentinel"]

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
+from urllib.request import urlopen
 
 import httpx2
 import redis as redis_client
@@ -32,13 +34,8 @@ PATIENCE = 60.0
 # Seconds per slot, with which now is half-way through slot 1: nonces do not rotate where no test asks for it (N19).
 NO_ROTATION = time.time() / 1.5
 # Of the ports that were given away, until this process ends.
-_claims: list[socket.socket] = []
-
-
-@atexit.register
-def _give_up_claims() -> None:
-    for claim in _claims:
-        claim.close()
+_claims = contextlib.ExitStack()
+atexit.register(_claims.close)
 
 
 def free_port() -> int:
@@ -54,28 +51,29 @@ def free_port() -> int:
         if claim is None:
             continue
         if _is_free(port) and _is_free(port + BUS):
-            _claims.append(claim)
+            _claims.enter_context(claim)
             return port
         claim.close()
 
 
 def _claim(port: int) -> socket.socket | None:
-    claim = socket.socket(type=socket.SOCK_DGRAM)
-    try:
-        claim.bind((HOST, port))
-    except OSError:
-        claim.close()
-        return None
-    return claim
+    return _bound(port, socket.SOCK_DGRAM)
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-        return True
+    with _bound(port, socket.SOCK_STREAM) or contextlib.nullcontext() as probe:
+        return probe is not None
+
+
+def _bound(port: int, kind: int) -> socket.socket | None:
+    """A socket that has the port, where nobody else does."""
+    bound = socket.socket(type=kind)
+    try:
+        bound.bind((HOST, port))
+    except OSError:
+        bound.close()
+        return None
+    return bound
 
 
 def wait_until(condition: Any, what: str, *, patience: float = PATIENCE) -> None:
@@ -94,10 +92,6 @@ def listens(port: int) -> bool:
     """Whether somebody does. Asked first, as a whole request costs this process milliseconds."""
     with socket.create_connection((HOST, port), 1):
         return True
-
-
-def answers(url: str) -> bool:
-    return httpx2.get(url, timeout=PATIENCE, verify=False).status_code == httpx2.codes.OK
 
 
 class Process:
@@ -137,48 +131,93 @@ class Process:
         return self.output.read_text(errors="replace")
 
 
-class RedisServer:
-    """A redis-server on a port of its own; `stop` and `start` again use the same port.
+class Server:
+    """A child process that listens on a port of its own; `stop` and `start` again use the same port.
 
     Attributes:
-        arguments: for the next start.
+        ending: how it is stopped, unless it is said otherwise.
+        patience: until it is ready.
     """
 
-    def __init__(self, binary: str, *arguments: str) -> None:
-        self._binary = binary
-        self.arguments = arguments
-        self.port = free_port()
-        self._folder = tempfile.TemporaryDirectory(prefix="redis-")
+    ending, patience = signal.SIGTERM, PATIENCE
+
+    def __init__(self, port: int | None = None) -> None:
+        self.port = port or free_port()
         self._process: Process | None = None
 
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
     def start(self) -> Self:
-        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = Process([*command, "--dir", self._folder.name, *self.arguments])
-        wait_until(self._listens, "redis-server does not listen")
+        self._forget_log()
+        self._process = Process(self._command(), environment=self._environment())
+        wait_until(self._answers, f"a {type(self).__name__} does not answer", patience=self.patience)
         return self
+
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    def _environment(self) -> dict[str, str] | None:
+        """By default that of this process."""
+
+    def _answers(self) -> bool:
+        if not self.is_running:
+            raise RuntimeError(self.log)
+        return listens(self.port)
 
     @property
     def is_running(self) -> bool:
-        return self._process is not None
+        return self._process is not None and self._process.running()
 
-    def _listens(self) -> bool:
-        return listens(self.port)
+    @property
+    def process_id(self) -> int:
+        """Of the only process, or of the one that manages several workers."""
+        assert self._process is not None
+        return self._process._popen.pid
 
-    def stop(self, how: signal.Signals = signal.SIGKILL) -> None:
+    @property
+    def log(self) -> str:
+        assert self._process is not None
+        return self._process.log
+
+    def stop(self, how: signal.Signals | None = None) -> None:
         if self._process is not None:
-            self._process.stop(how)
+            self._process.stop(how or self.ending)
+
+    def _forget_log(self) -> None:
+        if self._process is not None:
             self._process.output.unlink(missing_ok=True)
-            self._process = None
 
     def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._forget_log()
+
+
+class RedisServer(Server):
+    """A redis-server.
+
+    Attributes:
+        arguments: for the next start.
+    """
+
+    ending = signal.SIGKILL
+
+    def __init__(self, binary: str, *arguments: str, port: int | None = None) -> None:
+        super().__init__(port)
+        self._binary = binary
+        self.arguments = arguments
+        self._folder = tempfile.TemporaryDirectory(prefix="redis-")
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def _command(self) -> list[str]:
+        command = [self._binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        return [*command, "--dir", self._folder.name, *self.arguments]
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
         self._folder.cleanup()
 
     def client(self, **options: Any) -> redis_client.Redis:
@@ -190,14 +229,14 @@ def patient_with(url: str) -> dict[str, object]:
     return {"store": url, "store_timeout": 5}
 
 
-class ResourceServer:
+class ResourceServer(Server):
     """`uvicorn examples.resource_server:app` as a user starts it.
 
     `http` is the HTTP implementation (`h11` or `httptools`), `loop` the event loop (`uvloop` or `asyncio`), `settings`
     the DPOP_* variables without the prefix, `variables` others. Nonces do not rotate unless `settings` says how often.
     """
 
-    example, open_path, patience = "resource_server", "/public", PATIENCE
+    example, open_path = "resource_server", "/public"
 
     def __init__(
         self,
@@ -210,7 +249,7 @@ class ResourceServer:
         app: str | None = None,
         **settings: Any,
     ):
-        self.port = port or free_port()
+        super().__init__(port)
         self.issuer = issuer
         self._app = app or f"examples.{self.example}:app"
         self._implementations = ["--http", http, "--loop", loop]
@@ -218,58 +257,32 @@ class ResourceServer:
         usual = {"issuer": issuer.url, "audience": issuer.audience, "nonce_period": NO_ROTATION}
         self._settings = {**usual, **settings}
         self.variables: dict[str, str] = {}
-        self._process: Process | None = None
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> Self:
+    def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("DPOP_", "WEB_CONCURRENCY"))}
         given = {f"DPOP_{name.upper()}": str(value) for name, value in self._settings.items()}
-        environment = {**kept, **given, **self.variables}
-        self._process = Process([sys.executable, "-m", *self._command()], environment=environment)
-        wait_until(self._answers, f"the {self.example} does not answer", patience=self.patience)
-        return self
+        return {**kept, **given, **self.variables}
 
     def _command(self) -> list[str]:
-        command = ["uvicorn", self._app, "--port", str(self.port)]
-        command += [*self._implementations, "--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
+        command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port), *self._implementations]
+        command += ["--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         return [*command, "--h11-max-incomplete-event-size", "131072"]
 
     def _answers(self) -> bool:
-        if self._process is not None and not self._process.running():
-            raise RuntimeError(self._process.log)
-        return listens(self.port) and answers(f"{self.url}{self.open_path}")
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self._process is not None:
-            self._process.stop(how)
+        if not super()._answers():
+            return False
+        with urlopen(self.url + self.open_path, timeout=PATIENCE) as answer:
+            return bool(answer.status == HTTPStatus.OK)
 
     @property
     def public_url(self) -> str:
         """Where clients take it to be."""
         return str(self._settings.get("public_url", self.url))
-
-    @property
-    def process_id(self) -> int:
-        """Of the only worker, or of the process that manages several."""
-        assert self._process is not None
-        return self._process._popen.pid
-
-    @property
-    def log(self) -> str:
-        assert self._process is not None
-        return self._process.log
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        if self._process is not None:
-            self._process.output.unlink(missing_ok=True)
 
 
 class MCPServer(ResourceServer):

@@ -6,8 +6,8 @@ from dpop_asgi import IntrospectionVerifier, InvalidToken, JWTVerifier
 from dpop_asgi.testing import Issuer
 from tests.support.distant_issuer import PATIENCE, Distant
 from tests.support.fault_proxy import FaultProxy
-from tests.support.introspected import IntrospectionServer
 from tests.support.processes import AUDIENCE
+from tests.support.website import IntrospectionServer
 
 
 @pytest.fixture

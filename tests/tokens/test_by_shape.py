@@ -8,9 +8,8 @@ from dpop_asgi import AccessToken, InvalidToken, IssuerUnavailable, JWTVerifier,
 from dpop_asgi.core.encoding import b64url_encode, sha256_b64url
 from dpop_asgi.tokens.by_shape import is_signed
 from tests.support.api import Api, App
-from tests.support.introspected import PATH
 from tests.support.processes import AUDIENCE, free_port
-from tests.support.website import Page
+from tests.support.website import PATH, Page
 
 HEADER = b64url_encode(b'{"alg":"ES256"}')
 

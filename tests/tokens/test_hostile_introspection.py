@@ -7,11 +7,10 @@ import pytest
 
 from dpop_asgi import InvalidToken, IssuerUnavailable, Reason
 from dpop_asgi.tokens.issuer import introspection_endpoint
-from tests.support.bounds import over
+from tests.support.collection import over
 from tests.support.distant_issuer import PATIENCE, TIMEOUT
 from tests.support.fault_proxy import FaultProxy
-from tests.support.introspected import PATH
-from tests.support.website import Page
+from tests.support.website import PATH, Page
 
 TOKEN = "opaque-hunter2"
 OTHERWISE = "isn't a JSON object, or is longer than 65536 bytes"

@@ -10,10 +10,9 @@ from dpop_asgi import IssuerUnavailable, Reason
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.jwk import import_public_key
 from dpop_asgi.core.private_key import PrivateKey
-from tests.support.introspected import PATH
 from tests.support.processes import AUDIENCE
 from tests.support.proofs import NOW
-from tests.support.website import Page
+from tests.support.website import PATH, Page
 from tests.tokens.shared import changed
 
 TOKEN = "an-opaque.token~with/odd+characters=="

@@ -1,11 +1,10 @@
 // An authorization server (oidc-provider) that binds its tokens and demands a nonce at its token endpoint. It reads from
-// stdin on which port, with which keys, and which clients there are; the client `opaque` gets opaque tokens, and `brief`
-// some that live for as long as it says.
+// stdin on which port, with which keys, and which clients there are; the client `opaque` gets opaque tokens.
 import { randomBytes } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import Provider from 'oidc-provider'
 
-const { port, keys, clients, resource, brief } = JSON.parse(await text(process.stdin))
+const { port, keys, clients, resource } = JSON.parse(await text(process.stdin))
 const scope = 'orders:read orders:write'
 
 const provider = new Provider(`http://127.0.0.1:${port}`, {
@@ -26,7 +25,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       getResourceServerInfo: async (_, audience, { clientId }) => ({
         scope,
         audience,
-        accessTokenTTL: clientId === 'brief' ? brief : 300,
+        accessTokenTTL: 300,
         ...(clientId === 'opaque'
           ? { accessTokenFormat: 'opaque' }
           : { accessTokenFormat: 'jwt', jwt: { sign: { alg: 'ES256' } } }),

@@ -4,9 +4,8 @@ import time
 
 from dpop_asgi.cli.check.run import examine
 from dpop_asgi.testing import Issuer
-from tests.support.introspected import PATH
 from tests.support.processes import AUDIENCE
-from tests.support.website import Page
+from tests.support.website import PATH, Page
 
 METADATA = "/.well-known/oauth-authorization-server"
 

@@ -14,11 +14,11 @@ from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client
 from tests.support.keys import octets, rsa_key, unpadded
 
-URL = "https://api.example.com/orders"
+API = "https://api.example.com"
+URL = f"{API}/orders"
 NONCE = "the-nonce-of-the-server"
 R = Reason
-# The hash of the token in the row of that name.
-CUT_OFF = sha256_b64url("eyJhbGciOiJFUzI1NiJ9.eyJ")
+CUT_OFF = "eyJhbGciOiJFUzI1NiJ9.eyJ"
 
 
 class Situation:
@@ -82,12 +82,9 @@ def ath(make):
     return lambda case: setattr(case, "claims", {"ath": make(case.token)})
 
 
-def edits(change):
-    return sets(edit=change)
-
-
-def of_key(**members):
-    return lambda case: setattr(case, "header", {"jwk": {**case.client.key.public_jwk, **members}})
+def jwk(change):
+    """Other members of the key, or more of them."""
+    return lambda case: setattr(case, "header", {"jwk": {**case.client.key.public_jwk, **change(case.client.key)}})
 
 
 def signed_in_der(proof):
@@ -110,12 +107,9 @@ def uses_rsa(alg, *, signed_with=None, bits=2048):
     return change
 
 
-def short_coordinate(case):
-    case.header = {"jwk": {**case.client.key.public_jwk, "x": unpadded(octets(case.client.key.public_jwk["x"])[1:])}}
-
-
-def private_key(case):
-    case.header = {"jwk": case.client.key.private_jwk}
+def claims_that_are_no_json(proof):
+    header, _, signature = proof.split(".")
+    return f"{header}.Ym9keQ.{signature}"
 
 
 def token(**changes):
@@ -141,23 +135,22 @@ SITUATIONS = {
         "doesn't use DPoP",
     ),
     # The shape of the proof
-    "no-proof": (edits(lambda _: ""), [R.PROOF_MISSING], "no DPoP header"),
+    "no-proof": (sets(edit=lambda _: ""), [R.PROOF_MISSING], "no DPoP header"),
     "two-proofs": (sets(fields=["eyJ.e30.x"]), [R.PROOF_REPEATED], "a retry added a second"),
-    "joined-proofs": (edits(lambda proof: f"{proof}, {proof}"), [R.PROOF_REPEATED], "joined several with a comma"),
-    "cut-off-in-the-claims": (edits(lambda proof: proof[:320]), [R.PROOF_MALFORMED], "2 of 3 parts: it is cut off"),
-    "unsigned": (edits(lambda proof: proof.rpartition(".")[0]), [R.PROOF_MALFORMED], "2 of 3 parts"),
-    "encrypted": (edits(lambda proof: f"{proof}.x.y"), [R.PROOF_MALFORMED], "an encrypted JWT"),
-    "padded": (edits(lambda proof: f"{proof}=="), [R.PROOF_MALFORMED], "padding"),
-    "with-a-scheme": (edits(lambda proof: f"DPoP {proof}"), [R.PROOF_MALFORMED], "begins with a scheme"),
-    "url-encoded": (edits(lambda proof: f"{proof}%3D"), [R.PROOF_MALFORMED], "URL-encoded"),
+    "joined-proofs": (sets(edit=lambda proof: f"{proof}, {proof}"), [R.PROOF_REPEATED], "joined several with a comma"),
+    "cut-off-in-the-claims": (sets(edit=lambda proof: proof[:320]), [R.PROOF_MALFORMED], "2 of 3 parts: it is cut off"),
+    "encrypted": (sets(edit=lambda proof: f"{proof}.x.y"), [R.PROOF_MALFORMED], "an encrypted JWT"),
+    "padded": (sets(edit=lambda proof: f"{proof}=="), [R.PROOF_MALFORMED], "padding"),
+    "with-a-scheme": (sets(edit=lambda proof: f"DPoP {proof}"), [R.PROOF_MALFORMED], "begins with a scheme"),
+    "url-encoded": (sets(edit=lambda proof: f"{proof}%3D"), [R.PROOF_MALFORMED], "URL-encoded"),
     "huge": (sets(claims={"padding": "x" * 8000}), [R.PROOF_TOO_LARGE], "more than it needs"),
-    "four-parts": (edits(lambda proof: f"{proof}.x"), [R.PROOF_MALFORMED], "4 parts instead of 3"),
+    "four-parts": (sets(edit=lambda proof: f"{proof}.x"), [R.PROOF_MALFORMED], "4 parts instead of 3"),
     "claims-that-are-no-json": (
-        edits(lambda proof: f"{proof.partition('.')[0]}.Ym9keQ.{proof.rpartition('.')[2]}"),
+        sets(edit=claims_that_are_no_json),
         [R.PROOF_MALFORMED, R.SIGNATURE_INVALID],
         "Its claims can't be read",
     ),
-    "signature-not-base64url": (edits(lambda proof: f"{proof}!"), [R.PROOF_MALFORMED], "signature isn't base64url"),
+    "signature-not-base64url": (sets(edit=lambda proof: f"{proof}!"), [R.PROOF_MALFORMED], "signature isn't base64url"),
     # Its header
     "typ-jwt": (sets(header={"typ": "JWT"}), [R.PROOF_TYPE], "default was not changed"),
     "typ-missing": (sets(without=["typ"]), [R.PROOF_TYPE], "no typ"),
@@ -173,31 +166,27 @@ SITUATIONS = {
     "crit": (sets(header={"crit": ["exp"]}), [R.PROOF_CRITICAL], "crit or b64"),
     "kid-instead-of-jwk": (sets(header={"kid": "1"}, without=["jwk"]), [R.KEY_MISSING], "only refers to the key (kid)"),
     "jwk-as-text": (sets(header={"jwk": '{"kty":"EC"}'}), [R.KEY_MISSING], "jwk is a string"),
-    "private-key": (private_key, [R.KEY_PRIVATE], "contains the private key (d)"),
-    "other-curve": (of_key(crv="P-384"), [R.KEY_UNFIT], "ES256 goes with EC P-256, but jwk has EC P-384"),
-    "leading-zero-left-out": (short_coordinate, [R.KEY_INVALID], "x has 31 of 32 bytes"),
-    "incomplete-key": (
-        lambda case: setattr(case, "header", {"jwk": {"kty": "EC", "crv": "P-256", "x": "x"}}),
+    "private-key": (jwk(lambda key: key.private_jwk), [R.KEY_PRIVATE], "contains the private key (d)"),
+    "other-curve": (jwk(lambda _: {"crv": "P-384"}), [R.KEY_UNFIT], "ES256 goes with EC P-256, but jwk has EC P-384"),
+    "leading-zero-left-out": (
+        jwk(lambda key: {"x": unpadded(octets(key.public_jwk["x"])[1:])}),
         [R.KEY_INVALID],
-        "jwk lacks y",
+        "x has 31 of 32 bytes",
     ),
+    "incomplete-key": (sets(header={"jwk": {"kty": "EC", "crv": "P-256", "x": "x"}}), [R.KEY_INVALID], "jwk lacks y"),
     "symmetric-key": (
         sets(header={"jwk": {"kty": "oct", "k": "hunter2"}}),
         [R.KEY_PRIVATE, R.KEY_UNFIT],
         "jwk is a symmetric key",
     ),
     "leading-zero": (
-        lambda case: of_key(y=unpadded(b"\0" + octets(case.client.key.public_jwk["y"])))(case),
+        jwk(lambda key: {"y": unpadded(b"\0" + octets(key.public_jwk["y"]))}),
         [R.KEY_INVALID],
         "y has 33 bytes instead of 32",
     ),
     "short-rsa-key": (uses_rsa("PS256", bits=2040), [R.KEY_INVALID], "The RSA key has 2040 bits"),
-    "padded-coordinate": (of_key(x="AAAA="), [R.KEY_INVALID], "x isn't base64url"),
-    "off-the-curve": (
-        lambda case: of_key(y=case.client.key.public_jwk["x"])(case),
-        [R.KEY_INVALID],
-        "aren't a point on the curve",
-    ),
+    "padded-coordinate": (jwk(lambda _: {"x": "AAAA="}), [R.KEY_INVALID], "x isn't base64url"),
+    "off-the-curve": (jwk(lambda key: {"y": key.public_jwk["x"]}), [R.KEY_INVALID], "aren't a point on the curve"),
     # Its claims
     "ath-missing": (sets(without=["ath"]), [R.CLAIM_MISSING], "was not given the access token"),
     "jti-missing": (sets(without=["jti"]), [R.CLAIM_MISSING], "lacks jti"),
@@ -231,50 +220,26 @@ SITUATIONS = {
     "other-host": (sets(htu="https://api.example.org/orders"), [R.TARGET_MISMATCH], "The hosts differ: "),
     "www": (sets(htu="https://www.api.example.com/orders"), [R.TARGET_MISMATCH], "differ by www"),
     "dot-after-the-host": (sets(htu="https://api.example.com./orders"), [R.TARGET_MISMATCH], "a dot at its end"),
-    "escaped-differently": (
-        sets(url="https://api.example.com/a:b", htu="https://api.example.com/a%3Ab"),
-        [R.TARGET_MISMATCH],
-        "escaped differently",
-    ),
-    "stripped-prefix": (
-        sets(htu="https://api.example.com/v1/orders"),
-        [R.TARGET_MISMATCH],
-        "/v1 is missing in the req",
-    ),
+    "escaped-differently": (sets(url=f"{API}/a:b", htu=f"{API}/a%3Ab"), [R.TARGET_MISMATCH], "escaped differently"),
+    "stripped-prefix": (sets(htu=f"{API}/v1/orders"), [R.TARGET_MISMATCH], "/v1 is missing in the req"),
     "doubled-prefix": (
-        sets(url="https://api.example.com/v1/v1/orders", htu="https://api.example.com/v1/orders"),
+        sets(url=f"{API}/v1/v1/orders", htu=f"{API}/v1/orders"),
         [R.TARGET_MISMATCH],
         "/v1 is duplicated",
     ),
-    "without-its-base-url": (
-        sets(url="https://api.example.com/v1/orders"),
-        [R.TARGET_MISMATCH],
-        "/v1 is missing in htu",
-    ),
+    "without-its-base-url": (sets(url=f"{API}/v1/orders"), [R.TARGET_MISMATCH], "/v1 is missing in htu"),
     "trailing-slash": (sets(htu=f"{URL}/"), [R.TARGET_MISMATCH], "a slash at the end"),
-    "double-slash": (sets(htu="https://api.example.com//orders"), [R.TARGET_MISMATCH], "a double slash"),
-    "case": (sets(htu="https://api.example.com/Orders"), [R.TARGET_MISMATCH], "differ in case"),
-    "encoded-slash": (
-        sets(url="https://api.example.com/a/b", htu="https://api.example.com/a%2Fb"),
-        [R.TARGET_MISMATCH],
-        "A slash is escaped (%2F)",
-    ),
-    "escaped-twice": (
-        sets(url="https://api.example.com/a%20b", htu="https://api.example.com/a%2520b"),
-        [R.TARGET_MISMATCH],
-        "escaped twice",
-    ),
-    "other-resource": (sets(htu="https://api.example.com/users"), [R.TARGET_MISMATCH], "another resource"),
+    "double-slash": (sets(htu=f"{API}//orders"), [R.TARGET_MISMATCH], "a double slash"),
+    "case": (sets(htu=f"{API}/Orders"), [R.TARGET_MISMATCH], "differ in case"),
+    "encoded-slash": (sets(url=f"{API}/a/b", htu=f"{API}/a%2Fb"), [R.TARGET_MISMATCH], "A slash is escaped (%2F)"),
+    "escaped-twice": (sets(url=f"{API}/a%20b", htu=f"{API}/a%2520b"), [R.TARGET_MISMATCH], "escaped twice"),
+    "other-resource": (sets(htu=f"{API}/users"), [R.TARGET_MISMATCH], "another resource"),
     "only-a-path": (sets(htu="/orders"), [R.TARGET_MISMATCH], "only a path"),
     "no-scheme": (sets(htu="api.example.com/orders"), [R.TARGET_MISMATCH], "no scheme"),
     "user-in-htu": (sets(htu="https://u:hunter2@api.example.com/orders"), [R.TARGET_MISMATCH], "a user name"),
-    "space-in-htu": (
-        sets(htu="https://api.example.com/my orders"),
-        [R.TARGET_MISMATCH],
-        "characters that aren't escaped",
-    ),
+    "space-in-htu": (sets(htu=f"{API}/my orders"), [R.TARGET_MISMATCH], "characters that aren't escaped"),
     "wss-for-https": (sets(htu="wss://api.example.com/orders"), [R.TARGET_MISMATCH], "isn't a WebSocket handshake"),
-    "dot-segments": (sets(url="https://api.example.com/x/../orders"), [R.TARGET_MALFORMED], "dot segments"),
+    "dot-segments": (sets(url=f"{API}/x/../orders"), [R.TARGET_MALFORMED], "dot segments"),
     # Times
     "milliseconds": (sets(claims={"iat": 1_700_000_000_000}), [R.ISSUED_IN_FUTURE], "iat is in milliseconds"),
     "nanoseconds": (sets(claims={"iat": 1_700_000_000_000_000_000}), [R.ISSUED_IN_FUTURE], "in nanoseconds"),
@@ -303,8 +268,8 @@ SITUATIONS = {
     "changed-nonce": (sets(nonce=f'"{NONCE}"'), [R.NONCE_MALFORMED], "changed on the way"),
     # The signature
     "other-key": (sets(signed_by=PrivateKey.generate()), [R.SIGNATURE_INVALID], "signed with another key"),
-    "der": (edits(signed_in_der), [R.SIGNATURE_INVALID], "in DER"),
-    "signature-cut-off": (edits(lambda proof: proof[:-6]), [R.SIGNATURE_INVALID], "60 of 64 bytes"),
+    "der": (sets(edit=signed_in_der), [R.SIGNATURE_INVALID], "in DER"),
+    "signature-cut-off": (sets(edit=lambda proof: proof[:-6]), [R.SIGNATURE_INVALID], "60 of 64 bytes"),
     "other-rsa-padding": (uses_rsa("PS256", signed_with="RS256"), [R.SIGNATURE_INVALID], "signed with RS256"),
     # The token
     "typ-of-token": (token(header={"typ": "JWT"}), [R.TOKEN_TYPE], "typ of the access token is JWT"),
@@ -321,7 +286,7 @@ SITUATIONS = {
     "padded-thumbprint": (token(claims={"cnf": {"jkt": "A" * 43 + "="}}), [R.BINDING_MALFORMED], "has 44 characters"),
     "cnf-not-an-object": (token(claims={"cnf": "x"}), [R.BINDING_MALFORMED], "cnf isn't an object"),
     "cut-off-token": (
-        lambda case: (setattr(case, "authorization", "DPoP eyJhbGciOiJFUzI1NiJ9.eyJ"), ath(lambda _: CUT_OFF)(case)),
+        sets(authorization=f"DPoP {CUT_OFF}", claims={"ath": sha256_b64url(CUT_OFF)}),
         [R.TOKEN_MALFORMED],
         "The access token is cut off",
     ),
@@ -357,9 +322,5 @@ SITUATIONS = {
         [R.PROOF_MALFORMED, R.CLAIM_MALFORMED],
         "2 of 3 parts: it is cut off",
     ),
-    "unknown-host": (
-        rejected(R.HOST_NOT_ALLOWED, status=400),
-        [R.HOST_NOT_ALLOWED],
-        "a Host that it doesn't serve",
-    ),
+    "unknown-host": (rejected(R.HOST_NOT_ALLOWED, status=400), [R.HOST_NOT_ALLOWED], "a Host that it doesn't serve"),
 }

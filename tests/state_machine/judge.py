@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from dpop_asgi import Decision, Reason
+from tests.state_machine.fleet import Attempt, Worker
+from tests.state_machine.oracle import Oracle, Verdict
 from tests.support.api import Answer
 from tests.support.challenges import checked_challenges
-from tests.support.fleet import Attempt, Worker
-from tests.support.oracle import Oracle, Verdict
 
 
 def check_answer(

@@ -4,8 +4,8 @@ import asyncio
 from typing import Any
 
 from dpop_asgi import RedisStore, StoreError
+from tests.state_machine.flaky_store import HEALTHY, Fault, slot_of
 from tests.support.fault_proxy import FaultProxy, ProxyThread
-from tests.support.flaky_store import HEALTHY, Fault, slot_of
 from tests.support.processes import PATIENCE, RedisServer
 
 # Far beyond what a busy machine needs: no call may fail by being slow.

@@ -8,8 +8,8 @@ from typing import Any
 from dpop_asgi import Authenticator, Decision, DPoPMiddleware, JWTVerifier, NoncePolicy, ProofPolicy
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.testing import Client, Issuer, ManualClock
+from tests.state_machine.flaky_store import View
 from tests.support.api import PUBLIC_URL, Answer, App, call, http_scope
-from tests.support.flaky_store import View
 
 # The key in a scope under which the app finds who is calling.
 _CALLER = "user"

@@ -1,4 +1,4 @@
-"""`python -m tests.support.forking STATE LOOP REDIS_URL`: a process that forks, and what its children say, as JSON.
+"""`python -m tests.e2e.forking STATE LOOP REDIS_URL`: a process that forks, and what its children say, as JSON.
 
 STATE is what it has done with the app before: `imported`, `used`, or `open` when its event loop is still there.
 """

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dpop_asgi import Reason
-from tests.support.fleet import Attempt, Proof, Rules, Token, Worker
+from tests.state_machine.fleet import Attempt, Proof, Rules, Token, Worker
 
 TOKEN_LEEWAY = 5.0
 
