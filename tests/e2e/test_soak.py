@@ -9,6 +9,7 @@ import pytest
 
 from tests.soak import faults
 from tests.soak.options import Options
+from tests.soak.plans import ATTACKS
 from tests.soak.run import soak
 
 # Everything happens once, which takes servers that are restarted ten times: on a busy machine a minute.
@@ -41,10 +42,15 @@ def test_nothing_is_wrong(ledger):
 
 
 def test_everything_has_happened(ledger):
-    assert len(EVERY_FAULT) == 11
+    assert len(EVERY_FAULT) == 15
     assert ledger.faults.keys() >= EVERY_FAULT
-    assert ledger.sent.keys() == USES
+    assert ledger.sent.keys() == USES | {f"hostile: {name}" for name in ATTACKS}
     assert ledger.sent.total() == ledger.requests > ledger.options.rate * ledger.options.seconds / 2
+
+
+def test_every_proof_in_redis_has_an_end(ledger):
+    assert ledger.redis["keys"] > 0
+    assert ledger.redis["without_end"] == 0
 
 
 def test_every_process_was_watched_and_none_is_left(ledger):

@@ -1,23 +1,31 @@
-"""`python -m tests.fence --event restart-seen-late --runs 10`: what happens to Redis under load, run by run."""
+"""`python -m tests.fence --event restart-without-data --runs 10`: what happens to Redis under load, as a table."""
 
 import argparse
 import asyncio
 import contextlib
+import statistics
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from tests.fence import stages
 from tests.fence.crowd import Crowd
-from tests.fence.events import EVENTS, Event
+from tests.fence.events import ANY_NUMBER, EVENTS, Event
 from tests.fence.observation import Observation, observe
 from tests.fence.stages import Stage
 from tests.programs import REDIS
 from tests.support.serving import IssuerServer
 from tests.support.topologies import ClusterTopology, SentinelTopology
 
-_OF_SENTINELS = ("sentinel", "sentinel_on_two_sides")
-_TOPOLOGIES: dict[str, Any] = {**dict.fromkeys(_OF_SENTINELS, SentinelTopology), "cluster": ClusterTopology}
+_TOPOLOGIES: dict[str, type[SentinelTopology | ClusterTopology]] = {
+    "sentinel": SentinelTopology,
+    "sentinel_on_two_sides": SentinelTopology,
+    "cluster": ClusterTopology,
+}
+_COLUMNS = (
+    *("event", "runs", "proofs accepted", "copies sent", "accepted twice", "challenges per client", "allowed"),
+    *("503", "first 200 after, s", "every client, s"),
+)
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,7 +47,7 @@ def _arguments() -> argparse.Namespace:
 @contextlib.contextmanager
 def _stage(kind: str, binary: str, issuer: Any) -> Iterator[Stage]:
     with contextlib.ExitStack() as running:
-        redis = running.enter_context(_TOPOLOGIES[kind](binary)) if kind in _TOPOLOGIES else binary
+        redis: Any = running.enter_context(_TOPOLOGIES[kind](binary)) if kind in _TOPOLOGIES else binary
         yield running.enter_context(getattr(stages, kind)(redis, issuer))
 
 
@@ -57,6 +65,25 @@ async def _runs(events: list[Event], stage: Stage, issuer: Any, given: argparse.
     return observed
 
 
+def _row(event: Event, runs: list[Observation]) -> list[str]:
+    challenges = [count for run in runs for count in run.challenges]
+    twice = [len(run.accepted_twice) for run in runs]
+    firsts, everyone = ([getattr(run, name) for run in runs] for name in ("first", "everyone"))
+    return [
+        *(event.name, str(len(runs)), str(sum(run.accepted for run in runs)), str(sum(run.copies for run in runs))),
+        f"{sum(twice)}" + (f" (in a run {min(twice)} to {max(twice)})" if any(twice) else ""),
+        f"{statistics.mean(challenges):.2f}, at most {max(challenges)}",
+        "any" if event.challenges == ANY_NUMBER else f"{event.challenges}",
+        str(sum(run.unavailable for run in runs)),
+        *(f"{statistics.median(times):.2f}, at most {max(times):.2f}" for times in (firsts, everyone)),
+    ]
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    for row in (list(_COLUMNS), ["---"] * len(_COLUMNS), *rows):
+        print("| " + " | ".join(row) + " |")
+
+
 def main() -> int:
     given = _arguments()
     chosen = [event for event in EVENTS if given.event is None or event.name in given.event]
@@ -66,9 +93,9 @@ def main() -> int:
             with _stage(kind, REDIS.found(), server.issuer) as stage:
                 here = [event for event in chosen if event.stage == kind]
                 observed += asyncio.run(_runs(here, stage, server.issuer, given))
-    accepted, twice = (sum(run.accepted for run in observed), sum(len(run.accepted_twice) for run in observed))
-    print(f"{len(observed)} runs: {accepted} proofs accepted, {twice} of them twice")
-    return int(twice > 0)
+    by_event = {event: [run for run in observed if run.event == event.name] for event in chosen}
+    _print_table([_row(event, runs) for event, runs in by_event.items()])
+    return int(any(run.accepted_twice for event, runs in by_event.items() if event.once for run in runs))
 
 
 if __name__ == "__main__":

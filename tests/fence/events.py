@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections import Counter
@@ -20,12 +21,25 @@ from tests.support.topologies import ClusterTopology
 # Of the writes in so much time a server or a replica knows nothing afterwards.
 _LOST_SECONDS = 0.4
 
+# Shorter than it takes anybody to notice or to replace a server.
+_HANG_SECONDS = 0.6
+
 # So much later than the others a worker notices that went to sleep.
 _SLEEP_SECONDS = 1.0
 
 # A client on the wrong side of a partition is challenged whenever it comes over.
 ANY_NUMBER = 10**6
 SOME = 3
+NONE = 0
+
+
+def _nothing(_: Any) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _awake(_: ResourceServer) -> Iterator[None]:
+    yield
 
 
 @contextlib.contextmanager
@@ -55,17 +69,21 @@ class Event:
         name: on the command line.
         stage: the kind of stage that it needs.
         happen: returns when all is over: there is a master, and whoever asks for it can know.
+        prepare: before the load.
         settle: while there still is load, well after the event: what was lost returns.
         challenges: how often each client may be challenged.
+        once: whether a proof may pass once only: not where servers that know nothing of each other take turns.
         last_worker: what becomes of it meanwhile.
     """
 
     name: str
     stage: str
     happen: Callable[[Any], None]
-    settle: Callable[[Any], object] = lambda _: None
+    prepare: Callable[[Any], None] = _nothing
+    settle: Callable[[Any], None] = _nothing
     challenges: int = SOME
-    last_worker: Callable[[ResourceServer], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    once: bool = True
+    last_worker: Callable[[ResourceServer], contextlib.AbstractContextManager[None]] = _awake
 
     @property
     def ends_a_worker(self) -> bool:
@@ -96,6 +114,24 @@ def _restart_without_data(node: Node) -> None:
     _answers(node)
 
 
+def _keep_everything(node: Node) -> None:
+    node.ask("CONFIG", "SET", "appendonly", "yes", "appendfsync", "always")
+    wait_until(lambda: not node.facts("persistence")["aof_rewrite_in_progress"], "no end of rewriting")
+
+
+def _restart_with_data(node: Node) -> None:
+    node.stop()
+    before, node.arguments = node.arguments, (*node.arguments, "--appendonly", "yes", "--appendfsync", "always")
+    node.start()
+    node.arguments = before
+    _answers(node)
+
+
+def _keep_nothing(node: Node) -> None:
+    node.ask("CONFIG", "SET", "appendonly", "no")
+    shutil.rmtree(node.folder / "appendonlydir", ignore_errors=True)
+
+
 def _restart_with_old_data(node: Node) -> None:
     node.ask("SAVE")
     time.sleep(_LOST_SECONDS)
@@ -109,6 +145,20 @@ def _lose_connections(node: Node) -> None:
     for _ in range(5):
         node.ask("CLIENT", "KILL", "TYPE", "normal")
         time.sleep(0.1)
+
+
+def _lose_connections_to_all(nodes: list[Node]) -> None:
+    for _ in range(4):
+        for node in nodes:
+            node.ask("CLIENT", "KILL", "TYPE", "normal")
+        time.sleep(0.2)
+
+
+def _hang(node: Node) -> None:
+    node.freeze()
+    time.sleep(_HANG_SECONDS)
+    node.thaw()
+    _answers(node)
 
 
 def _follow_another_and_lead_again(node: Node) -> None:
@@ -196,11 +246,14 @@ def _move_slots_and_back(cluster: ClusterTopology) -> None:
 
 
 EVENTS = (
-    # With data, and with connections that are cut or hang, nothing is lost: `tests.soak` and `failures/` break those.
+    Event("restart-without-data", "single", _restart_without_data),
     Event("restart-seen-late", "single", _restart_without_data, last_worker=_asleep),
     Event("restart-with-a-cold-worker", "single", _restart_without_data, last_worker=_started_anew),
+    Event("restart-with-data", "single", _restart_with_data, prepare=_keep_everything, settle=_keep_nothing),
     Event("restart-with-old-data", "single", _restart_with_old_data),
     Event("everything-flushed", "single", lambda node: node.ask("FLUSHALL")),
+    Event("connections-lost", "single", _lose_connections, challenges=NONE),
+    Event("frozen-and-thawed", "single", _hang, challenges=NONE),
     Event("demoted-and-promoted", "single", _follow_another_and_lead_again),
     Event("sentinel-handed-over", "sentinel", _succeed(Succession.hand_over)),
     Event("sentinel-master-killed", "sentinel", _succeed(_with_a_lag(Succession.kill)), settle=_reconnect),
@@ -212,6 +265,8 @@ EVENTS = (
     Event("cluster-taken-over", "cluster", _succeed(_with_a_lag(_take_over)), settle=_reconnect),
     # Two moves, one after the other: each may challenge a client as often as a failover.
     Event("cluster-slots-moved-and-back", "cluster", _move_slots_and_back, challenges=2 * SOME),
+    Event("identity-unknown", "without_info", _lose_connections, challenges=NONE),
     # If the self-check is too late, on a busy machine, each of four workers sees four changes before it gives up.
     Event("identity-flaps", "flapping", _lose_connections, challenges=4 * 4),
+    Event("identity-flaps-for-one", "flapping_for_one", _lose_connections_to_all, once=False),
 )

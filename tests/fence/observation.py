@@ -105,13 +105,22 @@ class Observation:
         return sum(use.outcome == UNAVAILABLE for uses in self.own for use in uses)
 
     @property
+    def first(self) -> float:
+        """Seconds until the first request was accepted that was sent when there was a master again."""
+        return min(self._until_accepted)
+
+    @property
     def everyone(self) -> float:
-        """Seconds until every client was accepted with a request that it sent when there was a master again."""
+        """Seconds until every client was accepted that way."""
+        return max(self._until_accepted)
+
+    @property
+    def _until_accepted(self) -> list[float]:
         accepted = (
             [use.answered_at for use in uses if use.outcome == ACCEPTED and use.asked_at > self.known]
             for uses in self.own
         )
-        return max(min(times, default=float("inf")) for times in accepted) - self.known
+        return [min(times, default=float("inf")) - self.known for times in accepted]
 
     @property
     def stalled(self) -> float:
@@ -132,8 +141,8 @@ class Observation:
         return (
             f"{self.event}: {self.accepted} proofs accepted, {self.copies} copies, accepted twice "
             f"{len(self.accepted_twice)}{span}; challenges {self.challenges}; 503 {self.unavailable}; "
-            f"event {self.known - self.began:.2f} s, then 200 for everyone {self.everyone:.3f} s "
-            f"(stalled {self.stalled:.3f} s); "
+            f"event {self.known - self.began:.2f} s, then first 200 {self.first:.3f} s, "
+            f"for everyone {self.everyone:.3f} s (stalled {self.stalled:.3f} s); "
             + ", ".join(f"{count} {outcome}" for outcome, count in self.outcomes.most_common())
         )
 
@@ -149,6 +158,7 @@ def _happen(event: Event, stage: Stage) -> None:
 
 async def observe(event: Event, stage: Stage, crowd: Crowd) -> Observation:
     """Let it happen under load. In the end, all that may have been accepted is sent once more to every worker."""
+    await asyncio.to_thread(event.prepare, stage.redis)
     crowd.begin()
     done = asyncio.Event()
     with Watch() as machine:

@@ -17,6 +17,9 @@ from tests.support.topologies import ClusterTopology, SentinelTopology, addresse
 # Two servers of two workers each. Each worker has a port of its own, so that each can be asked for certain.
 WORKERS = 4
 
+# Where it is about the workers' view of Redis, one for each view is enough.
+FEW = 2
+
 _IDENTITY = re.compile(rb"\b(run_id|master_replid):[0-9a-f]{40}")
 
 # A replica is told everything without the pauses that are meant for real networks.
@@ -56,6 +59,16 @@ def single(binary: str, issuer: Issuer) -> Iterator[Stage]:
         yield stage
 
 
+@contextlib.contextmanager
+def without_info(binary: str, issuer: Issuer) -> Iterator[Stage]:
+    """A server that does not let the workers know who it is."""
+    user = ("user", "api", "on", ">sesame", "~*", "&*", "+@all", "-info")
+    with Node(binary, user) as node:
+        url = f"redis://api:sesame@{node.address}/0"
+        with _staged(node, issuer, *[url] * FEW) as stage:
+            yield stage
+
+
 def _posing_as(face: bytes) -> Callable[[bytes], bytes]:
     """As `INFO` identifies a server."""
     return lambda reply: _IDENTITY.sub(rb"\1:" + face, reply)
@@ -68,8 +81,17 @@ def flapping(binary: str, issuer: Issuer) -> Iterator[Stage]:
         node = running.enter_context(Node(binary))
         faces = [running.enter_context(ProxyThread(node.port, alter=_posing_as(face * 40))) for face in (b"a", b"b")]
         # One for each worker: if their connections took turns, one might never see another server.
-        proxies = [running.enter_context(ProxyThread(*(face.port for face in faces))) for _ in range(2)]
+        proxies = [running.enter_context(ProxyThread(*(face.port for face in faces))) for _ in range(FEW)]
         yield running.enter_context(_staged(node, issuer, *(proxy.url for proxy in proxies)))
+
+
+@contextlib.contextmanager
+def flapping_for_one(binary: str, issuer: Issuer) -> Iterator[Stage]:
+    """Two servers with data of their own behind one address, and a single worker: others would never agree."""
+    with contextlib.ExitStack() as running:
+        nodes = [running.enter_context(Node(binary)) for _ in range(2)]
+        proxy = running.enter_context(ProxyThread(*(node.port for node in nodes)))
+        yield running.enter_context(_staged(nodes, issuer, proxy.url))
 
 
 @contextlib.contextmanager

@@ -31,10 +31,21 @@ NOT_CONNECTED = Outcome("no connection")
 LOST = Outcome("answer lost")
 SILENCE = Outcome("no answer")
 INTERRUPTED = Outcome("soak interrupted")
-REPLAYED = Outcome("401 invalid_dpop_proof", Reason.PROOF_REPLAYED)
 
 # The server may have done its work, or some of it, although nobody was told.
 MAY_HAVE_SPENT = {ACCEPTED, UNAVAILABLE, LOST, SILENCE, INTERRUPTED}
+
+
+def bad_proof(reason: Reason) -> Outcome:
+    return Outcome("401 invalid_dpop_proof", reason)
+
+
+def bad_token(reason: Reason) -> Outcome:
+    return Outcome("401 invalid_token", reason)
+
+
+REPLAYED = bad_proof(Reason.PROOF_REPLAYED)
+KEY_UNKNOWN = bad_token(Reason.TOKEN_KEY_UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +105,33 @@ class Exchange:
     Attributes:
         kind: for the ledger.
         request: the very bytes.
+        wanted: the answer to it the first time, while its nonce is good and nothing is broken.
         thumbprint: of the client's key.
         nonce: the proof's; `None` when it has none.
+        asks_nonce: whether the decision gets so far.
+        asks_keys: whether it gets to the issuer's keys.
+        key_published_at: when the key that signed the token was.
     """
 
     kind: str
     request: bytes
+    wanted: Outcome = ACCEPTED
     thumbprint: str = ""
     nonce: KnownNonce | None = None
+    asks_nonce: bool = True
+    asks_keys: bool = True
+    key_published_at: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
 
     def may_be_challenged(self, attempt: Attempt) -> bool:
-        return self.nonce is None or attempt.answered_at >= self.nonce.live_until
+        return self.asks_nonce and (self.nonce is None or attempt.answered_at >= self.nonce.live_until)
 
     def must_be_challenged(self, attempt: Attempt) -> bool:
-        return self.nonce is None or attempt.asked_at >= self.nonce.dead_from
+        return self.asks_nonce and (self.nonce is None or attempt.asked_at >= self.nonce.dead_from)
 
     def may_be_spent(self, attempt: Attempt) -> bool:
         """Whether another copy came before this one's answer and may have been accepted."""
-        return any(
+        return self.wanted == ACCEPTED and any(
             other.outcome in MAY_HAVE_SPENT and other.asked_at < attempt.answered_at
             for other in self.attempts
             if other is not attempt
@@ -149,7 +168,7 @@ def find_flaw(response: Response, exchange: Exchange) -> str | None:
 
 
 def _offers_what_it_refuses(response: Response, exchange: Exchange) -> bool:
-    sent = None if exchange.nonce is None else exchange.nonce.value
+    sent = None if exchange.nonce is None or exchange.wanted != ACCEPTED else exchange.nonce.value
     return read_outcome(response) == CHALLENGED and response.one("dpop-nonce") == sent
 
 

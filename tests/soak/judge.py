@@ -10,6 +10,7 @@ from tests.soak.exchanges import (
     ACCEPTED,
     CHALLENGED,
     INTERRUPTED,
+    KEY_UNKNOWN,
     LOST,
     NOT_CONNECTED,
     REPLAYED,
@@ -31,6 +32,9 @@ _UNNOTICED = 10.0
 # An issuer that was away is asked again once in a second.
 _ISSUER_RECOVERY = 1.5
 
+# An unknown key is looked for every ten seconds at most.
+KEY_COOLDOWN = 10.5
+
 # So long after its start a worker may not have been asked anything yet, and then has neither nonces nor keys.
 _COLD = 10.0
 
@@ -45,11 +49,12 @@ MACHINE_STALLED = "machine stalled"
 _NEXT_LOOK = 0.25
 
 # From then on there is another incarnation of Redis. Where nothing but the data was lost, old nonces may go on.
-_SUPERSEDES = frozenset({faults.REDIS_KILLED, faults.REDIS_RESTARTED_EMPTY})
+_FAILOVER = frozenset({faults.REDIS_FAILED_OVER, faults.REDIS_HANDED_OVER})
+_SUPERSEDES = _FAILOVER | {faults.REDIS_KILLED, faults.REDIS_RESTARTED_EMPTY}
 NEW_ERA = _SUPERSEDES | {faults.REDIS_EMPTIED}
 
 STORE = _SUPERSEDES | {faults.REDIS_FROZEN, faults.NETWORK_SILENT}
-_SERVER = frozenset({faults.SERVER_RESTARTED, faults.SERVER_KILLED, faults.WORKER_KILLED})
+_SERVER = frozenset({faults.SERVER_RESTARTED, faults.SERVER_KILLED, faults.WORKERS_REPLACED, faults.WORKER_KILLED})
 _ISSUER = frozenset({faults.ISSUER_AWAY})
 _STALLED = frozenset({MACHINE_STALLED})
 
@@ -125,9 +130,11 @@ class Judge:
     def _expected(self, exchange: Exchange, attempt: Attempt) -> list[Outcome]:
         if exchange.must_be_challenged(attempt):
             return [CHALLENGED]
-        expected = [ACCEPTED]
+        expected = [exchange.wanted]
         if exchange.may_be_spent(attempt) or self._may_be_recorded_in_vain(exchange, attempt):
             expected.append(REPLAYED)
+        if exchange.asks_keys and attempt.asked_at < exchange.key_published_at + KEY_COOLDOWN:
+            expected.append(KEY_UNKNOWN)
         if self._may_be_challenged(exchange, attempt):
             expected.append(CHALLENGED)
         if self._must_not_be_accepted(exchange, attempt):
@@ -136,7 +143,8 @@ class Judge:
 
     def _may_be_challenged(self, exchange: Exchange, attempt: Attempt) -> bool:
         """Until all workers have noticed a new era, they hand out nonces of the old one too."""
-        return any(self._eras_since(exchange.nonce, attempt)) or exchange.may_be_challenged(attempt)
+        superseded = exchange.asks_nonce and any(self._eras_since(exchange.nonce, attempt))
+        return superseded or exchange.may_be_challenged(attempt)
 
     def _may_be_recorded_in_vain(self, exchange: Exchange, attempt: Attempt) -> bool:
         """Whether a copy was recorded, but challenged, as a new era was noticed by then (`Superseded`)."""
@@ -148,11 +156,15 @@ class Judge:
 
     def _must_not_be_accepted(self, exchange: Exchange, attempt: Attempt) -> bool:
         nonce = exchange.nonce
-        return nonce is not None and any(
-            window.fault in _SUPERSEDES
-            and nonce.told_at < window.began
-            and window.ended + self._allows(RECOVERY) < attempt.asked_at
-            for window in self._eras_since(nonce, attempt)
+        return (
+            exchange.wanted == ACCEPTED
+            and nonce is not None
+            and any(
+                window.fault in _SUPERSEDES
+                and nonce.told_at < window.began
+                and window.ended + self._allows(RECOVERY) < attempt.asked_at
+                for window in self._eras_since(nonce, attempt)
+            )
         )
 
     def _eras_since(self, nonce: KnownNonce | None, attempt: Attempt) -> Iterator[Window]:
@@ -163,22 +175,39 @@ class Judge:
                     yield window
 
     def _may_be_503(self, exchange: Exchange, attempt: Attempt) -> bool:
-        """A request with a nonce needs the store, and a challenge while the server has no nonce of the era; a cold
-        server needs store and issuer for everything, and one that just starts may be too busy for their deadlines.
+        """Only what is accepted needs the store, only a new key the issuer; a cold server needs both for everything.
+
+        A nonce that a server does not know needs the store too: another server may know it, from an era that has just
+        begun. So does any challenge, while the server has no nonce of that era.
+        A server that is just starting may be too busy for the deadline of the store.
         """
         server = attempt.server
+        needs_store = exchange.wanted == CHALLENGED or (
+            exchange.asks_nonce
+            and exchange.nonce is not None
+            and (exchange.wanted == ACCEPTED or self._may_be_challenged(exchange, attempt))
+        )
+        needs_issuer = exchange.asks_keys and self._may_be_a_new_key(exchange, attempt)
         return (
             any(
-                exchange.nonce is not None or self._was_cold(server, window) or self._was_new_to(server, window)
+                needs_store or self._was_cold(server, window) or self._was_new_to(server, window)
                 for window in self._windows(STORE, attempt, after=self._allows(RECOVERY))
             )
             or any(
-                self._was_cold(server, window)
+                needs_issuer or (exchange.asks_keys and self._was_cold(server, window))
                 for window in self._windows(_ISSUER, attempt, after=self._allows(_ISSUER_RECOVERY))
             )
             or any(self._windows(_STALLED, attempt, after=_NEXT_LOOK))
             or any(self._windows(_SERVER, attempt, after=self._allows(RECOVERY)))
         )
+
+    def _may_be_a_new_key(self, exchange: Exchange, attempt: Attempt) -> bool:
+        """To the server: a key for which it had to wait, and then the issuer was away."""
+        known_from = exchange.key_published_at + KEY_COOLDOWN
+        for window in self._timeline.since(exchange.key_published_at):
+            if window.fault in _ISSUER and window.began < known_from:
+                known_from = max(known_from, window.ended + self._allows(_ISSUER_RECOVERY))
+        return exchange.wanted == KEY_UNKNOWN or attempt.asked_at < known_from
 
     def _was_cold(self, server: str, during: Window) -> bool:
         return any(self._timeline.find(_SERVER, server, during.began, during.ended, after=_COLD))

@@ -20,7 +20,7 @@ class Options:
         workers: of each server.
         clients: that go on asking, each with a key of its own.
         nonce_period: seconds per slot.
-        fault_pause: seconds between faults of Redis, and of servers, on average; of the issuer, four times as many.
+        fault_pause: seconds between faults of Redis, and of servers, on average; of the issuer, three times as many.
         seed: of everything that is left to chance.
         redis: the program.
     """

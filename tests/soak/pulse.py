@@ -21,11 +21,17 @@ Waits = dict[int, float]
 
 
 class Pulse:
-    """Of Redis, as asked by this process, through which every call to Redis goes, and of the scheduler."""
+    """Of this process, through which every call to Redis goes, of Redis, asked without it, and of the scheduler."""
 
     def __init__(self, fleet: Fleet, timeline: Timeline) -> None:
         self._fleet = fleet
         self._timeline = timeline
+
+    async def of_this_process(self) -> None:
+        while True:
+            before = time.time()
+            await asyncio.sleep(_BEAT)
+            self._note(before, time.time() - before - _BEAT, self._fleet.everywhere)
 
     async def of_redis(self) -> None:
         """By hand: a client would try again by itself."""
@@ -42,8 +48,8 @@ class Pulse:
             writer.write(b"SET soak:pulse 1 PX 1000\r\n")
             if not await reader.readline():
                 return
+            self._note(before, time.time() - before, self._fleet.everywhere)
             await asyncio.sleep(_BEAT)
-            self._note(before, time.time() - before - _BEAT, self._fleet.everywhere)
 
     async def of_the_scheduler(self) -> None:
         """All on the way of a request to Redis together must not wait for a processor too long."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from random import Random
 
 from tests.soak.faults import Faults
-from tests.soak.fleet import STEADY, Fleet
+from tests.soak.fleet import STEADY, Fleet, to_the_end
 from tests.soak.ledger import Ledger
 from tests.soak.memory import MemoryWatch
 from tests.soak.options import Options
@@ -42,7 +42,7 @@ class Soak:
         self._memory = MemoryWatch()
         self._machine = Watch()
         self._traffic = Traffic(options, fleet, self.timeline, self.ledger, self._dice, self._machine.allows)
-        self._faults = Faults(fleet, self.timeline, options, Random(options.seed))
+        self._faults = Faults(fleet, self.timeline, options, Random(options.seed), self._traffic.renew_tokens)
 
     async def run(self) -> None:
         try:
@@ -75,8 +75,8 @@ class Soak:
     async def _watched(self) -> AsyncIterator[None]:
         pulse = Pulse(self._fleet, self.timeline)
         async with asyncio.TaskGroup() as tasks:
-            watching = (pulse.of_redis(), pulse.of_the_scheduler(), self._watch_memory())
-            watches = [tasks.create_task(watch) for watch in watching]
+            beats = (pulse.of_this_process(), pulse.of_redis(), pulse.of_the_scheduler())
+            watches = [tasks.create_task(watch) for watch in (*beats, self._watch_memory())]
             yield
             for watch in watches:
                 watch.cancel()
@@ -107,9 +107,12 @@ class Soak:
             self._memory.sample(self._fleet.process_ids())
             await asyncio.sleep(min(2.0, self._options.seconds / 30))
 
-    def look_back(self) -> None:
-        """What can be said when the load is over."""
+    async def look_back(self) -> None:
+        """What can be said when the load is over, while everything is still there."""
         self.ledger.faults = self.timeline.summary()
+        self.ledger.check_challenges(self.timeline)
+        self.ledger.redis = await to_the_end(self._fleet.what_redis_keeps)
+        self.ledger.check_redis()
         self.ledger.processes = self._memory.growth()
         if self.ledger.seconds >= MEMORY_FROM_SECONDS:
             self.ledger.check_memory()
@@ -122,7 +125,7 @@ async def soak(options: Options, watched: Callable[[Soak], contextlib.AbstractAs
         this = Soak(options, fleet)
         async with watched(this):
             await this.run()
-        this.look_back()
+        await this.look_back()
     for server in fleet.servers.values():
         for complaint in server.complaints:
             this.ledger.check(f"log of server {server.name}", complaint, "nothing of the kind", wrong=True)

@@ -78,6 +78,10 @@ class Timeline:
             if window.fault in faults and server in window.servers and window.touches(began, ended, after=after):
                 yield window
 
+    def during(self, fault: str, began: float, ended: float) -> int:
+        """How often something was broken in that time."""
+        return sum(window.fault == fault and window.touches(began, ended, after=0.0) for window in self.windows)
+
     def summary(self) -> dict[str, tuple[int, float]]:
         """How often each fault happened, and for how many seconds."""
         totals: dict[str, tuple[int, float]] = {}

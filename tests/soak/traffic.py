@@ -1,4 +1,4 @@
-"""Clients, and what is done with their proofs."""
+"""Clients, and every way in which one of them, or an attacker, uses a proof."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dpop_asgi.testing import Client, Issuer
 from tests.soak.exchanges import (
@@ -27,7 +27,7 @@ from tests.soak.ledger import Ledger
 from tests.soak.options import Options
 from tests.soak.timeline import Timeline
 from tests.support.connections import AnswerLost, Connections, NotConnected
-from tests.support.wire import request_bytes
+from tests.support.wire import Field, request_bytes
 
 TARGET = "/resource"
 HTU = PUBLIC_URL + TARGET
@@ -39,11 +39,16 @@ NOTICED = 0.3
 class Caller:
     """A client with its token and the newest nonce that it was told, by whichever server."""
 
-    def __init__(self, issuer: Issuer) -> None:
+    def __init__(self, name: str, issuer: Issuer, *, published_at: float = 0.0) -> None:
+        self.name = name
         self.client = Client()
         self.nonce: KnownNonce | None = None
-        # A soak may last for days.
-        self.token = issuer.access_token(self.client, claims={"exp": int(time.time()) + 30 * 86_400})
+        self.renew(issuer, published_at=published_at)
+
+    def renew(self, issuer: Issuer, *, published_at: float) -> None:
+        """Another token, signed with the issuer's present key."""
+        self.token = issuer.access_token(self.client)
+        self.key_published_at = published_at
 
     def learn(self, nonce: KnownNonce) -> None:
         if self.nonce is None or nonce.told_at > self.nonce.told_at:
@@ -66,31 +71,48 @@ class Traffic:
         self.timeline = timeline
         self.dice = dice
         self.calendar = NonceCalendar(options.nonce_period)
-        self.callers = [Caller(self.issuer) for _ in range(options.clients)]
+        self.callers = [Caller(f"client {number}", self.issuer) for number in range(options.clients)]
+        self.attacker = Caller("attacker", self.issuer)
         self.old_nonces: deque[KnownNonce] = deque(maxlen=20)
         self.ending = asyncio.Event()
+        self._published_at = 0.0
         self._ledger = ledger
         self._judge = Judge(timeline, allows)
         self._connections = {name: Connections(server.port) for name, server in fleet.servers.items()}
 
+    def renew_tokens(self, published_at: float) -> None:
+        """The issuer signs with another key, which it published then."""
+        self._published_at = published_at
+        for caller in [*self.callers, self.attacker]:
+            caller.renew(self.issuer, published_at=published_at)
+
     def newcomer(self) -> Caller:
-        return Caller(self.issuer)
+        return Caller("newcomer", self.issuer, published_at=self._published_at)
+
+    def request(self, caller: Caller, kind: str, fields: list[Field], **facts: Any) -> Exchange:
+        """A request with these credentials."""
+        request = request_bytes("GET", TARGET, [("Host", "127.0.0.1"), *fields])
+        return Exchange(
+            kind,
+            request,
+            thumbprint=caller.client.thumbprint,
+            **{"nonce": caller.nonce, "key_published_at": caller.key_published_at, **facts},
+        )
 
     def good(self, kind: str, caller: Caller | None = None) -> tuple[Caller, Exchange]:
         """A request with which nothing is wrong, but that its caller may have no nonce yet."""
         caller = caller or self.dice.choice(self.callers)
         nonce = None if caller.nonce is None else caller.nonce.value
         fields = caller.client.headers("GET", HTU, caller.token, nonce=nonce)
-        request = request_bytes("GET", TARGET, [("Host", "127.0.0.1"), *fields.items()])
-        return caller, Exchange(kind, request, caller.client.thumbprint, caller.nonce)
+        return caller, self.request(caller, kind, list(fields.items()))
 
     async def introduce(self, caller: Caller, server: str) -> None:
         """A request that the ledger does not count; its nonce is one that was told to another client."""
-        caller.nonce = self.callers[0].nonce
+        caller.nonce = self.attacker.nonce
         _, exchange = self.good("", caller)
         asked_at = time.time()
         answer = await self._connections[server].exchange(exchange.request)
-        self._learn(self.callers[0], answer.one("dpop-nonce"), asked_at)
+        self._learn(self.attacker, answer.one("dpop-nonce"), asked_at)
 
     def any_order(self) -> list[str]:
         """The servers."""
@@ -119,7 +141,7 @@ class Traffic:
         finally:
             attempt = Attempt(server, asked_at, time.time(), outcome, flaw)
             exchange.attempts.append(attempt)
-            self._ledger.count(exchange, attempt)
+            self._ledger.count(caller.name, exchange, attempt)
         return attempt
 
     def _learn(self, caller: Caller, value: str | None, asked_at: float) -> None:
