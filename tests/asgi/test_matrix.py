@@ -1,5 +1,7 @@
 """Which credentials are accepted, and how others are rejected: one table, whoever asks and over whichever protocol."""
 
+from itertools import product
+
 import pytest
 from starlette.requests import HTTPConnection
 
@@ -59,29 +61,31 @@ def _told(answer):
 @pytest.mark.parametrize("over", ["http", "websocket"])
 @pytest.mark.parametrize("protect", ["everything", "routes"])
 @pytest.mark.parametrize("mode", ["required", "mixed"])
-@pytest.mark.parametrize("scheme", ["none", "Basic", "DPoP", "bEaReR"])
-@pytest.mark.parametrize("token", TOKENS)
-@pytest.mark.parametrize("proof", [True, False], ids=["with", "without"])
-async def test_credentials(make_api, clock, over, protect, mode, scheme, token, proof):
-    decisions, store = [], CountingStore(clock)
-    api = make_api(_asks, protect=protect, mode=mode, observer=decisions.append, store=store)
-    sent = await api.fields(path="/r", token=api.issuer.access_token(api.client, **TOKENS[token]))
-    sent["Authorization"] = f"{scheme} {sent['Authorization'].partition(' ')[2]}"
-    left_out = {*(["Authorization"] if scheme == "none" else []), *([] if proof else ["DPoP"])}
-    fields = [(name, value) for name, value in sent.items() if name not in left_out]
+async def test_credentials(make_api, clock, over, protect, mode, subtests):
+    for scheme, token, proof in product(("none", "Basic", "DPoP", "bEaReR"), TOKENS, (True, False)):
+        decisions, store = [], CountingStore(clock)
+        api = make_api(_asks, protect=protect, mode=mode, observer=decisions.append, store=store)
+        sent = await api.fields(path="/r", token=api.issuer.access_token(api.client, **TOKENS[token]))
+        sent["Authorization"] = f"{scheme} {sent['Authorization'].partition(' ')[2]}"
+        left_out = {*(["Authorization"] if scheme == "none" else []), *([] if proof else ["DPoP"])}
+        accepted, answer = await _ask(api, over, [field for field in sent.items() if field[0] not in left_out])
+        why = _why(mode, scheme, token, proof)
+        with subtests.test(f"{scheme} {token} {'with' if proof else 'without'} a proof"):
+            assert [decision.reason for decision in decisions] == [why]
+            assert accepted == (why is PASSES)
+            assert len(store.proofs) == (accepted and scheme == "DPoP")
+            if not accepted:
+                assert (answer.status, _told(answer)) == (401, _challenges(mode, scheme, why))
+
+
+async def _ask(api, over, fields):
+    """Whether it was accepted, and the response if there is one."""
     if over == "http":
         answer = await call(api.app, http_scope(headers=fields))
-        accepted = answer.status == 200
-    else:
-        messages = await connect(api.app, handshake(fields, path="/r"))
-        accepted = messages[0]["type"] == "websocket.accept"
-        answer = None if accepted else denial(messages)
-    why = _why(mode, scheme, token, proof)
-    assert [decision.reason for decision in decisions] == [why]
-    assert accepted == (why is PASSES)
-    assert len(store.proofs) == (accepted and scheme == "DPoP")
-    if not accepted:
-        assert (answer.status, _told(answer)) == (401, _challenges(mode, scheme, why))
+        return answer.status == 200, answer
+    messages = await connect(api.app, handshake(fields, path="/r"))
+    accepted = messages[0]["type"] == "websocket.accept"
+    return accepted, None if accepted else denial(messages)
 
 
 @pytest.mark.requirement("R-7.2-01", "R-7.2-05")

@@ -23,8 +23,11 @@ def _pem(key, password=None):
 
 
 P256 = ec.generate_private_key(ec.SECP256R1())
-RSA = rsa.generate_private_key(65537, 2048)
 PRIVATE = PrivateKey.generate()
+
+
+def _rsa(bits):
+    return rsa.generate_private_key(65537, bits)
 
 
 def _in_hardware():
@@ -38,8 +41,8 @@ KEYS = {
     "JWK with alg": (lambda: Key.from_jwk(PrivateKey.generate("EdDSA").private_jwk | {"alg": "EdDSA"}), "EdDSA"),
     "PEM, P-256": (lambda: Key.from_pem(_pem(P256).decode()), "ES256"),
     "PEM, P-384": (lambda: Key.from_pem(_pem(ec.generate_private_key(ec.SECP384R1()))), "ES384"),
-    "PEM, RSA": (lambda: Key.from_pem(_pem(RSA)), "PS256"),
-    "PEM, RSA for RS256": (lambda: Key.from_pem(_pem(RSA), alg="RS256"), "RS256"),
+    "PEM, RSA": (lambda: Key.from_pem(_pem(_rsa(2048))), "PS256"),
+    "PEM, RSA for RS256": (lambda: Key.from_pem(_pem(_rsa(2048)), alg="RS256"), "RS256"),
     "PEM, Ed25519": (lambda: Key.from_pem(_pem(ed25519.Ed25519PrivateKey.generate())), "Ed25519"),
     "PEM with a password": (lambda: Key.from_pem(_pem(P256, b"secret"), password="secret"), "ES256"),
     "hardware": (_in_hardware, "ES256"),
@@ -99,7 +102,6 @@ def test_no_text_breaks_out_of_its_claim(key, text):
 
 # Bad input
 
-DSA_PEM = _pem(dsa.generate_private_key(1024))
 WRONG = {
     "alg": (lambda: Key.generate("HS256"), "alg"),
     "alg of a hardware key": (lambda: Key(PRIVATE.public_jwk, PRIVATE.sign, alg="none"), "alg"),
@@ -117,8 +119,8 @@ WRONG = {
     "a password that is missing": (lambda: Key.from_pem(_pem(P256, b"hunter2")), "pem"),
     "a wrong password": (lambda: Key.from_pem(_pem(P256, b"hunter2"), password="hunter3"), "pem"),
     "a password too many": (lambda: Key.from_pem(_pem(P256), password="hunter2"), "pem"),
-    "PEM of a kind that is not used": (lambda: Key.from_pem(DSA_PEM), "pem"),
-    "a short RSA key": (lambda: Key.from_pem(_pem(rsa.generate_private_key(65537, 1024))), "public_jwk"),
+    "PEM of a kind that is not used": (lambda: Key.from_pem(_pem(dsa.generate_private_key(1024))), "pem"),
+    "a short RSA key": (lambda: Key.from_pem(_pem(_rsa(1024))), "public_jwk"),
 }
 
 
