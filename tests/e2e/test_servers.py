@@ -1,6 +1,7 @@
 """The example under ASGI servers besides uvicorn, as a user starts them; and apps of other frameworks, in process."""
 
 import asyncio
+import sys
 
 import httpx2
 import litestar
@@ -27,7 +28,13 @@ class _Server(ResourceServer):
     def __init__(self, name, issuer):
         super().__init__(issuer)
         options, self.http2, self.denial = SERVERS[name]
-        self._own_command = [name, *(option.format(port=self.port) for option in options), self._app]
+        self._own_command = [
+            sys.executable,
+            "-m",
+            name,
+            *(option.format(port=self.port) for option in options),
+            self._app,
+        ]
 
     def _command(self):
         return self._own_command
