@@ -65,6 +65,7 @@ def test_cached_header_bytes(client, size, kept):
 
 def _misses(cached, ask):
     """How often the cache lacks what is asked for twice; `None` if it isn't even looked at."""
+    cached.cache_clear()
     before = cached.cache_info()
     assert ask() == ask()
     after = cached.cache_info()
