@@ -218,3 +218,11 @@ async def test_where_routes_ask_an_instance_inside_another_asks_the_outer_one(
     api = make_api(_asks, store=store, protect="routes", **options)
     api.wrap(between(api.app), public_url=PUBLIC_URL, protect="routes")
     assert ((await api.request()).status, len(store.proofs)) == (status, spent)
+
+
+async def test_where_routes_ask_an_instance_with_an_authenticator_of_its_own_judges_by_itself(make_api, store):
+    outer, inner = make_api(protect="routes"), make_api(_asks, store=store, protect="routes")
+    outer.wrap(inner.app, public_url=PUBLIC_URL, protect="routes")
+    sent = await inner.fields()
+    answer = await call(outer.app, http_scope(headers=sent.items()))
+    assert (answer.status, len(store.proofs)) == (200, 1)
