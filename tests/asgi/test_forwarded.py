@@ -27,7 +27,7 @@ def _reason(said, **options):
 SAID = [("x-forwarded-proto", "https"), ("x-forwarded-host", "rs.example")]
 IGNORED = "https://inner:8000/r"
 TRUSTED = (PROXY, "10.0.0.255", "2001:db8::99", "::ffff:10.0.0.9")
-OTHERS = ("10.0.1.9", "203.0.113.5", "2001:db8:1::1", "::1", "proxy", "testclient")
+OTHERS = ("10.0.1.9", "203.0.113.5", "2001:db8:1::1", "::1", "127.0.0.1", "proxy", "testclient")
 
 
 @pytest.mark.requirement("R-4.3-13", "R-4.3-15")
@@ -36,7 +36,7 @@ OTHERS = ("10.0.1.9", "203.0.113.5", "2001:db8:1::1", "::1", "proxy", "testclien
     [
         *(pytest.param({"peer": peer}, "https://rs.example/r", id=peer) for peer in TRUSTED),
         *(pytest.param({"peer": peer}, IGNORED, id=f"another-{peer}") for peer in OTHERS),
-        pytest.param({"trusted": ()}, IGNORED, id="nobody-is-trusted"),
+        *(pytest.param({"trusted": (), "peer": peer}, IGNORED, id=f"not-even-{peer}") for peer in (PROXY, "127.0.0.1")),
         pytest.param({"trusted": (), "forwarded": "forwarded"}, IGNORED, id="nobody-is-trusted-with-forwarded"),
         pytest.param({"trusted": ["unix"]}, IGNORED, id="trust-in-unix-sockets-is-none-in-addresses"),
     ],

@@ -36,8 +36,10 @@ def test_a_good_rejection_passes():
 @pytest.mark.parametrize(
     "answer",
     [
+        row(refusal(DPoP_Nonce=["a", "b"]), name="C-45 a second nonce"),
         row(refusal(DPoP_Nonce='no"nonce'), name="C-45 a nonce with a quote"),
         row(refusal(DPoP_Nonce=[]), name="C-46 a demand without a nonce"),
+        row(refusal(Date=[]), name="C-49 no date"),
         row(refusal(Date=formatdate(0, usegmt=True)), name="C-49 an old date"),
         row(challenge([]), name="C-50 no challenge"),
         row(challenge("DPoP"), name="C-50 a bare scheme"),
@@ -46,6 +48,8 @@ def test_a_good_rejection_passes():
         row(challenge(f'DPoP error="x", error_description="a, b c", algs="{ALGORITHMS}"'), name="C-50 a comma"),
         row(challenge(f'DPoP error="x", error="x", error_description="y", algs="{ALGORITHMS}"'), name="error twice"),
         row(challenge(f'DPoP algs="{ALGORITHMS}", Bearer realm="api"'), name="two challenges on one line"),
+        row(challenge('DPoP error="x", error_description="y"'), name="no algs"),
+        row(refusal(status=404), name="a challenge on another status"),
         row(refusal(Cache_Control="max-age=5"), name="cacheable"),
         row(refusal(body=b'{"error": "abcdefghijklmnop"}'), name="an echo in the body"),
         row(refusal(X="abcdefghijklmnop"), name="an echo in a field"),
@@ -54,3 +58,8 @@ def test_a_good_rejection_passes():
 def test_a_bad_answer_does_not(answer):
     with pytest.raises((AssertionError, ValueError)):
         judge(answer, [SENT], nonces=True)
+
+
+def test_a_nonce_where_nonces_are_off_does_not_pass():
+    with pytest.raises(AssertionError):
+        judge(refusal(), [SENT], nonces=False)

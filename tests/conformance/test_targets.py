@@ -98,8 +98,9 @@ def test_open_paths_are_open_and_say_nothing_of_dpop(local):
 
 @pytest.mark.requirement("R-6750-01", "R-6750-02", "R-FAPI-04", "R-MCP-10")
 def test_a_token_in_the_query_or_in_a_form_counts_for_nothing(local):
-    local.method = "POST"
     said = f"access_token={local.token}"
+    assert_answer(local.send([("DPoP", local.proof())], target=f"/resource?{said}"), "CHL")
+    local.method = "POST"
     form = ("Content-Type", "application/x-www-form-urlencoded")
     answer = local.send([("DPoP", local.proof()), form], target=f"/resource?{said}", body=said.encode())
     assert_answer(answer, "CHL")

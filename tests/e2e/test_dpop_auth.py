@@ -49,11 +49,12 @@ class Seen:
     """What came back over the wire, challenges too."""
 
     def __init__(self):
-        self.statuses, self.paths = [], []
+        self.statuses, self.paths, self.nonces = [], [], set()
 
     def __call__(self, response):
         self.statuses.append(response.status_code)
         self.paths.append(response.url.path)
+        self.nonces.add(response.headers.get("dpop-nonce"))
 
     async def later(self, response):
         self(response)
@@ -87,6 +88,7 @@ def test_eight_threads_are_challenged_once_each_while_nonces_rotate(server, auth
     assert count.keys() == {200, 401}
     assert count[401] <= 8
     assert 401 not in seen.statuses[-count[200] // 2 :]
+    assert len(seen.nonces - {None}) >= PERIODS - 1
 
 
 # Tokens

@@ -24,7 +24,8 @@ def test_what_is_listed_is_tested():
 @pytest.mark.parametrize(
     "name",
     ["X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-Forwarded-Uri", "X-Forwarded-Prefix", "X-Forwarded-Host",
-     "X-Forwarded-Proto", "X-Forwarded-Method", "X-Original-Method", "X-HTTP-Method-Override", "Forwarded"],
+     "X-Forwarded-Proto", "X-Forwarded-Method", "X-Original-Method", "X-HTTP-Method-Override", "X-Original-Host",
+     "X-Host", "Forwarded"],
 )  # fmt: skip
 @pytest.mark.parametrize("options", [{}, BY_HOST], ids=["public-url", "hosts"])
 async def test_no_header_of_the_request_chooses_method_or_uri(make_api, options, name):
