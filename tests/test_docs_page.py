@@ -314,6 +314,7 @@ def test_the_signer_keeps_a_nonce_per_origin_and_signs_for_known_origins_only(ap
     sent = tried(app_page, "; ".join(f'await signer.fetch("{url}")' for url in calls), answer)
     assert [part["claims"] and part["claims"].get("nonce") for part in sent] == [None, "of-a-200", None, None]
     assert [part["claims"] is None for part in sent] == [False, False, True, True]
+    assert all("ath" not in part["claims"] for part in sent if part["claims"]), "there is no token"
 
 
 REDIRECTED = f"Object.defineProperty({CHALLENGE}, 'redirected', {{ value: true }})"

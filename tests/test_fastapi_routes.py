@@ -1,5 +1,6 @@
 """FastAPI routes that ask who is calling: `Security(DPoP(), scopes=[...])`."""
 
+import asyncio
 import json
 from http import HTTPMethod
 from typing import Annotated
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.testclient import WebSocketDenialResponse
@@ -364,3 +366,33 @@ def test_a_scope_that_is_none_is_found_before_the_first_request():
 def test_an_invalid_option_is_rejected_when_it_is_configured(options):
     with pytest.raises(ValueError, match=f"^{next(iter(options))}: "):
         DPoP(**options)
+
+
+async def test_an_event_arrives_while_the_generator_goes_on_and_a_disconnect_ends_it(make):
+    ended, sent, gone = asyncio.Event(), asyncio.Queue(), asyncio.Event()
+    app = FastAPI()
+
+    @app.get("/events")
+    async def events(caller: Reader):
+        async def generate():
+            try:
+                yield b"data: 0\n\n"
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        return StreamingResponse(generate())
+
+    async def receive():
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    api = make(app)
+    scope = http_scope(path="/events", headers=(await api.fields(path="/events")).items())
+    scope["asgi"]["spec_version"] = "2.3"  # what uvicorn says
+    request = asyncio.create_task(api.app(scope, receive, sent.put))
+    assert [(await sent.get())["type"], (await sent.get())["body"]] == ["http.response.start", b"data: 0\n\n"]
+    assert not ended.is_set()
+    gone.set()
+    await request
+    assert ended.is_set()

@@ -139,6 +139,8 @@ CLIENT = "for=203.0.113.5;host=rs.example"
 FORWARDED = [
     pytest.param(['Host="rs.example"; Proto="https"'], RS, id="quoted"),
     pytest.param(["proto=https;host=rs.example;for=203.0.113.5;by=10.0.0.9"], RS, id="all-four"),
+    pytest.param(["host=localhost;proto=https"], "https://localhost/r", id="https"),
+    pytest.param([f"{CLIENT}, for=10.0.0.8;host=inner:8000"], RS, id="two"),
     pytest.param([f"for=6.6.6.6;host=evil.example, {CLIENT}, for=10.0.0.8"], RS, id="what-the-client-wrote-is-skipped"),
     pytest.param(['for="\\', *['for="\\a"'] * 97, CLIENT, "for=10.0.0.8"], RS, id="Z08-what-it-wrote-is-not-read"),
     pytest.param(["for=6.6.6.6;host=evil.example", CLIENT], RS, id="two-lines"),
@@ -166,6 +168,7 @@ def test_the_forwarded_header_is_read(lines, uri):
         pytest.param("host=rs.example;Host=evil.example", id="a-name-twice-in-another-case"),
         pytest.param('host="rs.example', id="half-quoted"),
         pytest.param("host=rs.example;", id="nothing-behind-the-semicolon"),
+        pytest.param("proto=gopher", id="another-scheme"),
         pytest.param('host=""', id="empty-host"),
     ],
 )

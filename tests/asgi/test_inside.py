@@ -1,5 +1,6 @@
 """What the app sees, and when its response is sent."""
 
+import asyncio
 from contextvars import ContextVar
 
 import pytest
@@ -106,3 +107,22 @@ async def test_an_app_that_is_not_starlettes_is_left_alone(make_api):
             return Endless()
 
     assert (await make_api(Endless()).request()).status == 200
+
+
+async def test_a_request_that_is_cancelled_ends_the_app(make_api):
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def inner(scope, receive, send):
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    api = make_api(inner)
+    request = asyncio.create_task(api.request())
+    await started.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert ended.is_set()

@@ -202,6 +202,7 @@ async def test_a_route_gets_what_it_asks_for(serve, method, path, status, told):
     assert told in (answer.text if status == 200 else answer.headers["www-authenticate"])
 
 
+IN_ANOTHER_TASK = [Middleware(BaseHTTPMiddleware, dispatch=_pass_on)]
 BACKEND = Middleware(AuthenticationMiddleware, backend=DPoPBackend())
 
 
@@ -211,6 +212,7 @@ BACKEND = Middleware(AuthenticationMiddleware, backend=DPoPBackend())
         pytest.param([], "routes", "/then-starlettes", 403, id="below-ours"),
         pytest.param([BACKEND], "routes", "/starlettes", 200, id="behind-our-backend"),
         pytest.param([], "everything", "/starlettes", 200, id="alone"),
+        pytest.param(IN_ANOTHER_TASK, "routes", "/read", 200, id="ours-in-another-task"),
         pytest.param([], "routes", "/starlettes", 500, id="alone-where-routes-ask-it-is-an-error-of-the-app"),
     ],
 )

@@ -99,8 +99,11 @@ async def test_the_paths_of_the_endpoints_are_looked_at_as_routers_match_them(
 
 
 @pytest.mark.requirement("R-4.2-03", "R-11.1-01", "R-FAPI-01")
-def test_the_limits_for_proofs_are_those_of_a_resource_server(server):
+@pytest.mark.parametrize(("seconds", "status"), [(-301, 400), (-300, 200), (60, 200), (61, 400)])
+async def test_the_limits_for_proofs_are_those_of_a_resource_server(make_server, clock, seconds, status):
+    server = make_server(nonces=None)
     assert server.verifier.proof_policy == ProofPolicy()
+    assert (await server.request(claims={"iat": int(clock()) + seconds})).status == status
 
 
 @pytest.mark.requirement(

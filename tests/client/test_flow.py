@@ -41,6 +41,7 @@ def _nonces_sent(key, *responses, nonces=None, url=API, access_token=TOKEN, repe
         pytest.param([challenge("n1"), OK], [None, "n1"], id="challenged once"),
         pytest.param([challenge("n1"), challenge("n2"), OK], [None, "n1"], id="always challenged: asked twice"),
         pytest.param([challenge(None), OK], [None], id="a challenge without a nonce"),
+        pytest.param([challenge("a b"), OK], [None], id="a malformed nonce"),
         pytest.param([challenge("n1", status=403), OK], [None], id="another status"),
         pytest.param([challenge("n1", 'DPoP error="invalid_token"'), OK], [None], id="another error"),
         pytest.param([endpoint_error("use_dpop_nonce", nonce="n1"), OK], [None], id="what a token endpoint says"),
@@ -78,6 +79,7 @@ def test_headers_are_a_new_proof_and_the_token_under_the_dpop_scheme(key):
     assert first["Authorization"] == f"DPoP {TOKEN}"
     assert claims_of(first["DPoP"])["jti"] != claims_of(second["DPoP"])["jti"]
     assert claims_of(first["DPoP"])["iat"] == 5
+    assert next(header_flow("POST", API, key=key, nonces=Nonces())).keys() == {"DPoP"}, "for a token endpoint"
 
 
 # Nonces

@@ -85,6 +85,7 @@ def test_cached_uris_and_hosts_and_their_length():
     for length, misses in ((htu._MAX_AUTHORITY, 1), (htu._MAX_AUTHORITY + 1, None)):
         host = "a" * length
         assert _misses(htu._cached_authority, lambda host=host: htu.normalise_authority(host, "https")) == misses
+        assert (htu.normalise_authority(host, "https") is None) == (misses is None)
 
 
 async def test_bad_proofs_leave_nothing_behind(resource):

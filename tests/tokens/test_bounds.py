@@ -68,6 +68,8 @@ OF_KEY_SETS = {
     "bytes": (http._MAX_DOCUMENT_BYTES, lambda jwks, size: Page(jwks).body.ljust(size)),
     # The set is one bracket, its list and the key two more.
     "openers": (http._MAX_OPENERS - 3, lambda jwks, size: {**jwks, "x": [[]] * (size - 1)}),
+    # The set is one level.
+    "levels": (http._MAX_LEVELS - 1, lambda jwks, size: {**jwks, "x": _nested(size)}),
     # Six members of the key and the list itself: six commas.
     "values": (http._MAX_VALUES - 6, lambda jwks, size: {**jwks, "x": [1] * size}),
     "keys": (key_set._MAX_KEYS, lambda jwks, size: {"keys": [*jwks["keys"], *[{"kty": "EC"}] * (size - 1)]}),

@@ -200,6 +200,7 @@ BAD_ANSWERS = [
     pytest.param(Page([]), id="list"),
     pytest.param(Page(b'{"keys": [], "keys": []}'), id="a-name-twice"),
     pytest.param(Page(b"[" * 200_000), id="nested-deeply"),
+    pytest.param(Page({}), id="no-keys"),
     pytest.param(Page({"keys": {}}), id="keys-is-an-object"),
     pytest.param(Page({"keys": []}, status=500), id="status-500"),
     pytest.param(Page({"keys": []}, status=204), id="status-204"),

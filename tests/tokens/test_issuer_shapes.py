@@ -172,6 +172,12 @@ async def test_a_type_that_is_not_text_does_not_count_as_absent(make, client, ty
             id="a long one, of whoever sent it",
         ),
         pytest.param(
+            {"header": {"typ": "X" * 900}},
+            Reason.TOKEN_TYPE,
+            {"expected": ("at+jwt",), "received": "x" * 200},
+            id="a long type",
+        ),
+        pytest.param(
             {"claims": {"aud": ["d", "b", "c", "a", 5]}},
             Reason.TOKEN_AUDIENCE,
             {"expected": (AUDIENCE,), "received": ("a", "b", "c")},
