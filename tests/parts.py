@@ -62,6 +62,8 @@ PARTS = {
 }
 # What computes gives way.
 NICE = {"side by side": ("nice", "-n", "10")}
+# pytest's exit code after Ctrl+C: then the other parts are not wanted either.
+_INTERRUPTED = 2
 # What all can be given.
 FOR_ALL = ("--cov", "--durations", "-q", "-v", "-x")
 
@@ -87,7 +89,7 @@ def run_all(arguments: list[str], environment: dict[str, str]) -> int:
     codes: dict[str, int] = {}
     for parts in rounds(arguments):
         codes |= _run(parts, arguments, environment)
-        if any(codes.values()) and "-x" in arguments:
+        if _INTERRUPTED in codes.values() or (any(codes.values()) and "-x" in arguments):
             break
     failed = [part for part, code in codes.items() if code]
     minutes, seconds = divmod(round(time.monotonic() - begin), 60)

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+from tests import parts
 from tests.parts import PARTS, _exit_code, of_part
 from tests.support.processes import PACKAGE, ROOT
 
@@ -54,6 +55,13 @@ def test_ctrl_c_tells_each_part_of_the_suite_once_to_end(monkeypatch):
     running = [Interrupted(), Interrupted()]
     assert _exit_code(running[0], running) == 2
     assert [each.told for each in running] == [[signal.SIGINT]] * 2
+
+
+@pytest.mark.parametrize(("code", "rounds"), [(0, 2), (1, 2), (2, 1)], ids=["passed", "failed", "interrupted"])
+def test_after_ctrl_c_no_other_part_begins(monkeypatch, code, rounds):
+    begun = []
+    monkeypatch.setattr(parts, "_run", lambda names, *_: begun.append(names) or dict.fromkeys(names, code))
+    assert (parts.run_all([], {}), len(begun)) == (code, rounds)
 
 
 def test_no_file_is_longer_than_one_can_read_in_one_go():
