@@ -226,4 +226,5 @@ def _require_no_pattern(option: str, host: str) -> None:
 
 
 def _is_loopback(authority: str) -> bool:
-    return is_loopback(_PORT.sub("", authority).lower())
+    """Whether a normalised authority is this machine."""
+    return is_loopback(_PORT.sub("", authority))

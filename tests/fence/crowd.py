@@ -53,7 +53,7 @@ class _Follower:
             exchange = Exchange("proof", request, thumbprint=self._client.thumbprint)
             response = await self._crowd.use(exchange, port)
             self._nonce = response.one("dpop-nonce") or self._nonce
-            [use] = exchange.attempts[:1]
+            use = exchange.attempts[0]
             self.uses.append(use)
             self._crowd.note(exchange)
             if use.outcome != CHALLENGED:

@@ -209,10 +209,10 @@ class WatchedApi(Api):
         self.decisions: list[Decision] = []
         super().__init__(inner or App(), *where, **{"observer": self.decisions.append, **options})
 
-    async def ask(self, *request: Any, drop: Iterable[str] = (), **changes: Any) -> Answer:
-        """As `request` does; `drop` are names of fields that are left out."""
+    async def ask(self, *request: Any, **changes: Any) -> Answer:
+        """As `request` does, and of its decisions alone."""
         self.decisions.clear()
-        return await self.request(*request, without=drop, **changes)
+        return await self.request(*request, **changes)
 
     async def reason(self, *request: Any, **changes: Any) -> Reason:
         """Why the request is refused; a test fails when it is anything but refused, in the decision or on the wire."""

@@ -1,13 +1,11 @@
 """Headless Chromium, driven by its DevTools protocol: one page at a time, and what it complained about."""
 
-import base64
 import json
 import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Self
 
 from websockets.sync.client import ClientConnection, connect
@@ -121,9 +119,6 @@ class Page:
             f" set.call(field, {json.dumps(text)});"
             " field.dispatchEvent(new Event('input', { bubbles: true })); }"
         )
-
-    def screenshot(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", captureBeyondViewport=True)["data"]))
 
     def _call(self, method: str, **parameters: Any) -> Any:
         self._number += 1
