@@ -42,8 +42,8 @@ class Authenticator(ProofState):
         cached_keys: the number of clients whose imported keys are cached, about 3 KB each.
         remember_for: seconds after its `iat` that a used proof is remembered, at least `max_age`. Choose it so that no
             server with the same store, before or after a change of its options, accepts the proof for longer.
-        on_store_failure: `refuse` responds with 503; `accept` accepts proofs without recording them, so that only the
-            nonce limits their reuse.
+        on_store_failure: what happens if a proof can't be recorded. `refuse` responds with 503. `accept` accepts the
+            proof while the store is unavailable (`StoreUnavailable`); then only its nonce limits its reuse.
         observer: called with each `Decision`.
         also_check: called with the request, the claims of its proof, the thumbprint of its key (both `None` under
             Bearer) and its token, before the proof is recorded as used. Async or not, it may raise a `Refusal`, and

@@ -48,8 +48,8 @@ class Telemetry:
     Args:
         watched: stores and token verifiers whose health is shown, where they are `Monitored`.
         meter_provider: makes the instruments; by default the global one.
-        sample: one of so many accepted requests is added to the histograms, which keeps their shape. Refused and
-            unavailable ones always are, and so is each token that had to be verified.
+        sample: one in this many accepted requests is added to the histograms, which keeps their shape. Rejected and
+            unavailable ones are always added, and so is each token that had to be verified.
 
     Raises:
         ValueError: If an option is invalid; the message names it.

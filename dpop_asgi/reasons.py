@@ -27,7 +27,7 @@ class Reason(StrEnum):
         "An access token under the DPoP scheme and a proof are required",
     )
     AUTHORIZATION_SCHEME = "authorization_scheme", "This authorization scheme is not supported"
-    AUTHORIZATION_REPEATED = "authorization_repeated", "More than one Authorization header or access token was sent"
+    AUTHORIZATION_REPEATED = "authorization_repeated", "More than one Authorization header was sent"
     AUTHORIZATION_MALFORMED = (
         "authorization_malformed",
         "The Authorization header must contain a scheme and a single token",

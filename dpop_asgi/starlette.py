@@ -135,7 +135,10 @@ class Protected:
 
 
 class DPoPBackend(AuthenticationBackend):
-    """For Starlette's `AuthenticationMiddleware` inside ours: `request.user` is the caller, or unauthenticated."""
+    """For Starlette's `AuthenticationMiddleware` inside `DPoPMiddleware`.
+
+    `request.user` is the caller, or unauthenticated.
+    """
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, Caller] | None:  # type: ignore[override]  # a Caller is what a BaseUser has to be
         """The caller, or `None` if no usable credentials were sent.

@@ -1,4 +1,4 @@
-"""Answers nginx, which asks about each request (`auth_request`), before it passes it on to an app of any kind.
+"""Responds to nginx's `auth_request` subrequests, for an app of any kind.
 
     DPOP_ISSUER=https://id.example.com DPOP_AUDIENCE=https://api.example.com DPOP_PUBLIC_URL=https://api.example.com \
         uvicorn examples.auth_gate:app --port 8001 --no-proxy-headers
@@ -45,17 +45,22 @@ class OriginalRequest:
 
     @staticmethod
     def _told(scope: Scope, name: bytes) -> bytes:
-        """The value of a field that is there once, as nginx sends it."""
+        """The value of a header that was sent exactly once."""
         values = [value for known, value in scope["headers"] if known == name]
         return values[0] if len(values) == 1 else b""
 
 
 async def granted(scope: Scope, receive: Receive, send: Send) -> None:
-    """Tells nginx who is calling."""
+    """Returns the caller to nginx."""
     caller = caller_from(Request(scope))
     await Response(status_code=204, headers={"X-Caller": caller.subject or ""})(scope, receive, send)
 
 
 app = OriginalRequest(
-    DPoPMiddleware(granted, authenticator=settings.authenticator, public_url=settings.public_url),
+    DPoPMiddleware(
+        granted,
+        authenticator=settings.authenticator,
+        public_url=settings.public_url,
+        insecure_http_hosts=settings.insecure_http_hosts,
+    ),
 )

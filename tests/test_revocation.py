@@ -371,7 +371,7 @@ async def test_a_change_is_told_once_for_all_hash_tags(clock, client, caplog):
             await nonce_of(resource)
     assert [record.message for record in caplog.records] == [
         "revocation: all earlier nonces are revoked; clients are challenged for a new one",
-        "revocation: 1 keys are refused",
+        "revocation: 1 keys are revoked",
     ]
 
 
@@ -385,7 +385,7 @@ async def test_what_was_revoked_before_the_start_is_not_told_with_a_later_change
     for _ in TAGS:
         await nonce_of(resource)
     told = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert told == ["revocation: 1 keys are refused"]
+    assert told == ["revocation: 1 keys are revoked"]
 
 
 async def test_a_change_is_told_where_another_tag_is_read_for_the_first_time_after_it(clock, client, caplog):
@@ -396,7 +396,7 @@ async def test_a_change_is_told_where_another_tag_is_read_for_the_first_time_aft
     await Revocations(store, clock=clock).revoke_key(THUMBPRINT)
     for watch in (other, one):
         await watch.read()
-    assert [record.message for record in caplog.records] == ["revocation: 1 keys are refused"]
+    assert [record.message for record in caplog.records] == ["revocation: 1 keys are revoked"]
 
 
 async def test_a_key_may_be_revoked_for_less_than_a_second(operator, clock):

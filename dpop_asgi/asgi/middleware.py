@@ -58,7 +58,7 @@ class DPoPMiddleware:
         present_as: `bearer` presents the access token to the app as `Authorization: Bearer`.
         realm: the protection space named in Bearer challenges.
         protect: `everything` rejects every request without credentials, except to `public_paths`. `routes` asks for
-            nothing until a route does (`dpop_asgi.fastapi`, `dpop_asgi.starlette`), and then responds as ever.
+            nothing until a route does (`dpop_asgi.fastapi`, `dpop_asgi.starlette`), and then rejects requests as usual.
         require: what requests need, by path (as in `public_paths`; the longest decides): a `Requirement`, `required`,
             `mixed` or `public`. With `protect="routes"`, these paths are asked before the app runs.
         nonce_paths: paths (as in `public_paths`) whose responses have a nonce although no caller is known.

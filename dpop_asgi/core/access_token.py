@@ -134,8 +134,12 @@ def _is_thumbprint(value: object) -> bool:
 def check_binding(token: AccessToken, key_thumbprint: str) -> None:
     """Check that the token is bound to the key that signed the proof (RFC 9449 §4.3 item 12b, §7.1).
 
+    Args:
+        token: the verified access token.
+        key_thumbprint: the key's SHA-256 thumbprint (RFC 7638), 43 characters.
+
     Raises:
-        InvalidToken: If it isn't: `binding_missing` or `binding_mismatch` (RFC 9449 figure 16).
+        InvalidToken: If the token isn't bound, or is bound to another key (RFC 9449 figure 16).
     """
     bound_to = token.key_thumbprint
     if bound_to is None:

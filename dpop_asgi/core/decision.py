@@ -1,4 +1,4 @@
-"""What an observer is told about each request."""
+"""What an observer is passed about each request."""
 
 from typing import Literal, NamedTuple, Protocol
 

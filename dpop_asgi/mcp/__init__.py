@@ -62,7 +62,7 @@ def protect(
         scopes: what every request needs.
         tool_scopes: what calls of a tool need besides, by the name of the tool.
         public_paths: as for `DPoPMiddleware`: other routes of the app that need no credentials.
-        metadata: of the resource, if it should say more than which scopes there are.
+        metadata: replaces the default one, which names the scopes.
         resumable: see `CallerForMCP`.
         options: others of `DPoPMiddleware`, such as `public_url`.
 
@@ -87,7 +87,7 @@ class CallerForMCP:
     """Between `DPoPMiddleware(protect="routes")` and the SDK's app: asks who is calling, and tells the SDK.
 
     The SDK compares the owner of a session or of a `requestState` with the caller only if the caller is of its own
-    class. Without this, whoever knows the id of a session could use it, and tools would see nobody.
+    class. Without this, anyone who knows a session's id could use the session, and tools would not see a caller.
 
     Args:
         app: the SDK's app.

@@ -50,7 +50,7 @@ class Revocations:
         await self._change(lambda revoked: revoked.with_generation(suffix, now))
 
     async def revoke_key(self, thumbprint: str, *, seconds: float = DEFAULT_SECONDS) -> None:
-        """Refuse all proofs of a key, whatever token they come with.
+        """Reject all proofs made with a key, whatever token they come with.
 
         Args:
             thumbprint: of the key (RFC 7638, SHA-256, base64url): `Caller.key_thumbprint`, and `cnf.jkt` of its tokens.
@@ -77,7 +77,7 @@ class Revocations:
         await self._change(lambda revoked: revoked.without_key(thumbprint, now))
 
     async def revoked_keys(self) -> dict[str, float]:
-        """The thumbprints of the keys that are refused now, and until when, in seconds since the epoch.
+        """The thumbprints of the keys that are revoked now, and until when, in seconds since the epoch.
 
         Raises:
             StoreError: If the store does not respond.

@@ -236,7 +236,7 @@ class RevocationWatches:
         if told[0] != now[0]:
             logger.warning("revocation: all earlier nonces are revoked; clients are challenged for a new one")
         if told[1] != now[1]:
-            logger.warning("revocation: %d keys are refused", len(revoked.keys))
+            logger.warning("revocation: %d keys are revoked", len(revoked.keys))
 
 
 def tags_of(store: Store) -> tuple[str, ...]:

@@ -52,22 +52,22 @@ class _Outcome:
 class IntrospectionVerifier:
     """Verifies access tokens by asking the issuer about each (RFC 7662).
 
-    The audience is checked if the answer names one. If it doesn't, the endpoint has decided that the token is for this
+    The audience is checked if the response names one. If not, the endpoint has decided that the token is for this
     API: that is why the call is authenticated (RFC 7662 §4).
 
     Args:
-        issuer: the issuer, whose metadata names the endpoint (RFC 8414); `iss` must be this, if the answer has it.
+        issuer: the issuer, whose metadata names the endpoint (RFC 8414); `iss` must be this, if the response has it.
         endpoint: the URL of the endpoint, instead of the metadata.
         client_id: this API as a client of the issuer.
         client_secret: its secret, sent by HTTP Basic (RFC 6749 §2.3.1).
         private_key: its private key as a JWK, instead: `private_key_jwt` (RFC 7523). It signs with its `alg`, by
             default ES256, PS256 or EdDSA.
-        audience: one of these must be in `aud`, if the answer has it.
-        require_audience: whether tokens are rejected if the answer has no `aud`.
+        audience: one of these must be in `aud`, if the response has it.
+        require_audience: whether tokens are rejected if the response has no `aud`.
         leeway: seconds by which `exp` may be past and `nbf` ahead.
-        cache_seconds: how long an answer is remembered, at most until `exp`: a revoked token is accepted for as long.
-            0 asks again for each request, except for those that wait for an answer about the same token.
-        cached_tokens: the number of answers to remember, about 2 KB each.
+        cache_seconds: how long a response is remembered, at most until `exp`: a revoked token is accepted for as long.
+            0 asks again for each request, except for those that wait for a response about the same token.
+        cached_tokens: the number of responses to remember, about 2 KB each.
         timeout: seconds that a request waits at most for the endpoint, discovery included.
         insecure_http_hosts: hosts, besides this machine, that may be called over plain http.
         clock: seconds since the epoch.

@@ -22,8 +22,8 @@ class TrustedIssuer:
         jwks_uri: the URL of its keys. By default its metadata is used (RFC 8414, OpenID Connect Discovery).
         jwks: its keys, instead of a URL.
         algorithms: accepted `alg` values.
-        types: accepted `typ` values; `None` stands for a token without `typ`. In any case, with or without
-            `application/`. Types other than `at+jwt` are accepted for DPoP-bound tokens only.
+        types: accepted `typ` values; `None` stands for a token without `typ`. Compared case-insensitively, with or
+            without the prefix `application/`. Types other than `at+jwt` are accepted for DPoP-bound tokens only.
 
     Raises:
         ValueError: If an option is invalid; the message names it.

@@ -41,7 +41,7 @@ def make_api(site: str, clock: Callable[[], float] = time.time) -> ASGIApp:
     verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks, clock=clock)
     authenticator = Authenticator(verify_token=verifier, store=MemoryStore(clock=clock), clock=clock)
     protected = DPoPMiddleware(app, authenticator=authenticator, protect="routes")
-    # Outside of DPoPMiddleware: it answers preflights, and its headers are on rejections too.
+    # Outside of DPoPMiddleware: it responds to preflights, and its headers are on rejections too.
     return CORSMiddleware(
         protected,
         allow_origins=[site],
@@ -52,7 +52,7 @@ def make_api(site: str, clock: Callable[[], float] = time.time) -> ASGIApp:
 
 
 def make_site(api: str) -> ASGIApp:
-    """The page, and in place of an authorization server a token for anybody who asks."""
+    """The page, and in place of an authorization server a token for anyone who asks."""
 
     async def token(request: Request) -> JSONResponse:
         bound = {"cnf": {"jkt": request.query_params["jkt"]}}

@@ -56,7 +56,7 @@ def revoke(
     store: _Store = None,
     as_json: _Json = False,
 ) -> None:
-    """Refuse a client's key on all workers, whatever token comes with it. Without --key, list the revoked keys.
+    """Reject a client's key on all workers, whatever token comes with it. Without --key, list the revoked keys.
 
     Uses DPOP_NAMESPACE from the environment, as the workers do. Exits with 1 if the store did not respond.
     """
