@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from dpop_asgi.asgi.interface import Headers, Receive, Scope, Send
 from dpop_asgi.asgi.public_paths import checked_paths
-from dpop_asgi.asgi.request_path import public_views
+from dpop_asgi.asgi.request_path import below, server_root_path
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.challenge import Parameters
@@ -74,7 +74,7 @@ class MetadataEndpoint:
 
     def parameters_for(self, scope: Scope) -> Parameters:
         """What a challenge to the request of `scope` says about the metadata of its resource (RFC 9728 §5.1)."""
-        paths = public_views(scope) if self._resources else []
+        paths = {scope["path"], below(server_root_path(scope), scope["path"])} if self._resources else ()
         for prefix, metadata in self._resources.items():
             if any(path == prefix or path.startswith(prefix + "/") for path in paths):
                 try:

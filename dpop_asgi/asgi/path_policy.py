@@ -8,7 +8,7 @@ from operator import and_
 from typing import Any, Final, Literal
 
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.request_path import all_views
+from dpop_asgi.asgi.request_path import UNKNOWN_ROUTER, RouterInside, all_views
 from dpop_asgi.core.authorization import ANY_CALLER, Requirement
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import Mode
@@ -43,7 +43,7 @@ class PathPolicy:
         nonce_paths: see `DPoPMiddleware`.
         everything: whether requests to all other paths need credentials.
         mode: of the authenticator.
-        root_path: what the app inside will set.
+        router: what the requests will reach.
 
     Attributes:
         everything: see above.
@@ -60,10 +60,10 @@ class PathPolicy:
         *,
         everything: bool,
         mode: Mode,
-        root_path: str = "",
+        router: RouterInside = UNKNOWN_ROUTER,
     ) -> None:
         public = PublicRequests(public_paths)
-        required = RequiredPaths(needed, mode=mode, root_path=root_path, apart=public.paths) if needed else None
+        required = RequiredPaths(needed, mode=mode, router=router, apart=public.paths) if needed else None
         also_public = () if required is None else required.public
         named = {path for path in public.paths if needed.get(path, "public") != "public"}
         require("require", not named, "public for the public_paths that it names, too")
@@ -71,10 +71,10 @@ class PathPolicy:
         require("public_paths", everything or not public.paths, routes)
         require("require", everything or not also_public, "without public paths where routes ask")
         self.everything: bool = everything
-        self._public = PublicRequests([*public.paths, *also_public])
+        self._public = PublicRequests([*public.paths, *also_public], router=router)
         self._has_public = bool(self._public.paths)
         self._required = required
-        self._nonces = PublicRequests(nonce_paths, option="nonce_paths")
+        self._nonces = PublicRequests(nonce_paths, option="nonce_paths", router=router)
 
     def needed(self, scope: Mapping[str, Any]) -> Requirement | _Access | None:
         """What this request needs: something besides a valid token, no more than that (`None`), or nothing (`OPEN`).
@@ -103,9 +103,10 @@ class RequiredPaths:
 
     Args:
         needed: by path, exact or a prefix that ends in `/`: a `Requirement`; `required` (DPoP only); `mixed` (what the
-            authenticator's mode accepts); or `public`. Loosening words hold for plain paths only, as in `public_paths`.
+            authenticator's mode accepts); or `public`. The last two hold where `public_paths` would: for plain paths,
+            named as there.
         mode: of the authenticator. Nothing here can loosen it.
-        root_path: what the app inside will set.
+        router: what the requests will reach.
         apart: other paths about which something is said.
 
     Attributes:
@@ -116,7 +117,12 @@ class RequiredPaths:
     """
 
     def __init__(
-        self, needed: Mapping[str, Needed], *, mode: Mode, root_path: str = "", apart: Container[str] = ()
+        self,
+        needed: Mapping[str, Needed],
+        *,
+        mode: Mode,
+        router: RouterInside = UNKNOWN_ROUTER,
+        apart: Container[str] = (),
     ) -> None:
         require("require", isinstance(needed, Mapping), "a mapping of paths")
         for path, value in needed.items():
@@ -125,8 +131,9 @@ class RequiredPaths:
             require("require", value != "mixed" or mode == "mixed", f"no looser than the mode, for {path!r}")
         PublicRequests(needed, option="require")  # it rejects what is no path
         loose = {path: PublicRequests(path, option="require") for path in needed if needed[path] in ("mixed", "public")}
+        self._loose = PublicRequests(loose, router=router)
         self.public: list[str] = [path for path in needed if needed[path] == "public"]
-        self._root_path = root_path
+        self._router = router
         self._rules = [
             (path, _meaning(needed[path]), loose.get(path))
             for path in sorted(needed, key=lambda path: (path.endswith("/") and path != "/", -len(path)))
@@ -144,10 +151,14 @@ class RequiredPaths:
         """What this request needs; `None` if nothing is said about it, or it is public.
 
         Raises:
-            InvalidRequest: If the path has dot segments or control characters, or needs something else without its
-                empty segments; or if no caller could meet what it needs with and without `root_path`.
+            InvalidRequest: If the path has dot segments or control characters, doesn't begin with `/`, or needs
+                something else without its empty segments; or if no caller could meet what it needs with and without
+                `root_path`.
         """
         shown: str = scope["path"]
+        # Some servers pass on whatever was sent, and some routers add the slash, or find the path in a whole URI.
+        if not shown.startswith("/"):
+            raise InvalidRequest(Reason.TARGET_MALFORMED)
         needed = self._of(shown, scope)
         if _UNSETTLED.search(shown) is not None:
             settled = _SLASHES.sub("/", shown)
@@ -156,9 +167,9 @@ class RequiredPaths:
         return needed
 
     def _of(self, shown: str, scope: Mapping[str, Any]) -> Requirement | None:
-        if not scope.get("root_path") and not self._root_path:
+        if not scope.get("root_path") and not self._router.root_path:
             return self._at(shown, scope)
-        views = sorted(all_views(scope, self._root_path))
+        views = sorted(all_views(scope, self._router))
         try:
             return _both(*(self._at(view, scope) for view in views))
         except ValueError:
@@ -170,7 +181,7 @@ class RequiredPaths:
     def _said(self, shown: str, scope: Mapping[str, Any]) -> Requirement | None:
         at_least: Requirement | None = None
         for path, needed, loose in self._rules:
-            if loose is not None and loose.match_one(shown, scope):
+            if loose is not None and loose.match_one(shown, scope) and self._loose.match(scope):
                 return needed
             if shown == path or (path.endswith("/") and path != "/" and shown.startswith(path)):
                 if loose is None:

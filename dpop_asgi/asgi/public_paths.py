@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dpop_asgi.asgi.request_path import is_shown_to_the_app, public_views
+from dpop_asgi.asgi.request_path import UNKNOWN_ROUTER, RouterInside, is_shown_to_the_app, public_views
 
 # Routers and backends may interpret other characters differently: decode them again, treat them as slashes, or drop
 # them. So below a prefix a path is public only if its segments have nothing but letters and digits (of any script),
@@ -22,9 +22,10 @@ class PublicRequests:
     """Requests to public paths: exact ones, and all plain paths below a prefix that ends in `/`.
 
     Args:
-        paths: as the app's router sees them: decoded, with the prefix of a mount. The `root_path` of a server may be
-            left out.
+        paths: decoded, with the prefix of a mount. Without the `root_path` of the server where `router` is Starlette's;
+            of other routers it is not known which they match, so both have to be listed.
         option: the name of the option.
+        router: what the requests will reach.
 
     Attributes:
         paths: all of them.
@@ -34,7 +35,10 @@ class PublicRequests:
             the option.
     """
 
-    def __init__(self, paths: Iterable[str], *, option: str = "public_paths") -> None:
+    def __init__(
+        self, paths: Iterable[str], *, option: str = "public_paths", router: RouterInside = UNKNOWN_ROUTER
+    ) -> None:
+        self._router = router
         given = checked_paths(option, paths)
         self.paths: frozenset[str] = frozenset(given)
         # "/" alone is the front page; as a prefix it would make everything public.
@@ -48,7 +52,7 @@ class PublicRequests:
         """Whether the request of `scope` needs no credentials."""
         if not self.paths:
             return False
-        return any(self.match_one(path, scope) for path in public_views(scope))
+        return all(self.match_one(path, scope) for path in public_views(scope, self._router))
 
     def match_one(self, path: str, scope: Mapping[str, Any]) -> bool:
         """The same for `path`, one of those that the request of `scope` may have."""

@@ -8,7 +8,11 @@ import re
 from binascii import a2b_qp
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.routing import Router
 
 from dpop_asgi.asgi.forwarded import Scope
 from dpop_asgi.core.htu import CACHED_LENGTH, CACHED_URIS, normalise_path
@@ -54,49 +58,69 @@ def is_shown_to_the_app(raw: bytes, scope: Scope) -> bool:
     return len(shown) < len(sent) and f"{scope.get('root_path', '')}{shown}".endswith(sent)
 
 
-def root_path_inside(app: object) -> str:
-    """The `root_path` that the app sets, behind any middleware: FastAPI's, which its router then leaves out."""
+class RouterInside(NamedTuple):
+    """What is known of the router that a request will reach.
+
+    Attributes:
+        root_path: what the app sets itself, as `FastAPI(root_path=…)` does.
+        is_starlettes: whether it is Starlette's, which matches the path without the `root_path` of the scope.
+    """
+
+    root_path: str = ""
+    is_starlettes: bool = False
+
+
+UNKNOWN_ROUTER = RouterInside()
+
+
+def router_inside(app: object) -> RouterInside:
+    """The router in `app`, behind any middleware."""
     seen = set[int]()
     while app is not None and id(app) not in seen:
         seen.add(id(app))
         own: Mapping[str, object] = getattr(app, "__dict__", {})
-        root_path = own.get("root_path")
-        if isinstance(root_path, str):
-            return root_path
+        root_path = own.get("root_path", "")
+        if isinstance(root_path, str) and (root_path or isinstance(app, Starlette | Router)):
+            return RouterInside(root_path, is_starlettes=not root_path)
         app = own.get("app")
-    return ""
+    return UNKNOWN_ROUTER
 
 
 def server_root_path(scope: Scope) -> str:
-    """Where the server says that the app is. In ASGI `path` begins with it; clients don't choose it.
+    """Where the server says that the app is. In ASGI `path` begins with it.
 
-    A mount of Starlette makes `root_path` longer, and keeps the server's.
+    A mount of Starlette makes `root_path` longer, and keeps the server's. Some servers let clients choose it (daphne:
+    `Daphne-Root-Path`), so only the path that the router matches may decide what is public.
     """
     root_path: str | None = scope.get("app_root_path", scope.get("root_path"))
-    return (root_path or "").rstrip("/")
+    return root_path or ""
 
 
-def public_views(scope: Scope) -> list[str]:
-    """What the path may be called where it is public: whole, or without the `root_path` of the server."""
+def public_views(scope: Scope, router: RouterInside) -> set[str]:
+    """What the router inside may call the path: with the `root_path` of the server, or without."""
     path: str = scope["path"]
     root_path = server_root_path(scope)
-    return [path, below(root_path, path)] if root_path else [path]
+    if not root_path:
+        return {path}
+    return {below(root_path, path)} if router.is_starlettes else _views(path, root_path)
 
 
-def all_views(scope: Scope, inside: str) -> set[str]:
-    """What the path may be called: whole, or without the `root_path` of the server, of a mount or of the app inside.
+def all_views(scope: Scope, router: RouterInside) -> set[str]:
+    """What any router may call the path: whole, or without the `root_path` of the server, of a mount or of the app."""
+    return _views(scope["path"], scope.get("root_path"), scope.get("app_root_path"), router.root_path)
 
-    Args:
-        scope: of the request.
-        inside: the `root_path` that the app will set.
-    """
-    path: str = scope["path"]
-    roots = {scope.get("root_path"), scope.get("app_root_path"), inside}
-    return {path, *(below(root, path) for root in roots if root)}
+
+def _views(path: str, *root_paths: str | None) -> set[str]:
+    return {path, *(view for root in root_paths if root for view in (below(root, path), _without(root, path)))}
+
+
+def _without(root_path: str, path: str) -> str:
+    """The path that lax routers match: Quart leaves out a part of a segment, too, and Litestar one in the middle."""
+    return "/" + path.split(root_path, 1)[-1].lstrip("/") if root_path in path else path
 
 
 def below(root_path: str, path: str) -> str:
-    """The path that a router matches: without `root_path`, where that is its beginning."""
+    """The path that Starlette's router matches: without `root_path`, where that is what stands before a slash."""
     if path == root_path:
         return "/"
     rest = path.removeprefix(root_path)

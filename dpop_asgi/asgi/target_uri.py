@@ -63,7 +63,7 @@ class PublicURL:
     def __call__(self, scope: Scope) -> str:
         """See `TargetURI`."""
         base, path = self._only or self.base_of(scope), path_of(scope)
-        root_path = server_root_path(scope) if self._has_prefix else ""
+        root_path = server_root_path(scope).rstrip("/") if self._has_prefix else ""
         # The server puts in front of the path what the proxy has stripped: the prefix would count twice.
         return base + (below(root_path, path) if root_path and base.endswith(root_path) else path)
 

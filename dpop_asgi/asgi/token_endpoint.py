@@ -10,7 +10,7 @@ from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, 
 from dpop_asgi.asgi.public_paths import checked_paths
 from dpop_asgi.asgi.rejection_log import RejectionLog
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
-from dpop_asgi.asgi.request_path import all_views, root_path_inside
+from dpop_asgi.asgi.request_path import all_views, router_inside
 from dpop_asgi.asgi.start_line import log_start
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
@@ -66,7 +66,7 @@ class TokenEndpointDPoP:
         is_plain = target_uri is None or is_plain_function(target_uri)
         require("target_uri", is_plain, "a function of the scope, neither async nor a class")
         self.app = app
-        self._root_path = root_path_inside(app)
+        self._router = router_inside(app)
         self._verifier = verifier
         self._has_started = False
         self._log = RejectionLog()
@@ -90,7 +90,7 @@ class TokenEndpointDPoP:
 
     def _is_endpoint(self, scope: Scope) -> bool:
         # Routers also match a path with a line feed at its end, and redirect or serve one with a slash.
-        views = all_views(scope, self._root_path) if self._paths else ()
+        views = all_views(scope, self._router) if self._paths else ()
         return not self._paths or any(path.rstrip("/\n") in self._paths for path in views)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -36,7 +36,7 @@ class IncomingRequest:
     """
 
     method: str
-    target_uri: str | Callable[[], str]
+    target_uri: str | Callable[[], str] = field(repr=False)
     headers: Iterable[tuple[bytes, bytes]] = field(repr=False)
     websocket: bool = False
     outer_caller: Caller | None = None

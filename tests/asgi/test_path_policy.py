@@ -1,5 +1,7 @@
 """What requests need, by path, and which responses have a nonce without a known caller."""
 
+import itertools
+
 import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
@@ -8,7 +10,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from dpop_asgi import NoncePolicy, Requirement
-from tests.support.api import App, call, http_scope
+from tests.support.api import App, call, http_scope, no_body
 from tests.support.challenges import checked_challenges
 from tests.support.decisions import CountingStore
 
@@ -98,12 +100,15 @@ async def test_nobody_can_meet_what_contradicts_itself_with_and_without_the_root
     assert (await api.request(path="/api/a", scope=ROOT)).status == 400
 
 
+SECRETS = ("/admin", "/admin/x")
+
+
 async def _secret(_=None):
     return PlainTextResponse("secret")
 
 
 def _starlette(**_):
-    return Starlette(routes=[Route("/admin", _secret), Route("/admin/x", _secret)])
+    return Starlette(routes=[Route(path, _secret) for path in SECRETS])
 
 
 def _mounting(**_):
@@ -119,6 +124,32 @@ def _fastapi(**options):
     return app
 
 
+def _litestar(**_):
+    import litestar  # noqa: PLC0415 - it takes a second
+
+    @litestar.get(list(SECRETS), sync_to_thread=False)
+    def secret() -> str:
+        return "secret"
+
+    return litestar.Litestar(route_handlers=[secret])
+
+
+def _quart(**_):
+    import quart  # noqa: PLC0415 - it takes a second
+
+    app = quart.Quart(__name__)
+    for path in SECRETS:
+        app.get(path, endpoint=path[1:])(lambda: "secret")
+    return app
+
+
+def _matching_the_whole_path(**_):
+    async def app(scope, _, send):
+        await PlainTextResponse("secret" if scope["path"] in SECRETS else "")(scope, None, send)
+
+    return app
+
+
 APPS = [
     pytest.param(_starlette, {}, "", id="starlette"),
     pytest.param(_mounting, {}, "", id="a-mount"),
@@ -127,8 +158,32 @@ APPS = [
     pytest.param(_fastapi, {}, "/api", id="root-path-of-the-server"),
     pytest.param(_fastapi, {"root_path": "/api"}, "", id="root-path-of-the-app"),
     pytest.param(_fastapi, {"root_path": "/api/"}, "", id="root-path-of-the-app-with-a-slash"),
+    pytest.param(_litestar, {}, "", id="litestar"),
+    pytest.param(_litestar, {}, "/api", id="litestar-with-a-root-path"),
+    pytest.param(_quart, {}, "", id="quart"),
+    pytest.param(_quart, {}, "/api", id="quart-with-a-root-path"),
 ]
-ODD = ("/", "//", "/.", "./", "/../x", "%2F", "%2f.", "%5C", "%0A", "%0D%0A", "%00", ";p", "%3B", "%20", "%3F", "%23")
+ODD = (
+    "api",
+    "/x/api",
+    "http://rs.example",
+    "/",
+    "//",
+    "/.",
+    "./",
+    "/../x",
+    "%2F",
+    "%2f.",
+    "%5C",
+    "%0A",
+    "%0D%0A",
+    "%00",
+    ";p",
+    "%3B",
+    "%20",
+    "%3F",
+    "%23",
+)
 ODD += ("%2561", "%C0%AF", "%EF%BC%8F", "%E2%80%8B", "A", "/api", "/api/")
 
 
@@ -146,10 +201,31 @@ async def test_no_spelling_of_a_path_reaches_its_route_without_what_it_needs(
     for base in ("/admin/", "/admin/x", "/api/admin"):
         for odd in ["", *ODD]:
             for at in range(len(base) + 1):
-                path = root_path + base[:at] + odd + base[at:]
-                answer = await api.anonymous(path=path, root_path=root_path)
-                if answer.body == b"secret":
-                    reached.append(path)
+                path = base[:at] + odd + base[at:]
+                # A server that puts the root path in front of what was sent, and one that doesn't.
+                for sent in {root_path + path, path, path[1:]}:
+                    answer = await api.anonymous(path=sent, root_path=root_path, receive=no_body())
+                    if answer.body == b"secret":
+                        reached.append(sent)
+    assert reached == []
+
+
+@pytest.mark.parametrize(
+    "make_app",
+    [_starlette, _mounting, _fastapi, _litestar, _quart, _matching_the_whole_path],
+    ids=["starlette", "a-mount", "fastapi", "litestar", "quart", "no-router"],
+)
+async def test_a_client_that_chooses_the_root_path_reaches_only_what_is_public(make_api, make_app):
+    """Z01: daphne takes `root_path` from a header, and routers leave it out of the path, each in its own way."""
+    api = make_api(make_app(), public_paths=["/static/", "/x/admin"])
+    reached = []
+    for parts in itertools.product(["static", "admin", "x"], ["/", ""], ["static", "admin"], ["", "/x"]):
+        path = "/" + "".join(parts)
+        begins = {0, 1, *(place for place, letter in enumerate(path) if letter == "/")}
+        for root_path in {path[begin:end] for begin in begins for end in range(begin + 1, len(path))}:
+            answer = await api.anonymous(path=path, root_path=root_path, receive=no_body())
+            if answer.body == b"secret":
+                reached.append((path, root_path))
     assert reached == []
 
 
@@ -172,10 +248,15 @@ async def test_in_a_mounted_app_a_path_is_named_with_or_without_the_prefix(make_
     ],
     ids=str,
 )
-async def test_a_public_path_may_be_named_without_the_servers_root_path(make_api, path, root_path, status):
+async def test_a_public_path_is_named_without_the_servers_root_path(make_api, path, root_path, status):
     """N01: uvicorn puts `--root-path` in front of the path."""
-    api = make_api(public_paths=["/health", "/docs/"])
+    app = Starlette(routes=[Route("/health", _secret), Route("/docs/a", _secret), Route("/api/health", _secret)])
+    api = make_api(app, public_paths=["/health", "/docs/"])
     assert (await api.anonymous(path=path, root_path=root_path)).status == status
+    # Of other routers it is not known what they match.
+    assert (await make_api(public_paths=["/health", "/docs/"]).anonymous(path=path, root_path=root_path)).status == 401
+    both = make_api(public_paths=["/health", "/docs/", "/api/health", "/api/docs/"])
+    assert (await both.anonymous(path=path, root_path=root_path)).status == (200 if path == "/api/health" else status)
 
 
 async def test_where_routes_ask_a_path_that_is_mixed_is_asked_however_it_is_spelled(make_api):
@@ -202,6 +283,22 @@ async def test_a_path_may_be_public_or_accept_dpop_only_if_it_is_plain(make_api,
     assert answer.status == bearer
     if bearer == 401:
         assert [one.scheme for one in checked_challenges(answer.headers)] == ["DPoP"]
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path", "status"),
+    [
+        ("/api/legacy/a", "/api", 200),
+        ("/api/a", "/api", 401),
+        # A root path that a client has chosen.
+        ("/api/legacy/a", "/api/legacy", 401),
+    ],
+    ids=str,
+)
+async def test_a_path_accepts_bearer_only_if_both_of_its_names_do(make_api, issuer, path, root_path, status):
+    api = make_api(mode="mixed", require={"/api/": "required", "/api/legacy/": "mixed", "/legacy/": "mixed"})
+    bearer = [("authorization", f"Bearer {issuer.access_token()}")]
+    assert (await api.anonymous(path=path, also=bearer, root_path=root_path)).status == status
 
 
 CACHED = App(headers=[("cache-control", "public"), ("dpop-nonce", "of-the-app")])

@@ -1,19 +1,16 @@
 """The example under ASGI servers besides uvicorn, as a user starts them; and apps of other frameworks, in process."""
 
-import asyncio
 import sys
 
 import httpx2
-import litestar
 import pytest
-import quart
 from starlette.requests import HTTPConnection
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from dpop_asgi.starlette import authenticate
 from dpop_asgi.testing import Client
-from tests.support.api import Api, call, http_scope
+from tests.support.api import Api, call, http_scope, no_body
 from tests.support.processes import ResourceServer
 
 # How it is started, whether it is asked over HTTP/2, and the status of a handshake that is denied: daphne has but one.
@@ -69,17 +66,19 @@ def test_a_client_is_challenged_once_and_then_served(server, issuer_server):
         assert socket.recv() == "hello"
 
 
-@litestar.get("/r")
-async def _litestar(request: litestar.Request) -> str:
-    caller = await authenticate(HTTPConnection(request.scope), "orders:read")
-    return str(caller.subject)
-
-
 def _litestar_app():
-    return litestar.Litestar(route_handlers=[_litestar])
+    import litestar  # noqa: PLC0415 - it takes a second
+
+    @litestar.get("/r")
+    async def orders(scope: litestar.types.Scope) -> str:
+        return str((await authenticate(HTTPConnection(scope), "orders:read")).subject)
+
+    return litestar.Litestar(route_handlers=[orders])
 
 
 def _quart_app():
+    import quart  # noqa: PLC0415 - it takes a second
+
     app = quart.Quart(__name__)
 
     @app.get("/r")
@@ -89,24 +88,15 @@ def _quart_app():
     return app
 
 
-def _no_body():
-    messages = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def receive():
-        return messages.pop() if messages else await asyncio.Event().wait()
-
-    return receive
-
-
 @pytest.mark.parametrize("protect", ["everything", "routes"])
 @pytest.mark.parametrize("make_app", [_litestar_app, _quart_app], ids=["litestar", "quart"])
 async def test_an_app_of_another_framework_asks_and_is_protected(issuer, client, clock, make_app, protect):
     api = Api(make_app(), issuer, client, clock, protect=protect)
 
     async def status(**changes):
-        return await api.request(receive=_no_body(), **changes)
+        return await api.request(receive=no_body(), **changes)
 
-    nobody = await call(api.app, http_scope(headers=[("host", "rs.example")]), _no_body())
+    nobody = await call(api.app, http_scope(headers=[("host", "rs.example")]), no_body())
     weak = await status(token=issuer.access_token(client, claims={"scope": "orders:write"}))
     good, challenge = await status(), await status(nonce=None)
     assert [answer.status for answer in (nobody, weak, good, challenge)] == [401, 403, 200, 401]

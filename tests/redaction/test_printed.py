@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import redis.asyncio
 
 from dpop_asgi import AccessToken, Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
 from dpop_asgi.client import ClientCredentials, DPoPAuth, Key
-from dpop_asgi.core.credentials import read_credentials
+from dpop_asgi.core.credentials import IncomingRequest, read_credentials
 from dpop_asgi.settings import Settings
 from dpop_asgi.testing import Client, Issuer
 from dpop_asgi.tokens.signed_token import SignedToken
@@ -96,6 +97,7 @@ HOLDERS = {
         ClientCredentials("https://id.example/token", "client", "hunter2"), key=_key(issuer)
     ),
     "Issuer": lambda issuer: issuer,
+    "IncomingRequest of a scope": lambda issuer: IncomingRequest("GET", partial(str, issuer.access_token()), []),
     "IncomingRequest": lambda issuer: incoming({"Authorization": f"DPoP {issuer.access_token()}", "DPoP": "hunter2"}),
     "Credentials": lambda issuer: read_credentials(
         incoming({"Authorization": f"DPoP {issuer.access_token()}"}).headers

@@ -1,5 +1,6 @@
 """A protected app in process: requests as ASGI servers hand them over, answers with every header line."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,16 @@ def http_scope(method: str = "GET", path: str = "/r", headers: Fields = (), **ch
 async def untouched() -> Any:
     """A `receive` for requests whose body is nobody's business."""
     raise AssertionError("receive was called")
+
+
+def no_body() -> Any:
+    """A `receive` for apps that read the body: it is empty, and the client stays."""
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    return receive
 
 
 async def call(app: Any, scope: dict[str, Any], receive: Any = untouched) -> Answer:
@@ -193,9 +204,11 @@ class Api:
         headers = [("host", host), *((name, value) for name, value in sent.items() if name not in without)]
         return await call(self.app, http_scope(method, path, [*headers, *also], **(scope or {})), receive)
 
-    async def anonymous(self, method: str = "GET", path: str = "/r", also: Fields = (), **changes: Any) -> Answer:
+    async def anonymous(
+        self, method: str = "GET", path: str = "/r", also: Fields = (), receive: Any = untouched, **changes: Any
+    ) -> Answer:
         """Send a request without credentials."""
-        return await call(self.app, http_scope(method, path, [("host", "rs.example"), *also], **changes))
+        return await call(self.app, http_scope(method, path, [("host", "rs.example"), *also], **changes), receive)
 
 
 _DECISION = ("verify_token", "store", "proof_policy", "nonces", "mode", "namespace", "on_store_failure", "observer")
