@@ -132,7 +132,8 @@ class Observation:
         waits: defaultdict[str, float] = defaultdict(float)
         for glance in self.glances:
             if glance.answered_at > self.known and glance.asked_at < until:
-                waits[glance.server] += max(0.0, glance.seconds - _AT_EASE)
+                seconds = min(glance.answered_at, until) - max(glance.asked_at, self.known)
+                waits[glance.server] += max(0.0, seconds - _AT_EASE)
         return max(waits.values(), default=0.0)
 
     def __str__(self) -> str:
