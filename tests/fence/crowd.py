@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Self
 
 from dpop_asgi.testing import Client, Issuer
-from tests.soak.exchanges import (
+from tests.support.connections import AnswerLost, Connections, NotConnected
+from tests.support.exchanges import (
     ACCEPTED,
     CHALLENGED,
     LOST,
@@ -19,7 +20,6 @@ from tests.soak.exchanges import (
     Exchange,
     read_outcome,
 )
-from tests.support.connections import AnswerLost, Connections, NotConnected
 from tests.support.wire import Response, request_bytes
 
 PUBLIC_URL = "https://api.example.com"

@@ -9,8 +9,8 @@ from functools import partial
 from tests.fence.crowd import Crowd
 from tests.fence.events import Event
 from tests.fence.stages import Stage
-from tests.soak.exchanges import ACCEPTED, CHALLENGED, UNAVAILABLE, Attempt, Exchange, Outcome
 from tests.support.busy import Watch
+from tests.support.exchanges import ACCEPTED, CHALLENGED, UNAVAILABLE, Attempt, Exchange, Outcome
 from tests.support.processes import wait_until
 
 SECONDS_BEFORE, SECONDS_AFTER = 0.5, 1.2

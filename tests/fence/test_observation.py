@@ -8,8 +8,8 @@ import pytest
 from dpop_asgi.testing import Issuer
 from tests.fence.crowd import GLANCE_SECONDS, Crowd
 from tests.fence.observation import RECOVERY, Observation
-from tests.soak.exchanges import ACCEPTED, Attempt
 from tests.support.busy import Watch
+from tests.support.exchanges import ACCEPTED, Attempt
 
 KNOWN = 100.0
 

@@ -35,7 +35,7 @@ STRICT = ("-W", "error", "-W", "ignore:The anyio.abc.BlockingPortal alias")
 PATIENCE = 60.0
 # Seconds per slot, with which now is half-way through slot 1: nonces do not rotate where no test asks for it (N19).
 NO_ROTATION = time.time() / 1.5
-# A worker that the machine keeps waiting is not hung: uvicorn would replace it after 5 s. Older ones know no other number.
+# A worker that the machine keeps waiting is not hung: uvicorn replaces it after 5 s, unless it can be told otherwise.
 _OPTIONS = inspect.signature(uvicorn.run).parameters
 HEALTHCHECK = ["--timeout-worker-healthcheck", "30"] if "timeout_worker_healthcheck" in _OPTIONS else []
 # Of the ports that were given away, until this process ends.
