@@ -7,9 +7,19 @@ import sys
 import pytest
 import redis.asyncio
 
-from dpop_asgi import AccessToken, Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
+from dpop_asgi import (
+    AccessToken,
+    Authenticator,
+    DPoPMiddleware,
+    IntrospectionVerifier,
+    JWTVerifier,
+    MemoryStore,
+    RedisStore,
+    TrustedIssuer,
+)
 from dpop_asgi.client import ClientCredentials, DPoPAuth, Key
 from dpop_asgi.core.credentials import read_credentials
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.settings import Settings
 from dpop_asgi.testing import Client, Issuer
 from dpop_asgi.tokens.signed_token import SignedToken
@@ -71,6 +81,10 @@ async def _used_verifier(issuer):
     return verifier
 
 
+def _introspection(issuer):
+    return IntrospectionVerifier(issuer=issuer.url, audience="a", client_id="api", client_secret="hunter2")
+
+
 def _key(issuer):
     key = issuer.keys[issuer.kid]
     return Key(key.public_jwk, key.sign)
@@ -84,6 +98,8 @@ HOLDERS = {
     "MemoryStore": _filled_store,
     "JWTVerifier": _used_verifier,
     "TrustedIssuer": lambda issuer: TrustedIssuer(issuer=issuer.url, audience="a", jwks=issuer.jwks),
+    "IntrospectionVerifier": _introspection,
+    "what is in an IntrospectionVerifier": lambda issuer: vars(_introspection(issuer)),
     "Authenticator": _authenticator,
     "DPoPMiddleware": lambda issuer: DPoPMiddleware(None, authenticator=_authenticator(issuer)),
     "Settings": _of_the_environment,
@@ -98,7 +114,7 @@ HOLDERS = {
     "Issuer": lambda issuer: issuer,
     "IncomingRequest": lambda issuer: incoming({"Authorization": f"DPoP {issuer.access_token()}", "DPoP": "hunter2"}),
     "Credentials": lambda issuer: read_credentials(
-        incoming({"Authorization": f"DPoP {issuer.access_token()}"}).headers
+        incoming({"Authorization": f"DPoP {issuer.access_token()}", "DPoP": "hunter2"}).headers
     ),
     "AccessToken": lambda _: AccessToken(subject="alice", claims={"email": "hunter2"}),
     "SignedToken": lambda issuer: SignedToken.parse(issuer.access_token()),
@@ -116,5 +132,6 @@ async def test_an_object_does_not_show_the_secrets_that_it_holds(make, monkeypat
     if hasattr(holder, "__await__"):
         holder = await holder
     secrets = ["hunter2", members["d"], members["x"], *(part for token in made for part in token.split("."))]
+    secrets += map(sha256_b64url, made)
     for printed in (repr(holder), str(holder), repr([holder])):
         assert [secret for secret in secrets if secret in printed] == []
