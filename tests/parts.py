@@ -35,7 +35,6 @@ PATIENT = (
     "tests/e2e/test_cancellation.py",
     "tests/e2e/test_event_loops.py",
     "tests/e2e/test_fork.py",
-    "tests/e2e/test_redis_commands.py",
 )
 # Those that take longest come first, so that no core has nothing to do while another is at one of them.
 LONG = (

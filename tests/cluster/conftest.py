@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.topologies import ClusterTopology, SentinelTopology
+from tests.support.topologies import DEAD_AFTER, ClusterTopology, SentinelTopology
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,12 @@ def cluster(_cluster):
     for master in _cluster.masters:
         master.ask("FLUSHALL")
     return _cluster
+
+
+@pytest.fixture
+def lasting_cluster(cluster):
+    """No master is replaced, however long it, or the whole machine, stands still."""
+    cluster.run_everywhere("CONFIG", "SET", "cluster-node-timeout", 60_000)
+    yield cluster
+    cluster.repair()
+    cluster.run_everywhere("CONFIG", "SET", "cluster-node-timeout", DEAD_AFTER)

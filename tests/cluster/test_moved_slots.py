@@ -104,7 +104,8 @@ async def test_a_slot_of_the_cluster_moves(cluster, newcomer):
     await _carry_all(Move(cluster, SLOT, _another_master(cluster)))
 
 
-async def test_a_node_nobody_knew_is_asked_also_when_the_map_is_fetched_again(cluster, newcomer):
+async def test_a_node_nobody_knew_is_asked_also_when_the_map_is_fetched_again(newcomer, lasting_cluster):
+    cluster = lasting_cluster
     store, spent = RedisStore(cluster.url(), timeout=0.5), []
     unrelated = next(master for master in cluster.masters if master is not cluster.master_of(TAG))
     other = next(name for name in map("key-{}".format, range(1000)) if cluster.master_of(name) is unrelated)

@@ -12,7 +12,7 @@ from tests.fence import stages
 from tests.fence.crowd import Crowd
 from tests.fence.events import EVENTS
 from tests.fence.observation import RECOVERY, observe
-from tests.soak.exchanges import ACCEPTED, CHALLENGED, LOST, NOT_CONNECTED, REPLAYED, UNAVAILABLE
+from tests.support.exchanges import ACCEPTED, CHALLENGED, LOST, NOT_CONNECTED, REPLAYED, UNAVAILABLE
 
 _TOPOLOGIES = {"sentinel": "_sentinel", "sentinel_on_two_sides": "_sentinel", "cluster": "_cluster"}
 

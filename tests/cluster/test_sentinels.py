@@ -116,6 +116,7 @@ async def test_a_master_that_was_replaced_is_left_although_it_still_answers(topo
     async with Writer(store) as writer:
         await asyncio.to_thread(topology.hand_over)
         await _until_somebody_else_leads(topology, old)
+        topology.leave_masters_alone()
         await asyncio.sleep(patient(LEFT_WITHIN))
         left, before = old.is_master, len(writer.written)
         await writer.has_written_more_than(before)

@@ -76,7 +76,7 @@ CHECKS = {
     "RejectsMalformedProof": (hostile("letters"), "IDP"),
     "RejectsCnfJktMismatch": (lambda p: p.fields(token=p.mint(cnf={"jkt": Client().thumbprint})), "ITK"),
     "RejectsStaleIat": (lambda p: p.made(-303), "IDP"),
-    "RejectsFutureIat": (lambda p: p.made(303), "IDP"),
+    "RejectsFutureIat": (lambda p: p.made(330), "IDP"),
     "RejectsAlgNone": (hostile("unsigned"), "IDP"),
     "RejectsAlgSymmetric": (hostile("signed as HS256"), "IDP"),
     "RejectsWrongAudience": (lambda p: p.fields(token=p.mint(aud="https://not-this-server.example.com/mcp")), "ITK"),

@@ -136,12 +136,13 @@ async def test_a_request_that_is_cancelled_when_redis_remembers_it_is_used_up(re
         store = RedisStore(proxy.url, timeout=60.0)
         service = Service(issuer_server.issuer, store)
         request = alice.request(await service.learn_nonce(alice))
-        proxy.replies.delay = 1.0
+        proxy.replies.silent = True
         asked = asyncio.create_task(service.ask(request))
         with redis_server.client() as connection:
             await asyncio.to_thread(wait_until, lambda: connection.keys("dpop:jti:*"), "Redis is not asked")
         assert asked.cancel()
         await asyncio.wait([asked])
         proxy.heal()
+        proxy.reset_connections()
         assert (await service.ask(request)).status == 401
         await store.aclose()

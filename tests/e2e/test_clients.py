@@ -11,16 +11,13 @@ import requests
 from requests_oauth2client import DPoPKey, DPoPToken
 
 from dpop_asgi.testing import Client
+from tests.e2e.rotation import GRACE, SHORTEST_LIFE, challenges_on, undue_challenges
 from tests.support.busy import patient
 from tests.support.load import HANGS_AFTER
 from tests.support.processes import RedisServer, ResourceServer, patient_with
 
-GRACE = 1
 # The challenged one and twenty more, over more than two lives of a nonce; the pause is in slots.
 REQUESTS, PAUSE = 21, 0.25
-# A nonce is handed out as the current one until a fifth of its slot is left, and then as the next one. So from when
-# it is handed out it lives between (grace + 0.2) and (grace + 1.2) slots.
-SHORTEST_LIFE = GRACE + 0.2
 
 READERS = [
     ("oauth4webapi", "ES256"),
@@ -95,24 +92,21 @@ def sessions(redis_binary, issuer_server, run_program, period):
             yield started
 
 
-def _challenges(wire):
-    return [entry for entry in wire if (entry["challenge"] or "").startswith('DPoP error="use_dpop_nonce"')]
-
-
 def _assert_all_accepted(seen, thumbprint):
     assert [(answer["status"], answer["jkt"]) for answer in seen["answers"]] == [(200, thumbprint)] * REQUESTS
     nonces_used = {entry["nonce"] for entry in seen["wire"] if entry["status"] == 200}
     assert len(nonces_used) >= 3
-    assert len(seen["wire"]) == REQUESTS + len(_challenges(seen["wire"]))
+    assert len(seen["wire"]) == REQUESTS + len(challenges_on(seen["wire"]))
 
 
 @pytest.mark.requirement("R-8-06", "R-9-02", "R-9-05", "R-9864-01", "H-01")
 @pytest.mark.parametrize("which", [pytest.param(which, id=" ".join(which)) for which in READERS])
-def test_a_client_that_reads_every_answer_is_challenged_once(sessions, which):
+def test_a_client_that_reads_every_answer_is_challenged_once(sessions, which, period):
     thumbprint, future = sessions[which]
     seen = future.result()
     _assert_all_accepted(seen, thumbprint)
-    assert _challenges(seen["wire"]) == seen["wire"][:1]
+    assert challenges_on(seen["wire"])[:1] == seen["wire"][:1]
+    assert undue_challenges(seen["wire"], period) == []
 
 
 @pytest.mark.requirement("R-8-05", "R-9-02", "R-9-04", "R-9-05")
@@ -120,5 +114,5 @@ def test_a_client_that_learns_from_challenges_alone_is_challenged_once_per_windo
     thumbprint, future = sessions[LEARNER]
     seen = future.result()
     _assert_all_accepted(seen, thumbprint)
-    for earlier, later in pairwise(_challenges(seen["wire"])):
+    for earlier, later in pairwise(challenges_on(seen["wire"])):
         assert later["answered_at"] - earlier["asked_at"] >= SHORTEST_LIFE * period

@@ -63,8 +63,10 @@ async def test_nonces_and_used_proofs_outlive_a_restart_of_every_server(fleet, c
         server.stop()
     for server in fleet:
         server.start()
-    replayed = await _send(client, fleet, [used] * 2)
-    fresh = await _send(client, fleet, [client.signed() for _ in range(20)])
+    # By new connections: the servers have closed the old ones.
+    async with Http() as client.http:
+        replayed = await _send(client, fleet, [used] * 2)
+        fresh = await _send(client, fleet, [client.signed() for _ in range(20)])
     assert [_statuses(answers) for answers in (before, replayed, fresh)] == [{200: 1}, {401: 2}, {200: 20}]
 
 

@@ -12,9 +12,6 @@ from tests.soak.options import Options
 from tests.soak.plans import ATTACKS
 from tests.soak.run import soak
 
-# Everything happens once, which takes servers that are restarted ten times: on a busy machine a minute.
-pytestmark = pytest.mark.timeout(300)
-
 EVERY_FAULT = {text for name, text in vars(faults).items() if name.isupper() and isinstance(text, str)}
 USES = {
     *("once", "copies at once", "again", "again later", "again as the nonce dies", "again after a repair"),

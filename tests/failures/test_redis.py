@@ -163,7 +163,8 @@ async def test_redis_becomes_a_read_only_replica(world, redis_binary):
 @pytest.mark.requirement("R-9-08")
 async def test_redis_is_unavailable_for_longer_than_the_look_ahead(a_world):
     period = patient(1.0)
-    async with a_world(nonce_period=period, nonce_lookahead=1) as world:
+    # With a longer life of those that are known: nonces must not die on their way to a client.
+    async with a_world(nonce_period=period, nonce_lookahead=1, nonce_grace=3) as world:
         regular = await world.regular()
         world.redis.stop(signal.SIGKILL)
         await asyncio.sleep(period * 4)

@@ -5,10 +5,12 @@ import itertools
 import random
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Self
 
 from dpop_asgi.testing import Client, Issuer
-from tests.soak.exchanges import (
+from tests.support.connections import AnswerLost, Connections, NotConnected
+from tests.support.exchanges import (
     ACCEPTED,
     CHALLENGED,
     LOST,
@@ -18,7 +20,6 @@ from tests.soak.exchanges import (
     Exchange,
     read_outcome,
 )
-from tests.support.connections import AnswerLost, Connections, NotConnected
 from tests.support.wire import Response, request_bytes
 
 PUBLIC_URL = "https://api.example.com"
@@ -73,7 +74,8 @@ class Crowd:
     Attributes:
         sent: every proof, with its uses; the first is its client's.
         used: those that an attacker would try again: accepted, or 503 and perhaps marked as used.
-        glances: at what is open to everybody: slower while the machine is busy with others.
+        glances: at what is open to everybody: slower while the machine is busy with others. Each counts until the next
+            one is due, as the machine may stand still between two of them, too.
     """
 
     def __init__(
@@ -126,8 +128,8 @@ class Crowd:
     async def _glance(self, port: int, until: asyncio.Event) -> None:
         while not until.is_set():
             await self.use(glance := Exchange("glance", _GLANCE), port)
-            self.glances += glance.attempts
             await asyncio.sleep(GLANCE_SECONDS)
+            self.glances.append(replace(glance.attempts[0], answered_at=time.monotonic() - GLANCE_SECONDS))
 
     async def _replay(self, tasks: asyncio.TaskGroup, until: asyncio.Event) -> None:
         """Everything that passed, one after the other and over again, each time to another worker."""

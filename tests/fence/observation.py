@@ -9,8 +9,8 @@ from functools import partial
 from tests.fence.crowd import Crowd
 from tests.fence.events import Event
 from tests.fence.stages import Stage
-from tests.soak.exchanges import ACCEPTED, CHALLENGED, UNAVAILABLE, Attempt, Exchange, Outcome
 from tests.support.busy import Watch
+from tests.support.exchanges import ACCEPTED, CHALLENGED, UNAVAILABLE, Attempt, Exchange, Outcome
 from tests.support.processes import wait_until
 
 SECONDS_BEFORE, SECONDS_AFTER = 0.5, 1.2
@@ -132,7 +132,8 @@ class Observation:
         waits: defaultdict[str, float] = defaultdict(float)
         for glance in self.glances:
             if glance.answered_at > self.known and glance.asked_at < until:
-                waits[glance.server] += max(0.0, glance.seconds - _AT_EASE)
+                seconds = min(glance.answered_at, until) - max(glance.asked_at, self.known)
+                waits[glance.server] += max(0.0, seconds - _AT_EASE)
         return max(waits.values(), default=0.0)
 
     def __str__(self) -> str:

@@ -8,9 +8,19 @@ from functools import partial
 import pytest
 import redis.asyncio
 
-from dpop_asgi import AccessToken, Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore, RedisStore, TrustedIssuer
+from dpop_asgi import (
+    AccessToken,
+    Authenticator,
+    DPoPMiddleware,
+    IntrospectionVerifier,
+    JWTVerifier,
+    MemoryStore,
+    RedisStore,
+    TrustedIssuer,
+)
 from dpop_asgi.client import ClientCredentials, DPoPAuth, Key
 from dpop_asgi.core.credentials import IncomingRequest, read_credentials
+from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.settings import Settings
 from dpop_asgi.testing import Client, Issuer
 from dpop_asgi.tokens.signed_token import SignedToken
@@ -72,6 +82,10 @@ async def _used_verifier(issuer):
     return verifier
 
 
+def _introspection(issuer):
+    return IntrospectionVerifier(issuer=issuer.url, audience="a", client_id="api", client_secret="hunter2")
+
+
 def _key(issuer):
     key = issuer.keys[issuer.kid]
     return Key(key.public_jwk, key.sign)
@@ -85,6 +99,8 @@ HOLDERS = {
     "MemoryStore": _filled_store,
     "JWTVerifier": _used_verifier,
     "TrustedIssuer": lambda issuer: TrustedIssuer(issuer=issuer.url, audience="a", jwks=issuer.jwks),
+    "IntrospectionVerifier": _introspection,
+    "what is in an IntrospectionVerifier": lambda issuer: vars(_introspection(issuer)),
     "Authenticator": _authenticator,
     "DPoPMiddleware": lambda issuer: DPoPMiddleware(None, authenticator=_authenticator(issuer)),
     "Settings": _of_the_environment,
@@ -100,7 +116,7 @@ HOLDERS = {
     "IncomingRequest of a scope": lambda issuer: IncomingRequest("GET", partial(str, issuer.access_token()), []),
     "IncomingRequest": lambda issuer: incoming({"Authorization": f"DPoP {issuer.access_token()}", "DPoP": "hunter2"}),
     "Credentials": lambda issuer: read_credentials(
-        incoming({"Authorization": f"DPoP {issuer.access_token()}"}).headers
+        incoming({"Authorization": f"DPoP {issuer.access_token()}", "DPoP": "hunter2"}).headers
     ),
     "AccessToken": lambda _: AccessToken(subject="alice", claims={"email": "hunter2"}),
     "SignedToken": lambda issuer: SignedToken.parse(issuer.access_token()),
@@ -118,5 +134,6 @@ async def test_an_object_does_not_show_the_secrets_that_it_holds(make, monkeypat
     if hasattr(holder, "__await__"):
         holder = await holder
     secrets = ["hunter2", members["d"], members["x"], *(part for token in made for part in token.split("."))]
+    secrets += map(sha256_b64url, made)
     for printed in (repr(holder), str(holder), repr([holder])):
         assert [secret for secret in secrets if secret in printed] == []

@@ -111,7 +111,7 @@ async def test_no_fault_of_the_decision_leaks(make_api, clock, client, search):
         pytest.param(lambda proof: logging.getLogger("joserfc").debug("bad proof %s", proof), id="whole"),
         pytest.param(lambda proof: logging.getLogger("redis").debug("...%s...", proof[40:60]), id="fragment"),
         pytest.param(lambda proof: logging.getLogger("x").debug("x", extra={"proof": proof.split(".")[1]}), id="extra"),
-        pytest.param(lambda _: logging.getLogger("httpx2").debug("jti %.6s", JTI), id="first-letters-of-the-jti"),
+        pytest.param(lambda _: logging.getLogger("httpx2").debug("jti %.8s", JTI), id="first-letters-of-the-jti"),
         pytest.param(lambda _: logging.getLogger("asyncio").debug("nonce=%r", NONCE), id="nonce"),
         pytest.param(lambda proof: _fail_with(proof[100:130]), id="exception"),
     ],

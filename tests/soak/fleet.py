@@ -249,7 +249,7 @@ class Fleet:
 
         def all_are_replaced() -> bool:
             nonlocal given_up
-            # On a busy machine a new worker may not be ready within 5 s: then uvicorn leaves it at that.
+            # On a busy machine a new worker may not be ready in time: then uvicorn leaves it at that.
             if given_up < (found := server.log.count("aborting the restart")):
                 given_up = found
                 os.kill(server.manager_id, signal.SIGHUP)

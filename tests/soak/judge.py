@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tests.soak import faults
-from tests.soak.exchanges import (
+from tests.soak.timeline import Timeline, Window
+from tests.support.exchanges import (
     ACCEPTED,
     CHALLENGED,
     INTERRUPTED,
@@ -21,7 +22,6 @@ from tests.soak.exchanges import (
     KnownNonce,
     Outcome,
 )
-from tests.soak.timeline import Timeline, Window
 
 # Redis is looked for five times a second, so within this time after it is back everything is as before.
 RECOVERY = 1.0

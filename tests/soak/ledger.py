@@ -8,11 +8,11 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from tests.soak.exchanges import ACCEPTED, CHALLENGED, Attempt, Exchange
 from tests.soak.judge import MACHINE_STALLED, NEW_ERA, Judge, Violation
 from tests.soak.memory import ALLOWED_KIB, Growth
 from tests.soak.options import Options
 from tests.soak.timeline import Timeline
+from tests.support.exchanges import ACCEPTED, CHALLENGED, Attempt, Exchange
 
 # A proof is remembered for so long after its `iat`: `remember_for`, and a margin for clocks.
 _REMEMBERED = 310.0

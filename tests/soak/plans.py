@@ -8,8 +8,8 @@ from copy import copy
 
 from dpop_asgi import Reason
 from dpop_asgi.core.private_key import PrivateKey
-from tests.soak.exchanges import CHALLENGED, KEY_UNKNOWN, Exchange, Outcome, bad_proof, bad_token
 from tests.soak.traffic import HTU, Caller, Plan, Traffic
+from tests.support.exchanges import CHALLENGED, KEY_UNKNOWN, Exchange, Outcome, bad_proof, bad_token
 from tests.support.wire import Field
 
 _STRANGER = PrivateKey.generate()

@@ -6,7 +6,11 @@ import pytest
 
 from dpop_asgi import Reason
 from tests.soak import faults
-from tests.soak.exchanges import (
+from tests.soak.judge import KEY_COOLDOWN, MACHINE_STALLED, RECOVERY, Judge
+from tests.soak.ledger import Ledger
+from tests.soak.options import Options
+from tests.soak.timeline import Timeline, Window
+from tests.support.exchanges import (
     ACCEPTED,
     CHALLENGED,
     KEY_UNKNOWN,
@@ -23,10 +27,6 @@ from tests.soak.exchanges import (
     bad_proof,
     bad_token,
 )
-from tests.soak.judge import KEY_COOLDOWN, MACHINE_STALLED, RECOVERY, Judge
-from tests.soak.ledger import Ledger
-from tests.soak.options import Options
-from tests.soak.timeline import Timeline, Window
 
 NOW = 1_700_000_000.0
 LIVE = KnownNonce("nonce", NOW + 60, NOW + 60, NOW - 60, NOW - 60)

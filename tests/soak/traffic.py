@@ -9,7 +9,13 @@ from random import Random
 from typing import Any, NamedTuple
 
 from dpop_asgi.testing import Client, Issuer
-from tests.soak.exchanges import (
+from tests.soak.fleet import PUBLIC_URL, Fleet
+from tests.soak.judge import Judge
+from tests.soak.ledger import Ledger
+from tests.soak.options import Options
+from tests.soak.timeline import Timeline
+from tests.support.connections import AnswerLost, Connections, NotConnected
+from tests.support.exchanges import (
     INTERRUPTED,
     LOST,
     NOT_CONNECTED,
@@ -21,12 +27,6 @@ from tests.soak.exchanges import (
     find_flaw,
     read_outcome,
 )
-from tests.soak.fleet import PUBLIC_URL, Fleet
-from tests.soak.judge import Judge
-from tests.soak.ledger import Ledger
-from tests.soak.options import Options
-from tests.soak.timeline import Timeline
-from tests.support.connections import AnswerLost, Connections, NotConnected
 from tests.support.wire import Field, request_bytes
 
 TARGET = "/resource"

@@ -32,10 +32,11 @@ def patient(seconds: float) -> float:
     """So many seconds on an idle machine, and as many more as it is busy now.
 
     For what has to be settled before: how long slots of nonces are, what a store may take in a test that is not about
-    that. Twice over, where the machine is busy at all: it may become busier.
+    that. Twice over, where the machine is busy at all: it may become busier. A single stall within a look is not that:
+    what is settled would be a hundred times as long.
     """
     if time.monotonic() - _Last.looked_at > _RECENT:
-        times = _look()
+        times = min(_look(), _look())
         _Last.looked_at, _Last.times = time.monotonic(), times if times == 1.0 else 2 * times
     return seconds * _Last.times
 
@@ -62,12 +63,12 @@ class Watch:
 
     def _look_on(self) -> None:
         # Once at least, however short the block is.
-        while True:
+        is_over = False
+        while not is_over:
             self.times = max(self.times, _look())
             begin = time.monotonic()
-            if self._over.wait(_PAUSE):
-                return
-            # The machine may have stood still between two looks, too.
+            is_over = self._over.wait(_PAUSE)
+            # The machine may have stood still between two looks, too, or after the last one.
             late = (time.monotonic() - begin) / _PAUSE
             self.times = max(self.times, late if late > _TOLERANCE else 1.0)
 

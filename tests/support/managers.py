@@ -9,7 +9,7 @@ import httpx2
 
 from dpop_asgi.testing import Issuer
 from tests.support.connections import Http
-from tests.support.processes import PATIENCE, ResourceServer
+from tests.support.processes import HEALTHCHECK, PATIENCE, ResourceServer
 
 APP = "tests.support.preloaded:app"
 WORKERS = 3
@@ -28,7 +28,7 @@ UVICORN_WORKER = [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker"]
 COMMANDS = {
     "gunicorn": UVICORN_WORKER,
     "gunicorn-asgi": [*GUNICORN, "--worker-class", "asgi"],
-    "uvicorn": ["uvicorn", APP, "--workers", str(WORKERS), "--port", "{port}"],
+    "uvicorn": ["uvicorn", APP, "--workers", str(WORKERS), *HEALTHCHECK, "--port", "{port}"],
     # Not several workers, or not forked from one that has imported the app.
     "gunicorn, not preloaded": [part for part in UVICORN_WORKER if part != "--preload"],
     "gunicorn, one worker": [*UVICORN_WORKER, "--workers", "1"],

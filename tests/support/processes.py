@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import inspect
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ from urllib.request import urlopen
 
 import httpx2
 import redis as redis_client
+import uvicorn
 
 import dpop_asgi
 from dpop_asgi.testing import Issuer
@@ -33,6 +35,9 @@ STRICT = ("-W", "error", "-W", "ignore:The anyio.abc.BlockingPortal alias")
 PATIENCE = 60.0
 # Seconds per slot, with which now is half-way through slot 1: nonces do not rotate where no test asks for it (N19).
 NO_ROTATION = time.time() / 1.5
+# A worker that the machine keeps waiting is not hung: uvicorn replaces it after 5 s, unless it can be told otherwise.
+_OPTIONS = inspect.signature(uvicorn.run).parameters
+HEALTHCHECK = ["--timeout-worker-healthcheck", "30"] if "timeout_worker_healthcheck" in _OPTIONS else []
 # Of the ports that were given away, until this process ends.
 _claims = contextlib.ExitStack()
 atexit.register(_claims.close)
@@ -269,7 +274,7 @@ class ResourceServer(Server):
 
     def _command(self) -> list[str]:
         command = [sys.executable, "-m", "uvicorn", self._app, "--port", str(self.port), *self._implementations]
-        command += ["--workers", str(self._workers), "--log-level", "info", "--no-access-log"]
+        command += ["--workers", str(self._workers), *HEALTHCHECK, "--log-level", "info", "--no-access-log"]
         # Else h11 itself refuses more than 16 KiB that do not arrive in one piece: the answer would depend on timing.
         return [*command, "--h11-max-incomplete-event-size", "131072"]
 

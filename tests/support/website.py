@@ -31,12 +31,18 @@ class Page:
 
 
 class Website(Served):
-    """`pages` by path; what is not there is a 404. `requests` are the paths asked for, `fields` their headers."""
+    """`pages` by path; what is not there is a 404. `requests` are the paths asked for, `fields` their headers.
+
+    Attributes:
+        gate: while it is closed, nobody is answered.
+    """
 
     def __init__(self, certificate: tuple[Path, Path] | None = None) -> None:
         self.pages: dict[str, Page] = {}
         self.requests: list[str] = []
         self.fields: list[dict[str, str]] = []
+        self.gate = threading.Event()
+        self.gate.set()
         tls = {"ssl_certfile": certificate[0], "ssl_keyfile": certificate[1]} if certificate else {}
         super().__init__(self._serve, log_level="critical", **tls)
 
@@ -44,6 +50,7 @@ class Website(Served):
         self.pages.clear()
         self.requests.clear()
         self.fields.clear()
+        self.gate.set()
 
     def publish(self, issuer: Issuer, *, metadata: str | None = "/.well-known/oauth-authorization-server") -> None:
         """The metadata and the key set of `issuer`, as they are now."""
@@ -64,6 +71,7 @@ class Website(Served):
         self.requests.append(scope["path"])
         self.fields.append({name.decode(): value.decode() for name, value in scope["headers"]})
         page = await self._page(scope, receive)
+        await self._gate_is_open()
         await asyncio.sleep(page.pause)
         headers = [(name.encode(), value.encode()) for name, value in page.headers.items()]
         await send({"type": "http.response.start", "status": page.status, "headers": headers})
@@ -71,6 +79,10 @@ class Website(Served):
             await send({"type": "http.response.body", "body": b" ", "more_body": True})
             await asyncio.sleep(0.02)
         await send({"type": "http.response.body", "body": page.body})
+
+    async def _gate_is_open(self) -> None:
+        while not self.gate.is_set() and not self._server.should_exit:  # noqa: ASYNC110 - another thread opens it
+            await asyncio.sleep(0.005)
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,6 @@ class IntrospectionServer(Website):
     Attributes:
         asked: the calls, in order.
         under_way: how many calls wait for an answer, and `most` how many did at the same time.
-        gate: while it is closed, nobody is answered.
     """
 
     def __init__(self) -> None:
@@ -100,8 +111,6 @@ class IntrospectionServer(Website):
         self.asked: list[Question] = []
         self.connections: set[Any] = set()
         self.under_way = self.most = 0
-        self.gate = threading.Event()
-        self.gate.set()
 
     @property
     def endpoint(self) -> str:
@@ -130,7 +139,6 @@ class IntrospectionServer(Website):
         self.asked.append(question)
         self.under_way += 1
         self.most = max(self.most, self.under_way)
-        while not self.gate.is_set() and not self._server.should_exit:  # noqa: ASYNC110 - another thread opens it
-            await asyncio.sleep(0.005)
+        await self._gate_is_open()
         self.under_way -= 1
         return question

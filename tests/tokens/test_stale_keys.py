@@ -34,11 +34,12 @@ async def warm(remote, make_verify, client):
 
 
 async def test_while_stale_keys_are_refreshed_once_all_requests_go_on_with_them(website, remote, warm, client, clock):
-    website.pages["/jwks"].pause = 0.2
+    website.gate.clear()
     clock.advance(FRESH)
     tokens = [remote.access_token(client) for _ in range(50)]
     await asyncio.gather(*map(warm, tokens))
     assert website.requests.count("/jwks") == 1
+    website.gate.set()
     await settled(warm)
     assert website.requests.count("/jwks") == 2
 
