@@ -14,6 +14,7 @@ from starlette.responses import Response
 from dpop_asgi.asgi.gate import GATE_KEY
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_in
 from dpop_asgi.asgi.responses import Responder, WebSocketResponder
+from dpop_asgi.asgi.router_inside import inside
 from dpop_asgi.errors import DPoPError
 
 # An `asyncio.TaskGroup` raises a group even for a single error.
@@ -82,12 +83,4 @@ def _exception_handling(app: object, owner: object) -> Iterator[tuple[Starlette 
                 yield part, owner
         elif isinstance(part, ExceptionMiddleware):
             yield part, owner
-        found += [(inner, owner) for inner in _inside(part)]
-
-
-def _inside(part: object) -> list[object]:
-    # Instance attributes only: `__getattr__` could make up others without end.
-    own = getattr(part, "__dict__", {})
-    inside = [own[name] for name in ("app", "router", "original_router", "middleware_stack") if name in own]
-    routes = own.get("routes")
-    return [*inside, *routes] if isinstance(routes, list) else inside
+        found += [(inner, owner) for inner in inside(part)]

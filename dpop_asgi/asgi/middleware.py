@@ -15,9 +15,9 @@ from dpop_asgi.asgi.nesting import accepted_outside, is_asked_outside
 from dpop_asgi.asgi.path_policy import OPEN, Needed, PathPolicy
 from dpop_asgi.asgi.preflight import Preflights
 from dpop_asgi.asgi.rendering import Renderer
-from dpop_asgi.asgi.request_path import router_inside
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
 from dpop_asgi.asgi.responses import HTTPResponder, Responder, WebSocketResponder
+from dpop_asgi.asgi.router_inside import RouterInside
 from dpop_asgi.asgi.start_line import log_start
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.asgi.token_lifetime import TokenLifetime, require_max_stream
@@ -112,7 +112,7 @@ class DPoPMiddleware:
             request_url if public_url is None else PublicURL(public_url, insecure_http_hosts=insecure_http_hosts)
         )
         self._target_uri = target_uri or configured
-        everything, router = protect == "everything", router_inside(app)
+        everything, router = protect == "everything", RouterInside(app)
         self._policy = PathPolicy(
             public_paths, require, nonce_paths, everything=everything, mode=authenticator.mode, router=router
         )

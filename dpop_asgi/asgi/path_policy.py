@@ -8,7 +8,8 @@ from operator import and_
 from typing import Any, Final, Literal
 
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.request_path import UNKNOWN_ROUTER, RouterInside, all_views
+from dpop_asgi.asgi.request_path import all_views, is_unclear
+from dpop_asgi.asgi.router_inside import UNKNOWN_ROUTER, RouterInside
 from dpop_asgi.core.authorization import ANY_CALLER, Requirement
 from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import Mode
@@ -151,13 +152,14 @@ class RequiredPaths:
         """What this request needs; `None` if nothing is said about it, or it is public.
 
         Raises:
-            InvalidRequest: If the path has dot segments or control characters, doesn't begin with `/`, or needs
-                something else without its empty segments; or if no caller could meet what it needs with and without
+            InvalidRequest: If routers may read the path in different ways: it has dot segments, control characters or a
+                fragment, doesn't begin with `/`, has the `root_path` elsewhere than at its beginning, or needs
+                something else without its empty segments. Or if nobody could have all that it needs with and without
                 `root_path`.
         """
         shown: str = scope["path"]
         # Some servers pass on whatever was sent, and some routers add the slash, or find the path in a whole URI.
-        if not shown.startswith("/"):
+        if not shown.startswith("/") or b"#" in (scope.get("raw_path") or b"") or is_unclear(scope):
             raise InvalidRequest(Reason.TARGET_MALFORMED)
         needed = self._of(shown, scope)
         if _UNSETTLED.search(shown) is not None:
@@ -167,7 +169,7 @@ class RequiredPaths:
         return needed
 
     def _of(self, shown: str, scope: Mapping[str, Any]) -> Requirement | None:
-        if not scope.get("root_path") and not self._router.root_path:
+        if not scope.get("root_path") and not self._router.root_paths:
             return self._at(shown, scope)
         views = sorted(all_views(scope, self._router))
         try:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dpop_asgi.asgi.request_path import UNKNOWN_ROUTER, RouterInside, is_shown_to_the_app, public_views
+from dpop_asgi.asgi.request_path import is_shown_to_the_app, public_views, quoted
+from dpop_asgi.asgi.router_inside import UNKNOWN_ROUTER, RouterInside
 
 # Routers and backends may interpret other characters differently: decode them again, treat them as slashes, or drop
 # them. So below a prefix a path is public only if its segments have nothing but letters and digits (of any script),
@@ -52,15 +53,17 @@ class PublicRequests:
         """Whether the request of `scope` needs no credentials."""
         if not self.paths:
             return False
-        return all(self.match_one(path, scope) for path in public_views(scope, self._router))
+        views = public_views(scope, self._router)
+        return bool(views) and all(self.match_one(view, scope) for view in views)
 
     def match_one(self, path: str, scope: Mapping[str, Any]) -> bool:
         """The same for `path`, one of those that the request of `scope` may have."""
         if path not in self.paths and not (path.startswith(self._prefixes) and _is_plain(path)):
             return False
         sent: bytes = (scope.get("raw_path") or b"").partition(b"?")[0]
-        # The router treats an escaped slash as a slash; code that reads the raw path does not.
-        return not sent or (sent.count(b"/") == scope["path"].count("/") and is_shown_to_the_app(sent, scope))
+        # Some routers match the raw path: for them, an escaped slash is none, and `/%68ealth` isn't `/health`.
+        is_usual = b"%" not in sent or sent.endswith(quoted(scope["path"]))
+        return not sent or (is_usual and is_shown_to_the_app(sent, scope))
 
 
 def checked_paths(option: str, paths: Iterable[str]) -> tuple[str, ...]:

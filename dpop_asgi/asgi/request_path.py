@@ -6,15 +6,11 @@ agree.
 
 import re
 from binascii import a2b_qp
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import quote
 
-from starlette.applications import Starlette
-from starlette.routing import Router
-
 from dpop_asgi.asgi.forwarded import Scope
+from dpop_asgi.asgi.router_inside import RouterInside
 from dpop_asgi.core.htu import CACHED_LENGTH, CACHED_URIS, normalise_path
 from dpop_asgi.errors import InvalidRequest, Reason
 
@@ -37,7 +33,7 @@ def path_of(scope: Scope) -> str:
     Raises:
         InvalidRequest: If there is no valid path, or the app sees another one.
     """
-    raw: bytes = (scope.get("raw_path") or _quoted(scope["path"])).partition(b"?")[0]
+    raw: bytes = (scope.get("raw_path") or quoted(scope["path"])).partition(b"?")[0]
     path = (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
     # Hot path: without an escape there is nothing to decode.
     if (path != scope["path"] or "%" in path) and not is_shown_to_the_app(raw, scope):
@@ -58,34 +54,6 @@ def is_shown_to_the_app(raw: bytes, scope: Scope) -> bool:
     return len(shown) < len(sent) and f"{scope.get('root_path', '')}{shown}".endswith(sent)
 
 
-class RouterInside(NamedTuple):
-    """What is known of the router that a request will reach.
-
-    Attributes:
-        root_path: what the app sets itself, as `FastAPI(root_path=…)` does.
-        is_starlettes: whether it is Starlette's, which matches the path without the `root_path` of the scope.
-    """
-
-    root_path: str = ""
-    is_starlettes: bool = False
-
-
-UNKNOWN_ROUTER = RouterInside()
-
-
-def router_inside(app: object) -> RouterInside:
-    """The router in `app`, behind any middleware."""
-    seen = set[int]()
-    while app is not None and id(app) not in seen:
-        seen.add(id(app))
-        own: Mapping[str, object] = getattr(app, "__dict__", {})
-        root_path = own.get("root_path", "")
-        if isinstance(root_path, str) and (root_path or isinstance(app, Starlette | Router)):
-            return RouterInside(root_path, is_starlettes=not root_path)
-        app = own.get("app")
-    return UNKNOWN_ROUTER
-
-
 def server_root_path(scope: Scope) -> str:
     """Where the server says that the app is. In ASGI `path` begins with it.
 
@@ -96,27 +64,35 @@ def server_root_path(scope: Scope) -> str:
     return root_path or ""
 
 
+def is_unclear(scope: Scope) -> bool:
+    """Whether routers may disagree about what the path is without the `root_path`.
+
+    All leave it out where it stands at the beginning, before a slash. Quart leaves out a part of a segment, too,
+    Litestar one in the middle, and WSGI servers as many characters as it has.
+    """
+    path: str = scope["path"]
+    roots = (root for root in (scope.get("root_path"), scope.get("app_root_path")) if root and root != "/")
+    return any(root.rstrip("/") in path and path != root and not path.startswith(root + "/") for root in roots)
+
+
 def public_views(scope: Scope, router: RouterInside) -> set[str]:
-    """What the router inside may call the path: with the `root_path` of the server, or without."""
+    """What the router inside may call the path: with the `root_path` of the server, or without. Empty if unclear."""
     path: str = scope["path"]
     root_path = server_root_path(scope)
     if not root_path:
         return {path}
-    return {below(root_path, path)} if router.is_starlettes else _views(path, root_path)
+    view = below(root_path, path)
+    # Starlette's mounts match the whole path if it doesn't begin with the `root_path`.
+    if is_unclear(scope) or (view == path and path.startswith(router.mounted_at)):
+        return set()
+    return {view} if router.is_starlettes else {path, view}
 
 
 def all_views(scope: Scope, router: RouterInside) -> set[str]:
-    """What any router may call the path: whole, or without the `root_path` of the server, of a mount or of the app."""
-    return _views(scope["path"], scope.get("root_path"), scope.get("app_root_path"), router.root_path)
-
-
-def _views(path: str, *root_paths: str | None) -> set[str]:
-    return {path, *(view for root in root_paths if root for view in (below(root, path), _without(root, path)))}
-
-
-def _without(root_path: str, path: str) -> str:
-    """The path that lax routers match: Quart leaves out a part of a segment, too, and Litestar one in the middle."""
-    return "/" + path.split(root_path, 1)[-1].lstrip("/") if root_path in path else path
+    """What routers may call the path: whole, or without the `root_path` of the server, of a mount or of an app."""
+    path: str = scope["path"]
+    roots = (scope.get("root_path"), scope.get("app_root_path"), *router.root_paths)
+    return {path, *(below(root, path) for root in roots if root)}
 
 
 def below(root_path: str, path: str) -> str:
@@ -149,7 +125,12 @@ def _path(raw: bytes) -> str:
     return raw.decode("latin-1")
 
 
-def _quoted(path: str) -> bytes:
+def quoted(path: str) -> bytes:
+    """The path as most clients send it: only what has to be is escaped.
+
+    Raises:
+        InvalidRequest: If it is too long, or has a lone surrogate.
+    """
     # Checked before quoting, which costs as much as nine signature checks for 8,000 non-ASCII characters.
     if len(path) * (1 if path.isascii() else _LONGEST_ESCAPED) > _MAX_TARGET_BYTES:
         raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(path))

@@ -165,9 +165,10 @@ def _peer(scope: Scope) -> str:
 
 def _authority(scope: Scope) -> str:
     """The host that the request names, with its port, as sent."""
+    hosts: list[bytes] = [value for name, value in scope["headers"] if name == b"host"]
     absolute = ABSOLUTE_FORM.match(scope.get("raw_path") or b"")
-    hosts = [absolute[1]] if absolute else [value for name, value in scope["headers"] if name == b"host"]
-    if len(hosts) != 1:
+    # It names the same host (RFC 9112 §3.2.2), and what is inside may look at either.
+    if len(hosts) != 1 or (absolute is not None and absolute[1].lower() != hosts[0].lower()):
         raise InvalidRequest(Reason.HOST_MALFORMED)
     return hosts[0].decode("latin-1")
 

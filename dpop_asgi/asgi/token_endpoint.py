@@ -10,7 +10,8 @@ from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, 
 from dpop_asgi.asgi.public_paths import checked_paths
 from dpop_asgi.asgi.rejection_log import RejectionLog
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
-from dpop_asgi.asgi.request_path import all_views, router_inside
+from dpop_asgi.asgi.request_path import all_views
+from dpop_asgi.asgi.router_inside import RouterInside
 from dpop_asgi.asgi.start_line import log_start
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.core.challenge import ErrorResponse, token_error, unavailable
@@ -66,7 +67,7 @@ class TokenEndpointDPoP:
         is_plain = target_uri is None or is_plain_function(target_uri)
         require("target_uri", is_plain, "a function of the scope, neither async nor a class")
         self.app = app
-        self._router = router_inside(app)
+        self._router = RouterInside(app)
         self._verifier = verifier
         self._has_started = False
         self._log = RejectionLog()

@@ -15,8 +15,8 @@ from dpop_asgi.asgi.headers import without
 from dpop_asgi.asgi.interface import ASGIApp, Receive, Scope, Send
 from dpop_asgi.asgi.middleware import DPoPMiddleware
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.request_path import router_inside
 from dpop_asgi.asgi.resource_metadata import ResourceMetadata
+from dpop_asgi.asgi.router_inside import RouterInside
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
@@ -125,7 +125,7 @@ class CallerForMCP:
         self.all_scopes: Requirement = _all(self.needed, self._tools.values())
         # A client that is told of it would ask for a refresh token, which is none of the resource's business.
         require("scopes", "offline_access" not in self.all_scopes.scopes, "given without offline_access")
-        self._public = PublicRequests(public_paths, router=router_inside(app))
+        self._public = PublicRequests(public_paths, router=RouterInside(app))
         require("resumable", isinstance(resumable, bool), "True or False")
         self._resumable = resumable
         require("present_as", present_as in {None, "bearer"}, "bearer, or None")

@@ -61,10 +61,12 @@ LISTED = {"allowed": ["A.example", "other.example:8443", "[2001:db8::1]", "under
         *_hosts(NOT_ALLOWED, "localhost:443", **HTTP, allowed=["localhost"]),
         *_hosts(NOT_ALLOWED, "localhost:80", **HTTPS, allowed=["localhost"]),
         *_hosts(NOT_ALLOWED, "localhost", **HTTP, allowed=["localhost:443"]),
-        # An absolute target stands for the host (RFC 9112 §3.2.2).
-        *_hosts("https://localhost:8000/r", "elsewhere.example", raw_path=b"http://localhost:8000/r?x"),
-        *_hosts(NOT_ALLOWED, "localhost", raw_path=b"http://evil.example/r"),
-        *_hosts(MALFORMED, "localhost", raw_path=b"http://a@localhost/r"),
+        # An absolute target names the same host (RFC 9112 §3.2.2).
+        *_hosts("https://localhost:8000/r", "LOCALHOST:8000", raw_path=b"http://localhost:8000/r?x"),
+        *_hosts(NOT_ALLOWED, "evil.example", raw_path=b"http://evil.example/r"),
+        *_hosts(MALFORMED, "elsewhere.example", raw_path=b"http://localhost:8000/r?x"),
+        *_hosts(MALFORMED, "localhost", raw_path=b"http://evil.example/r"),
+        *_hosts(MALFORMED, "a@localhost", raw_path=b"http://a@localhost/r"),
         *_hosts(Reason.FORWARDED_MALFORMED, "localhost", scheme="gopher"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Host, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from dpop_asgi import NoncePolicy, Requirement
@@ -54,7 +54,7 @@ async def test_the_longest_path_decides_what_is_needed(make_api, protect, path, 
         *((f"/files/{end}", (401, 403)) for end in ("secret/a", "secret//a")),
         *((f"/files/{end}", (400, 400)) for end in ("/secret/a", "%2Fsecret/a", "x/../secret/a", ".%2Fsecret/a")),
         *((f"/files/{end}", (400, 400)) for end in ("x%2F..%2Fsecret%2Fa", "x%5C..%5Csecret%5Ca")),
-        ("/files/../directory/secret/a", (400, 400)),
+        *((f"/files/{end}", (400, 400)) for end in ("../directory/secret/a", "else#/secret/a")),
         ("/files/.open//a", (200, 200)),
     ],
     ids=str,
@@ -143,6 +143,44 @@ def _quart(**_):
     return app
 
 
+def _in(make_app, *, at="/", **options):
+    """The same app in a mount of Starlette."""
+    return lambda **_: Starlette(routes=[Mount(at, make_app(**options))])
+
+
+def _of_a_host(**_):
+    return Starlette(routes=[Host("rs.example", _fastapi(root_path="/api"))])
+
+
+class _Wrapper:
+    __slots__ = ("app",)
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+
+
+def _wrapped(**_):
+    return _Wrapper(_fastapi(root_path="/api"))
+
+
+def _wsgi(**_):
+    from starlette.middleware.wsgi import WSGIMiddleware  # noqa: PLC0415 - it warns
+
+    def app(environ, start_response):
+        start_response("200 OK", [])
+        return [b"secret" if environ["PATH_INFO"] in SECRETS else b""]
+
+    return WSGIMiddleware(app)
+
+
+def _with_a_catch_all(**_):
+    inside = Starlette(routes=[Route("/x", PlainTextResponse("open")), Route("/{a}/{b:path}", _secret)])
+    return Starlette(routes=[Mount("/static", inside)])
+
+
 def _matching_the_whole_path(**_):
     async def app(scope, _, send):
         await PlainTextResponse("secret" if scope["path"] in SECRETS else "")(scope, None, send)
@@ -162,6 +200,10 @@ APPS = [
     pytest.param(_litestar, {}, "/api", id="litestar-with-a-root-path"),
     pytest.param(_quart, {}, "", id="quart"),
     pytest.param(_quart, {}, "/api", id="quart-with-a-root-path"),
+    pytest.param(_in(_litestar), {}, "/api", id="litestar-in-a-mount-with-a-root-path"),
+    pytest.param(_in(_fastapi, root_path="/api"), {}, "", id="root-path-of-an-app-in-a-mount"),
+    pytest.param(_of_a_host, {}, "", id="root-path-of-an-app-of-a-host"),
+    pytest.param(_wrapped, {}, "", id="root-path-of-an-app-behind-slots"),
 ]
 ODD = (
     "api",
@@ -210,11 +252,18 @@ async def test_no_spelling_of_a_path_reaches_its_route_without_what_it_needs(
     assert reached == []
 
 
+ROUTERS = [_starlette, _mounting, _fastapi, _litestar, _quart, _wsgi, _with_a_catch_all, _matching_the_whole_path]
+
+
 @pytest.mark.parametrize(
     "make_app",
-    [_starlette, _mounting, _fastapi, _litestar, _quart, _matching_the_whole_path],
-    ids=["starlette", "a-mount", "fastapi", "litestar", "quart", "no-router"],
+    [
+        *(pytest.param(app, id=app.__name__[1:]) for app in ROUTERS),
+        *(pytest.param(_in(app), id=f"mount-of{app.__name__}") for app in ROUTERS[3:]),
+        pytest.param(_in(_litestar, at="/static"), id="public-mount-of_litestar"),
+    ],
 )
+@pytest.mark.filterwarnings("ignore:starlette.middleware.wsgi is deprecated")
 async def test_a_client_that_chooses_the_root_path_reaches_only_what_is_public(make_api, make_app):
     """Z01: daphne takes `root_path` from a header, and routers leave it out of the path, each in its own way."""
     api = make_api(make_app(), public_paths=["/static/", "/x/admin"])
@@ -222,7 +271,8 @@ async def test_a_client_that_chooses_the_root_path_reaches_only_what_is_public(m
     for parts in itertools.product(["static", "admin", "x"], ["/", ""], ["static", "admin"], ["", "/x"]):
         path = "/" + "".join(parts)
         begins = {0, 1, *(place for place, letter in enumerate(path) if letter == "/")}
-        for root_path in {path[begin:end] for begin in begins for end in range(begin + 1, len(path))}:
+        cut = {path[begin:end] for begin in begins for end in range(begin + 1, len(path))}
+        for root_path in ["/other", "/static///", *cut]:
             answer = await api.anonymous(path=path, root_path=root_path, receive=no_body())
             if answer.body == b"secret":
                 reached.append((path, root_path))

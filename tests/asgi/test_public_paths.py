@@ -24,11 +24,11 @@ def api(make_api):
 @pytest.mark.parametrize(
     "sent",
     [
-        # Exact ones, however they are escaped.
-        *("/healthz", "/healthz?deep=1", "/%68ealthz", "/a;b%25", "/caf%C3%A9"),
+        # Exact ones, with the escapes that they need.
+        *("/healthz", "/healthz?deep=1", "/a;b%25", "/caf%C3%A9"),
         # The prefix itself, and plain names below it: dots in names, escapes of plain characters, letters, marks.
         *("/docs/", "/docs/a/", "/docs/a/b.html", "/docs/a.b", "/docs/a..b", "/docs/.hidden/_/-/a..b", "/docs/a%20b"),
-        *("/docs/a%2eb/%40c", "/docs/%D0%96/%E6%96%87.html", "/docs/~!$&'()*+,=:@-_"),
+        *("/docs/%D0%96/%E6%96%87.html", "/docs/~!$&'()*+,=:@-_"),
     ],
 )
 async def test_an_open_path_needs_no_credentials(api, sent):
@@ -45,6 +45,8 @@ async def test_an_open_path_needs_no_credentials(api, sent):
         *("/docs%2Fa", "/docs/..%2forders", "/docs/../orders", "/docs/..", "/docs/./orders", "/docs/.", "/docs/..?x"),
         *("/docs/%2e%2e/orders", "/docs/%2E%2E/orders", "/docs/%252e%252e/orders", "/docs/..;/orders", "//healthz"),
         *("/docs//orders", "/docs/..\\orders", "/docs/%5c..", "/docs/a%00"),
+        # Another path for routers that match it as it was sent, as those of Sanic and BlackSheep do.
+        *("/%68ealthz", "/docs/a%2eb", "/docs/%40c", "/caf%c3%a9"),
         *(pytest.param(f"/docs/{name}", id=f"Z15-{name}"[:40]) for name in [*NOT_PLAIN, "a" * 2048]),
     ],
 )
