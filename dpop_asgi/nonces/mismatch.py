@@ -1,15 +1,13 @@
 """Notices workers of one service that don't agree on nonces. Their clients would get one challenge after another."""
 
 import asyncio
-import logging
 import math
 from hashlib import sha256
 
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.ports import Store
 from dpop_asgi.errors import StoreError
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 # The number of clients whose last unknown nonce is remembered, 200 bytes each.
 _MOST_CLIENTS = 1024

@@ -9,12 +9,11 @@ from collections import OrderedDict
 from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, SlotNonces, is_nonce, key_prefix
 from dpop_asgi.core.ports import Clock, Fenced, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
+from dpop_asgi.log import logger
 from dpop_asgi.nonces.look import Look
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.revocation import RevocationWatch
 from dpop_asgi.single_flight import SingleFlight
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # 128 bits cannot be guessed (RFC 9449 §8: unpredictable), and base64url stays inside NQCHAR.
 _NONCE_BYTES = 16

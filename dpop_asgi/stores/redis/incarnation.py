@@ -1,6 +1,5 @@
 """Which incarnation of a Redis server replies. It has every write made under that one, and may lack earlier ones."""
 
-import logging
 import re
 from hashlib import sha256
 from itertools import groupby
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 # `run_id` changes with each start, `master_replid` with each promotion, and the number of flushes when data is dropped
 # on purpose. INFO costs the server as much as a few SETs, so it is sent once per connection and every 0.1 s.

@@ -6,7 +6,6 @@ batching adds no delay.
 """
 
 import asyncio
-import logging
 import math
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from redis.exceptions import NoPermissionError, RedisError
 from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError, Superseded
+from dpop_asgi.log import logger
 from dpop_asgi.stores.redis.addresses import addresses_and_user, kind_and_addresses
 from dpop_asgi.stores.redis.cluster import Cluster
 from dpop_asgi.stores.redis.connection import Command
@@ -25,8 +25,6 @@ from dpop_asgi.stores.redis.health import INFO, facts_of, findings
 from dpop_asgi.stores.redis.incarnation import FENCE_OFF, Reply
 from dpop_asgi.stores.redis.single_server import SingleServer
 from dpop_asgi.stores.redis.url import SCHEMES, Client, close_client, make_client
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # Spread evenly over the 16,384 slots of a cluster, each in the middle of a sixteenth, so each of up to sixteen masters
 # has some. More tags would mean more nonces to agree on: each tag has its own in every period.
