@@ -30,11 +30,15 @@ _INCOMPLETE = "the server's INFO has no run_id, role and master_replid"
 
 
 class Reply(NamedTuple):
-    """The reply to a command, and the server's incarnation before and after it ran the command."""
+    """The reply to a command, and the server's incarnation before and after it ran the command.
+
+    `None` is a replica, which has none, if `is_fenced`; otherwise it can't be known, or wasn't wanted.
+    """
 
     value: Any
     before: str | None
     after: str | None
+    is_fenced: bool
 
 
 class Incarnations:
@@ -70,7 +74,7 @@ class Incarnations:
             raise reply
         facts = dict(_FACTS.findall(reply)) if isinstance(reply, bytes) else {}
         if facts.keys() >= _WANTED:
-            # A read-only replica doesn't count: it lacks, or will lose, what its master did not send.
+            # A replica doesn't count, even if it takes writes: it lacks, or will lose, what its master did not send.
             is_master = facts[b"role"] == b"master"
             return sha256(b" ".join(facts[name] for name in sorted(facts))).hexdigest()[:16] if is_master else None
         self.turn_off(_FORBIDDEN if isinstance(reply, ResponseError) else _INCOMPLETE)
