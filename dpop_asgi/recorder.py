@@ -2,6 +2,7 @@
 
 import asyncio
 
+from dpop_asgi.core.credentials import IncomingRequest, Use
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.policy import OnStoreFailure
 from dpop_asgi.core.ports import Clock, Store
@@ -9,7 +10,7 @@ from dpop_asgi.core.proof import Proof
 from dpop_asgi.errors import InvalidProof, Reason, StoreError, StoreUnavailable, UseNonce
 from dpop_asgi.nonces import NonceWindows
 from dpop_asgi.outage_log import OutageLog
-from dpop_asgi.replay import UsedProofs
+from dpop_asgi.replay import UsedProofs, new_value
 from dpop_asgi.revocation import RevocationWatch, RevocationWatches
 
 _UNRECORDED = "replay: proofs are accepted without being recorded", "replay: proofs are recorded again"
@@ -39,6 +40,7 @@ class Recorder:
         watches: RevocationWatches | None,
         clock: Clock,
     ) -> None:
+        self._store = store
         self._used = UsedProofs(store, namespace=namespace)
         self._nonces = nonces
         self._watches = watches
@@ -48,9 +50,17 @@ class Recorder:
         self._clock = clock
 
     async def record(
-        self, proof: Proof, thumbprint: str, target_uri: str, until: float, nonce: AcceptedNonce | None
+        self,
+        proof: Proof,
+        thumbprint: str,
+        target_uri: str,
+        until: float,
+        nonce: AcceptedNonce | None,
+        request: IncomingRequest,
     ) -> bool:
         """Record the proof as used. Returns `False` if it is accepted without being recorded.
+
+        Sets `request.use` for authenticators inside, which rely on this one only if it never returns `False`.
 
         Raises:
             Refusal: If it was used before, or its nonce or its key is revoked.
@@ -60,6 +70,7 @@ class Recorder:
         check_alive(now, until, nonce)
         watch = None if self._watches is None else self._watches.to_ask(thumbprint, nonce, now)
         reading = None if watch is None else await watch.before(thumbprint, nonce, now)
+        value, incarnation = self._value_and_incarnation(request, nonce)
         try:
             is_first_use = await self._used.claim(
                 key_thumbprint=thumbprint,
@@ -67,7 +78,8 @@ class Recorder:
                 jti=proof.claims["jti"],
                 seconds_left=proof.claims["iat"] + self._remember_for - now,
                 nonce=proof.claims.get("nonce"),
-                incarnation=None if nonce is None else nonce.incarnation,
+                incarnation=incarnation,
+                value=value,
             )
         except StoreError as failure:
             is_recorded = self._accepts_unrecorded(nonce, failure)
@@ -82,7 +94,23 @@ class Recorder:
                 await self._settle(watch, reading)
         if watch is not None and reading is not None:
             await watch.after(reading, thumbprint, nonce, now)
+        if self._refuses:
+            request.use = None
         return is_recorded
+
+    def _value_and_incarnation(
+        self, request: IncomingRequest, nonce: AcceptedNonce | None
+    ) -> tuple[str | None, str | None]:
+        """What is written for this use of the proof, `None` for something new, and under which incarnation."""
+        use, incarnation = request.use, None if nonce is None else nonce.incarnation
+        if use is not None:
+            # A nonce that was checked outside may be of another store, whose incarnations mean nothing here.
+            is_known = nonce is None and use.store is self._store
+            return use.value, use.incarnation if is_known else incarnation
+        if self._refuses:
+            return None, incarnation
+        request.use = Use(new_value(), self._store, incarnation)
+        return request.use.value, incarnation
 
     async def check_revoked(self, thumbprint: str, nonce: AcceptedNonce | None) -> None:
         """Check a proof that an outer instance has recorded; `nonce` is `None` if that has checked it, too.
