@@ -55,6 +55,8 @@ FORGETTING = [
     pytest.param(_promote, False, id="promoted"),
     pytest.param(lambda server: _flush(server, "FLUSHALL"), True, id="emptied"),
     pytest.param(lambda server: _flush(server, "FLUSHDB"), True, id="database emptied"),
+    pytest.param(lambda server: _flush(server, "SWAPDB 0 1"), False, id="databases swapped"),
+    pytest.param(lambda server: [_flush(server, "SWAPDB 0 1") for _ in range(2)], False, id="swapped and back"),
 ]
 
 

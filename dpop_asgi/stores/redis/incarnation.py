@@ -9,11 +9,14 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from dpop_asgi.log import logger
 
-# `run_id` changes with each start, `master_replid` with each promotion, and the number of flushes when data is dropped
-# on purpose. INFO costs the server as much as a few SETs, so it is sent once per connection and every 0.1 s.
+# `run_id` changes with each start, `master_replid` with each promotion, and the number of flushes and of swapped
+# databases when data is dropped on purpose. INFO costs the server as much as a few SETs, so it is sent once per
+# connection and every 0.1 s.
 IDENTITY = ("INFO", "server", "replication", "commandstats")
 
-_FACTS = re.compile(rb"^(run_id|role|master_replid|cmdstat_flushall|cmdstat_flushdb):(\w+(?:=\d+)?)", re.MULTILINE)
+_FACTS = re.compile(
+    rb"^(run_id|role|master_replid|cmdstat_flushall|cmdstat_flushdb|cmdstat_swapdb):(\w+(?:=\d+)?)", re.MULTILINE
+)
 _WANTED = {b"run_id", b"role", b"master_replid"}
 
 # A master that was frozen comes back once. Behind a proxy in front of several servers they come back again and again,
