@@ -79,6 +79,10 @@ class RevocationWatch:
         """
         await (asyncio.shield(self._reading.start()) if self._beside else self._read())
 
+    def under_way(self) -> asyncio.Task[None] | None:
+        """The task that reads it, with or without anyone who waits for it."""
+        return self._reading.under_way()
+
     async def refresh(self, now: float) -> None:
         """Before a nonce is issued: read it again when it is time, and wait for that after a pause.
 
