@@ -10,6 +10,7 @@ from dpop_asgi.log import logger
 from dpop_asgi.stores.redis.incarnation import Incarnations
 from dpop_asgi.stores.redis.pipeline import Pipeline
 from dpop_asgi.testing import Issuer
+from tests.support.api import Api, App
 from tests.support.decisions import CountingStore, Resource
 from tests.support.fenced_store import FencedStore, RevocableStore
 from tests.support.processes import free_port
@@ -112,6 +113,15 @@ async def _keys_of_an_unavailable_issuer(clock, client):
     await verifier.aclose()
 
 
+async def _requests_that_are_rejected(clock, client):
+    store = CountingStore(clock)
+    api = Api(App(), Issuer("https://id.example.com", audience="api", clock=clock), client, clock, store=store)
+    assert (await api.anonymous()).status == 401
+    store.down = True
+    clock.advance(3600.0)
+    assert (await api.anonymous()).status == 503
+
+
 SITUATIONS = [
     _calls_of_an_unavailable_server,
     _nonces_without_a_store,
@@ -121,11 +131,13 @@ SITUATIONS = [
     _an_observer_that_fails,
     _a_fence_that_is_turned_off,
     _keys_of_an_unavailable_issuer,
+    _requests_that_are_rejected,
 ]
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__.strip("_"))
-async def test_what_is_not_logged_is_done_all_the_same(raising, clock, client, situation):
+async def test_what_is_not_logged_is_done_all_the_same(raising, caplog, clock, client, situation):
+    caplog.set_level("DEBUG", "dpop_asgi")
     async with asyncio.timeout(60.0):
         await situation(clock, client)
     assert raising.lines
