@@ -4,6 +4,7 @@ import contextlib
 import logging
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 
@@ -12,6 +13,11 @@ class SafeLogger(logging.LoggerAdapter[logging.Logger]):
 
     Lines are logged while requests wait for a reply, and while state changes. An error there would leave them waiting.
     """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__(logger)
+        # Hot path: asked for each rejection, without a call in between.
+        self.isEnabledFor: Callable[[int], bool] = logger.isEnabledFor  # type: ignore[assignment]
 
     def log(self, level: int, msg: object, *args: object, stacklevel: int = 1, **options: Any) -> None:  # noqa: ANN401 - of logging
         """Log a line. If that fails, its traceback goes to stderr, as `logging.Handler.handleError` does it."""

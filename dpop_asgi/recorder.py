@@ -1,6 +1,7 @@
 """Records a proof as used, or decides what happens if the store can't."""
 
 import asyncio
+from os import urandom
 
 from dpop_asgi.core.credentials import IncomingRequest, Use
 from dpop_asgi.core.nonce_window import AcceptedNonce
@@ -10,7 +11,7 @@ from dpop_asgi.core.proof import Proof
 from dpop_asgi.errors import InvalidProof, Reason, StoreError, StoreUnavailable, UseNonce
 from dpop_asgi.nonces import NonceWindows
 from dpop_asgi.outage_log import OutageLog
-from dpop_asgi.replay import UsedProofs, new_value
+from dpop_asgi.replay import VALUE_BYTES, UsedProofs
 from dpop_asgi.revocation import RevocationWatch, RevocationWatches
 
 _UNRECORDED = "replay: proofs are accepted without being recorded", "replay: proofs are recorded again"
@@ -70,7 +71,9 @@ class Recorder:
         check_alive(now, until, nonce)
         watch = None if self._watches is None else self._watches.to_ask(thumbprint, nonce, now)
         reading = None if watch is None else await watch.before(thumbprint, nonce, now)
-        value, incarnation = self._value_and_incarnation(request, nonce)
+        value, incarnation = None, None if nonce is None else nonce.incarnation
+        if request.use is not None or not self._refuses:
+            value, incarnation = self._shared(request, nonce, incarnation)
         try:
             is_first_use = await self._used.claim(
                 key_thumbprint=thumbprint,
@@ -94,23 +97,20 @@ class Recorder:
                 await self._settle(watch, reading)
         if watch is not None and reading is not None:
             await watch.after(reading, thumbprint, nonce, now)
-        if self._refuses:
-            request.use = None
+        request.use = None if self._refuses else request.use
         return is_recorded
 
-    def _value_and_incarnation(
-        self, request: IncomingRequest, nonce: AcceptedNonce | None
-    ) -> tuple[str | None, str | None]:
-        """What is written for this use of the proof, `None` for something new, and under which incarnation."""
-        use, incarnation = request.use, None if nonce is None else nonce.incarnation
-        if use is not None:
-            # A nonce that was checked outside may be of another store, whose incarnations mean nothing here.
-            is_known = nonce is None and use.store is self._store
-            return use.value, use.incarnation if is_known else incarnation
-        if self._refuses:
-            return None, incarnation
-        request.use = Use(new_value(), self._store, incarnation)
-        return request.use.value, incarnation
+    def _shared(
+        self, request: IncomingRequest, nonce: AcceptedNonce | None, incarnation: str | None
+    ) -> tuple[str, str | None]:
+        """What is written for a use that others record, too, and the incarnation that the reply has to be from."""
+        use = request.use
+        if use is None:
+            use = request.use = Use(urandom(VALUE_BYTES).hex(), self._store, incarnation)
+        elif nonce is None and use.store is self._store:
+            # Of a nonce that was checked outside. With another store its incarnation would mean nothing here.
+            incarnation = use.incarnation
+        return use.value, incarnation
 
     async def check_revoked(self, thumbprint: str, nonce: AcceptedNonce | None) -> None:
         """Check a proof that an outer instance has recorded; `nonce` is `None` if that has checked it, too.
