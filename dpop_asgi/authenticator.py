@@ -156,8 +156,8 @@ class Authenticator(ProofState):
         if self._own.also:
             await self._own.also_check(request, proof.claims, thumbprint, token)
         is_recorded = True
-        if before is None or before.key_thumbprint is None or not before.replay_checked:
-            recording = self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)  # 9
+        if before is None or before.key_thumbprint is None or not before.replay_checked or request.use is not None:
+            recording = self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce, request)  # 9
             is_recorded = await (recording if seen is None else seen.recording(recording))
             # Again: while a slow store responded, the proof may have expired, and the store may have forgotten that it
             # was used. The token may have expired too.

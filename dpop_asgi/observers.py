@@ -1,6 +1,5 @@
 """Calls the observer, with what was seen of a request until it was decided."""
 
-import logging
 import time
 from collections.abc import Awaitable
 
@@ -14,8 +13,7 @@ from dpop_asgi.core.options import closed_if_coroutine, is_plain_function, requi
 from dpop_asgi.core.policy import Scheme
 from dpop_asgi.core.proof import Proof
 from dpop_asgi.errors import DPoPError, MissingCredentials, Refusal, StoreError
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 
 class CheckedObserver:

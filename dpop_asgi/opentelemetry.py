@@ -4,7 +4,6 @@ A call of the SDK's counter takes as long as a sixth of a signature verification
 read by an observable counter when metrics are collected; of accepted requests, only some are added to histograms.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,6 +13,7 @@ from dpop_asgi.core.jwk import KEY_TYPES
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import Health, Monitored
 from dpop_asgi.errors import Reason
+from dpop_asgi.log import logger
 
 try:
     from opentelemetry import metrics, trace
@@ -23,8 +23,6 @@ except ImportError as _error:
     raise ImportError(_ADVICE) from _error
 
 __all__ = ["Telemetry"]
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # Each has a closed set of values, so the number of series is bounded. All are always there: Prometheus wants the same
 # labels on all series of a metric.

@@ -3,7 +3,7 @@
 import logging
 import time
 
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 # Whoever looks at a log during an outage finds its cause in the last minute.
 _REMIND_EVERY_SECONDS = 60.0

@@ -1,5 +1,6 @@
 """What a server knows about proofs: the nonces that they must have, and which of them were used."""
 
+import asyncio
 import re
 from functools import partial
 from typing import get_args
@@ -21,6 +22,9 @@ _NAMESPACE = re.compile(r"[\x20-\x7E]{1,100}")
 
 # The default `max_age`: nonces can be switched off, or live longer, without a used proof being accepted again.
 REMEMBER_FOR = 300.0
+
+# The built-in stores have shorter deadlines; a custom one may hang.
+_LONGEST_WAIT_SECONDS = 5.0
 
 
 class ProofState:
@@ -65,7 +69,7 @@ class ProofState:
         self._reader = ProofReader(proof_policy, cached=cached_keys, has_token=verify_token is not None)
         # A token that is bound to a revoked key is of no use any longer; at token endpoints there is none.
         refusal = InvalidProof if verify_token is None else InvalidToken
-        watches = (
+        self._watches = watches = (
             RevocationWatches(store, namespace=namespace, clock=clock, refusal=refusal)
             if isinstance(store, Replaceable)
             else None
@@ -118,8 +122,15 @@ class ProofState:
             await self._nonces.ensure(self._clock())
 
     async def aclose(self) -> None:
-        """Release what the store itself opened."""
+        """Release what the store itself opened, once nothing is asked in the background any more.
+
+        It is waited for, not cancelled: requests of another app may be waiting, too.
+        """
         await self.self_check.aclose()
+        windows = () if self._nonces is None else self._nonces.under_way()
+        readings = () if self._watches is None else (watch.under_way() for watch in self._watches.by_tag.values())
+        if under_way := [task for task in (*windows, *readings) if task is not None]:
+            await asyncio.wait(under_way, timeout=_LONGEST_WAIT_SECONDS)
         await self.store.aclose()
 
 

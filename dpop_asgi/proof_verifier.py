@@ -134,7 +134,9 @@ class ProofVerifier(ProofState):
         thumbprint = proof.verify_signature()
 
         async def record() -> None:
-            recording: Awaitable[bool] = self._recorder.record(proof, thumbprint, target_uri, last_instant, nonce)
+            recording: Awaitable[bool] = self._recorder.record(
+                proof, thumbprint, target_uri, last_instant, nonce, request
+            )
             with _observed(seen):
                 if seen is not None:
                     seen.nonce, recording = nonce, seen.recording(recording)

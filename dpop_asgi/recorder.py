@@ -1,7 +1,9 @@
 """Records a proof as used, or decides what happens if the store can't."""
 
 import asyncio
+from os import urandom
 
+from dpop_asgi.core.credentials import IncomingRequest, Use
 from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.policy import OnStoreFailure
 from dpop_asgi.core.ports import Clock, Store
@@ -9,7 +11,7 @@ from dpop_asgi.core.proof import Proof
 from dpop_asgi.errors import InvalidProof, Reason, StoreError, StoreUnavailable, UseNonce
 from dpop_asgi.nonces import NonceWindows
 from dpop_asgi.outage_log import OutageLog
-from dpop_asgi.replay import UsedProofs
+from dpop_asgi.replay import VALUE_BYTES, UsedProofs
 from dpop_asgi.revocation import RevocationWatch, RevocationWatches
 
 _UNRECORDED = "replay: proofs are accepted without being recorded", "replay: proofs are recorded again"
@@ -39,6 +41,7 @@ class Recorder:
         watches: RevocationWatches | None,
         clock: Clock,
     ) -> None:
+        self._store = store
         self._used = UsedProofs(store, namespace=namespace)
         self._nonces = nonces
         self._watches = watches
@@ -48,9 +51,17 @@ class Recorder:
         self._clock = clock
 
     async def record(
-        self, proof: Proof, thumbprint: str, target_uri: str, until: float, nonce: AcceptedNonce | None
+        self,
+        proof: Proof,
+        thumbprint: str,
+        target_uri: str,
+        until: float,
+        nonce: AcceptedNonce | None,
+        request: IncomingRequest,
     ) -> bool:
         """Record the proof as used. Returns `False` if it is accepted without being recorded.
+
+        Sets `request.use` for authenticators inside, which rely on this one only if it never returns `False`.
 
         Raises:
             Refusal: If it was used before, or its nonce or its key is revoked.
@@ -60,6 +71,9 @@ class Recorder:
         check_alive(now, until, nonce)
         watch = None if self._watches is None else self._watches.to_ask(thumbprint, nonce, now)
         reading = None if watch is None else await watch.before(thumbprint, nonce, now)
+        value, incarnation = None, None if nonce is None else nonce.incarnation
+        if request.use is not None or not self._refuses:
+            value, incarnation = self._shared(request, nonce, incarnation)
         try:
             is_first_use = await self._used.claim(
                 key_thumbprint=thumbprint,
@@ -67,7 +81,8 @@ class Recorder:
                 jti=proof.claims["jti"],
                 seconds_left=proof.claims["iat"] + self._remember_for - now,
                 nonce=proof.claims.get("nonce"),
-                incarnation=None if nonce is None else nonce.incarnation,
+                incarnation=incarnation,
+                value=value,
             )
         except StoreError as failure:
             is_recorded = self._accepts_unrecorded(nonce, failure)
@@ -82,7 +97,20 @@ class Recorder:
                 await self._settle(watch, reading)
         if watch is not None and reading is not None:
             await watch.after(reading, thumbprint, nonce, now)
+        request.use = None if self._refuses else request.use
         return is_recorded
+
+    def _shared(
+        self, request: IncomingRequest, nonce: AcceptedNonce | None, incarnation: str | None
+    ) -> tuple[str, str | None]:
+        """What is written for a use that others record, too, and the incarnation that the reply has to be from."""
+        use = request.use
+        if use is None:
+            use = request.use = Use(urandom(VALUE_BYTES).hex(), self._store, incarnation)
+        elif nonce is None and use.store is self._store:
+            # Of a nonce that was checked outside. With another store its incarnation would mean nothing here.
+            incarnation = use.incarnation
+        return use.value, incarnation
 
     async def check_revoked(self, thumbprint: str, nonce: AcceptedNonce | None) -> None:
         """Check a proof that an outer instance has recorded; `nonce` is `None` if that has checked it, too.

@@ -15,7 +15,7 @@ MARGIN_SECONDS = 10.0
 _DIGEST_BYTES = 12
 
 # These random bytes tell our own write, which a client library sends again after a lost reply, from a replay.
-_VALUE_BYTES = 6
+VALUE_BYTES = 6
 
 
 class UsedProofs:
@@ -43,6 +43,7 @@ class UsedProofs:
         seconds_left: float,
         nonce: str | None = None,
         incarnation: str | None = None,
+        value: str | None = None,
     ) -> bool:
         """Record the proof as used. Returns `True` on first use, and `False` on a replay.
 
@@ -54,6 +55,7 @@ class UsedProofs:
             nonce: in the proof. It determines the hash tag that puts the key on the same server as the nonce, even if
                 nonces are off: every worker must use the same key.
             incarnation: of the store, under which the nonce was agreed; the reply must come from it.
+            value: random, of this use, if it is claimed elsewhere too.
 
         Raises:
             Superseded: If the reply came from another incarnation.
@@ -62,7 +64,7 @@ class UsedProofs:
         context = f"{key_thumbprint}\0{target_uri}\0{jti}".encode("utf-8", "surrogatepass")
         prefix = self._prefixes.get(nonce[:1], self._prefix) if self._prefixes and nonce else self._prefix
         key = prefix + b64url_encode(sha256(context).digest()[:_DIGEST_BYTES])
-        mine, ttl = urandom(_VALUE_BYTES).hex(), max(seconds_left, 0.0) + MARGIN_SECONDS
+        mine, ttl = value or urandom(VALUE_BYTES).hex(), max(seconds_left, 0.0) + MARGIN_SECONDS
         if self._fence is None or incarnation is None:
             return await self._store.put_if_absent(key, mine, ttl=ttl) == mine
         return await self._fence.put_if_absent(key, mine, ttl=ttl, under=incarnation) == mine

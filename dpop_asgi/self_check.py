@@ -1,7 +1,6 @@
 """Configuration problems to report to the operator: looked for in the background, at startup and every five minutes."""
 
 import asyncio
-import logging
 import math
 import re
 from collections.abc import Awaitable, Callable
@@ -9,9 +8,8 @@ from functools import partial
 
 from dpop_asgi.core.ports import Clock, Inspectable, Readiness
 from dpop_asgi.errors import DPoPError
+from dpop_asgi.log import logger
 from dpop_asgi.single_flight import SingleFlight
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # As long as used proofs are remembered by default: a setting that would lose them is found before most are lost. A look
 # costs each Redis server one INFO.

@@ -1,7 +1,6 @@
 """Reads every option of a resource server from the environment."""
 
 import difflib
-import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from dpop_asgi.core.options import require
 from dpop_asgi.core.policy import ProofPolicy
 from dpop_asgi.core.ports import Store, TokenVerifier
 from dpop_asgi.core.proof import CACHED_HEADERS
+from dpop_asgi.log import logger
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.stores.memory import MemoryStore
 from dpop_asgi.stores.redis.store import RedisStore
@@ -20,8 +20,6 @@ from dpop_asgi.tokens.by_shape import TokensByShape
 from dpop_asgi.tokens.introspection import IntrospectionVerifier
 from dpop_asgi.tokens.jwt import CACHED_TOKENS, JWTVerifier
 from dpop_asgi.tokens.token_types import DEFAULT_TYPES
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 _Value = TypeVar("_Value")
 

@@ -1,7 +1,6 @@
 """Calls the token verifier, and checks that it is async and returns a valid token."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from inspect import Parameter, isawaitable, iscoroutinefunction, isfunction, ismethod, signature
@@ -10,8 +9,7 @@ from dpop_asgi.core.access_token import AccessToken
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import CachingVerifier, Clock, Closeable, Readiness, TokenVerifier
 from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 # In the annotation of a function that is not async, but returns an awaitable.
 _AWAITABLE = ("Awaitable", "Coroutine", "Future", "Task")

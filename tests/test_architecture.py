@@ -64,6 +64,12 @@ def test_after_ctrl_c_no_other_part_begins(monkeypatch, code, rounds):
     assert (parts.run_all([], {}), len(begun)) == (code, rounds)
 
 
+def test_all_modules_log_through_the_logger_that_never_raises():
+    """Commands set it up, and have nobody who waits."""
+    makers = {path.relative_to(PACKAGE).as_posix() for path in MODULES if 'getLogger("dpop_asgi")' in path.read_text()}
+    assert {maker for maker in makers if not maker.startswith("cli/")} == {"log.py"}
+
+
 def test_no_file_is_longer_than_one_can_read_in_one_go():
     assert MODULES
     assert [path for path in MODULES if len(path.read_text().splitlines()) > LONGEST_FILE] == []

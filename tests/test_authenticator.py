@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from dpop_asgi import AccessToken, MemoryStore, NoncePolicy, Reason, StoreError
-from tests.support.decisions import CountingStore, Resource
+from tests.support.decisions import CountingStore, Resource, settle
+from tests.support.fenced_store import RevocableStore
 from tests.support.proofs import TOKEN, URI
 
 
@@ -214,3 +215,73 @@ async def test_a_proof_beside_a_bearer_token_that_passed_outside_was_never_used(
     headers = inner.headers()
     await inner.accept(headers, outer_caller=caller)
     assert await inner.reason(headers, outer_caller=caller) is Reason.PROOF_REPLAYED
+
+
+class Closing(RevocableStore):
+    """One that takes a few turns of the event loop for each call, and notes what it is called for once it is closed."""
+
+    closed = False
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.late = []
+
+    async def _taking_turns(self, call, key, *arguments, **options):
+        for _ in range(3):
+            self.late += [key] * self.closed
+            await asyncio.sleep(0)
+        return await call(key, *arguments, **options)
+
+    async def put_if_absent(self, key, value, *, ttl, under=None):
+        return await self._taking_turns(super().put_if_absent, key, value, ttl=ttl, under=under)
+
+    async def incarnation(self, key):
+        return await self._taking_turns(super().incarnation, key)
+
+    async def read(self, key):
+        return await self._taking_turns(super().read, key)
+
+    async def aclose(self):
+        self.closed = True
+
+
+UNDER_WAY = [
+    pytest.param(False, "x" * 22, id="nonces are fetched, settings compared"),
+    pytest.param(True, "x" * 22, id="a look at the store"),
+    pytest.param(True, None, id="what is revoked is read"),
+]
+
+
+async def _requests(clock, client, number, is_warm, nonce):
+    """The authenticator, and requests that have just begun to wait for its store."""
+    resource = Resource(clock, client, store=Closing(clock), nonces=NoncePolicy())
+    if is_warm:
+        newest = await resource.authenticator.challenge_nonce()
+        await settle()
+        clock.advance(0.3)
+        nonce = nonce or newest
+    requests = [asyncio.create_task(resource.accept(resource.headers(nonce=nonce))) for _ in range(number)]
+    await asyncio.sleep(0)
+    return resource, requests
+
+
+@pytest.mark.parametrize(("is_warm", "nonce"), UNDER_WAY)
+async def test_what_nobody_waits_for_any_longer_ends_before_the_store_is_closed(clock, client, is_warm, nonce):
+    resource, (gone,) = await _requests(clock, client, 1, is_warm, nonce)
+    gone.cancel()
+    await resource.authenticator.aclose()
+    await settle()
+    assert resource.store.late == []
+
+
+@pytest.mark.parametrize(("is_warm", "nonce"), UNDER_WAY)
+async def test_who_shares_an_authenticator_goes_on_while_another_app_shuts_down(clock, client, is_warm, nonce):
+    resource, requests = await _requests(clock, client, 2, is_warm, nonce)
+    requests[0].cancel()
+    await resource.authenticator.aclose()
+    await asyncio.wait(requests)
+    assert [request.cancelled() for request in requests] == [True, False]
+    if nonce is None:
+        assert requests[1].result().replay_checked
+    else:
+        assert requests[1].exception().reason is Reason.NONCE_UNKNOWN

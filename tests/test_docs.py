@@ -247,7 +247,7 @@ def test_the_numbers_are_those_of_the_code():
     assert f"header ({proof.CACHED_HEADERS})" in SECURITY
     assert f"the token ({jwt.CACHED_TOKENS})" in SECURITY
     assert (replay.MARGIN_SECONDS, "ten seconds" in SECURITY) == (10.0, True)
-    assert (replay._VALUE_BYTES, "six random bytes" in SECURITY) == (6, True)
+    assert (replay.VALUE_BYTES, "six random bytes" in SECURITY) == (6, True)
 
 
 # Options

@@ -1,7 +1,6 @@
 """Serves the metadata of resources, and says where it is (RFC 9728 §3 and §5)."""
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -17,8 +16,7 @@ from dpop_asgi.core.htu import normalise
 from dpop_asgi.core.options import require
 from dpop_asgi.core.ports import NamesAudiences
 from dpop_asgi.errors import Refusal
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 _WELL_KNOWN = "/.well-known/oauth-protected-resource"
 

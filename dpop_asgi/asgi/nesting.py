@@ -11,7 +11,8 @@ from dpop_asgi.errors import Refusal
 def accepted_outside(scope: Scope, request: IncomingRequest) -> Gate | None:
     """The gate of an outer instance that has accepted a request.
 
-    If it is this request, and nothing in between has changed it, the caller becomes `request.outer_caller`.
+    If it is this request, and nothing in between has changed it, the caller becomes `request.outer_caller`, and the use
+    of its proof `request.use`.
 
     Args:
         scope: the inner instance's scope; middleware in between may have changed it.
@@ -21,7 +22,7 @@ def accepted_outside(scope: Scope, request: IncomingRequest) -> Gate | None:
     if not isinstance(gate, Gate) or gate.caller is None:
         return None
     if _is_same(gate.request, request):
-        request.outer_caller = gate.caller
+        request.outer_caller, request.use = gate.caller, gate.request.use
     return gate
 
 

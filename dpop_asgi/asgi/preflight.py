@@ -11,8 +11,7 @@ from functools import partial
 
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
 from dpop_asgi.errors import DPoPError
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 _REQUEST_METHOD = b"access-control-request-method"
 _REQUEST_HEADERS = b"access-control-request-headers"

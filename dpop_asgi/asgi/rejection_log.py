@@ -6,8 +6,7 @@ from urllib.parse import quote
 from dpop_asgi.asgi.interface import Scope
 from dpop_asgi.asgi.log_warnings import NOTEWORTHY, LogWarnings
 from dpop_asgi.errors import DPoPError, Facts, Reason, Refusal
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 # Clients choose what is logged: it is cut, and percent-encoded where it isn't printable ASCII.
 _LONGEST = 200

@@ -1,15 +1,13 @@
 """One line in the log when a middleware starts: what is in force there."""
 
-import logging
 import re
 
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
 from dpop_asgi.authenticator import Authenticator
 from dpop_asgi.core.ports import Described, TrustsIssuers
+from dpop_asgi.log import logger
 from dpop_asgi.nonces import NoncePolicy
 from dpop_asgi.proof_state import ProofState
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 _USER = re.compile(r"//[^/?#]*@")
 

@@ -4,7 +4,6 @@ By default only the path below the public URL is taken from the request. The hos
 unless configured otherwise.
 """
 
-import logging
 import re
 from collections.abc import Callable, Collection, Iterable
 from urllib.parse import urlsplit
@@ -14,8 +13,7 @@ from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, below, path_of, server_ro
 from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
 from dpop_asgi.core.options import host_names, one_or_more, require
 from dpop_asgi.errors import InvalidRequest, Reason
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 TargetURI = Callable[[Scope], str]
 

@@ -1,14 +1,12 @@
 """A stream or a WebSocket ends when its token does: `max_stream="token"`."""
 
 import asyncio
-import logging
 from functools import partial
 
 from dpop_asgi.asgi.gate import Gate
 from dpop_asgi.asgi.interface import ASGIApp, Message, Receive, Scope, Send
 from dpop_asgi.core.options import require
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 _POLICY_VIOLATION = 1008
 _BEGINS = frozenset({"http.response.start", "websocket.accept"})

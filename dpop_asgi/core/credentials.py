@@ -9,6 +9,7 @@ from dpop_asgi.core.encoding import sha256_b64url
 from dpop_asgi.core.htu import has_dot_segments, normalise
 from dpop_asgi.core.options import closed_if_coroutine
 from dpop_asgi.core.policy import Scheme
+from dpop_asgi.core.ports import Store
 from dpop_asgi.errors import InvalidProof, InvalidRequest, MissingCredentials, Reason
 
 # RFC 9110 §11.4 and RFC 9449 §7.1: scheme, one or more spaces, one token68.
@@ -21,6 +22,21 @@ MAX_AUTHORIZATION_BYTES = 16384
 _SCHEMES: dict[bytes, Scheme] = {b"dpop": "DPoP", b"bearer": "Bearer"}
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a proof, for the authenticators of a request that record it one after the other.
+
+    Attributes:
+        value: what they write to their stores. Where two of them write to the same key, it tells this use from another.
+        store: of the authenticator that was the first.
+        incarnation: of that store, under which the nonce was agreed; `None` without a fence.
+    """
+
+    value: str
+    store: Store = field(repr=False)
+    incarnation: str | None
+
+
 @dataclass(slots=True)  # hot path: a frozen one takes longer to make
 class IncomingRequest:
     """What the decision needs to know about a request.
@@ -31,7 +47,9 @@ class IncomingRequest:
         headers: as in ASGI: lower-case names, every occurrence.
         websocket: whether it is a WebSocket handshake.
         outer_caller: the caller, if another authenticator has accepted the same request: its nonce isn't checked again,
-            and its proof is recorded only if that authenticator couldn't.
+            and its proof is recorded only if that authenticator couldn't, or if there is a `use`.
+        use: of its proof, as far as an authenticator has recorded it that accepts proofs unrecorded while its store is
+            unavailable. Those inside record it too: they would accept the same proof again then.
         client_id: of its token, once that is verified.
     """
 
@@ -40,6 +58,7 @@ class IncomingRequest:
     headers: Iterable[tuple[bytes, bytes]] = field(repr=False)
     websocket: bool = False
     outer_caller: Caller | None = None
+    use: Use | None = None
     client_id: str | None = None
 
     def resolved_uri(self) -> str:

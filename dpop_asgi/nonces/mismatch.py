@@ -1,15 +1,13 @@
 """Notices workers of one service that don't agree on nonces. Their clients would get one challenge after another."""
 
-import asyncio
-import logging
 import math
 from hashlib import sha256
 
 from dpop_asgi.core.bounded_cache import BoundedCache
 from dpop_asgi.core.ports import Store
 from dpop_asgi.errors import StoreError
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
+from dpop_asgi.single_flight import SingleFlight
 
 # The number of clients whose last unknown nonce is remembered, 200 bytes each.
 _MOST_CLIENTS = 1024
@@ -58,6 +56,9 @@ class SharedSettings:
         namespace: prefix of the key.
         settings: at most 64 ASCII characters.
         every: seconds from one comparison to the next.
+
+    Attributes:
+        comparing: the comparison in the background.
     """
 
     def __init__(self, store: Store, *, namespace: str, settings: str, every: float) -> None:
@@ -67,13 +68,13 @@ class SharedSettings:
         self._every = every
         self._due = -math.inf
         self._theirs = settings
-        self._task: asyncio.Task[None] | None = None
+        self.comparing: SingleFlight[None] = SingleFlight(self._compare)
 
     def compare(self, now: float) -> None:
         """Compare in the background, when it is time. Logs a warning, once per change, about workers that differ."""
         if self._settings and not self._due - self._every <= now < self._due:
             self._due = now + self._every
-            self._task = asyncio.get_running_loop().create_task(self._compare())
+            self.comparing.start()
 
     async def _compare(self) -> None:
         try:

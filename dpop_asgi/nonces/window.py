@@ -9,12 +9,11 @@ from collections import OrderedDict
 from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, SlotNonces, is_nonce, key_prefix
 from dpop_asgi.core.ports import Clock, Fenced, Store
 from dpop_asgi.errors import Reason, StoreError, Superseded, UseNonce
+from dpop_asgi.log import logger
 from dpop_asgi.nonces.look import Look
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.revocation import RevocationWatch
 from dpop_asgi.single_flight import SingleFlight
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # 128 bits cannot be guessed (RFC 9449 §8: unpredictable), and base64url stays inside NQCHAR.
 _NONCE_BYTES = 16
@@ -233,17 +232,17 @@ class NonceWindow:
         if not look.cancelled() and look.exception() is None:
             self.supersede(look.result())
 
+    def under_way(self) -> tuple[asyncio.Task[None] | None, asyncio.Task[str | None] | None]:
+        """What it is asking the store, with or without anyone who waits for it."""
+        return self._fetching.under_way(), self._look.under_way()
+
     def _note(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         self._refresh_not_before = self._clock() + _RETRY_SECONDS if error or task.cancelled() else -math.inf
         self.is_failing = error is not None
-        if isinstance(error, Exception):
-            self._log_failure(error)
-        else:
+        if not isinstance(error, Exception):
             self._outage_log.succeeded()
-
-    def _log_failure(self, error: Exception) -> None:
-        if self._era.is_usable(self._policy.slot(self._clock())):
+        elif self._era.is_usable(self._policy.slot(self._clock())):
             self._outage_log.failed(error)
         else:
             callers = "requests with nonces of this master" if self._tag else "all requests"

@@ -1,7 +1,11 @@
 """All the nonces of a server: a window for each hash tag of the store."""
 
+import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
+from itertools import chain
+from typing import Any
 
 from dpop_asgi.core.nonce_window import AcceptedNonce, NoncePolicy, is_nonce, why_unknown
 from dpop_asgi.core.ports import Clock, Store
@@ -119,6 +123,10 @@ class NonceWindows:
         """
         for window in self._windows:
             await self._ensure(window, now)
+
+    def under_way(self) -> Iterable[asyncio.Task[Any] | None]:
+        """What they are asking the store, with or without anyone who waits for it."""
+        return chain(*(window.under_way() for window in self._windows), [self._settings.comparing.under_way()])
 
     def recorded(self, nonce: AcceptedNonce) -> None:
         """A proof with `nonce` was recorded: the store works."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,10 +10,9 @@ from dpop_asgi.core.nonce_window import AcceptedNonce
 from dpop_asgi.core.ports import Clock, Fenced, Replaceable, Store
 from dpop_asgi.core.revoked import Revoked
 from dpop_asgi.errors import Reason, Refusal, StoreError, UseNonce
+from dpop_asgi.log import logger
 from dpop_asgi.revocation.board import Board
 from dpop_asgi.single_flight import SingleFlight
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # What was read this long ago is read again, while requests go on.
 _FRESH_SECONDS = 0.25
@@ -80,6 +78,10 @@ class RevocationWatch:
             StoreError: If the store can't tell.
         """
         await (asyncio.shield(self._reading.start()) if self._beside else self._read())
+
+    def under_way(self) -> asyncio.Task[None] | None:
+        """The task that reads it, with or without anyone who waits for it."""
+        return self._reading.under_way()
 
     async def refresh(self, now: float) -> None:
         """Before a nonce is issued: read it again when it is time, and wait for that after a pause.

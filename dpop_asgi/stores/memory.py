@@ -2,7 +2,6 @@
 
 import asyncio
 import heapq
-import logging
 import math
 import os
 import threading
@@ -11,9 +10,8 @@ import time
 from dpop_asgi.core.options import require, require_clock
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError
+from dpop_asgi.log import logger
 from dpop_asgi.stores.workers import several_workers
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # Entries that expire within the same eighth of a second are dropped together, at its end. A power of two, so that
 # rounding never shortens a lifetime.

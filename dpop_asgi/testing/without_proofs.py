@@ -1,6 +1,5 @@
 """Requests without proof and token, for tests that aren't about them. Production can't switch this on."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from functools import partial
@@ -13,9 +12,8 @@ from dpop_asgi.core.authorization import Requirement
 from dpop_asgi.core.caller import Caller
 from dpop_asgi.core.credentials import IncomingRequest
 from dpop_asgi.core.encoding import sha256_b64url
+from dpop_asgi.log import logger
 from dpop_asgi.testing.middlewares import authenticators_of
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 _THUMBPRINT = sha256_b64url("a key that no proof was checked for")
 _REFUSED = (

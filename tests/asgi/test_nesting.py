@@ -13,12 +13,13 @@ from dpop_asgi import (
     MemoryStore,
     NoncePolicy,
     Revocations,
+    StoreUnavailable,
     caller_from,
 )
 from dpop_asgi.starlette import authenticate
 from tests.support.api import PUBLIC_URL, App, call, http_scope
 from tests.support.decisions import CountingStore
-from tests.support.fenced_store import RevocableStore
+from tests.support.fenced_store import FencedStore, RevocableStore
 
 
 async def _who(request):
@@ -181,6 +182,70 @@ async def test_a_proof_that_the_outer_instance_could_not_record_is_recorded_by_a
     scope = http_scope(headers=sent.items())
     assert [(await call(lenient.app, dict(scope))).status for _ in range(2)] == [200, 401]
     assert len(store.proofs) == 2
+
+
+class View:
+    """A store as one of its workers reaches it."""
+
+    def __init__(self, store):
+        self._store = store
+        self.down = False
+
+    async def put_if_absent(self, key, value, *, ttl):
+        if self.down:
+            raise StoreUnavailable("the store is down")
+        return await self._store.put_if_absent(key, value, ttl=ttl)
+
+
+class SharedStore(FencedStore):
+    """It is unavailable to whoever records the next proof, and is another incarnation right afterwards."""
+
+    ends = False
+
+    async def put_if_absent(self, key, value, *, ttl, under=None):
+        if self.ends and ":jti:" in key:
+            self.ends = False
+            self.become("two")
+            raise StoreUnavailable("the server has ended")
+        return await super().put_if_absent(key, value, ttl=ttl, under=under)
+
+
+@pytest.mark.requirement("R-11.1-04")
+@pytest.mark.parametrize(
+    "between",
+    [
+        pytest.param([], id="two"),
+        pytest.param([{"on_store_failure": "accept", "namespace": "between"}], id="another-lenient-one-between"),
+        pytest.param([{"namespace": "between"}], id="a-strict-one-between"),
+    ],
+)
+@pytest.mark.parametrize("same", [True, False], ids=["same-store", "another-store"])
+async def test_a_proof_that_a_lenient_outer_instance_recorded_is_accepted_once_by_a_stricter_inner_one(
+    make_api, clock, between, same
+):
+    """Z07: the outer one loses its store afterwards."""
+    inside = CountingStore(clock)
+    store = View(inside if same else CountingStore(clock))
+    lenient = make_api(store=store, on_store_failure="accept")
+    app = make_api(store=inside, nonces=None).wrap(App(), public_url=PUBLIC_URL)
+    for options in between:
+        app = make_api(store=CountingStore(clock), **options).wrap(app, public_url=PUBLIC_URL)
+    lenient.wrap(app, public_url=PUBLIC_URL)
+    scope = http_scope(headers=(await lenient.fields()).items())
+    assert (await call(lenient.app, dict(scope))).status == 200
+    store.down = True
+    assert (await call(lenient.app, dict(scope))).status == 401
+
+
+async def test_what_a_store_may_have_forgotten_is_not_recorded_by_the_inner_instance_either(make_api, clock):
+    """The nonce was checked by the outer one, under an incarnation of the store that has ended."""
+    store = SharedStore(clock)
+    lenient, strict = make_api(store=store, on_store_failure="accept"), make_api(store=store)
+    lenient.wrap(strict.wrap(App(), public_url=PUBLIC_URL), public_url=PUBLIC_URL)
+    scope = http_scope(headers=(await lenient.fields()).items())
+    assert (await call(lenient.app, dict(scope))).status == 200
+    store.ends = True
+    assert (await call(lenient.app, dict(scope))).status == 503
 
 
 def _asks_around(inner):

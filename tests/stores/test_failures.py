@@ -144,3 +144,13 @@ async def test_a_connection_is_given_back_with_the_timeouts_and_retries_of_its_o
     assert connection.retry.get_retries() == 3
     await client.connection_pool.release(connection)
     await client.aclose()
+
+
+async def test_a_cluster_that_never_says_where_keys_are_did_not_respond_in_time(proxy, caplog):
+    """The deadline is that of the store, and not redis-py's."""
+    proxy.silent = True
+    store = RedisStore(f"redis+cluster://127.0.0.1:{proxy.port}?socket_timeout=60", timeout=0.1)
+    with pytest.raises(StoreError, match="did not respond in time: TimeoutError"):
+        await store.incarnation("key")
+    assert "did not respond in time: TimeoutError" in caplog.text
+    await store.aclose()

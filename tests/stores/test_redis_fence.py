@@ -6,8 +6,9 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from dpop_asgi import RedisStore
+from dpop_asgi import NoncePolicy, RedisStore, StoreError
 from dpop_asgi.errors import Superseded
+from dpop_asgi.nonces import NonceWindows
 from tests.support.fault_proxy import FaultProxy
 from tests.support.processes import RedisServer
 
@@ -54,6 +55,8 @@ FORGETTING = [
     pytest.param(_promote, False, id="promoted"),
     pytest.param(lambda server: _flush(server, "FLUSHALL"), True, id="emptied"),
     pytest.param(lambda server: _flush(server, "FLUSHDB"), True, id="database emptied"),
+    pytest.param(lambda server: _flush(server, "SWAPDB 0 1"), False, id="databases swapped"),
+    pytest.param(lambda server: [_flush(server, "SWAPDB 0 1") for _ in range(2)], False, id="swapped and back"),
 ]
 
 
@@ -113,6 +116,25 @@ async def test_calls_at_the_same_time_cost_one_question(server, store):
 
 
 # Where it cannot be known
+
+
+@pytest.mark.parametrize("was_master", [True, False])
+async def test_a_replica_that_takes_writes_is_not_a_server_whose_fence_is_off(server, store, was_master):
+    """Otherwise nonces were agreed without a fence, and used up without one even after it is promoted."""
+    if was_master:
+        await store.incarnation(KEY)
+    windows = NonceWindows(store, NoncePolicy(), namespace="dpop", clock=time.time)
+    with server.client() as connection:
+        connection.config_set("replica-read-only", "no")
+        connection.execute_command("REPLICAOF", "127.0.0.1", "1")
+        for _ in range(2):
+            with pytest.raises(StoreError, match="replica"):
+                await windows.to_issue(time.time())
+        connection.execute_command("REPLICAOF", "NO", "ONE")
+    nonce = await windows.to_issue(time.time())
+    under = (await windows.check(nonce, time.time())).incarnation
+    assert under is not None
+    assert under == await store.incarnation(KEY)
 
 
 async def test_without_a_fence_nobody_asks(server):

@@ -191,8 +191,11 @@ def _connection_to(node: ClusterNode, *, owned: bool, fence: bool) -> RedisConne
     return RedisConnection(borrowed.acquire, borrowed.release, owned=owned, fence=fence)
 
 
-def _root(error: BaseException) -> Exception:
-    """The original error: redis-py reports a wrong password as a cluster that cannot be reached."""
-    while (earlier := error.__cause__ or error.__context__) is not None:
+def _root(error: Exception) -> Exception:
+    """The original error: redis-py reports a wrong password as a cluster that cannot be reached.
+
+    Behind a timeout there is a `CancelledError`, which says nothing.
+    """
+    while isinstance(earlier := error.__cause__ or error.__context__, Exception):
         error = earlier
-    return error if isinstance(error, Exception) else StoreError(str(error))
+    return error

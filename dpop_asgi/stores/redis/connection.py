@@ -119,8 +119,9 @@ class RedisConnection:
             raise
         if first or last:
             self._is_new, self._checked_at = False, now
-        after, found = self.incarnations.current, replies[len(first) : len(replies) - len(last)]
-        return [reply if isinstance(reply, Exception) else Reply(reply, before, after) for reply in found]
+        after, is_fenced = self.incarnations.current, self.incarnations.off is None
+        found = replies[len(first) : len(replies) - len(last)]
+        return [reply if isinstance(reply, Exception) else Reply(reply, before, after, is_fenced) for reply in found]
 
     async def _connected(self) -> AbstractConnection:
         if self._is_outdated:

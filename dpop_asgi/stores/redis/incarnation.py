@@ -1,6 +1,5 @@
 """Which incarnation of a Redis server replies. It has every write made under that one, and may lack earlier ones."""
 
-import logging
 import re
 from hashlib import sha256
 from itertools import groupby
@@ -8,13 +7,16 @@ from typing import Any, NamedTuple
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
-# `run_id` changes with each start, `master_replid` with each promotion, and the number of flushes when data is dropped
-# on purpose. INFO costs the server as much as a few SETs, so it is sent once per connection and every 0.1 s.
+# `run_id` changes with each start, `master_replid` with each promotion, and the number of flushes and of swapped
+# databases when data is dropped on purpose. INFO costs the server as much as a few SETs, so it is sent once per
+# connection and every 0.1 s.
 IDENTITY = ("INFO", "server", "replication", "commandstats")
 
-_FACTS = re.compile(rb"^(run_id|role|master_replid|cmdstat_flushall|cmdstat_flushdb):(\w+(?:=\d+)?)", re.MULTILINE)
+_FACTS = re.compile(
+    rb"^(run_id|role|master_replid|cmdstat_flushall|cmdstat_flushdb|cmdstat_swapdb):(\w+(?:=\d+)?)", re.MULTILINE
+)
 _WANTED = {b"run_id", b"role", b"master_replid"}
 
 # A master that was frozen comes back once. Behind a proxy in front of several servers they come back again and again,
@@ -31,11 +33,15 @@ _INCOMPLETE = "the server's INFO has no run_id, role and master_replid"
 
 
 class Reply(NamedTuple):
-    """The reply to a command, and the server's incarnation before and after it ran the command."""
+    """The reply to a command, and the server's incarnation before and after it ran the command.
+
+    `None` is a replica, which has none, if `is_fenced`; otherwise it can't be known, or wasn't wanted.
+    """
 
     value: Any
     before: str | None
     after: str | None
+    is_fenced: bool
 
 
 class Incarnations:
@@ -71,7 +77,7 @@ class Incarnations:
             raise reply
         facts = dict(_FACTS.findall(reply)) if isinstance(reply, bytes) else {}
         if facts.keys() >= _WANTED:
-            # A read-only replica doesn't count: it lacks, or will lose, what its master did not send.
+            # A replica doesn't count, even if it takes writes: it lacks, or will lose, what its master did not send.
             is_master = facts[b"role"] == b"master"
             return sha256(b" ".join(facts[name] for name in sorted(facts))).hexdigest()[:16] if is_master else None
         self.turn_off(_FORBIDDEN if isinstance(reply, ResponseError) else _INCOMPLETE)

@@ -107,12 +107,13 @@ class Pipeline:
             call = self._waiting.popleft()
             if not call.reply.done():
                 batch.append(call)
-        if batch:
-            replies = await self._replies(batch)
-            self._report(replies)
-            for call, reply in zip(batch, replies, strict=True):
-                _resolve(call, reply)
+        replies = await self._replies(batch) if batch else []
+        for call, reply in zip(batch, replies, strict=True):
+            _resolve(call, reply)
         self._next_batch()
+        # Last: whatever fails there, nobody waits for it.
+        if batch:
+            self._report(replies)
 
     async def _replies(self, batch: list[_Call]) -> list[Any]:
         try:

@@ -6,7 +6,6 @@ batching adds no delay.
 """
 
 import asyncio
-import logging
 import math
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -17,16 +16,15 @@ from redis.exceptions import NoPermissionError, RedisError
 from dpop_asgi.core.options import require, require_seconds
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import StoreError, Superseded
+from dpop_asgi.log import logger
 from dpop_asgi.stores.redis.addresses import addresses_and_user, kind_and_addresses
 from dpop_asgi.stores.redis.cluster import Cluster
 from dpop_asgi.stores.redis.connection import Command
 from dpop_asgi.stores.redis.errors import failure
-from dpop_asgi.stores.redis.health import INFO, facts_of, findings
+from dpop_asgi.stores.redis.health import INFO, READ_ONLY, facts_of, findings
 from dpop_asgi.stores.redis.incarnation import FENCE_OFF, Reply
 from dpop_asgi.stores.redis.single_server import SingleServer
 from dpop_asgi.stores.redis.url import SCHEMES, Client, close_client, make_client
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # Spread evenly over the 16,384 slots of a cluster, each in the middle of a sixteenth, so each of up to sixteen masters
 # has some. More tags would mean more nonces to agree on: each tag has its own in every period.
@@ -93,12 +91,20 @@ class RedisStore:
         return _text(reply, value)
 
     async def incarnation(self, key: str) -> str | None:
-        """See `dpop_asgi.core.ports.Fenced`. It writes `key`, because only a master accepts writes."""
+        """See `dpop_asgi.core.ports.Fenced`. It writes `key`: as a rule, only a master accepts writes.
+
+        Raises:
+            StoreError: If a replica accepted it, or the store does not respond. Without an incarnation, callers would
+                go on as if the fence were off.
+        """
         if not self._fence:
             return None
         mine = self._per_loop.get(asyncio.get_running_loop()) or await self._open()
         await mine.route.recheck(key)
-        return (await self._call(self._command(key, "", _PROBE_MILLISECONDS))).after
+        reply = await self._call(self._command(key, "", _PROBE_MILLISECONDS))
+        if reply.after is None and reply.is_fenced:
+            raise StoreError(f"{READ_ONLY} ({mine.where})")
+        return reply.after
 
     async def read(self, key: str) -> str:
         """See `dpop_asgi.core.ports.Replaceable`. It is a SET, so that no ACL has to allow more than before."""

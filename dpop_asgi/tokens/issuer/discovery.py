@@ -1,7 +1,6 @@
 """Fetches an issuer's keys (RFC 8414, OpenID Connect Discovery), and decides which responses to trust."""
 
 import asyncio
-import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -14,10 +13,9 @@ import httpx2
 from dpop_asgi.core.htu import is_loopback, normalise
 from dpop_asgi.core.options import host_names, one_or_more
 from dpop_asgi.core.strict_json import shown
+from dpop_asgi.log import logger
 from dpop_asgi.tokens.issuer.http import connect_timeout, http_client, json_in
 from dpop_asgi.tokens.issuer.key_set import KeySet
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # Some issuers have their keys as a JWK Set only (RFC 7517 §8.5.2).
 _ACCEPT_KEYS = {"accept": "application/json, application/jwk-set+json"}

@@ -1,7 +1,6 @@
 """Asks an issuer's introspection endpoint about a token (RFC 7662 §2), within limits of time and size."""
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import Collection
@@ -12,13 +11,12 @@ import httpx2
 from dpop_asgi.circuit_breaker import CircuitBreaker
 from dpop_asgi.core.ports import Health
 from dpop_asgi.errors import IssuerUnavailable
+from dpop_asgi.log import logger
 from dpop_asgi.outage_log import OutageLog
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.client_authentication import ClientAuthentication
 from dpop_asgi.tokens.issuer.discovery import check_address, fetch_address
 from dpop_asgi.tokens.issuer.http import cause_of, connect_timeout, http_client, json_in, tls
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # Calls under way at a time. With an endpoint that takes 50 ms, more than 1,000 new tokens per second.
 MAX_CALLS = 64

@@ -1,6 +1,5 @@
 """A set of keys, and which of them may have signed a token."""
 
-import logging
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
@@ -9,8 +8,7 @@ from dpop_asgi.core import jwk
 from dpop_asgi.core.encoding import b64url_decode, b64url_encode
 from dpop_asgi.core.ports import Health
 from dpop_asgi.core.strict_json import json_type, shown
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
+from dpop_asgi.log import logger
 
 # A warning of each may be logged, and importing a hundred RSA keys takes some milliseconds.
 _MAX_KEYS = 100

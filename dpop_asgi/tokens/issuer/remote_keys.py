@@ -1,18 +1,16 @@
 """The issuer's keys: fetched once for concurrent requests, and kept during an outage for a limited time."""
 
 import asyncio
-import logging
 import math
 from collections.abc import Collection
 
 from dpop_asgi.core.ports import Clock, Health
 from dpop_asgi.errors import IssuerUnavailable
+from dpop_asgi.log import logger
 from dpop_asgi.single_flight import SingleFlight
 from dpop_asgi.tokens.issuer.discovery import Observe, check_address, fetch_keys
 from dpop_asgi.tokens.issuer.http import cause_of, tls
 from dpop_asgi.tokens.issuer.key_set import KeySet
-
-logger: logging.Logger = logging.getLogger("dpop_asgi")
 
 # Keys are fetched at most this often: anyone can invent a `kid`.
 _COOL_DOWN_SECONDS = 10.0
