@@ -5,6 +5,7 @@ from functools import cached_property, partial
 from inspect import isroutine
 
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
@@ -96,4 +97,4 @@ def _is_endpoint(endpoint: object) -> bool:
     """Whether it responds by itself. Starlette takes anything else for an ASGI app, which may have a router."""
     while isinstance(endpoint, partial):
         endpoint = endpoint.func
-    return isroutine(endpoint) or isinstance(endpoint, type)
+    return isroutine(endpoint) or isinstance(endpoint, type | Response)

@@ -6,6 +6,9 @@ import shutil
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from dpop_asgi import Authenticator, DPoPMiddleware, JWTVerifier, MemoryStore
 from dpop_asgi.testing import Client
@@ -137,8 +140,9 @@ def test_a_prefix_that_nginx_strips_and_the_server_is_told_of_counts_once(issuer
     """N01: `uvicorn --root-path`, and the recipe for a prefix."""
     issuer, client, recipe = issuer_server.issuer, Client(), _recipe("$below_v2")
     verifier = JWTVerifier(issuer=issuer.url, audience=issuer.audience, jwks=issuer.jwks)
+    inside = Starlette(routes=[Route(path, PlainTextResponse("ok")) for path in ("/health", "/a/b")])
     app = DPoPMiddleware(
-        App(),
+        inside,
         authenticator=Authenticator(verify_token=verifier, store=MemoryStore(), nonces=None),
         public_url=f"{PUBLIC}/v2",
         public_paths=["/health"],
