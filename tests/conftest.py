@@ -31,6 +31,8 @@ settings.load_profile("repeat")
 def pytest_configure():
     """Told to end, as by Ctrl+C: servers and other children are ended first."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Until all is imported and collected: none of that is garbage.
+    gc.disable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -67,6 +69,7 @@ def pytest_collection_finish():
     """What was imported and collected stays until the end: looking through it for garbage takes a tenth of all time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ What was done is not done again. Nothing but the standard library is needed, and
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -101,7 +102,15 @@ def install_package() -> None:
     pip_install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     what = shlex.split(os.environ.get("TESTS_INSTALL", "--editable '.[dev]'"))  # another one in tests/installed.py
     run(PYTHON, *pip_install, *what, advice="Is a package index within reach?", **BYTECODE)
+    compile_tests()
     stamp.write_text(wanted)
+
+
+def compile_tests() -> None:
+    """Else each of the processes that run them would do it for itself. pytest says later what is wrong with them."""
+    variables = {**BYTECODE, "PYTHONDONTWRITEBYTECODE": ""}
+    with contextlib.suppress(SetupError):
+        run(PYTHON, "-m", "pytest", "--collect-only", "-qq", advice="See above.", **variables)
 
 
 # Node
