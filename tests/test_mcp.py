@@ -200,6 +200,10 @@ async def test_the_metadata_is_that_of_the_resource(make, path, metadata):
         pytest.param("resumable", {"resumable": "yes"}, id="not-a-bool"),
         pytest.param("metadata", {"path": "mcp"}, id="no-path"),
         pytest.param("realm", {"realm": '"'}, id="of-the-middleware"),
+        pytest.param("preflights", {"preflights": "pass"}, id="preflights-that-the-endpoint-rejects"),
+        pytest.param(
+            "preflights", {"preflights": "pass", "require": {"/mcp": "required"}}, id="preflights-of-what-is-required"
+        ),
     ],
 )
 def test_an_option_that_could_not_work_is_a_value_error(make, option, options):

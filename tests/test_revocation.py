@@ -201,6 +201,15 @@ async def test_the_undo_holds_as_soon(worker, operator, client, clock):
     await resource.accept()
 
 
+@pytest.mark.parametrize("later", [1, 60, 172_800], ids=["a second", "a minute", "two days"])
+async def test_a_key_that_is_revoked_again_is_never_rejected_for_less_time(operator, client, clock, later):
+    until = clock() + 86_400
+    await operator.revoke_key(client.thumbprint)
+    clock.advance(30)
+    await operator.revoke_key(client.thumbprint, seconds=later)
+    assert await operator.revoked_keys() == {client.thumbprint: max(until, clock() + later)}
+
+
 async def test_a_token_endpoint_refuses_the_key_of_a_proof(clock, client):
     store = MemoryStore(clock=clock)
     await Revocations(store, namespace="dpop-as", clock=clock).revoke_key(client.thumbprint)

@@ -198,6 +198,23 @@ def test_options_stay_and_everything_comes_back():
     assert vars(authenticator) == before
 
 
+def test_what_a_subclass_adds_and_overrides_stays():
+    class Counting(Authenticator):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.asked = []
+
+        async def authenticate(self, request, needed=None):
+            self.asked.append(request.method)
+            return await super().authenticate(request, needed)
+
+    verify = JWTVerifier(issuer="https://issuer.invalid", audience=URL)
+    authenticator = Counting(verify_token=verify, store=RedisStore("redis://store.invalid"), nonces=None)
+    with OfflineAPI(_app(authenticator=authenticator)) as api:
+        assert api.client().get("/whoami").status_code == 200
+    assert authenticator.asked == ["GET"]
+
+
 def test_the_lifespan_runs_in_a_with_block():
     ran = []
 

@@ -93,7 +93,6 @@ class DPoPMiddleware:
     ) -> None:
         fits("authenticator", isinstance(authenticator, Authenticator), "an Authenticator")
         fits("present_as", present_as in {None, "bearer"}, "bearer, or None")
-        fits("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
         fits("protect", protect in get_args(Protect), "everything or routes")
         fits("present_as", protect == "everything" or present_as is None, 'None with protect="routes"')
         is_plain = target_uri is None or is_plain_function(target_uri)
@@ -116,7 +115,7 @@ class DPoPMiddleware:
         self._policy = PathPolicy(
             public_paths, require, nonce_paths, everything=everything, mode=authenticator.mode, router=router
         )
-        self._preflights = Preflights(passed=preflights == "pass")
+        self._preflights = Preflights(preflights, asks=everything or bool(require))
         self._as_bearer = present_as == "bearer"
         self._ends_streams = require_max_stream(max_stream)
         base_of = configured.base_of if target_uri is None else None

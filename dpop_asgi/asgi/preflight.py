@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, Send
+from dpop_asgi.core.options import require
 from dpop_asgi.errors import DPoPError
 from dpop_asgi.log import logger
 
@@ -38,6 +39,10 @@ _OUTSIDE = (
     ". CORSMiddleware belongs outside and responds to it there, so add it after DPoPMiddleware;"
     ' preflights="pass" is for apps that have to respond themselves'
 )
+_WITHOUT_EFFECT = (
+    'refuse with protect="routes", unless paths are in require: nothing is asked before the app runs. CORSMiddleware'
+    " belongs outside, added after DPoPMiddleware"
+)
 _MALFORMED = ", but it is malformed, or has credentials or a body"
 
 _SUCCESS = range(200, 300)
@@ -49,11 +54,17 @@ class Preflights:
     """Passes preflights to the app, if configured; if not, the log says how to handle them.
 
     Args:
-        passed: whether to pass them to the app.
+        preflights: `pass` passes them to the app, `refuse` doesn't.
+        asks: whether the middleware asks for credentials before the app runs. If not, there is nothing to pass.
+
+    Raises:
+        ValueError: If it is something else, or would have no effect.
     """
 
-    def __init__(self, *, passed: bool) -> None:
-        self._passed = passed
+    def __init__(self, preflights: str, *, asks: bool) -> None:
+        require("preflights", preflights in {"refuse", "pass"}, "refuse or pass")
+        self._passed = preflights == "pass"
+        require("preflights", asks or not self._passed, _WITHOUT_EFFECT)
         self._level = logging.WARNING
 
     def guard(self, app: ASGIApp, scope: Scope) -> ASGIApp | None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from dpop_asgi.asgi.forwarded import Proxies, Scope, rfc7239, x_forwarded
 from dpop_asgi.asgi.request_path import ABSOLUTE_FORM, below, path_of, server_root_path
 from dpop_asgi.core.htu import is_loopback, normalise, normalise_authority
-from dpop_asgi.core.options import host_names, one_or_more, require
+from dpop_asgi.core.options import host_names, one_or_more, quoted_url, require
 from dpop_asgi.errors import InvalidRequest, Reason
 from dpop_asgi.log import logger
 
@@ -192,8 +192,8 @@ def _base(url: str, insecure: Collection[str]) -> str:
     _require_no_pattern("public_url", urlsplit(base or "").netloc)
     if base is None or "?" in url or "#" in url or not _may_have_scheme(base, insecure):
         msg = (
-            f"public_url: {url!r} is not an https URL without query, such as https://api.example.com. Plain http is"
-            " accepted only for this machine and the hosts in insecure_http_hosts"
+            f"public_url: {quoted_url(url)} is not an https URL without query, such as https://api.example.com."
+            " Plain http is accepted only for this machine and the hosts in insecure_http_hosts"
         )
         raise ValueError(msg)
     return base.rstrip("/")
@@ -212,7 +212,7 @@ def _allowed_host(name: str) -> str:
     one_or_more("allowed_hosts", [name], "a list of hosts")
     _require_no_pattern("allowed_hosts", name)
     if normalise_authority(name, "https") is None:
-        msg = f"allowed_hosts: {name!r} is not a host, or host:port"
+        msg = f"allowed_hosts: {quoted_url(name)} is not a host, or host:port"
         raise ValueError(msg)
     return name
 

@@ -53,6 +53,17 @@ def one_or_more(option: str, given: object, wanted: str) -> tuple[str, ...]:
     return names
 
 
+def quoted_url(url: str) -> str:
+    """A URL as messages may show it: in quotes, without a query, in which there may be a key.
+
+    With an `@` it is left out altogether: what isn't a valid URL can't be split into a password and the rest.
+    """
+    if "@" in url:
+        return "a URL that isn't shown, because there may be a password before its @,"
+    address, question_mark, _ = url.partition("?")
+    return repr(f"{address}?***" if question_mark else url)
+
+
 def host_names(option: str, hosts: object) -> frozenset[str]:
     """Hosts as `urlsplit(...).hostname` has them: in lower case, without brackets.
 

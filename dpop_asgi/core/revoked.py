@@ -81,12 +81,17 @@ class Revoked:
         return self._changed(now, f"{began:x}-{suffix}", self.keys)
 
     def with_key(self, thumbprint: str, until: float, now: float) -> Self:
-        """The state in which this key is refused until then, in seconds since the epoch. Past ones are dropped.
+        """The state in which this key is rejected until then, in seconds since the epoch. Past ones are dropped.
+
+        If it is revoked for longer already, it stays so: whoever revokes a key, perhaps in haste and for the default
+        time, must not make it valid earlier.
 
         Raises:
             ValueError: If it isn't a thumbprint, or there are too many keys.
         """
-        keys = {**self.present(now), check_thumbprint(thumbprint): math.ceil(until)}
+        present = self.present(now)
+        end = max(math.ceil(until), present.get(check_thumbprint(thumbprint), 0))
+        keys = {**present, thumbprint: end}
         require("thumbprint", len(keys) <= MOST_KEYS, f"one of at most {MOST_KEYS} that are revoked at a time")
         return self._changed(now, self.generation, keys)
 

@@ -77,6 +77,9 @@ def protect(
     # As a mount the endpoint has a slash at its end, and routers redirect to the one that they have.
     is_open = any(public.match({"path": one}) for one in (path, path + "/", path.rstrip("/") or "/"))
     require("public_paths", not is_open, "others than that of the resource")
+    # The endpoint asks by itself, whoever lets a preflight through.
+    is_without_effect = options.get("preflights") == "pass"
+    require("preflights", not is_without_effect, "left out: CORSMiddleware belongs outside, CORSMiddleware(app, ...)")
     published = metadata or ResourceMetadata(
         scopes_supported=caller.all_scopes.scopes, challenge_scopes=caller.needed.scopes
     )

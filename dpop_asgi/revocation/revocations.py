@@ -52,6 +52,8 @@ class Revocations:
     async def revoke_key(self, thumbprint: str, *, seconds: float = DEFAULT_SECONDS) -> None:
         """Reject all proofs made with a key, whatever token they come with.
 
+        If the key is revoked for longer already, it stays so; `restore_key` ends that.
+
         Args:
             thumbprint: of the key (RFC 7638, SHA-256, base64url): `Caller.key_thumbprint`, and `cnf.jkt` of its tokens.
             seconds: for how long, at most 366 days. As long as tokens that are bound to it can be valid.

@@ -147,7 +147,8 @@ def _offline(authenticator: Authenticator, verify_token: TokenVerifier, clock: C
         on_store_failure=authenticator.on_store_failure,
         clock=clock,
     )
-    kept = {name: value for name, value in vars(authenticator).items() if name in _KEPT}
+    # And what a subclass has besides.
+    kept = {name: value for name, value in vars(authenticator).items() if name in _KEPT or name not in vars(twin)}
     return {**vars(twin), **kept, "authenticate": partial(_authenticate, authenticator)}
 
 
@@ -157,7 +158,7 @@ async def _authenticate(
     """As `Authenticator.authenticate`, but where the host decides, `http://testserver` is served as well."""
     if isinstance(request.target_uri, partial):
         request.target_uri = partial(_or_test_server, request.target_uri)
-    return await Authenticator.authenticate(authenticator, request, needed)
+    return await type(authenticator).authenticate(authenticator, request, needed)
 
 
 def _or_test_server(target_uri: partial[str]) -> str:

@@ -217,8 +217,10 @@ class IntrospectionVerifier:
         return _Outcome(None, (reason, facts), asked_at, now + min(_REJECTED_SECONDS, self._cache_seconds))
 
     def _token_in(self, answer: dict[str, Any], now: float) -> AccessToken:
-        if answer.pop("active", None) is not True:
-            raise InvalidToken(Reason.TOKEN_INACTIVE)
+        active = answer.pop("active", None)
+        if active is not True:
+            # RFC 7662 §2.2: it is required, and a boolean.
+            raise InvalidToken(Reason.TOKEN_INACTIVE, **({} if active is False else {"active": "not true or false"}))
         check_kind(answer)
         issuer = answer.get("iss")
         if issuer is not None and self._issuer not in (None, issuer):

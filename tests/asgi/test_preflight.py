@@ -66,6 +66,13 @@ async def test_a_preflight_reaches_the_app(make_api, also):
 
 
 @pytest.mark.requirement("R-CORS-02")
+async def test_a_preflight_passes_what_is_required_before_routes_ask(make_api):
+    require = {"/admin": "required"}
+    api = make_api(App(headers=ALLOWED), protect="routes", require=require, preflights="pass")
+    assert [(await api.anonymous("OPTIONS", path="/admin", also=also)).status for also in (ASKED, [])] == [200, 401]
+
+
+@pytest.mark.requirement("R-CORS-02")
 @pytest.mark.parametrize("also", NO_PREFLIGHTS)
 async def test_what_is_no_preflight_needs_credentials(make_api, also):
     api = make_api(preflights="pass")

@@ -16,7 +16,17 @@ from tests.support.processes import free_port
         ),
         pytest.param(lambda p: p.publish(keys="/oauth2/a/v1/keys") or p.set(TOKEN_TYPES="none"), set(), id="X02: Okta"),
         pytest.param(lambda p: p.website.pages["/jwks"].headers.update(age="9" * 400), set(), id="an-endless-age"),
+        pytest.param(
+            lambda p: p.set(PROOF_MAX_FUTURE="60", PROOF_MAX_AGE="900", NONCE_PERIOD="600", NONCE_GRACE="4"),
+            set(),
+            id="the-longest-times",
+        ),
         pytest.param(lambda p: p.introspect(), {"introspection_works"}, id="opaque-tokens"),
+        pytest.param(
+            lambda p: p.introspect() or p.set(INTROSPECTION_CACHE="900"),
+            {"introspection_works"},
+            id="opaque-tokens-remembered-for-the-longest-time",
+        ),
         pytest.param(
             lambda p: p.introspect() or p.publish() or p.set(INTROSPECTION_ENDPOINT=p.website.endpoint),
             {"introspection_works"},
@@ -74,6 +84,17 @@ MISTAKES = [
     ("nonces_off", "warning", "DPOP_NONCE_PERIOD", lambda p: p.set(NONCE_PERIOD="0")),
     ("accepts_without_store", "warning", "refuse", lambda p: p.set(ON_STORE_FAILURE="accept")),
     ("max_future_too_small", "warning", "DPOP_PROOF_MAX_FUTURE", lambda p: p.set(PROOF_MAX_FUTURE="3")),
+    # Milliseconds, where seconds are meant.
+    ("max_future_too_large", "warning", "DPOP_PROOF_MAX_FUTURE", lambda p: p.set(PROOF_MAX_FUTURE="10000")),
+    ("max_age_too_large", "warning", "DPOP_PROOF_MAX_AGE", lambda p: p.set(PROOF_MAX_AGE="300000")),
+    ("nonces_live_long", "warning", "DPOP_NONCE_PERIOD", lambda p: p.set(NONCE_PERIOD="60000")),
+    ("nonces_live_long", "warning", "DPOP_NONCE_GRACE", lambda p: p.set(NONCE_GRACE="100")),
+    (
+        "introspection_remembered_long",
+        "warning",
+        "DPOP_INTROSPECTION_CACHE",
+        lambda p: p.introspect() or p.set(INTROSPECTION_CACHE="30000"),
+    ),
     ("mixed_mode", "warning", "DPOP_MODE=required", lambda p: p.set(MODE="mixed")),
     ("plain_http_issuer", "warning", "keycloak", lambda p: p.set(INSECURE_HTTP_HOSTS="keycloak")),
     (
@@ -144,6 +165,8 @@ MISTAKES = [
         "DPOP_INTROSPECTION_ENDPOINT",
         lambda p: p.introspect() or p.set(INTROSPECTION_ENDPOINT=f"http://127.0.0.1:{free_port()}/introspect"),
     ),
+    ("introspection_without_active", "error", "RFC 7662", lambda p: p.introspect(scope="hunter2")),
+    ("introspection_without_active", "error", "true or false", lambda p: p.introspect(active="hunter2")),
     ("introspection_accepts_anything", "error", "RFC 7662", lambda p: p.introspect(active=True)),
     # the store
     ("store_unavailable", "error", "DPOP_STORE", lambda p: p.set(STORE=f"redis://127.0.0.1:{free_port()}")),

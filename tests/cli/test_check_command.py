@@ -12,6 +12,7 @@ from dpop_asgi.cli.check.clock import Ahead, clock_findings
 from dpop_asgi.cli.check.configuration import DEFAULTS, effective_settings
 from dpop_asgi.cli.check.products import recognise
 from dpop_asgi.cli.check.store import StoreSeen, store_findings
+from dpop_asgi.cli.check.text import sentence
 from dpop_asgi.settings import VARIABLES, Settings
 from tests.support.processes import AUDIENCE
 
@@ -114,6 +115,20 @@ def test_a_round_trip_that_uses_up_the_deadline_is_found(seconds, name):
 def test_an_issuer_is_recognised_by_its_name_or_its_metadata(issuer, metadata, product):
     found = recognise(issuer, metadata)
     assert (found.name if found else None) == product
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("no one at redis://app:hunter2@h", "No one at redis://***@h."),
+        ("no one at redis://app:pa ss'hunter2@h", "No one at redis://***@h."),
+        ('no one at redis://app:pa\nss"hunter2@h', "No one at redis://***@h."),
+        ("'https://h/?key=hunter2' has a query", "'https://h/?***' has a query."),
+        ("no one at https://h, but at https://i", "No one at https://h, but at https://i."),
+    ],
+)
+def test_no_password_in_a_message_is_shown(message, shown):
+    assert sentence(message) == shown
 
 
 @pytest.mark.parametrize(

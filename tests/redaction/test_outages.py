@@ -10,6 +10,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from dpop_asgi import DPoPError, IntrospectionVerifier, JWTVerifier, RedisStore
+from dpop_asgi.cli.check.environment import read_settings
 from dpop_asgi.core.private_key import PrivateKey
 from dpop_asgi.settings import Settings
 from tests.support.api import handshake, http_scope
@@ -251,4 +252,33 @@ def test_a_setting_that_is_rejected(search, scheme, rest):
             search.transcript.say(repr(make()))
         except ValueError as error:
             search.transcript.hear(error)
+    assert search.whole() == {}
+
+
+@pytest.mark.parametrize("variable", ["PUBLIC_URL", "ISSUER", "JWKS_URI", "INTROSPECTION_ENDPOINT"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            f"{scheme}://user:{before}PASSWORD@h"
+            for scheme in ("https", "http", "ftp")
+            for before in ("", "a/", " ", "'")
+        ),
+        "http://user:1/PASSWORD@h",
+        "https://user:PASSWORD@h/.well-known/openid-configuration",
+        "user:PASSWORD@h",
+        "http://h?key=PASSWORD",
+        "http://h?key=a 'PASSWORD",
+    ],
+)
+def test_a_url_that_is_rejected(search, variable, url):
+    """As a server says it when it doesn't start, and as `dpop-asgi check` does."""
+    required = {"DPOP_ISSUER": "https://id.example.com", "DPOP_AUDIENCE": AUDIENCE}
+    client = {"DPOP_INTROSPECTION_CLIENT_ID": "api", "DPOP_INTROSPECTION_CLIENT_SECRET": "secret"}
+    environment = {**required, **client, f"DPOP_{variable}": url.replace("PASSWORD", PASSWORD)}
+    with pytest.raises(ValueError, match=f"^DPOP_{variable}: ") as rejected:
+        Settings.from_environment(environment)
+    search.transcript.hear(rejected.value)
+    _, findings = read_settings(environment)
+    search.transcript.say(repr(findings))
     assert search.whole() == {}

@@ -10,6 +10,7 @@ from dpop_asgi import IssuerUnavailable, Reason
 from dpop_asgi.core.encoding import b64url_decode
 from dpop_asgi.core.jwk import import_public_key
 from dpop_asgi.core.private_key import PrivateKey
+from tests.support.fault_proxy import Cut, FaultProxy
 from tests.support.processes import AUDIENCE
 from tests.support.proofs import NOW
 from tests.support.website import PATH, Page
@@ -214,6 +215,19 @@ async def test_a_connection_that_was_closed_meanwhile_is_replaced(verify_opaque,
     endpoint.stop()
     endpoint.start()
     assert await reason_of(verify_opaque, "two") is Reason.TOKEN_INACTIVE
+
+
+async def test_a_call_that_is_made_again_has_another_assertion(make_opaque, endpoint):
+    """RFC 7523 §3: it may be accepted once, and the first call may have arrived."""
+    async with FaultProxy(endpoint.port) as proxy:
+        address, key = f"http://127.0.0.1:{proxy.port}{PATH}", PrivateKey.generate().private_jwk
+        verify = make_opaque(endpoint=address, client_secret=None, private_key=key)
+        proxy.replies.cut = Cut(after=1, ending="close")
+        with pytest.raises(IssuerUnavailable):
+            await verify(TOKEN)
+    one, two = (question.form["client_assertion"] for question in endpoint.asked)
+    assert one != two
+    assert endpoint.tokens == [TOKEN, TOKEN]
 
 
 async def test_a_cookie_of_the_endpoint_is_not_sent_back(verify_opaque, endpoint, reason_of):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dpop_asgi.cli.check.finding import Finding, error, ok, warning
 from dpop_asgi.cli.check.text import sentence
 from dpop_asgi.settings import VARIABLES, Settings
+from dpop_asgi.tokens.by_shape import TokensByShape
 
 _DOCS = "See docs/configuration.md."
 
@@ -20,6 +21,14 @@ STAND_INS = {
 
 # FAPI 2.0 §5.3.2.1: so far ahead must be accepted.
 _LEAST_MAX_FUTURE = 10.0
+# The same section: further ahead must be rejected.
+_MOST_MAX_FUTURE = 60.0
+# RFC 9449 §11.1: proofs are accepted for seconds or minutes. Three times the default, and far less than milliseconds.
+_MOST_MAX_AGE = 900.0
+# As long as many access tokens: a nonce that outlives them no longer limits how far in advance proofs can be made.
+_MOST_NONCE_LIFE = 3600.0
+# A token that was revoked is accepted for so long (RFC 7662 §4).
+_MOST_REMEMBERED = 900.0
 
 # A warning's beginning, the name of its finding, and what to change; numbers are the arguments of the log record.
 _WARNINGS = (
@@ -80,7 +89,7 @@ def read_settings(environment: Mapping[str, str]) -> tuple[Settings | None, list
             settings = None
     with logged_warnings():
         problems = [] if settings else list(_problems(environment))
-    found = [*problems, *map(_warned, records), *(_risks(settings) if settings else ())]
+    found = [*problems, *map(_warned, records), *(_all_risks(settings, environment) if settings else ())]
     return settings, found or [ok("settings", "settings_valid", "All settings are valid, known and in use.")]
 
 
@@ -117,6 +126,38 @@ def _warned(record: logging.LogRecord) -> Finding:
             arguments = record.args if isinstance(record.args, tuple) else ()
             return warning("settings", name, what, change=change.format(*arguments))
     return warning("settings", "settings_warning", what, change=_DOCS)
+
+
+def _all_risks(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    yield from _risks(settings)
+    yield from _long_times(settings)
+    remembered = environment.get("DPOP_INTROSPECTION_CACHE", "").strip()
+    if isinstance(settings.authenticator.verify_token, TokensByShape) and float(remembered or 0) > _MOST_REMEMBERED:
+        what = f"A revoked opaque token is accepted for another {_seconds(float(remembered))}."
+        change = f"Set DPOP_INTROSPECTION_CACHE to {_seconds(_MOST_REMEMBERED)} at most. It is in seconds."
+        yield warning("settings", "introspection_remembered_long", what, change=change)
+
+
+def _long_times(settings: Settings) -> Iterator[Finding]:
+    """Times that weaken the protection without anyone noticing, such as milliseconds in place of seconds."""
+    policy, nonces = settings.authenticator.proof_policy, settings.authenticator.nonce_policy
+    if policy.max_future > _MOST_MAX_FUTURE:
+        what = f"Proofs from {_seconds(policy.max_future)} in the future are accepted: FAPI 2.0 allows 60 s at most."
+        change = "Set DPOP_PROOF_MAX_FUTURE to 10 to 60 seconds, unless this is an MCP server: those need 300."
+        yield warning("settings", "max_future_too_large", what, change=change)
+    if policy.max_age > _MOST_MAX_AGE:
+        what = f"Proofs are accepted for {_seconds(policy.max_age)}: a stolen one that wasn't used can be for as long."
+        change = f"Set DPOP_PROOF_MAX_AGE to {_seconds(_MOST_MAX_AGE)} at most. It is in seconds."
+        yield warning("settings", "max_age_too_large", what, change=change)
+    life = 0.0 if nonces is None else (nonces.grace + 1.2) * nonces.period
+    if life > _MOST_NONCE_LIFE:
+        what = f"A nonce is valid for up to {_seconds(life)}: proofs can be made as long in advance."
+        change = "Lower DPOP_NONCE_PERIOD, which is in seconds, or DPOP_NONCE_GRACE."
+        yield warning("settings", "nonces_live_long", what, change=change)
+
+
+def _seconds(number: float) -> str:
+    return f"{number:,.0f} s"
 
 
 def _risks(settings: Settings) -> Iterator[Finding]:

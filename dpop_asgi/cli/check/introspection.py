@@ -11,6 +11,8 @@ from dpop_asgi.errors import InvalidToken, IssuerUnavailable, Reason
 
 _VARIABLES = ("DPOP_INTROSPECTION_CLIENT_ID", "DPOP_INTROSPECTION_CLIENT_SECRET", "DPOP_INTROSPECTION_ENDPOINT")
 
+_ANOTHER_ENDPOINT = "Correct DPOP_INTROSPECTION_ENDPOINT: this isn't an introspection endpoint as in RFC 7662."
+
 # Part of the verifier's message, the name of the finding, and what to change. The first match counts.
 _FAULTS = (
     (
@@ -36,13 +38,19 @@ async def introspection_findings(environment: Mapping[str, str], verify_token: T
         await verify_token(secrets.token_urlsafe(32))
     except InvalidToken as rejection:
         if rejection.reason is Reason.TOKEN_INACTIVE:
-            what = "The endpoint accepts the credentials, and says of an invented token that it isn't active."
-            return [ok("introspection", "introspection_works", what)]
+            return [_inactive(is_said="active" not in rejection.facts)]
     except IssuerUnavailable as failure:
         return [_fault(str(failure))]
     what = "The endpoint says of an invented token that it is active, so anyone could be let in."
-    change = "Correct DPOP_INTROSPECTION_ENDPOINT: this isn't an introspection endpoint as in RFC 7662."
-    return [error("introspection", "introspection_accepts_anything", what, change=change)]
+    return [error("introspection", "introspection_accepts_anything", what, change=_ANOTHER_ENDPOINT)]
+
+
+def _inactive(*, is_said: bool) -> Finding:
+    if is_said:
+        what = "The endpoint accepts the credentials, and says of an invented token that it isn't active."
+        return ok("introspection", "introspection_works", what)
+    what = 'The endpoint doesn\'t respond with an "active" that is true or false, so all opaque tokens are rejected.'
+    return error("introspection", "introspection_without_active", what, change=_ANOTHER_ENDPOINT)
 
 
 def _fault(message: str) -> Finding:

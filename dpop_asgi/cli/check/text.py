@@ -4,8 +4,9 @@ import re
 
 from dpop_asgi.cli.printable import printable as without_control_characters
 
-# Up to the last @, as a password may contain one. Of a comma-separated list too much may be hidden, never too little.
-_CREDENTIALS = re.compile(r"//[^\s'\"]*@")
+# Up to the last @, as a password may contain one, and spaces and quotes. Of several URLs too much may be hidden, never
+# too little.
+_CREDENTIALS = re.compile(r"//.*@", re.DOTALL)
 _QUERY = re.compile(r"(://[^\s'\"?]*)\?[^\s'\"]*")
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PRIVATE|KEY|TOKEN$")
 

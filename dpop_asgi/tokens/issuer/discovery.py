@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from dpop_asgi.core.htu import is_loopback, normalise
-from dpop_asgi.core.options import host_names, one_or_more
+from dpop_asgi.core.options import host_names, one_or_more, quoted_url
 from dpop_asgi.core.strict_json import shown
 from dpop_asgi.log import logger
 from dpop_asgi.tokens.issuer.http import connect_timeout, http_client, json_in
@@ -157,7 +157,7 @@ def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str]
     """
     one_or_more(option, [url], "a URL")
     if option == "issuer" and "/.well-known/" in url:
-        msg = f"issuer: {url!r} is where its metadata is; the issuer is what is before /.well-known"
+        msg = f"issuer: {quoted_url(url)} is where its metadata is; the issuer is what is before /.well-known"
         raise ValueError(msg)
     if _USER.search(url):
         msg = f"{option}: the URL has a user name or password, which would appear in logs"
@@ -166,12 +166,12 @@ def check_address(option: str, url: str, *, insecure_http_hosts: Collection[str]
     if scheme == "https" or (host and host in insecure_http_hosts) or (loopback and is_loopback(host)):
         return
     if not host:
-        msg = f"{option}: {url!r} is not an https URL, such as https://id.example.com"
+        msg = f"{option}: {quoted_url(url)} is not an https URL, such as https://id.example.com"
     elif is_loopback(host):
-        msg = f"{option}: {url!r} is on this machine, but its issuer is not"
+        msg = f"{option}: {quoted_url(url)} is on this machine, but its issuer is not"
     else:
         msg = (
-            f"{option}: {url!r} is plain http, so anyone on the network path could respond in its place: "
+            f"{option}: {quoted_url(url)} is plain http, so anyone on the network path could respond in its place: "
             "use https, or list the host in insecure_http_hosts"
         )
     raise ValueError(msg)

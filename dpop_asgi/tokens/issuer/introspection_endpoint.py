@@ -174,12 +174,10 @@ class IntrospectionEndpoint:
 
     async def _answer(self, token: str, limit: asyncio.Timeout) -> dict[str, Any]:
         address = await self._located()
-        headers, members = self._authenticate(self._issuer or address)
-        form = {"token": token, "token_type_hint": "access_token", **members}
         try:
-            return await self._post(address, headers, form, limit)
+            return await self._post(address, token, limit)
         except _CONNECTION_WAS_CLOSED:
-            return await self._post(address, headers, form, limit)
+            return await self._post(address, token, limit)
 
     async def _located(self) -> str:
         if self._address is None:
@@ -192,7 +190,10 @@ class IntrospectionEndpoint:
             self._issuer or "", member, insecure_http_hosts=hosts, seconds=self._timeout
         )
 
-    async def _post(self, address: str, headers: Any, form: Any, limit: asyncio.Timeout) -> dict[str, Any]:  # noqa: ANN401
+    async def _post(self, address: str, token: str, limit: asyncio.Timeout) -> dict[str, Any]:
+        # Anew each time: an assertion may be accepted only once (RFC 7523 §3), and a call that failed may have arrived.
+        headers, members = self._authenticate(self._issuer or address)
+        form = {"token": token, "token_type_hint": "access_token", **members}
         http = self._client()
         # The calls have nothing to do with each other.
         http.cookies.clear()
