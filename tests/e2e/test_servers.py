@@ -73,7 +73,7 @@ def _litestar_app():
     async def orders(scope: litestar.types.Scope) -> str:
         return str((await authenticate(HTTPConnection(scope), "orders:read")).subject)
 
-    return litestar.Litestar(route_handlers=[orders])
+    return litestar.Litestar(route_handlers=[orders], logging_config=None)  # that of the tests stays
 
 
 def _quart_app():
