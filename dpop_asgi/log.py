@@ -20,14 +20,15 @@ class SafeLogger(logging.LoggerAdapter[logging.Logger]):
         self.isEnabledFor: Callable[[int], bool] = logger.isEnabledFor  # type: ignore[assignment]
 
     def log(self, level: int, msg: object, *args: object, stacklevel: int = 1, **options: Any) -> None:  # noqa: ANN401 - of logging
-        """Log a line. If that fails, its traceback goes to stderr, as `logging.Handler.handleError` does it."""
+        """Log a line. If that fails, the traceback of that goes to stderr, as with `logging.Handler.handleError`."""
         try:
             # One level more, so that a record names the caller, and not this file.
             self.logger.log(level, msg, *args, stacklevel=stacklevel + 1, **options)
-        except Exception:  # noqa: BLE001 - of custom code
-            if logging.raiseExceptions:
+        except Exception as error:  # noqa: BLE001 - of custom code
+            if logging.raiseExceptions and sys.stderr:
                 with contextlib.suppress(Exception):
-                    traceback.print_exc(file=sys.stderr)
+                    # Not what was being handled: its message may be of custom code, and have a token in it.
+                    traceback.print_exception(error, chain=False)
 
 
 logger: SafeLogger = SafeLogger(logging.getLogger("dpop_asgi"))

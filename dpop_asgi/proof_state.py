@@ -129,9 +129,11 @@ class ProofState:
         await self.self_check.aclose()
         windows = () if self._nonces is None else self._nonces.under_way()
         readings = () if self._watches is None else (watch.under_way() for watch in self._watches.by_tag.values())
-        if under_way := [task for task in (*windows, *readings) if task is not None]:
-            await asyncio.wait(under_way, timeout=_LONGEST_WAIT_SECONDS)
-        await self.store.aclose()
+        try:
+            if under_way := [task for task in (*windows, *readings) if task is not None]:
+                await asyncio.wait(under_way, timeout=_LONGEST_WAIT_SECONDS)
+        finally:
+            await self.store.aclose()
 
 
 def _is_store(store: object) -> bool:

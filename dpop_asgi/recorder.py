@@ -71,7 +71,8 @@ class Recorder:
         check_alive(now, until, nonce)
         watch = None if self._watches is None else self._watches.to_ask(thumbprint, nonce, now)
         reading = None if watch is None else await watch.before(thumbprint, nonce, now)
-        value, incarnation = None, None if nonce is None else nonce.incarnation
+        value = None
+        incarnation = None if nonce is None else nonce.incarnation
         if request.use is not None or not self._refuses:
             value, incarnation = self._shared(request, nonce, incarnation)
         try:
@@ -97,6 +98,7 @@ class Recorder:
                 await self._settle(watch, reading)
         if watch is not None and reading is not None:
             await watch.after(reading, thumbprint, nonce, now)
+        # Those inside may rely on this one, if it never accepts an unrecorded proof.
         request.use = None if self._refuses else request.use
         return is_recorded
 

@@ -274,6 +274,18 @@ async def test_what_nobody_waits_for_any_longer_ends_before_the_store_is_closed(
     assert resource.store.late == []
 
 
+async def test_a_store_that_hangs_is_closed_all_the_same(clock, client, monkeypatch):
+    monkeypatch.setattr("dpop_asgi.proof_state._LONGEST_WAIT_SECONDS", 0.01)
+    resource = Resource(clock, client, store=Closing(clock), nonces=NoncePolicy())
+    resource.store.put_if_absent = lambda *_, **__: asyncio.Event().wait()
+    request = asyncio.create_task(resource.accept())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(60.0):
+        await resource.authenticator.aclose()
+    assert resource.store.closed
+    request.cancel()
+
+
 @pytest.mark.parametrize(("is_warm", "nonce"), UNDER_WAY)
 async def test_who_shares_an_authenticator_goes_on_while_another_app_shuts_down(clock, client, is_warm, nonce):
     resource, requests = await _requests(clock, client, 2, is_warm, nonce)

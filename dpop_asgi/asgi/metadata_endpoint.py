@@ -72,7 +72,7 @@ class MetadataEndpoint:
 
     def parameters_for(self, scope: Scope) -> Parameters:
         """What a challenge to the request of `scope` says about the metadata of its resource (RFC 9728 §5.1)."""
-        paths = {scope["path"], below(server_root_path(scope), scope["path"])} if self._resources else ()
+        paths = {scope["path"], below(server_root_path(scope).rstrip("/"), scope["path"])} if self._resources else ()
         for prefix, metadata in self._resources.items():
             if any(path == prefix or path.startswith(prefix + "/") for path in paths):
                 try:

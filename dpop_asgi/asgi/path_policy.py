@@ -131,7 +131,11 @@ class RequiredPaths:
             require("require", fits, f"a Requirement, required, mixed or public, for {path!r}")
             require("require", value != "mixed" or mode == "mixed", f"no looser than the mode, for {path!r}")
         PublicRequests(needed, option="require")  # it rejects what is no path
-        loose = {path: PublicRequests(path, option="require") for path in needed if needed[path] in ("mixed", "public")}
+        loose = {
+            path: PublicRequests(path, option="require", router=router)
+            for path in needed
+            if needed[path] in ("mixed", "public")
+        }
         self._loose = PublicRequests(loose, router=router)
         self.public: list[str] = [path for path in needed if needed[path] == "public"]
         self._router = router
@@ -159,7 +163,8 @@ class RequiredPaths:
         """
         shown: str = scope["path"]
         # Some servers pass on whatever was sent, and some routers add the slash, or find the path in a whole URI.
-        if not shown.startswith("/") or b"#" in (scope.get("raw_path") or b"") or is_unclear(scope):
+        is_odd = not shown.startswith("/") or b"#" in (scope.get("raw_path") or b"")
+        if is_odd or (not self._router.is_starlettes and is_unclear(scope)):
             raise InvalidRequest(Reason.TARGET_MALFORMED)
         needed = self._of(shown, scope)
         if _UNSETTLED.search(shown) is not None:

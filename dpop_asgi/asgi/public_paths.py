@@ -1,10 +1,11 @@
 """Public paths, which need no credentials because the configuration says so."""
 
 import re
+import string
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dpop_asgi.asgi.request_path import is_shown_to_the_app, public_views, quoted
+from dpop_asgi.asgi.request_path import is_shown_to_the_app, public_views
 from dpop_asgi.asgi.router_inside import UNKNOWN_ROUTER, RouterInside
 
 # Routers and backends may interpret other characters differently: decode them again, treat them as slashes, or drop
@@ -15,6 +16,9 @@ _SEGMENTS = re.compile(r"(?:/[\w~!$&'()*+,=:@ .\-]++)*+/?+")
 _DOTS = re.compile(r"/(?=[^/\w]*+(?:/|\Z))[^/]*\.")
 # Wildcards and parameters of routers, and what isn't part of a path.
 _PATTERN = re.compile(r"[*{<?#]|/:")
+# Escapes of what needs none in a path (RFC 3986 §3.3), or that aren't in upper case (§2.1).
+_UNESCAPED = string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/"
+_NEEDLESS = re.compile(f"%(?:(?![0-9A-F]{{2}})|{'|'.join(f'{ord(each):02X}' for each in _UNESCAPED)})".encode())
 # Longer than any link. Anyone can send paths, so the time to match one is limited.
 _MAX_BYTES = 2048
 
@@ -61,9 +65,16 @@ class PublicRequests:
         if path not in self.paths and not (path.startswith(self._prefixes) and _is_plain(path)):
             return False
         sent: bytes = (scope.get("raw_path") or b"").partition(b"?")[0]
-        # Some routers match the raw path: for them, an escaped slash is none, and `/%68ealth` isn't `/health`.
-        is_usual = b"%" not in sent or sent.endswith(quoted(scope["path"]))
-        return not sent or (is_usual and is_shown_to_the_app(sent, scope))
+        return not sent or (self._is_usual(sent, scope["path"]) and is_shown_to_the_app(sent, scope))
+
+    def _is_usual(self, sent: bytes, path: str) -> bool:
+        """Whether `sent` is `path` for everything inside, however that reads it."""
+        if b"%" not in sent:
+            return True
+        if self._router.is_starlettes:  # it matches the decoded path, but what it calls may look at the slashes as sent
+            return sent.count(b"/") == path.count("/")
+        # Other routers match the path as it was sent: for them, `/%68ealth` isn't `/health`.
+        return _NEEDLESS.search(sent) is None
 
 
 def checked_paths(option: str, paths: Iterable[str]) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def path_of(scope: Scope) -> str:
     Raises:
         InvalidRequest: If there is no valid path, or the app sees another one.
     """
-    raw: bytes = (scope.get("raw_path") or quoted(scope["path"])).partition(b"?")[0]
+    raw: bytes = (scope.get("raw_path") or _quoted(scope["path"])).partition(b"?")[0]
     path = (_cached_path if len(raw) <= CACHED_LENGTH else _path)(raw)
     # Hot path: without an escape there is nothing to decode.
     if (path != scope["path"] or "%" in path) and not is_shown_to_the_app(raw, scope):
@@ -83,9 +83,11 @@ def public_views(scope: Scope, router: RouterInside) -> set[str]:
         return {path}
     view = below(root_path, path)
     # Starlette's mounts match the whole path if it doesn't begin with the `root_path`.
-    if is_unclear(scope) or (view == path and path.startswith(router.mounted_at)):
+    if view == path and path.startswith(router.mounted_at):
         return set()
-    return {view} if router.is_starlettes else {path, view}
+    if router.is_starlettes:
+        return {view}
+    return set() if is_unclear(scope) else {path, view}
 
 
 def all_views(scope: Scope, router: RouterInside) -> set[str]:
@@ -125,12 +127,7 @@ def _path(raw: bytes) -> str:
     return raw.decode("latin-1")
 
 
-def quoted(path: str) -> bytes:
-    """The path as most clients send it: only what has to be is escaped.
-
-    Raises:
-        InvalidRequest: If it is too long, or has a lone surrogate.
-    """
+def _quoted(path: str) -> bytes:
     # Checked before quoting, which costs as much as nine signature checks for 8,000 non-ASCII characters.
     if len(path) * (1 if path.isascii() else _LONGEST_ESCAPED) > _MAX_TARGET_BYTES:
         raise InvalidRequest(Reason.TARGET_MALFORMED, size=len(path))

@@ -1,6 +1,6 @@
 """What is in an app: apps, routers and routes, as far as Starlette's attributes show them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from inspect import isroutine
 
@@ -27,20 +27,12 @@ class RouterInside:
 
     @cached_property
     def is_starlettes(self) -> bool:
-        """Whether all of them are Starlette's, and match the path without the `root_path` of the scope.
+        """Whether all of them are Starlette's, and match the decoded path without the `root_path` of the scope.
 
         How others match it isn't known.
         """
-        found, seen = [self._app], set[int]()
-        while found:
-            part = found.pop()
-            if id(part) not in seen:
-                seen.add(id(part))
-                routed = _routed_by(part)
-                if routed is None:
-                    return False
-                found += routed
-        return not self.root_paths
+        routed = parts_of(self._app, lambda part: _routed_by(part) or [])
+        return not self.root_paths and all(_routed_by(part) is not None for part in routed)
 
     @cached_property
     def mounted_at(self) -> tuple[str, ...]:
@@ -52,17 +44,6 @@ class RouterInside:
 UNKNOWN_ROUTER = RouterInside(None)
 
 
-def parts_of(app: object) -> Iterator[object]:
-    """`app` and all that is in it: behind middleware, in mounts, and in included routers. Each comes once."""
-    found, seen = [app], set[int]()
-    while found:
-        part = found.pop()
-        if id(part) not in seen:
-            seen.add(id(part))
-            yield part
-            found += inside(part)
-
-
 def inside(part: object) -> list[object]:
     """What is directly in `part`."""
     own = _attributes(part)
@@ -71,10 +52,23 @@ def inside(part: object) -> list[object]:
     return [*directly, *routes] if isinstance(routes, list) else directly
 
 
+def parts_of(app: object, within: Callable[[object], list[object]] = inside) -> Iterator[object]:
+    """`app` and all that is in it: behind middleware, in mounts, and in included routers. Each comes once."""
+    found, seen = [app], set[int]()
+    while found:
+        part = found.pop()
+        if id(part) not in seen:
+            seen.add(id(part))
+            yield part
+            found += within(part)
+
+
 def _attributes(part: object) -> dict[str, object]:
     # Those of the instance only: `__getattr__` could make up others without end.
-    slots = ("app",) if "app" in getattr(type(part), "__slots__", ()) else ()
-    return {**getattr(part, "__dict__", {}), **{name: getattr(part, name, None) for name in slots}}
+    own = dict(getattr(part, "__dict__", {}))
+    if "app" in getattr(type(part), "__slots__", ()):
+        own["app"] = getattr(part, "app", None)
+    return own
 
 
 def _routed_by(part: object) -> list[object] | None:

@@ -27,7 +27,7 @@ class Revoked:
     Attributes:
         changed: orders all states that there were: the milliseconds since the epoch, or more if clocks went back.
         generation: of nonces, the only one that is valid; empty if none was ever revoked. It begins with the time.
-        keys: thumbprints, and until when they are refused, in seconds since the epoch.
+        keys: thumbprints, and until when they are rejected, in seconds since the epoch.
     """
 
     changed: int = 0
@@ -89,19 +89,19 @@ class Revoked:
         Raises:
             ValueError: If it isn't a thumbprint, or there are too many keys.
         """
-        present = self.present(now)
-        end = max(math.ceil(until), present.get(check_thumbprint(thumbprint), 0))
-        keys = {**present, thumbprint: end}
+        check_thumbprint(thumbprint)
+        keys = self.present(now)
+        keys[thumbprint] = max(math.ceil(until), keys.get(thumbprint, 0))
         require("thumbprint", len(keys) <= MOST_KEYS, f"one of at most {MOST_KEYS} that are revoked at a time")
         return self._changed(now, self.generation, keys)
 
     def without_key(self, thumbprint: str, now: float) -> Self:
-        """The state in which this key is not refused."""
+        """The state in which this key is not rejected."""
         keys = {other: until for other, until in self.present(now).items() if other != thumbprint}
         return self._changed(now, self.generation, keys)
 
     def present(self, now: float) -> dict[str, int]:
-        """The keys that are refused now."""
+        """The keys that are rejected now, and until when."""
         return {thumbprint: until for thumbprint, until in self.keys.items() if until > now}
 
     def _changed(self, now: float, generation: str, keys: Mapping[str, int]) -> Self:

@@ -110,7 +110,7 @@ class RevocationWatch:
         """
         reading = await self._renew(now)
         if reading is not None and thumbprint in self.keys:
-            # The operator may have changed their mind. If that can't be found out, the key is refused.
+            # The operator may have changed their mind. If that can't be found out, the key is rejected.
             await asyncio.wait([reading])
         self._check(thumbprint, nonce, now)
         return None if _is_within(_RELIABLE_SECONDS, self.read_at, now) else reading

@@ -289,6 +289,15 @@ async def test_in_a_mounted_app_a_path_is_named_with_or_without_the_prefix(make_
     assert (await api.request(path=path)).status == status
 
 
+@pytest.mark.parametrize("path", ["/docs/api", "/docs/api-keys", "/docs/api/1"])
+async def test_a_root_path_elsewhere_in_the_path_is_a_part_of_it_for_starlettes_router_only(make_api, path):
+    """As behind a proxy that strips it: `FastAPI(root_path=…)`, or a server that doesn't put it in front."""
+    for app, statuses in ((Starlette(routes=[Route("/docs/{path:path}", _secret)]), (200, 200)), (App(), (401, 400))):
+        public, asked = make_api(app, public_paths=["/docs/"]), make_api(app, require={"/else": READ})
+        answers = await public.anonymous(path=path, **ROOT), await asked.request(path=path, scope=ROOT)
+        assert tuple(answer.status for answer in answers) == statuses
+
+
 @pytest.mark.parametrize(
     ("path", "root_path", "status"),
     [

@@ -3,6 +3,9 @@
 from urllib.parse import unquote
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from tests.support.api import call, http_scope
 
@@ -53,6 +56,14 @@ async def test_an_open_path_needs_no_credentials(api, sent):
 async def test_any_other_path_needs_credentials(api, sent):
     scope = http_scope(path=unquote(sent.partition("?")[0]), raw_path=sent.encode())
     assert ((await call(api.app, scope)).status, api.inner.scopes) == (401, [])
+
+
+@pytest.mark.parametrize("sent", ["/%68ealthz", "/docs/a%2eb/%40c", "/docs/a%2Cb", "/docs/%c3%a9"])
+async def test_starlettes_router_matches_a_path_however_it_is_escaped(make_api, sent):
+    app = Starlette(routes=[Route("/{path:path}", PlainTextResponse("ok"))])
+    api = make_api(app, public_paths=["/healthz", "/docs/"])
+    scope = http_scope(path=unquote(sent), raw_path=sent.encode())
+    assert (await call(api.app, scope)).status == 200
 
 
 @pytest.mark.parametrize(

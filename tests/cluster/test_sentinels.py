@@ -186,6 +186,6 @@ async def test_a_master_that_must_not_write_alone_rejects_when_its_replicas_are_
 async def test_a_url_of_a_single_server_that_is_a_replica_says_what_to_give_instead(topology):
     store = RedisStore(f"redis://{HOST}:{topology.replicas[0].port}/0", timeout=5.0)
     for _ in range(2):
-        with pytest.raises(StoreError, match=r"read-only replica.*master's address.*redis\+sentinel://"):
+        with pytest.raises(StoreError, match=r"is a replica.*master's address.*redis\+sentinel://"):
             await _put(store)
     await store.aclose()

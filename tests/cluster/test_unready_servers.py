@@ -23,7 +23,7 @@ def forsaken(request, redis_binary):
 @pytest.mark.parametrize(
     ("forsaken", "message"),
     [
-        pytest.param("yes", "read-only replica", id="read-only"),
+        pytest.param("yes", "is a replica", id="read-only"),
         pytest.param("no", "a replica that lost its master", id="writable"),
     ],
     indirect=["forsaken"],

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
+from dpop_asgi.cli.check.configuration import value_of
 from dpop_asgi.cli.check.finding import Finding, error, ok, warning
 from dpop_asgi.cli.check.text import sentence
 from dpop_asgi.settings import VARIABLES, Settings
@@ -131,9 +132,11 @@ def _warned(record: logging.LogRecord) -> Finding:
 def _all_risks(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     yield from _risks(settings)
     yield from _long_times(settings)
-    remembered = environment.get("DPOP_INTROSPECTION_CACHE", "").strip()
-    if isinstance(settings.authenticator.verify_token, TokensByShape) and float(remembered or 0) > _MOST_REMEMBERED:
-        what = f"A revoked opaque token is accepted for another {_seconds(float(remembered))}."
+    if not isinstance(settings.authenticator.verify_token, TokensByShape):
+        return
+    remembered = float(value_of(environment, "DPOP_INTROSPECTION_CACHE"))
+    if remembered > _MOST_REMEMBERED:
+        what = f"A revoked opaque token is accepted for another {_seconds(remembered)}."
         change = f"Set DPOP_INTROSPECTION_CACHE to {_seconds(_MOST_REMEMBERED)} at most. It is in seconds."
         yield warning("settings", "introspection_remembered_long", what, change=change)
 

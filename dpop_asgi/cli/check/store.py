@@ -83,7 +83,7 @@ def _ahead(servers: list[dict[str, str]], asked_at: float, arrived_at: float) ->
 # Part of a message of the store or its self-check, the name of the finding, and its verdict if the store works. What to
 # change is the last sentence of the message where none is given here.
 _PROBLEMS: tuple[tuple[str, str, Verdict, str], ...] = (
-    ("read-only replica", "store_read_only", "error", "Set DPOP_STORE to the master, or use redis+sentinel://."),
+    ("is a replica", "store_read_only", "error", "Set DPOP_STORE to the master, or use redis+sentinel://."),
     ("older than 7.0", "store_too_old", "error", "Use Redis 7.0 or newer, or Valkey."),
     ("needs Redis 7.0", "store_too_old", "error", "Use Redis 7.0 or newer, or Valkey."),
     ("maxmemory-policy", "store_evicts", "warning", ""),

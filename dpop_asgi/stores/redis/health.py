@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 INFO = ("INFO", "server", "memory", "replication")
 
-READ_ONLY = "the Redis store is a read-only replica: give the master's address, or use redis+sentinel://"
+READ_ONLY = "the Redis store is a replica: give the master's address, or use redis+sentinel://"
 
 _LEAST_VERSION = (7, 0)
 
