@@ -8,7 +8,7 @@ from operator import and_
 from typing import Any, Final, Literal
 
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.request_path import all_views, is_unclear
+from dpop_asgi.asgi.request_path import all_views, is_chosen_by_client, is_unclear
 from dpop_asgi.asgi.router_inside import UNKNOWN_ROUTER, RouterInside
 from dpop_asgi.core.authorization import ANY_CALLER, Requirement
 from dpop_asgi.core.options import require
@@ -163,22 +163,20 @@ class RequiredPaths:
         """
         shown: str = scope["path"]
         # Some servers pass on whatever was sent, and some routers add the slash, or find the path in a whole URI.
-        is_odd = not shown.startswith("/") or b"#" in (scope.get("raw_path") or b"")
-        if is_odd or (not self._router.is_starlettes and is_unclear(scope)):
+        is_odd = not shown.startswith("/") or b"#" in (scope.get("raw_path") or b"") or is_chosen_by_client(scope)
+        views = all_views(scope, self._router)
+        if is_odd or (is_unclear(scope) and not all(map(self._router.is_starlettes, views))):
             raise InvalidRequest(Reason.TARGET_MALFORMED)
-        needed = self._of(shown, scope)
+        needed = self._needed(views, scope)
         if _UNSETTLED.search(shown) is not None:
-            settled = _SLASHES.sub("/", shown)
-            if _REFUSED.search(settled) is not None or self._of(settled, {**scope, "path": settled}) != needed:
+            settled = {_SLASHES.sub("/", view) for view in views}
+            if any(map(_REFUSED.search, settled)) or self._needed(settled, scope) != needed:
                 raise InvalidRequest(Reason.TARGET_MALFORMED)
         return needed
 
-    def _of(self, shown: str, scope: Mapping[str, Any]) -> Requirement | None:
-        if not scope.get("root_path") and not self._router.root_paths:
-            return self._at(shown, scope)
-        views = sorted(all_views(scope, self._router))
+    def _needed(self, views: set[str], scope: Mapping[str, Any]) -> Requirement | None:
         try:
-            return _both(*(self._at(view, scope) for view in views))
+            return _both(*(self._at(view, scope) for view in sorted(views)))
         except ValueError:
             raise InvalidRequest(Reason.TARGET_MALFORMED) from None
 

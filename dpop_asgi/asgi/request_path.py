@@ -5,6 +5,7 @@ agree.
 """
 
 import re
+import sys
 from binascii import a2b_qp
 from functools import lru_cache
 from urllib.parse import quote
@@ -20,6 +21,8 @@ _PATH_SAFE = "/:@!$&'()*+,;=-._~"
 _MAX_TARGET_BYTES = 8192
 # The length of an escaped letter of three bytes.
 _LONGEST_ESCAPED = 9
+# It takes the `root_path` from the header `Daphne-Root-Path`, whoever sends it, and removes the header.
+_DAPHNE = "daphne.http_protocol"
 ABSOLUTE_FORM = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 _REWRITTEN = (
     "the scope's path and raw_path disagree: middleware that rewrites one must rewrite both, or run inside; "
@@ -57,11 +60,15 @@ def is_shown_to_the_app(raw: bytes, scope: Scope) -> bool:
 def server_root_path(scope: Scope) -> str:
     """Where the server says that the app is. In ASGI `path` begins with it.
 
-    A mount of Starlette makes `root_path` longer, and keeps the server's. Some servers let clients choose it (daphne:
-    `Daphne-Root-Path`), so only the path that the router matches may decide what is public.
+    A mount of Starlette makes `root_path` longer, and keeps the server's.
     """
     root_path: str | None = scope.get("app_root_path", scope.get("root_path"))
     return root_path or ""
+
+
+def is_chosen_by_client(scope: Scope) -> bool:
+    """Whether a client may have chosen the `root_path`, and with it what routers leave out of the path."""
+    return bool(server_root_path(scope)) and _DAPHNE in sys.modules
 
 
 def is_unclear(scope: Scope) -> bool:
@@ -71,8 +78,10 @@ def is_unclear(scope: Scope) -> bool:
     Litestar one in the middle, and WSGI servers as many characters as it has.
     """
     path: str = scope["path"]
-    roots = (root for root in (scope.get("root_path"), scope.get("app_root_path")) if root and root != "/")
-    return any(root.rstrip("/") in path and path != root and not path.startswith(root + "/") for root in roots)
+    for root in (scope.get("root_path"), scope.get("app_root_path")):
+        if root and (root.rstrip("/") or "//") in path and path != root and not path.startswith(root + "/"):
+            return True
+    return False
 
 
 def public_views(scope: Scope, router: RouterInside) -> set[str]:
@@ -83,9 +92,10 @@ def public_views(scope: Scope, router: RouterInside) -> set[str]:
         return {path}
     view = below(root_path, path)
     # Starlette's mounts match the whole path if it doesn't begin with the `root_path`.
-    if view == path and path.startswith(router.mounted_at):
+    is_whole_in_mount = view == path and (scope["root_path"] != root_path or router.is_mounted(path))
+    if is_chosen_by_client(scope) or is_whole_in_mount:
         return set()
-    if router.is_starlettes:
+    if router.is_starlettes(view):
         return {view}
     return set() if is_unclear(scope) else {path, view}
 

@@ -1,13 +1,35 @@
 """What is in an app: apps, routers and routes, as far as Starlette's attributes show them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from inspect import isroutine
+from typing import NamedTuple
 
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
+
+
+class _At(NamedTuple):
+    """How the paths begin that lead to a part of an app.
+
+    Attributes:
+        prefix: the beginning.
+        is_whole: whether it ends where a segment does. If not, a parameter or an unknown prefix follows.
+    """
+
+    prefix: str = ""
+    is_whole: bool = True
+
+    def below(self, path: str) -> "_At":
+        before, brace, _ = path.partition("{")
+        return _At(self.prefix + before.removesuffix("/" if not brace else ""), not brace) if self.is_whole else self
+
+    def leads_to(self, path: str) -> bool:
+        if not self.is_whole:
+            return path.startswith(self.prefix)
+        return path == self.prefix or path.startswith(self.prefix + "/")
 
 
 class RouterInside:
@@ -25,20 +47,39 @@ class RouterInside:
         apps = (part for part in parts_of(self._app) if isinstance(part, Starlette))
         return frozenset(getattr(app, "root_path", "") for app in apps) - {""}
 
-    @cached_property
-    def is_starlettes(self) -> bool:
-        """Whether all of them are Starlette's, and match the decoded path without the `root_path` of the scope.
+    def is_starlettes(self, path: str) -> bool:
+        """Whether only Starlette's routers match this path: decoded, and without the `root_path` of the scope.
 
         How others match it isn't known.
         """
-        routed = parts_of(self._app, lambda part: _routed_by(part) or [])
-        return not self.root_paths and all(_routed_by(part) is not None for part in routed)
+        return not self.root_paths and not any(at.leads_to(path) for at in self._unknown)
+
+    def is_mounted(self, path: str) -> bool:
+        """Whether the path may lead to an app in a mount, as far as mounts are known."""
+        return any(at.leads_to(path) for at in self._mounts)
 
     @cached_property
-    def mounted_at(self) -> tuple[str, ...]:
-        """The prefixes of mounts, up to the first parameter."""
-        paths = (part.path.partition("{")[0] for part in parts_of(self._app) if isinstance(part, Mount))
-        return tuple(path for path in paths if path)
+    def _places(self) -> list[tuple[object, _At]]:
+        """All parts, and where they are."""
+        found, places = [(self._app, _At())], dict[tuple[int, _At], tuple[object, _At]]()
+        while found:
+            part, at = found.pop()
+            if (id(part), at) not in places:
+                places[id(part), at] = part, at
+                found += _routed_by(part, at) or ()
+        return list(places.values())
+
+    @cached_property
+    def _unknown(self) -> set[_At]:
+        # Without any router, as in a cycle, nothing is known.
+        if not any(isinstance(part, Starlette | Router | StaticFiles) for part, _ in self._places):
+            return {_At()}
+        return {at for part, at in self._places if _routed_by(part, at) is None}
+
+    @cached_property
+    def _mounts(self) -> set[_At]:
+        # One without a prefix changes nothing.
+        return {at for part, at in self._places if isinstance(part, Mount | Host)} - {_At()}
 
 
 UNKNOWN_ROUTER = RouterInside(None)
@@ -52,7 +93,7 @@ def inside(part: object) -> list[object]:
     return [*directly, *routes] if isinstance(routes, list) else directly
 
 
-def parts_of(app: object, within: Callable[[object], list[object]] = inside) -> Iterator[object]:
+def parts_of(app: object) -> Iterator[object]:
     """`app` and all that is in it: behind middleware, in mounts, and in included routers. Each comes once."""
     found, seen = [app], set[int]()
     while found:
@@ -60,31 +101,36 @@ def parts_of(app: object, within: Callable[[object], list[object]] = inside) -> 
         if id(part) not in seen:
             seen.add(id(part))
             yield part
-            found += within(part)
+            found += inside(part)
 
 
 def _attributes(part: object) -> dict[str, object]:
     # Those of the instance only: `__getattr__` could make up others without end.
     own = dict(getattr(part, "__dict__", {}))
-    if "app" in getattr(type(part), "__slots__", ()):
+    if any("app" in getattr(base, "__slots__", ()) for base in type(part).__mro__):
         own["app"] = getattr(part, "app", None)
     return own
 
 
-def _routed_by(part: object) -> list[object] | None:
-    """What `part` may pass a request on to. `None` if that, or how it matches paths, isn't known."""
-    if isinstance(part, StaticFiles):
-        return []
-    if isinstance(part, Starlette):
-        return [part.router]
-    if isinstance(part, Router):
-        is_own = getattr(part.default, "__self__", None) is part
-        return list(part.routes) if is_own else None
-    if isinstance(part, Route | WebSocketRoute):
-        return [] if _is_endpoint(part.endpoint) else None
+def _routed_by(part: object, at: _At) -> Iterable[tuple[object, _At]] | None:
+    """What `part`, which is reached at `at`, may pass a request on to. `None` if how it matches paths isn't known."""
     own = _attributes(part)
-    name = "app" if isinstance(part, Mount | Host) or not isinstance(part, BaseRoute) else "original_router"
-    return [own[name]] if name in own else None
+    if isinstance(part, StaticFiles) or (isinstance(part, Route | WebSocketRoute) and _is_endpoint(part.endpoint)):
+        return ()
+    if isinstance(part, Starlette | Router):
+        return _routes_of(part, at)
+    if isinstance(part, Mount | Host) or not isinstance(part, BaseRoute):
+        return [(own["app"], at)] if "app" in own else None
+    # FastAPI's included router: its prefix isn't an attribute of it.
+    return [(own["original_router"], _At(at.prefix, is_whole=False))] if "original_router" in own else None
+
+
+def _routes_of(app: Starlette | Router, at: _At) -> Iterable[tuple[object, _At]] | None:
+    router = app.router if isinstance(app, Starlette) else app
+    made_by = {type(each).__call__.__module__.partition(".")[0] for each in (app, router)}
+    if made_by <= {"starlette", "fastapi"} and getattr(router.default, "__self__", None) is router:
+        return [(route, at.below(getattr(route, "path", ""))) for route in router.routes]
+    return None
 
 
 def _is_endpoint(endpoint: object) -> bool:

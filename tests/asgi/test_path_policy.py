@@ -1,6 +1,7 @@
 """What requests need, by path, and which responses have a nonce without a known caller."""
 
 import itertools
+import sys
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -162,8 +163,12 @@ class _Wrapper:
         await self.app(scope, receive, send)
 
 
+class _OtherWrapper(_Wrapper):
+    __slots__ = ("more",)
+
+
 def _wrapped(**_):
-    return _Wrapper(_fastapi(root_path="/api"))
+    return _OtherWrapper(_fastapi(root_path="/api"))
 
 
 def _wsgi(**_):
@@ -179,6 +184,13 @@ def _wsgi(**_):
 def _with_a_catch_all(**_):
     inside = Starlette(routes=[Route("/x", PlainTextResponse("open")), Route("/{a}/{b:path}", _secret)])
     return Starlette(routes=[Mount("/static", inside)])
+
+
+def _with_an_included_catch_all(**_):
+    app, router = FastAPI(), APIRouter()
+    router.mount("/x", Starlette(routes=[Route("/{a}/{b:path}", _secret)]))
+    app.include_router(router, prefix="/static")
+    return app
 
 
 def _matching_the_whole_path(**_):
@@ -252,7 +264,8 @@ async def test_no_spelling_of_a_path_reaches_its_route_without_what_it_needs(
     assert reached == []
 
 
-ROUTERS = [_starlette, _mounting, _fastapi, _litestar, _quart, _wsgi, _with_a_catch_all, _matching_the_whole_path]
+ROUTERS = [_starlette, _mounting, _fastapi, _litestar, _quart, _wsgi]
+ROUTERS += [_with_a_catch_all, _with_an_included_catch_all, _matching_the_whole_path]
 
 
 @pytest.mark.parametrize(
@@ -287,6 +300,54 @@ async def test_in_a_mounted_app_a_path_is_named_with_or_without_the_prefix(make_
     api = make_api(protect="routes", require=required)
     api.app = Starlette(routes=[Mount("/v2", api.app)])
     assert (await api.request(path=path)).status == status
+
+
+@pytest.mark.parametrize("root_path", ["/other", "/static", "/static/x"])
+async def test_in_a_mount_nothing_is_public_that_the_mounted_app_reads_in_another_way(make_api, root_path):
+    app = Starlette(routes=[Route("/x", PlainTextResponse("open")), Route("/{a}/{b}", _secret)])
+    api = make_api(app, public_paths=["/static/x"])
+    api.app = Starlette(routes=[Mount("/static", api.app)])
+    assert (await api.anonymous(path="/static/x")).body == b"open"
+    assert (await api.anonymous(path="/static/x", root_path=root_path)).status in {401, 404}
+
+
+async def test_under_daphne_a_root_path_makes_nothing_public_and_meets_no_requirement(make_api, monkeypatch):
+    """Clients choose it there. Middleware and routers that aren't known might read the path in any way."""
+    monkeypatch.setitem(sys.modules, "daphne.http_protocol", sys)
+    for app in (_starlette(), App()):
+        public, asked = make_api(app, public_paths=["/admin", "/x/admin"]), make_api(app, require={"/else": READ})
+        for root_path, statuses in (("", (200, 200)), ("/x", (401, 400))):
+            path = root_path + "/admin"
+            anonymous = await public.anonymous(path=path, root_path=root_path)
+            answer = await asked.request(path=path, scope={"root_path": root_path})
+            assert (anonymous.status, answer.status) == statuses
+
+
+@pytest.mark.parametrize(
+    ("sent", "statuses"),
+    [("/api//files/secret/a", (401, 403)), ("/api//files//secret/a", (400, 400)), ("/api//files/else", (404, 404))],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
+async def test_a_path_is_settled_without_its_root_path_too(make_api, tmp_path, sent, statuses):
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "a").write_text("x")
+    app = FastAPI(root_path="/api/")
+    app.mount("/files", StaticFiles(directory=tmp_path))
+    api = make_api(app, protect="routes", require={"/files/secret/": WRITE})
+    answers = await api.anonymous(path=sent), await api.request(path=sent)
+    assert tuple(answer.status for answer in answers) == statuses
+
+
+async def test_an_unknown_router_in_a_mount_changes_only_what_is_public_there(make_api):
+    async def metrics(scope, _, send):
+        await PlainTextResponse("metrics")(scope, None, send)
+
+    app = Starlette(routes=[Mount("/metrics", metrics), Route("/health", _secret)])
+    for public, statuses in ((["/health", "/metrics/"], (200, 401)), (["/metrics/", "/api/metrics/"], (401, 200))):
+        api = make_api(app, public_paths=public)
+        answers = [await api.anonymous(path=path, **ROOT) for path in ("/api/health", "/api/metrics/")]
+        assert tuple(answer.status for answer in answers) == statuses
 
 
 @pytest.mark.parametrize("path", ["/docs/api", "/docs/api-keys", "/docs/api/1"])

@@ -3,9 +3,6 @@
 from urllib.parse import unquote
 
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 
 from tests.support.api import call, http_scope
 
@@ -28,10 +25,10 @@ def api(make_api):
     "sent",
     [
         # Exact ones, with the escapes that they need.
-        *("/healthz", "/healthz?deep=1", "/a;b%25", "/caf%C3%A9"),
+        *("/healthz", "/healthz?deep=1", "/a;b%25", "/caf%C3%A9", "/caf%c3%a9"),
         # The prefix itself, and plain names below it: dots in names, escapes of plain characters, letters, marks.
         *("/docs/", "/docs/a/", "/docs/a/b.html", "/docs/a.b", "/docs/a..b", "/docs/.hidden/_/-/a..b", "/docs/a%20b"),
-        *("/docs/%D0%96/%E6%96%87.html", "/docs/~!$&'()*+,=:@-_"),
+        *("/docs/a%2Cb/%40c", "/docs/%D0%96/%E6%96%87.html", "/docs/~!$&'()*+,=:@-_"),
     ],
 )
 async def test_an_open_path_needs_no_credentials(api, sent):
@@ -49,21 +46,13 @@ async def test_an_open_path_needs_no_credentials(api, sent):
         *("/docs/%2e%2e/orders", "/docs/%2E%2E/orders", "/docs/%252e%252e/orders", "/docs/..;/orders", "//healthz"),
         *("/docs//orders", "/docs/..\\orders", "/docs/%5c..", "/docs/a%00"),
         # Another path for routers that match it as it was sent, as those of Sanic and BlackSheep do.
-        *("/%68ealthz", "/docs/a%2eb", "/docs/%40c", "/caf%c3%a9"),
+        *("/%68ealthz", "/docs/a%2eb", "/docs/%5fc"),
         *(pytest.param(f"/docs/{name}", id=f"Z15-{name}"[:40]) for name in [*NOT_PLAIN, "a" * 2048]),
     ],
 )
 async def test_any_other_path_needs_credentials(api, sent):
     scope = http_scope(path=unquote(sent.partition("?")[0]), raw_path=sent.encode())
     assert ((await call(api.app, scope)).status, api.inner.scopes) == (401, [])
-
-
-@pytest.mark.parametrize("sent", ["/%68ealthz", "/docs/a%2eb/%40c", "/docs/a%2Cb", "/docs/%c3%a9"])
-async def test_starlettes_router_matches_a_path_however_it_is_escaped(make_api, sent):
-    app = Starlette(routes=[Route("/{path:path}", PlainTextResponse("ok"))])
-    api = make_api(app, public_paths=["/healthz", "/docs/"])
-    scope = http_scope(path=unquote(sent), raw_path=sent.encode())
-    assert (await call(api.app, scope)).status == 200
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,13 @@ def test_a_client_is_challenged_once_and_then_served(server, issuer_server):
         assert socket.recv() == "hello"
 
 
+def test_a_root_path_that_a_client_chooses_makes_nothing_public(server):
+    """Z01: daphne takes it from this header."""
+    chosen = {"Daphne-Root-Path": "/x"}
+    statuses = [httpx2.get(server.url + path, headers=chosen).status_code for path in ("/public", "/x/public")]
+    assert statuses == [401, 401] if server.denial == 403 else [200, 401]
+
+
 def _litestar_app():
     import litestar  # noqa: PLC0415 - it takes a second
 
