@@ -122,10 +122,18 @@ class SentinelTopology(Topology):
         self.sentinels[0].ask("SENTINEL", "FAILOVER", self.SERVICE)
 
     def repair(self) -> None:
-        """Let the sentinels make a replica of a master that returned, without the pauses of up to twenty seconds."""
+        """Make replicas of masters that returned: sentinels pause for up to twenty seconds, and may leave one out."""
         self._set_periods(100, 100)
+        wait_until(self._all_follow, "a replica does not follow")
         self.wait_until_whole()
         self._set_periods(10_000, 2_000)
+
+    def _all_follow(self) -> bool:
+        master = self.master
+        others = [server for server in self.servers if server is not master and not server.follows(master)]
+        for server in others:
+            server.ask("REPLICAOF", HOST, master.port)
+        return not others
 
     def leave_masters_alone(self) -> None:
         """Let the sentinels make no replica of a master that was replaced: else they do it after 8 s, four periods."""
