@@ -10,6 +10,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+# The largest of apps have some thousand routes. Looking at all of these takes a tenth of a second, once.
+_MOST_PLACES = 10_000
+
 
 class _At(NamedTuple):
     """How the paths begin that lead to a part of an app.
@@ -30,6 +33,9 @@ class _At(NamedTuple):
         if not self.is_whole:
             return path.startswith(self.prefix)
         return path == self.prefix or path.startswith(self.prefix + "/")
+
+
+_ANYWHERE = _At(is_whole=False)
 
 
 class RouterInside:
@@ -60,26 +66,27 @@ class RouterInside:
 
     @cached_property
     def _places(self) -> list[tuple[object, _At]]:
-        """All parts, and where they are."""
+        """All parts, and where they are. Empty if there are too many, as in an app that is mounted in itself."""
         found, places = [(self._app, _At())], dict[tuple[int, _At], tuple[object, _At]]()
-        while found:
+        while found and len(places) < _MOST_PLACES:
             part, at = found.pop()
             if (id(part), at) not in places:
                 places[id(part), at] = part, at
                 found += _routed_by(part, at) or ()
-        return list(places.values())
+        return [] if found else list(places.values())
 
     @cached_property
     def _unknown(self) -> set[_At]:
-        # Without any router, as in a cycle, nothing is known.
+        # Without any router, as in a cycle of middleware, nothing is known.
         if not any(isinstance(part, Starlette | Router | StaticFiles) for part, _ in self._places):
-            return {_At()}
+            return {_ANYWHERE}
         return {at for part, at in self._places if _routed_by(part, at) is None}
 
     @cached_property
     def _mounts(self) -> set[_At]:
         # One without a prefix changes nothing.
-        return {at for part, at in self._places if isinstance(part, Mount | Host)} - {_At()}
+        mounts = {at for part, at in self._places if isinstance(part, Mount | Host)} - {_At()}
+        return mounts if self._places else {_ANYWHERE}
 
 
 UNKNOWN_ROUTER = RouterInside(None)

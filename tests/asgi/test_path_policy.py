@@ -193,6 +193,12 @@ def _with_an_included_catch_all(**_):
     return app
 
 
+def _in_itself(**_):
+    app = _with_a_catch_all()
+    app.mount("/again", app)
+    return app
+
+
 def _matching_the_whole_path(**_):
     async def app(scope, _, send):
         await PlainTextResponse("secret" if scope["path"] in SECRETS else "")(scope, None, send)
@@ -265,7 +271,7 @@ async def test_no_spelling_of_a_path_reaches_its_route_without_what_it_needs(
 
 
 ROUTERS = [_starlette, _mounting, _fastapi, _litestar, _quart, _wsgi]
-ROUTERS += [_with_a_catch_all, _with_an_included_catch_all, _matching_the_whole_path]
+ROUTERS += [_with_a_catch_all, _with_an_included_catch_all, _in_itself, _matching_the_whole_path]
 
 
 @pytest.mark.parametrize(
