@@ -8,7 +8,7 @@ from operator import and_
 from typing import Any, Final, Literal
 
 from dpop_asgi.asgi.public_paths import PublicRequests
-from dpop_asgi.asgi.request_path import all_views, is_chosen_by_client, is_unclear
+from dpop_asgi.asgi.request_path import all_views, is_ambiguous
 from dpop_asgi.asgi.router_inside import UNKNOWN_ROUTER, RouterInside
 from dpop_asgi.core.authorization import ANY_CALLER, Requirement
 from dpop_asgi.core.options import require
@@ -162,11 +162,9 @@ class RequiredPaths:
                 `root_path`.
         """
         shown: str = scope["path"]
-        # Some servers pass on whatever was sent, and some routers add the slash, or find the path in a whole URI.
-        is_odd = not shown.startswith("/") or b"#" in (scope.get("raw_path") or b"") or is_chosen_by_client(scope)
-        views = all_views(scope, self._router)
-        if is_odd or (is_unclear(scope) and not all(map(self._router.is_starlettes, views))):
+        if is_ambiguous(scope, self._router):
             raise InvalidRequest(Reason.TARGET_MALFORMED)
+        views = all_views(scope, self._router)
         needed = self._needed(views, scope)
         if _UNSETTLED.search(shown) is not None:
             settled = {_SLASHES.sub("/", view) for view in views}

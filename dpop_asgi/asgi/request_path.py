@@ -84,20 +84,31 @@ def is_unclear(scope: Scope) -> bool:
     return False
 
 
+def is_ambiguous(scope: Scope, router: RouterInside) -> bool:
+    """Whether routers may read the path in other ways than those of `all_views`.
+
+    Some servers pass on whatever was sent, and some routers add the slash at the beginning, or find the path in a URI.
+    """
+    if not scope["path"].startswith("/") or b"#" in (scope.get("raw_path") or b"") or is_chosen_by_client(scope):
+        return True
+    return is_unclear(scope) and not all(map(router.is_starlettes, all_views(scope, router)))
+
+
 def public_views(scope: Scope, router: RouterInside) -> set[str]:
-    """What the router inside may call the path: with the `root_path` of the server, or without. Empty if unclear."""
+    """What the router inside may call the path: with a `root_path`, or without. Empty if unclear."""
     path: str = scope["path"]
-    root_path = server_root_path(scope)
-    if not root_path:
+    root_path, own = server_root_path(scope), router.root_paths
+    if not root_path and not own:
         return {path}
-    view = below(root_path, path)
+    view = below(root_path, path) if root_path else path
     # Starlette's mounts match the whole path if it doesn't begin with the `root_path`.
-    is_whole_in_mount = view == path and (scope["root_path"] != root_path or router.is_mounted(path))
-    if is_chosen_by_client(scope) or is_whole_in_mount:
+    is_whole = (root_path and view == path) or any(below(each, path) == path for each in own)
+    is_in_mount = scope.get("root_path", "") != root_path or router.is_mounted(path)
+    if is_chosen_by_client(scope) or (is_whole and is_in_mount):
         return set()
     if router.is_starlettes(view):
         return {view}
-    return set() if is_unclear(scope) else {path, view}
+    return set() if is_unclear(scope) else {path, view, *(below(each, path) for each in own)}
 
 
 def all_views(scope: Scope, router: RouterInside) -> set[str]:

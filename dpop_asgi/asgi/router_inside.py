@@ -25,7 +25,9 @@ class _At(NamedTuple):
     prefix: str = ""
     is_whole: bool = True
 
-    def below(self, path: str) -> "_At":
+    def below(self, path: object) -> "_At":
+        if not isinstance(path, str):
+            return _At(self.prefix, is_whole=False)
         before, brace, _ = path.partition("{")
         return _At(self.prefix + before.removesuffix("/" if not brace else ""), not brace) if self.is_whole else self
 
@@ -51,7 +53,7 @@ class RouterInside:
     def root_paths(self) -> frozenset[str]:
         """What apps inside set themselves, as `FastAPI(root_path=…)` does. Quart's `root_path` is a directory."""
         apps = (part for part in parts_of(self._app) if isinstance(part, Starlette))
-        return frozenset(getattr(app, "root_path", "") for app in apps) - {""}
+        return frozenset(own for app in apps if isinstance(own := getattr(app, "root_path", None), str) and own)
 
     def is_starlettes(self, path: str) -> bool:
         """Whether only Starlette's routers match this path: decoded, and without the `root_path` of the scope.
@@ -122,26 +124,34 @@ def _attributes(part: object) -> dict[str, object]:
 def _routed_by(part: object, at: _At) -> Iterable[tuple[object, _At]] | None:
     """What `part`, which is reached at `at`, may pass a request on to. `None` if how it matches paths isn't known."""
     own = _attributes(part)
-    if isinstance(part, StaticFiles) or (isinstance(part, Route | WebSocketRoute) and _is_endpoint(part.endpoint)):
+    if isinstance(part, StaticFiles) or (isinstance(part, Route | WebSocketRoute) and _is_endpoint(part)):
         return ()
     if isinstance(part, Starlette | Router):
         return _routes_of(part, at)
     if isinstance(part, Mount | Host) or not isinstance(part, BaseRoute):
         return [(own["app"], at)] if "app" in own else None
-    # FastAPI's included router: its prefix isn't an attribute of it.
-    return [(own["original_router"], _At(at.prefix, is_whole=False))] if "original_router" in own else None
+    # FastAPI's included router.
+    prefix = getattr(own.get("include_context"), "prefix", None)
+    return [(own["original_router"], at.below(prefix))] if "original_router" in own else None
 
 
 def _routes_of(app: Starlette | Router, at: _At) -> Iterable[tuple[object, _At]] | None:
     router = app.router if isinstance(app, Starlette) else app
-    made_by = {type(each).__call__.__module__.partition(".")[0] for each in (app, router)}
-    if made_by <= {"starlette", "fastapi"} and getattr(router.default, "__self__", None) is router:
+    if all(map(_is_called_as_made, (app, router))) and getattr(router.default, "__self__", None) is router:
         return [(route, at.below(getattr(route, "path", ""))) for route in router.routes]
     return None
 
 
-def _is_endpoint(endpoint: object) -> bool:
-    """Whether it responds by itself. Starlette takes anything else for an ASGI app, which may have a router."""
+def _is_called_as_made(app: object) -> bool:
+    """Whether its `__call__` is that of its framework. Where tools replace that, it still is a method of the class."""
+    defines = next(base for base in type(app).__mro__ if "__call__" in vars(base))
+    return defines.__module__.partition(".")[0] in {"starlette", "fastapi"}
+
+
+def _is_endpoint(route: Route | WebSocketRoute) -> bool:
+    """Whether it responds by itself. Starlette takes some objects for ASGI apps, which may have a router."""
+    endpoint: object = route.endpoint
     while isinstance(endpoint, partial):
         endpoint = endpoint.func
-    return isroutine(endpoint) or isinstance(endpoint, type | Response)
+    is_fastapis = type(route).__module__.partition(".")[0] == "fastapi"
+    return is_fastapis or isroutine(endpoint) or isinstance(endpoint, type | Response)

@@ -10,7 +10,7 @@ from dpop_asgi.asgi.interface import ASGIApp, Headers, Message, Receive, Scope, 
 from dpop_asgi.asgi.public_paths import checked_paths
 from dpop_asgi.asgi.rejection_log import RejectionLog
 from dpop_asgi.asgi.rejections import has_other_errors, rejection_being_handled, rejection_in
-from dpop_asgi.asgi.request_path import all_views
+from dpop_asgi.asgi.request_path import all_views, is_ambiguous
 from dpop_asgi.asgi.router_inside import RouterInside
 from dpop_asgi.asgi.start_line import log_start
 from dpop_asgi.asgi.target_uri import PublicURL, RequestURL, TargetURI
@@ -90,9 +90,10 @@ class TokenEndpointDPoP:
             await self.app(scope, receive, send)
 
     def _is_endpoint(self, scope: Scope) -> bool:
+        if not self._paths or is_ambiguous(scope, self._router):
+            return True
         # Routers also match a path with a line feed at its end, and redirect or serve one with a slash.
-        views = all_views(scope, self._router) if self._paths else ()
-        return not self._paths or any(path.rstrip("/\n") in self._paths for path in views)
+        return any(path.rstrip("/\n") in self._paths for path in all_views(scope, self._router))
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = _Response(scope, send, self._verifier, self._log)

@@ -7,7 +7,7 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Host, Mount, Route
+from starlette.routing import BaseRoute, Host, Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from dpop_asgi import NoncePolicy, Requirement
@@ -306,6 +306,53 @@ async def test_in_a_mounted_app_a_path_is_named_with_or_without_the_prefix(make_
     api = make_api(protect="routes", require=required)
     api.app = Starlette(routes=[Mount("/v2", api.app)])
     assert (await api.request(path=path)).status == status
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/static/admin", 401), ("/static/static/x", 200), ("/static/sub/x", 200), ("/sub/x", 401), ("/open", 200)],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:The `root_path` parameter is deprecated")
+async def test_a_path_is_public_with_and_without_the_root_path_of_the_app(make_api, path, status):
+    app = _fastapi(root_path="/static")
+    app.get("/static/x")(_secret)
+    app.get("/open")(_secret)
+    app.mount("/sub", Starlette(routes=[Route("/{path:path}", _secret)]))
+    api = make_api(app, public_paths=["/static/static/x", "/static/", "/static/sub/x", "/sub/x", "/open"])
+    assert (await api.anonymous(path=path)).status == status
+
+
+def _with_objects(app):
+    """What is known although it isn't a plain route: FastAPI's endpoints, a router that is included, odd ones."""
+
+    class Endpoint:
+        async def __call__(self):
+            return "ok"
+
+    class Odd(BaseRoute):
+        path = None
+
+        def matches(self, _):
+            return Match.NONE, {}
+
+    router = APIRouter()
+    router.get("/{path:path}")(Endpoint())
+    router.mount("/metrics", App())
+    app.include_router(router, prefix="/v1")
+    return app, Odd()
+
+
+@pytest.mark.parametrize("odd", [False, True])
+async def test_what_is_unknown_in_an_included_router_concerns_its_prefix_only(make_api, odd):
+    app, route = _with_objects(FastAPI(root_path=None))
+    app.get("/health")(_secret)
+    app.router.routes += [route] * odd
+    api = make_api(app, public_paths=["/health", "/v1/metrics/", "/v1/x"])
+    statuses = [
+        (await api.anonymous(path=f"/api{path}", **ROOT)).status for path in ("/health", "/v1/x", "/v1/metrics/")
+    ]
+    assert statuses == ([401, 401, 401] if odd else [200, 200, 401])
 
 
 @pytest.mark.parametrize("root_path", ["/other", "/static", "/static/x"])
