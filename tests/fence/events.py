@@ -232,12 +232,16 @@ def _proofs_by_slot(master: Node) -> Counter[int]:
     return Counter(key_slot(key.encode()) for key in master.ask("KEYS", "*:jti*"))
 
 
+# Each of them moves twice.
+_MOVED_SLOTS = 4
+
+
 def _move_slots_and_back(cluster: ClusterTopology) -> None:
     """Those of one master to which most proofs go now."""
     source = busiest(cluster)
     before = _proofs_by_slot(source)
     time.sleep(_LOST_SECONDS)
-    most = (_proofs_by_slot(source) - before).most_common(4)
+    most = (_proofs_by_slot(source) - before).most_common(_MOVED_SLOTS)
     target = next(master for master in cluster.masters if master is not source)
     for place in (target, source):
         for slot, _ in most:
@@ -263,8 +267,8 @@ EVENTS = (
     Event("cluster-master-frozen", "cluster", _succeed(Succession.freeze), settle=_bring_back),
     Event("cluster-handed-over", "cluster", _succeed(Succession.hand_over)),
     Event("cluster-taken-over", "cluster", _succeed(_with_a_lag(_take_over)), settle=_reconnect),
-    # Two moves, one after the other: each may challenge a client as often as a failover.
-    Event("cluster-slots-moved-and-back", "cluster", _move_slots_and_back, challenges=2 * SOME),
+    # Each may challenge a client as often as a failover, and a client that is challenged may get a nonce of the next.
+    Event("cluster-slots-moved-and-back", "cluster", _move_slots_and_back, challenges=2 * _MOVED_SLOTS * SOME),
     Event("identity-unknown", "without_info", _lose_connections, challenges=NONE),
     # If the self-check is too late, on a busy machine, each of four workers sees four changes before it gives up.
     Event("identity-flaps", "flapping", _lose_connections, challenges=4 * 4),
